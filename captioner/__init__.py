@@ -1,0 +1,25 @@
+"""captioner: train, evaluate and serve image-captioning models from one command line.
+
+`captioner.load(path)` returns a trained `Captioner`; everything else is reached through its own module, so that
+importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from captioner.captioner import Captioner
+
+__version__ = "0.1.0"
+
+
+def load(path: str) -> Captioner:
+    """Load a trained captioner from a run folder or a `.keras` file.
+
+    Raises:
+        captioner.storage.DataError: there is none at `path`, or it was saved by something else.
+    """
+    from captioner.captioner import load as load_captioner
+
+    return load_captioner(path)

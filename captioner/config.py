@@ -1,0 +1,190 @@
+"""YAML and `--set key=value` into frozen dataclasses, whichever they are. Knows no stage."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+import yaml
+
+from captioner.storage import read_text
+
+T = TypeVar("T")
+
+
+class ConfigError(Exception):
+    """A setting is unknown, of the wrong type, or impossible. The message is one line that names its key."""
+
+
+def load_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML file that holds one mapping.
+
+    Raises:
+        DataError: the file cannot be read.
+        ConfigError: it is not YAML, or not a mapping with text keys.
+    """
+    try:
+        content = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}" if mark else "the file"
+        raise ConfigError(f"{path}: {where} is not YAML ({getattr(error, 'problem', None) or 'unreadable'})") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise ConfigError(f"{path}: expected a mapping of settings, found {type(content).__name__}")
+    return content
+
+
+def dump_yaml(content: Mapping[str, Any]) -> str:
+    """Return a mapping as YAML, keys in their order."""
+    return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True)
+
+
+def override(settings: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """Return `settings` with `section.key=value` assignments applied; values are YAML.
+
+    Raises:
+        ConfigError: an assignment has no `=` or no key, its value is not YAML, or its key runs through a plain value.
+    """
+    result = _copy(settings)
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        names = key.strip().split(".")
+        if not equals or not all(names):
+            raise ConfigError(f"--set {assignment}: expected section.key=value")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {assignment}: the value is not YAML; put it in quotes") from None
+        place = result
+        for depth, name in enumerate(names[:-1], start=1):
+            if place.get(name) is None:
+                place[name] = {}
+            place = place[name]
+            if not isinstance(place, dict):
+                raise ConfigError(f"--set {assignment}: {'.'.join(names[:depth])} is a plain value and has no keys")
+        place[names[-1]] = value
+    return result
+
+
+def _copy(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _copy(value) if isinstance(value, Mapping) else value for key, value in settings.items()}
+
+
+def build(cls: type[T], settings: Mapping[str, Any] | None, where: str = "") -> T:
+    """Build the dataclass `cls` from `settings`, checking every key and every type; nested dataclasses too.
+
+    Args:
+        cls: a dataclass; its fields' types may be bool, int, float, str, Literal, unions, tuple[X, ...], dict[str, X]
+            and dataclasses.
+        settings: keys and plain values, as YAML gives them.
+        where: the key under which `settings` stand, for messages.
+
+    Raises:
+        ConfigError: an unknown or missing key (the nearest known one is named), a value of the wrong type, or a value
+            that the dataclass' own `__post_init__` refuses with a ValueError.
+    """
+    settings = {} if settings is None else settings
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"{where or 'the configuration'}: expected a mapping of settings, found {_show(settings)}")
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(cls)
+    values = {}
+    for key, value in settings.items():
+        path = f"{where}.{key}" if where else str(key)
+        if key not in fields:
+            raise ConfigError(f"{path}: unknown setting; {_suggest(str(key), fields)}")
+        values[key] = _convert(hints[key], value, path)
+    for name, field in fields.items():
+        if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"{where + '.' if where else ''}{name}: missing; give it in the YAML file or with --set")
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise ConfigError(f"{where + ': ' if where else ''}{error}") from None
+
+
+def _suggest(key: str, known: Iterable[str]) -> str:
+    known = list(known)
+    near = get_close_matches(key, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
+
+
+def _convert(expected: Any, value: Any, path: str) -> Any:
+    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+    if expected is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        return _convert_union(arguments, value, path)
+    if origin is Literal:
+        if value in arguments and type(value) in {type(argument) for argument in arguments}:
+            return value
+    elif origin is tuple:
+        if isinstance(value, list | tuple):
+            return tuple(_convert(arguments[0], item, f"{path}[{index}]") for index, item in enumerate(value))
+    elif origin is dict:
+        if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+            return {key: _convert(arguments[1], item, f"{path}.{key}") for key, item in value.items()}
+    elif dataclasses.is_dataclass(expected):
+        return build(typing.cast("type[Any]", expected), value, path)
+    else:
+        converted = _convert_plain(expected, value)
+        if converted is not None or (value is None and expected is type(None)):
+            return converted
+    raise ConfigError(f"{path}: expected {_describe(expected)}, found {_show(value)}")
+
+
+def _convert_union(choices: tuple[Any, ...], value: Any, path: str) -> Any:
+    for choice in choices:
+        try:
+            return _convert(choice, value, path)
+        except ConfigError:
+            continue
+    raise ConfigError(f"{path}: expected {' or '.join(_describe(choice) for choice in choices)}, found {_show(value)}")
+
+
+def _convert_plain(expected: type, value: Any) -> Any:
+    if expected is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 1e-3 as text
+        except ValueError:
+            return None
+    if expected is int and isinstance(value, bool):
+        return None
+    return value if isinstance(value, expected) else None
+
+
+def _describe(expected: Any) -> str:
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}
+    if typing.get_origin(expected) is Literal:
+        return f"one of {', '.join(str(argument) for argument in typing.get_args(expected))}"
+    if typing.get_origin(expected) is tuple:
+        return "a list"
+    if typing.get_origin(expected) is dict or dataclasses.is_dataclass(expected):
+        return "a mapping"
+    return names.get(expected, getattr(expected, "__name__", str(expected)))
+
+
+def _show(value: Any) -> str:
+    return "null" if value is None else f"{value!r} ({type(value).__name__})"
+
+
+def to_settings(config: Any) -> dict[str, Any]:
+    """Return a dataclass as plain keys and values that YAML and JSON can hold; `build` reads them back."""
+    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_settings(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

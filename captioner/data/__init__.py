@@ -1,0 +1,1 @@
+"""Data sets: captions, pictures and splits, and the batches made of them."""

@@ -1,0 +1,1 @@
+"""Generation: greedy and beam search over any caption decoder."""

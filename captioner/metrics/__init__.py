@@ -1,0 +1,1 @@
+"""Metrics: scores of generated captions against references."""

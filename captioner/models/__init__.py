@@ -1,0 +1,1 @@
+"""Models: the caption decoders behind one contract."""

@@ -1,0 +1,203 @@
+"""Files that are whole or not there: atomic writes, manifests, digests and allow-list unpickling."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import pickle
+import sys
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+MANIFEST_VERSION = 1
+
+
+class DataError(Exception):
+    """A file or what is in it cannot be used. The message is one line: the file, the fault and the way out."""
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; rename it to `path` when the block ends well, remove it otherwise.
+
+    The temporary name keeps the suffix, because writers such as `keras.Model.save` look at it. What a killed
+    process has left of the same target is removed.
+
+    Raises:
+        DataError: the folder cannot be made or written to, or the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror or error}); what was there before is intact"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _remove_leftovers(path: Path) -> None:
+    for leftover in path.parent.glob(f".{path.name}.*.tmp{path.suffix}"):
+        pid = leftover.name.removeprefix(f".{path.name}.").split(".")[0]
+        if pid.isdigit() and not _is_alive(int(pid)):
+            leftover.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    if sys.platform == "win32":  # os.kill would end the process there
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write `data` to `path` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` to `path` atomically, in UTF-8 with Unix line ends."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write `content` to `path` atomically as indented JSON."""
+    write_text(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
+
+def read_text(path: str | Path) -> str:
+    """Read a UTF-8 text file (a byte-order mark is passed over).
+
+    Raises:
+        DataError: the file is missing, unreadable, or not UTF-8 (the line is named).
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from None
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DataError: the file is missing, unreadable or not JSON (the line is named).
+    """
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: line {error.lineno} is not JSON ({error.msg})") from None
+
+
+def digest_bytes(data: bytes) -> str:
+    """Return the SHA-256 of `data` as 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest_file(path: str | Path) -> str:
+    """Return the SHA-256 of a file's content as 64 hexadecimal digits.
+
+    Raises:
+        DataError: the file is missing or unreadable.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def digest_json(content: Any) -> str:
+    """Return the SHA-256 of `content` in canonical JSON: equal for equal content, whatever the order of its keys."""
+    return digest_bytes(json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def manifest_path(output: str | Path) -> Path:
+    """Return where the manifest of `output` lies: inside a folder, beside a file."""
+    output = Path(output)
+    return output / "manifest.json" if output.is_dir() else output.with_name(output.name + ".manifest.json")
+
+
+def write_manifest(output: str | Path, stage: str, **content: Any) -> None:
+    """Write the manifest of `output`. Its being there says that the stage finished, so it is written last."""
+    write_json(manifest_path(output), {"manifest": MANIFEST_VERSION, "stage": stage, **content})
+
+
+def read_manifest(output: str | Path) -> dict[str, Any] | None:
+    """Return the manifest of `output`, or None where there is none.
+
+    Raises:
+        DataError: the manifest is there and is not one of ours, or was written by a newer captioner.
+    """
+    path = manifest_path(output)
+    if not path.is_file():
+        return None
+    content = read_json(path)
+    if not isinstance(content, dict) or "stage" not in content:
+        raise DataError(f"{path}: not a manifest of captioner; remove it or make {output} anew")
+    if content.get("manifest", 0) > MANIFEST_VERSION:
+        raise DataError(f"{path}: written by a newer captioner (manifest {content['manifest']}); update captioner")
+    return content
+
+
+def load_pickle(path: str | Path, allowed: Collection[tuple[str, str]]) -> Any:
+    """Unpickle a file that may name nothing but the (module, name) pairs in `allowed`.
+
+    Raises:
+        DataError: the file is missing, truncated, no pickle, or names anything else.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            return AllowListUnpickler(file, allowed).load()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except ForbiddenNameError as error:
+        raise DataError(
+            f"{path}: refused, it asks for {error}, which no file of this kind needs; it may be hostile"
+        ) from None
+    except Exception as error:  # a broken pickle raises nearly anything
+        raise DataError(f"{path}: truncated or not a pickle ({type(error).__name__}); make it anew") from error
+
+
+class ForbiddenNameError(Exception):
+    """A pickle asks for a name that is not on the allow-list."""
+
+
+class AllowListUnpickler(pickle.Unpickler):
+    """Resolves nothing but the (module, name) pairs it is given: prefixes and block-lists can be got round."""
+
+    def __init__(self, file: Any, allowed: Collection[tuple[str, str]]) -> None:
+        super().__init__(file)
+        self.allowed = frozenset(allowed)
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return the object called `name` in `module`, if the pair is allowed."""
+        if (module, name) not in self.allowed:
+            raise ForbiddenNameError(f"{module}.{name}")
+        return super().find_class(module, name)

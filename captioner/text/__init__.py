@@ -1,0 +1,1 @@
+"""Text: cleaning rules, the PTB tokenizer and the vocabulary."""

@@ -1,0 +1,1 @@
+"""Training: from captions and features to a trained decoder."""

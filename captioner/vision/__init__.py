@@ -1,0 +1,1 @@
+"""Vision: pictures, encoders, and the features that they extract."""
