@@ -1,0 +1,130 @@
+"""The decoder contract: four methods behind which every architecture stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from captioner.config import ConfigError
+
+Tensor = Any
+State = Any  # nested tuples of tensors, each (hypotheses, ...)
+
+
+class CaptionDecoder(keras.Model):
+    """A language model conditioned on a picture: features and the words so far to the logits of the next word.
+
+    A subclass makes and builds its layers in `__init__` and implements `encode`, `initial_state`, `step` and `hidden`;
+    `call` (teacher forcing) follows from them. Search, training, attention maps and export know nothing else of it.
+
+    Args:
+        vocabulary_size: number of words, the four specials included.
+        feature_shape: shape of one picture's features, (channels,) or (regions, channels).
+    """
+
+    def __init__(self, vocabulary_size: int, feature_shape: tuple[int, ...], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.vocabulary_size = vocabulary_size
+        self.feature_shape = tuple(feature_shape)
+
+    def encode(self, features: Tensor, training: bool = False) -> Tensor:
+        """Return what the decoder keeps of the pictures, computed once per picture.
+
+        Args:
+            features: (pictures, channels) or (pictures, regions, channels).
+            training: whether dropout is on.
+        """
+        raise _missing(self, "encode")
+
+    def initial_state(self, memory: Tensor, max_length: int) -> State:
+        """Return the state before the first word, its leaves (pictures, ...) of static shape but for the first axis."""
+        raise _missing(self, "initial_state")
+
+    def step(self, token: Tensor, position: Tensor, state: State, memory: Tensor) -> tuple[Tensor, State, Tensor]:
+        """Read one word and predict the next, without dropout.
+
+        Args:
+            token: (hypotheses,) the last word of each hypothesis; hypotheses = pictures x beams, a picture's in a row.
+            position: scalar, the index of `token` in the caption; 0 for `<start>`.
+            state: leaves (hypotheses, ...).
+            memory: (pictures, ...) as `encode` gives it, not copied per beam.
+
+        Returns:
+            logits (hypotheses, words), the new state, and the attention (hypotheses, regions); regions is 0 for an
+            architecture without attention.
+        """
+        raise _missing(self, "step")
+
+    def hidden(self, tokens: Tensor, memory: Tensor, training: bool = False) -> Tensor:
+        """Return what the output layer reads at every position, in one teacher-forced pass.
+
+        Args:
+            tokens: (pictures, captions, time), beginning with `<start>`, padded on the right.
+            memory: (pictures, ...) as `encode` gives it, shared by a picture's captions.
+            training: whether dropout is on.
+
+        Returns:
+            (pictures, captions, time, units)
+        """
+        raise _missing(self, "hidden")
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Return the words' logits (..., words) of the output layer's inputs (..., units)."""
+        raise _missing(self, "logits")
+
+    def call(self, inputs: tuple[Tensor, ...], training: bool = False) -> Tensor:
+        """Return the logits of whole captions in one pass; logits[t] predicts tokens[t + 1].
+
+        Args:
+            inputs: (features, tokens) or (features, tokens, positions): features (pictures, ...); tokens (pictures,
+                time) or (pictures, captions, time); positions (n,), indices into the flattened tokens at which logits
+                are wanted, so that the output layer does no work on padding.
+            training: whether dropout is on.
+
+        Returns:
+            (pictures, time, words), (pictures, captions, time, words), or with positions (n, words)
+        """
+        features, tokens, *positions = inputs
+        one_caption = len(tokens.shape) == 2
+        if one_caption:
+            tokens = tokens[:, None]  # (pictures, 1, time)
+        memory = self.encode(features, training=training)
+        hidden = self.hidden(tokens, memory, training=training)  # (pictures, captions, time, units)
+        if positions:
+            hidden = ops.take(ops.reshape(hidden, (-1, hidden.shape[-1])), positions[0], axis=0)  # (n, units)
+        elif one_caption:
+            hidden = hidden[:, 0]  # (pictures, time, units)
+        return self.logits(hidden)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return the logits' shape."""
+        _, tokens, *positions = input_shape
+        return (*(positions[0] if positions else tokens), self.vocabulary_size)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "feature_shape": list(self.feature_shape),
+        }
+
+    def require_vector(self) -> int:
+        """Return the number of channels of an architecture that takes one vector a picture.
+
+        Raises:
+            ConfigError: the features are a grid.
+        """
+        if len(self.feature_shape) != 1:
+            regions, channels = self.feature_shape
+            raise ConfigError(
+                f"model: {type(self).__name__} takes one vector a picture, these features are a grid of {regions} "
+                f"regions x {channels}; extract the layer pool, or choose an architecture that reads regions"
+            )
+        return self.feature_shape[0]
+
+
+def _missing(decoder: CaptionDecoder, method: str) -> TypeError:
+    return TypeError(f"{type(decoder).__name__} does not implement {method} of the decoder contract")

@@ -1,0 +1,146 @@
+"""What every architecture must show of the decoder contract. A new architecture is a new row of CASES."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops, tree
+
+from captioner.models.architectures import build_decoder
+
+WORDS, CHANNELS = 11, 6
+CASES = {
+    f"merge-{cell}-{combine}": {"architecture": "merge", "cell": cell, "combine": combine}
+    for cell, combine in [
+        ("lstm", "add"),
+        ("gru", "multiply"),
+        ("rnn", "concatenate"),
+    ]
+}
+
+
+def make(case, **kwargs):
+    keras.utils.set_random_seed(3)
+    settings = {**CASES[case], "units": 5, "embedding_size": 4, "normalize": True}
+    return build_decoder(settings, WORDS, (CHANNELS,), **kwargs)
+
+
+@pytest.fixture(params=CASES)
+def case(request):
+    return request.param
+
+
+@pytest.fixture
+def decoder(case):
+    return make(case)
+
+
+@pytest.fixture
+def features():
+    return np.random.default_rng(0).normal(size=(3, CHANNELS)).astype("float32")
+
+
+@pytest.fixture
+def tokens():
+    return np.random.default_rng(1).integers(1, WORDS, (3, 2, 7)).astype("int32")  # (pictures, captions, time)
+
+
+def step_through(decoder, features, tokens):
+    """Return the logits (hypotheses, time, words) of captions read word by word, a picture's captions as its beams."""
+    memory = decoder.encode(features)
+    captions = tokens.shape[1]
+    state = tree.map_structure(lambda leaf: ops.repeat(leaf, captions, axis=0), decoder.initial_state(memory, 7))
+    flat = tokens.reshape(-1, tokens.shape[-1])
+    logits = []
+    for position in range(flat.shape[1]):
+        row, state, _ = decoder.step(flat[:, position], ops.convert_to_tensor(position), state, memory)
+        logits.append(ops.convert_to_numpy(row))
+    return np.stack(logits, axis=1)
+
+
+def test_stepping_equals_teacher_forcing(decoder, features, tokens):
+    whole = ops.convert_to_numpy(decoder((features, tokens)))  # (pictures, captions, time, words)
+    np.testing.assert_allclose(step_through(decoder, features, tokens), whole.reshape(6, 7, WORDS), atol=1e-5)
+
+
+def test_stepping_in_bfloat16_stays_close(case, features, tokens):
+    decoder = make(case, dtype="mixed_bfloat16")
+    whole = ops.convert_to_numpy(ops.cast(decoder((features, tokens)), "float32"))
+    np.testing.assert_allclose(
+        np.asarray(step_through(decoder, features, tokens), "float32"), whole.reshape(6, 7, WORDS), atol=1e-1
+    )
+
+
+def test_a_word_changes_no_earlier_logits(decoder, features, tokens):
+    before = ops.convert_to_numpy(decoder((features, tokens)))
+    changed = tokens.copy()
+    changed[:, :, 4] = (changed[:, :, 4] + 1) % WORDS
+    after = ops.convert_to_numpy(decoder((features, changed)))
+    np.testing.assert_allclose(after[:, :, :4], before[:, :, :4], atol=1e-6)
+    assert np.abs(after[:, :, 4:] - before[:, :, 4:]).max() > 1e-3
+
+
+def test_padding_changes_nothing(decoder, features, tokens):
+    padded = np.concatenate([tokens, np.zeros((3, 2, 4), "int32")], axis=-1)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(decoder((features, padded)))[:, :, :7],
+        ops.convert_to_numpy(decoder((features, tokens))),
+        atol=1e-6,
+    )
+
+
+def test_positions_pick_the_same_logits(decoder, features, tokens):
+    positions = np.array([0, 5, 17, 41], "int32")
+    whole = ops.convert_to_numpy(decoder((features, tokens))).reshape(-1, WORDS)
+    np.testing.assert_allclose(decoder((features, tokens, positions)), whole[positions], atol=1e-6)
+
+
+def test_one_caption_a_picture(decoder, features, tokens):
+    many = ops.convert_to_numpy(decoder((features, tokens)))
+    np.testing.assert_allclose(decoder((features, tokens[:, 0])), many[:, 0], atol=1e-6)
+
+
+def test_a_batch_equals_single_calls(decoder, features, tokens):
+    batch = ops.convert_to_numpy(decoder((features, tokens)))
+    for row in range(3):
+        single = ops.convert_to_numpy(decoder((features[row : row + 1], tokens[row : row + 1])))
+        np.testing.assert_allclose(single[0], batch[row], atol=1e-6)
+
+
+def test_the_picture_matters(decoder, features, tokens):
+    other = ops.convert_to_numpy(decoder((features[::-1].copy(), tokens)))
+    assert np.abs(other[0] - ops.convert_to_numpy(decoder((features, tokens)))[0]).max() > 1e-3
+
+
+def test_dropout_is_on_in_training_only(decoder, features, tokens):
+    quiet = ops.convert_to_numpy(decoder((features, tokens)))
+    np.testing.assert_array_equal(quiet, ops.convert_to_numpy(decoder((features, tokens))))
+    assert np.abs(ops.convert_to_numpy(decoder((features, tokens), training=True)) - quiet).max() > 1e-3
+
+
+def test_save_and_load(decoder, features, tokens, tmp_path):
+    decoder.save(tmp_path / "decoder.keras")
+    loaded = keras.saving.load_model(tmp_path / "decoder.keras")
+    np.testing.assert_array_equal(loaded((features, tokens)), decoder((features, tokens)))
+
+
+def test_training_moves_every_weight(decoder, features, tokens):
+    before = [weight.numpy() for weight in decoder.trainable_weights]
+    decoder.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    positions = np.arange(42, dtype="int32")
+    decoder.train_on_batch((features, tokens, positions), np.arange(42, dtype="int32") % WORDS)
+    for weight, old in zip(decoder.trainable_weights, before, strict=True):
+        assert np.abs(weight.numpy() - old).max() > 0, weight.path
+
+
+def test_memorises_a_few_pictures(case):
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    settings = {**CASES[case], "units": 64, "embedding_size": 32, "feature_dropout": 0.0, "word_dropout": 0.0}
+    decoder = build_decoder(settings, 30, (CHANNELS,))
+    features = rng.normal(size=(8, CHANNELS)).astype("float32")
+    tokens = np.concatenate([np.ones((8, 1), "int32"), rng.integers(4, 30, (8, 6)), np.full((8, 1), 2)], axis=1)
+    tokens = tokens.astype("int32")
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    decoder.compile(keras.optimizers.Adam(0.02), loss)
+    history = decoder.fit((features, tokens[:, :-1]), tokens[:, 1:], epochs=150, batch_size=8, verbose=0)
+    assert history.history["loss"][-1] < 0.05
