@@ -31,7 +31,8 @@ class Pen:
 
     def __init__(self, draw: ImageDraw.ImageDraw, centre: Point, radius: float, paint: RGB) -> None:
         self.draw, self.centre, self.radius, self.paint = draw, centre, radius, paint
-        self.dark: RGB = (90, 90, 96) if sum(paint) < 120 else tuple(int(part * 0.5) for part in paint)  # type: ignore[assignment]
+        red, green, blue = paint
+        self.dark: RGB = (90, 90, 96) if sum(paint) < 120 else (red // 2, green // 2, blue // 2)
         self.line = max(1, round(0.07 * radius))
 
     def at(self, x: float, y: float) -> Point:
