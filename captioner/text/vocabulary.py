@@ -1,0 +1,160 @@
+"""Words and their numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from captioner.storage import DataError, digest_json, read_json, write_json
+
+PAD, START, END, UNK = 0, 1, 2, 3
+SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """How captions become training text (the `text` section of a recipe).
+
+    Attributes:
+        rules: the cleaning rules, one of `captioner.text.cleaning.RULES`.
+        min_count: words seen less often in the training captions become <unk>.
+        max_size: at most this many words beside the four special ones, the commonest; None keeps all.
+        max_words: longer training captions are cut to this many words.
+    """
+
+    rules: Literal["ptb", "classic"] = "ptb"
+    min_count: int = 1
+    max_size: int | None = None
+    max_words: int = 40
+
+    def __post_init__(self) -> None:
+        if self.min_count < 1:
+            raise ValueError(f"min_count is {self.min_count}; it counts appearances and must be 1 or more")
+        if self.max_size is not None and self.max_size < 1:
+            raise ValueError(f"max_size is {self.max_size}; it must be 1 or more, or null for all words")
+        if self.max_words < 1:
+            raise ValueError(f"max_words is {self.max_words}; a caption needs 1 or more")
+
+
+class Vocabulary:
+    """The words a model knows: four special ones, then words by falling count, ties alphabetical.
+
+    Attributes:
+        words: every word by its number, the special ones included.
+        rules: the cleaning rules that made the words; captions in other rules do not fit.
+        max_words: `encode` cuts captions to this many words.
+        counts: appearances in the training captions by word; `<unk>` counts the tokens whose words were left out.
+    """
+
+    def __init__(self, words: Sequence[str], rules: str, max_words: int, counts: Mapping[str, int]) -> None:
+        self.words = list(words)
+        self.rules = rules
+        self.max_words = max_words
+        self.counts = dict(counts)
+        self._ids = {word: number for number, word in enumerate(self.words)}
+
+    @classmethod
+    def fit(cls, captions: Iterable[Sequence[str]], config: TextConfig) -> Vocabulary:
+        """Count the words of cleaned training captions (lists of tokens) and keep those that `config` allows.
+
+        Raises:
+            DataError: there is no word in the captions, or none is left.
+        """
+        seen = Counter(word for caption in captions for word in caption)
+        total = seen.total()
+        for special in SPECIALS:  # a caption that spells one out must not take its number
+            seen.pop(special, None)
+        ranked = sorted(seen.items(), key=lambda item: (-item[1], item[0]))[: config.max_size]
+        kept = {word: count for word, count in ranked if count >= config.min_count}
+        if not kept:
+            fault = f"no word appears {config.min_count} times (text.min_count)" if seen else "they hold no words"
+            raise DataError(f"training captions: {fault}; check the split and the caption file")
+        counts = {"<unk>": total - sum(kept.values()), **kept}
+        return cls([*SPECIALS, *kept], config.rules, config.max_words, counts)
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def encode(self, tokens: Sequence[str]) -> list[int]:
+        """Return `<start>`, the tokens' numbers (at most `max_words`; unknown words are `<unk>`) and `<end>`."""
+        return [START, *(self._number(token) for token in tokens[: self.max_words]), END]
+
+    def _number(self, token: str) -> int:
+        number = self._ids.get(token, UNK)
+        return number if number > UNK else UNK
+
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        """Return the words of `ids` up to the first `<end>`, passing over `<pad>` and `<start>`.
+
+        Raises:
+            DataError: a number is no word of this vocabulary, so the ids come from another one.
+        """
+        words = []
+        for number in map(int, ids):
+            if number == END:
+                break
+            if not 0 <= number < len(self.words):
+                raise DataError(
+                    f"token {number} is not in this vocabulary of {len(self.words)} words; use the model's own"
+                )
+            if number > START:
+                words.append(self.words[number])
+        return words
+
+    @property
+    def digest(self) -> str:
+        """64 hexadecimal digits that stand for the words, their order, the rules and the cut."""
+        return digest_json({"words": self.words, "rules": self.rules, "max_words": self.max_words})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the vocabulary as plain values; `from_json` reads them back."""
+        return {"rules": self.rules, "max_words": self.max_words, "words": self.words, "counts": self.counts}
+
+    @classmethod
+    def from_json(cls, content: Any) -> Vocabulary:
+        """Build a vocabulary from what `to_json` gave.
+
+        Raises:
+            DataError: the content is not a vocabulary's.
+        """
+        fault = _fault(content)
+        if fault:
+            raise DataError(f"not a vocabulary: {fault}; train the model anew")
+        return cls(content["words"], content["rules"], content["max_words"], content["counts"])
+
+    def save(self, path: str | Path) -> None:
+        """Write the vocabulary to a JSON file, atomically."""
+        write_json(path, self.to_json())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Vocabulary:
+        """Read a vocabulary file.
+
+        Raises:
+            DataError: the file is missing, not JSON, or not a vocabulary.
+        """
+        content = read_json(path)
+        try:
+            return cls.from_json(content)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+
+
+def _fault(content: Any) -> str | None:
+    if not isinstance(content, dict):
+        return f"expected an object, found {type(content).__name__}"
+    expected = {"words": list, "rules": str, "max_words": int, "counts": dict}
+    for key, kind in expected.items():
+        if not isinstance(content.get(key), kind):
+            return f"{key!r} is missing or no {kind.__name__}"
+    words = content["words"]
+    if not all(isinstance(word, str) for word in words) or tuple(words[:4]) != SPECIALS:
+        return f"'words' does not begin with {' '.join(SPECIALS)}"
+    if len(set(words)) != len(words):
+        return "'words' holds a word twice"
+    if not all(isinstance(count, int) for count in content["counts"].values()):
+        return "'counts' holds something that is no number"
+    return None
