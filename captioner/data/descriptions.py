@@ -1,0 +1,121 @@
+"""descriptions.txt: cleaned captions, `image_id caption` a line, and the stage that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from captioner.data.flickr import read_descriptions as read_descriptions  # one place to read and to write them
+from captioner.data.readers import read_captions
+from captioner.storage import DataError, digest_file, write_manifest, write_text
+from captioner.text.cleaning import clean_caption
+from captioner.vision.images import list_images
+
+SHOWN = 3  # so many names stand in a message
+
+
+def write_descriptions(path: str | Path, descriptions: Mapping[str, Sequence[str]]) -> None:
+    """Write image_id -> cleaned captions atomically, one `image_id caption` a line."""
+    text = (f"{image_id} {caption}\n" for image_id, captions in descriptions.items() for caption in captions)
+    write_text(path, "".join(text))
+
+
+@dataclass(frozen=True)
+class CleanResult:
+    """What cleaning gave.
+
+    Attributes:
+        pictures: how many have a caption left.
+        captions: how many are left.
+        words: how many are distinct.
+        longest: words in the longest caption.
+        dropped: captions that the rules left empty.
+        without_captions: image_ids in the folder of pictures that have no caption left.
+        without_picture: image_ids with captions whose picture is not in the folder.
+    """
+
+    pictures: int
+    captions: int
+    words: int
+    longest: int
+    dropped: int
+    without_captions: tuple[str, ...] = ()
+    without_picture: tuple[str, ...] = ()
+
+
+def clean(
+    source: str | Path,
+    output: str | Path,
+    rules: str,
+    format: str = "auto",
+    images: str | Path | None = None,
+    say: Callable[[str], None] = print,
+) -> CleanResult:
+    """Clean a caption file into `output`, one `image_id caption` a line, with a manifest beside it.
+
+    Args:
+        source: a caption file in any supported form.
+        output: where descriptions.txt goes; it is written whole or not at all.
+        rules: a name in `captioner.text.cleaning.RULES`. A caption that they leave empty is dropped and counted.
+        format: a name in `captioner.data.readers.READERS`, or "auto".
+        images: a folder of pictures to compare with; what does not match is reported and stays in the file.
+        say: takes the lines of the report.
+
+    Raises:
+        DataError: the source or the folder cannot be used, or the rules leave no caption.
+        ConfigError: the rules or the format are not known.
+    """
+    references = read_captions(source, format)
+    cleaned = {image_id: [clean_caption(text, rules) for text in texts] for image_id, texts in references.items()}
+    kept = {image_id: [words for words in captions if words] for image_id, captions in cleaned.items()}
+    kept = {image_id: captions for image_id, captions in kept.items() if captions}
+    if not kept:
+        raise DataError(f"{source}: the rules {rules!r} leave no caption; check the file's form")
+    pictures = list_images(images) if images is not None else None
+    every = [words for captions in kept.values() for words in captions]
+    result = CleanResult(
+        pictures=len(kept),
+        captions=len(every),
+        words=len({word for words in every for word in words}),
+        longest=max(map(len, every)),
+        dropped=sum(map(len, references.values())) - len(every),
+        without_captions=() if pictures is None else tuple(name for name in pictures if name not in kept),
+        without_picture=() if pictures is None else tuple(name for name in kept if name not in pictures),
+    )
+    write_descriptions(output, {name: [" ".join(words) for words in captions] for name, captions in kept.items()})
+    write_manifest(
+        output,
+        "clean",
+        rules=rules,
+        source=str(source),
+        source_digest=digest_file(source),
+        digest=digest_file(output),
+        pictures=result.pictures,
+        captions=result.captions,
+        words=result.words,
+        longest=result.longest,
+        dropped=result.dropped,
+    )
+    _report(result, output, images, say)
+    return result
+
+
+def _report(result: CleanResult, output: str | Path, images: str | Path | None, say: Callable[[str], None]) -> None:
+    say(
+        f"{output}: {result.pictures:,} pictures, {result.captions:,} captions, {result.words:,} distinct words, "
+        f"the longest caption has {result.longest} words"
+    )
+    if result.dropped:
+        say(f"dropped: {_count(result.dropped, 'caption')} that the rules left empty")
+    for names, fault in (
+        (result.without_captions, f"in {images} without a caption"),
+        (result.without_picture, f"with captions but not in {images}"),
+    ):
+        if names:
+            shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+            say(f"note: {_count(len(names), 'picture')} {fault} ({shown})")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
