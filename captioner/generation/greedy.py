@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from keras import ops
 
-from captioner.generation.search import PAD, Hypotheses, Search, Tensor
+from captioner.generation.search import Hypotheses, Search, Tensor
+from captioner.text.vocabulary import PAD
 
 
 class GreedySearch(Search):

@@ -9,8 +9,8 @@ import keras
 from keras import ops, tree
 
 from captioner.models.decoder import CaptionDecoder
+from captioner.text.vocabulary import END, PAD, START, UNK
 
-PAD, START, END, UNK = 0, 1, 2, 3  # the contract's first four words; captioner.text.vocabulary numbers them the same
 IMPOSSIBLE = -1e9  # a log-probability below any real one; finite, so that sums and comparisons stay defined
 
 Tensor = Any

@@ -1,0 +1,220 @@
+"""Captioner: pictures in, captions out. The one object that users load, in one `.keras` file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from captioner.config import ConfigError, build, to_settings
+from captioner.generation.caption import Caption, generate, make_search
+from captioner.generation.search import GenerationConfig, Search
+from captioner.models import architectures  # noqa: F401  (registers every decoder for loading)
+from captioner.models.decoder import CaptionDecoder
+from captioner.storage import DataError, atomic_path
+from captioner.text.vocabulary import Vocabulary
+from captioner.vision.encoders import Encoder, encoder_from_description
+from captioner.vision.images import load_image
+
+FILE_NAME = "captioner.keras"
+PICTURES_AT_ONCE = 32  # decoded pictures held in memory at a time
+
+
+@keras.saving.register_keras_serializable("captioner")
+class Captioner(keras.Model):
+    """An encoder, a decoder, their vocabulary and how captions are generated, kept together.
+
+    The encoder is held by its description and its weights' digest; its weights are found again when the first picture
+    comes. Captioning from features needs no encoder.
+
+    Args:
+        decoder: the trained decoder.
+        vocabulary: the decoder's, or its JSON form.
+        encoder: the description of the encoder whose features the decoder was trained on; None where the features
+            came without one.
+        generation: the defaults of generation, or their settings.
+
+    Raises:
+        DataError: the vocabulary has another size than the decoder's weights.
+    """
+
+    def __init__(
+        self,
+        decoder: CaptionDecoder,
+        vocabulary: Vocabulary | Mapping[str, Any],
+        encoder: Mapping[str, Any] | None,
+        generation: GenerationConfig | Mapping[str, Any],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.decoder = decoder
+        self.vocabulary = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary.from_json(vocabulary)
+        if len(self.vocabulary) != decoder.vocabulary_size:
+            raise DataError(
+                f"the vocabulary has {len(self.vocabulary)} words and the decoder {decoder.vocabulary_size}: "
+                "they were not trained together"
+            )
+        self.encoder_description = None if encoder is None else dict(encoder)
+        self.generation = (
+            generation
+            if isinstance(generation, GenerationConfig)
+            else build(GenerationConfig, generation, "generation")
+        )
+        self._found: dict[str, Any] = {}  # encoder and compiled searches, made when first needed
+        self.built = True
+
+    def call(self, features: Any) -> dict[str, Any]:
+        """Generate captions for features (pictures, ...) with the defaults; see captioner.generation.search.Search."""
+        return self.search().call(features)
+
+    def search(self, n: int = 1, **changes: Any) -> Search:
+        """Return the search that gives `n` captions a picture, compiled once.
+
+        Args:
+            n: captions a picture.
+            changes: settings of GenerationConfig that differ from the defaults.
+
+        Raises:
+            ConfigError: a setting is impossible, or n is above the beam size.
+        """
+        try:
+            config = replace(self.generation, **changes)
+            key = f"search {n} {config}"
+            if key not in self._found:
+                self._found[key] = make_search(self.decoder, config, n)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        return self._found[key]
+
+    def caption_features(self, features: np.ndarray, n: int = 1, **changes: Any) -> list[list[Caption]]:
+        """Caption pictures by their features.
+
+        Args:
+            features: (pictures, channels) or (pictures, regions, channels) float32.
+            n, changes: see `search`.
+
+        Returns:
+            for each picture its captions, best first.
+
+        Raises:
+            ConfigError: see `search`.
+            DataError: the features have another shape than those of the training.
+        """
+        expected = tuple(self.decoder.feature_shape)
+        if tuple(features.shape[1:]) != expected:
+            raise DataError(f"features: this captioner takes {expected} a picture, found {tuple(features.shape[1:])}")
+        return generate(self.search(n, **changes), features, self.vocabulary)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, built and its weights found when first asked for.
+
+        Raises:
+            DataError: it is not known, or its weights cannot be had or are others than in training.
+        """
+        if self.encoder_description is None:
+            raise DataError(
+                "this captioner was trained on features that did not say which encoder made them, so it cannot caption "
+                "pictures; extract the features with captioner extract and train again"
+            )
+        if "encoder" not in self._found:
+            self._found["encoder"] = encoder_from_description(self.encoder_description)
+        return self._found["encoder"]
+
+    def caption(
+        self, pictures: Sequence[str | Path | bytes | np.ndarray], n: int = 1, **changes: Any
+    ) -> list[list[Caption]]:
+        """Caption pictures.
+
+        Args:
+            pictures: paths, encoded bytes, or arrays (height, width, 3) uint8.
+            n, changes: see `search`.
+
+        Returns:
+            for each picture its captions, best first.
+
+        Raises:
+            ConfigError: see `search`.
+            DataError: a picture cannot be read, or the encoder cannot be had.
+        """
+        captions: list[list[Caption]] = []
+        for start in range(0, len(pictures), PICTURES_AT_ONCE):
+            features = self.encode(pictures[start : start + PICTURES_AT_ONCE])
+            captions += self.caption_features(features, n, **changes)
+        return captions
+
+    def encode(self, pictures: Sequence[str | Path | bytes | np.ndarray]) -> np.ndarray:
+        """Return the features (pictures, ...) of a few pictures. Raises DataError as `caption` does."""
+        encoder = self.encoder
+        prepared = [
+            encoder.prepare(
+                picture if isinstance(picture, np.ndarray) else load_image(picture, at_least=encoder.input_size)
+            )
+            for picture in pictures
+        ]
+        return encoder.encode(np.stack(prepared))
+
+    def save_to(self, path: str | Path) -> None:
+        """Save to a `.keras` file, atomically: `keras.Model.save` alone leaves half a file when it is killed."""
+        with atomic_path(path) as temporary:
+            self.save(temporary)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "decoder": keras.saving.serialize_keras_object(self.decoder),
+            "vocabulary": self.vocabulary.to_json(),
+            "encoder": self.encoder_description,
+            "generation": to_settings(self.generation),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Captioner:
+        """Build a captioner from what `get_config` gave."""
+        decoder = keras.saving.deserialize_keras_object(config["decoder"], custom_objects=custom_objects)
+        return cls(**{**config, "decoder": decoder})
+
+
+def load(path: str | Path) -> Captioner:
+    """Load a trained captioner from a run folder or a `.keras` file.
+
+    Raises:
+        DataError: there is none at `path`, it is broken, or it was saved by something else.
+    """
+    path = Path(path)
+    file = path / FILE_NAME if path.is_dir() else path
+    if not file.is_file():
+        where = f"{path} is not a run folder: it has no {FILE_NAME}" if path.is_dir() else f"{path}: no such file"
+        raise DataError(f"{where}; captioner train -o {path} makes one")
+    try:
+        loaded = keras.saving.load_model(file, compile=False)
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from error
+    except Exception as error:  # a broken archive raises nearly anything
+        raise DataError(f"{file}: cannot be loaded as a captioner ({_first_line(error)}); train it anew") from error
+    if not isinstance(loaded, Captioner):
+        raise DataError(f"{file}: holds a {type(loaded).__name__}, not a captioner; captioner train makes one")
+    return loaded
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def newest_run(say: Callable[[str], None], folder: Path = Path("runs")) -> Path:
+    """Return the newest finished run under `folder`, and say which it is.
+
+    Raises:
+        DataError: there is none.
+    """
+    runs = sorted(folder.glob(f"*/{FILE_NAME}"), key=lambda file: file.stat().st_mtime)
+    if not runs:
+        raise DataError(f"{folder}: no trained captioner there; captioner train makes one, --model names another place")
+    newest = runs[-1].parent
+    say(f"using {newest}, the newest run")
+    return newest

@@ -1,0 +1,23 @@
+"""captioner run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from captioner.cli.options import read_recipe, recipe_options, say
+
+
+@click.command("run")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Run folder (default: runs/ and the recipe's name)."
+)
+@recipe_options
+def command(output: Path | None, config: str | None, assignments: tuple[str, ...]) -> None:
+    """Extract, clean, train and evaluate: whatever is missing or out of date, in order."""
+    from captioner.pipeline import run
+
+    source, recipe = read_recipe(config, assignments)
+    scores = run(recipe, output or Path("runs") / source.name, say=say)
+    click.echo(scores)

@@ -1,0 +1,44 @@
+"""captioner train."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from captioner.cli.options import read_recipe, recipe_options, say
+
+
+@click.command("train")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Run folder (default: runs/ and the recipe's name)."
+)
+@click.option("--features", metavar="FILE", help="Feature file, instead of the recipe's.")
+@click.option("--resume", is_flag=True, help="Go on with an unfinished run.")
+@click.option("--overwrite", is_flag=True, help="Throw away what is in the run folder.")
+@recipe_options
+def command(
+    output: Path | None,
+    features: str | None,
+    resume: bool,
+    overwrite: bool,
+    config: str | None,
+    assignments: tuple[str, ...],
+) -> None:
+    """Train a captioner into a run folder.
+
+    The vocabulary is fitted on the training split alone, the best epoch is chosen on the dev split, and the test split
+    is not read. A killed run goes on with --resume.
+    """
+    from captioner.config import ConfigError, to_settings
+    from captioner.training.run import train
+
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite: choose one")
+    source, recipe = read_recipe(config, assignments)
+    if features is not None:
+        recipe = replace(recipe, features=features)
+    folder = output or Path("runs") / source.name
+    train(folder, recipe.training_sections(), to_settings(recipe), resume=resume, overwrite=overwrite, say=say)
+    click.echo(folder)

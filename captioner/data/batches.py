@@ -1,0 +1,129 @@
+"""Training batches: whole captions as integers, grouped by length, a picture's captions side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import keras
+import numpy as np
+
+from captioner.text.vocabulary import PAD
+
+CHUNK = 32  # batches that are sorted by length together: more gives less padding, fewer more varied batches
+
+
+class Features(Protocol):
+    """What batches need of a feature store."""
+
+    def gather(self, ids: Sequence[str]) -> np.ndarray:
+        """Return the features (n, ...) of n pictures."""
+        ...
+
+
+class Batch(NamedTuple):
+    """One training step's arrays.
+
+    Attributes:
+        features: (pictures, channels) or (pictures, regions, channels) float32.
+        tokens: (pictures, captions, time) int32, beginning with `<start>`, padded on the right.
+        positions: (words,) int32, where in the flattened tokens a word is to be predicted.
+        targets: (words,) int32, the word to be predicted there.
+        weights: (words,) float32, 0 where a position only fills up the shape.
+    """
+
+    features: np.ndarray
+    tokens: np.ndarray
+    positions: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+
+
+def make_batch(features: np.ndarray, captions: Sequence[Sequence[Sequence[int]]], multiple: int = 1) -> Batch:
+    """Lay out the captions of some pictures for one teacher-forced pass.
+
+    Args:
+        features: (pictures, ...), one row per entry of `captions`.
+        captions: per picture its captions, each `<start>` ... `<end>`.
+        multiple: time is rounded up to a multiple of it and the positions to 64 times as many, so that a backend
+            that compiles a program per shape compiles few.
+    """
+    most = max(len(picture) for picture in captions)
+    longest = max(len(caption) for picture in captions for caption in picture) - 1
+    time = -(-longest // multiple) * multiple
+    tokens = np.full((len(captions), most, time), PAD, dtype="int32")
+    following = np.full_like(tokens, PAD)
+    for row, picture in enumerate(captions):
+        for column, caption in enumerate(picture):
+            tokens[row, column, : len(caption) - 1] = caption[:-1]
+            following[row, column, : len(caption) - 1] = caption[1:]
+    positions = np.flatnonzero(following != PAD).astype("int32")
+    weights = np.ones(len(positions), dtype="float32")
+    if multiple > 1:
+        filling = -len(positions) % (64 * multiple)
+        positions = np.pad(positions, (0, filling))
+        weights = np.pad(weights, (0, filling))
+    return Batch(features, tokens, positions, following.reshape(-1)[positions], weights)
+
+
+class CaptionBatches(keras.utils.PyDataset):
+    """The batches of one epoch after another, shuffled anew in each, the same for the same seed.
+
+    Args:
+        features: gives the pictures' features.
+        captions: image_id -> its captions as numbers, `<start>` ... `<end>`.
+        batch_size: pictures a batch, each with all its captions.
+        seed: of the shuffling.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        captions: Mapping[str, Sequence[Sequence[int]]],
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.captions = captions
+        self.ids = np.array(list(captions))
+        self.lengths = np.array([max(map(len, captions[image_id])) for image_id in captions])
+        self.batch_size = min(batch_size, len(self.ids))
+        self.seed = seed
+        self.epoch = 0
+        # XLA compiles a program per shape; the other backends take any shape as it comes.
+        self.multiple = 4 if keras.backend.backend() == "jax" else 1
+        self._order = self._shuffle()
+
+    def _shuffle(self) -> list[np.ndarray]:
+        """Return each batch's rows: batches of like lengths, in random order."""
+        rng = np.random.default_rng([self.seed, self.epoch])
+        rows = rng.permutation(len(self.ids))
+        batches = []
+        for start in range(0, len(rows), self.batch_size * CHUNK):
+            chunk = rows[start : start + self.batch_size * CHUNK]
+            chunk = chunk[np.argsort(self.lengths[chunk], kind="stable")]
+            batches += [chunk[at : at + self.batch_size] for at in range(0, len(chunk), self.batch_size)]
+        return [batches[index] for index in rng.permutation(len(batches))]
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def batch(self, index: int) -> Batch:
+        """Return the epoch's batch number `index`."""
+        ids = [str(image_id) for image_id in self.ids[self._order[index]]]
+        return make_batch(self.features.gather(ids), [self.captions[image_id] for image_id in ids], self.multiple)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        """Return ((features, tokens, positions), targets, weights), as keras' fit takes it."""
+        batch = self.batch(index)
+        return (batch.features, batch.tokens, batch.positions), batch.targets, batch.weights
+
+    def start_at(self, epoch: int) -> None:
+        """Go on with epoch number `epoch` (from 0): its batches are those of a run that came there by itself."""
+        self.epoch = epoch
+        self._order = self._shuffle()
+
+    def on_epoch_end(self) -> None:
+        """Shuffle for the next epoch."""
+        self.start_at(self.epoch + 1)

@@ -1,0 +1,142 @@
+"""`run`: which stage is out of date, in order. The stages themselves live in their rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from captioner.captioner import FILE_NAME, load
+from captioner.config import ConfigError, build, load_yaml, to_settings
+from captioner.data.descriptions import clean
+from captioner.data.readers import load_captions
+from captioner.evaluation import EvaluationConfig, describe, evaluate
+from captioner.generation.search import GenerationConfig
+from captioner.metrics.scorer import Scores
+from captioner.recipe import Recipe
+from captioner.storage import DataError, digest_file, read_json, read_manifest
+from captioner.training.run import state_of, train
+from captioner.vision.extraction import extract
+from captioner.vision.features import open_features
+
+Say = Callable[[str], None]
+CONFIG = "config.yaml"
+
+
+def run(recipe: Recipe, folder: Path, say: Say = print) -> str:
+    """Bring extraction, cleaning, training and evaluation up to date; return the scores on one line.
+
+    Raises:
+        ConfigError, DataError: as the stages do.
+    """
+    if recipe.data.images is None:
+        raise ConfigError("data.images: missing; name the folder of pictures")
+    say("== extract ==")
+    extract(recipe.data.images, recipe.features, recipe.encoder, recipe.extraction, say=say)
+    say("== clean ==")
+    _clean(recipe, say)
+    say("== train ==")
+    _train(recipe, folder, say)
+    say("== evaluate ==")
+    return _evaluate(recipe, folder, say)
+
+
+def _clean(recipe: Recipe, say: Say) -> None:
+    data = recipe.data
+    if data.descriptions is None:
+        say("training cleans the captions itself (the recipe names no data.descriptions)")
+        return
+    manifest = read_manifest(data.descriptions) if Path(data.descriptions).is_file() else None
+    made_of = {"rules": recipe.text.rules, "source": digest_file(data.captions)}
+    if manifest is not None and all(manifest.get(name) == value for name, value in made_of.items()):
+        say(f"{data.descriptions} is up to date")
+        return
+    clean(data.captions, data.descriptions, recipe.text.rules, data.format, data.images, say=say)
+
+
+def _train(recipe: Recipe, folder: Path, say: Say) -> None:
+    if state_of(folder) == "finished":
+        differing = _differences(recipe, folder)
+        if not differing:
+            say(f"{folder} is up to date")
+            return
+        raise DataError(
+            f"{folder}: was trained otherwise ({'; '.join(differing)}); give another folder with -o, "
+            f"or captioner train --overwrite -o {folder}"
+        )
+    train(folder, recipe.training_sections(), to_settings(recipe), resume=True, say=say)
+
+
+def _differences(recipe: Recipe, folder: Path) -> list[str]:
+    """Return what the finished run in `folder` was trained with that the recipe now has otherwise."""
+    trained, wanted = load_yaml(folder / CONFIG), to_settings(recipe)
+    differing = []
+    for section in ("data", "text", "model", "train", "generation"):
+        old, new = trained.get(section, {}), wanted[section]
+        for key in sorted({*old, *new}):
+            if old.get(key) != new.get(key):
+                differing.append(f"{section}.{key}: {old.get(key)} then, {new.get(key)} now")
+    manifest = read_manifest(folder) or {}
+    digest = open_features(recipe.features).digest
+    if manifest.get("features", {}).get("digest") != digest:
+        differing.append(
+            f"features: {manifest.get('features', {}).get('digest', 'unknown')[:12]} then, {digest[:12]} now"
+        )
+    return differing
+
+
+def _evaluate(recipe: Recipe, folder: Path, say: Say) -> str:
+    scores_file = folder / "scores.json"
+    manifest = read_manifest(scores_file) if scores_file.is_file() else None
+    trained = (read_manifest(folder) or {}).get("captioner")
+    current = {"split": recipe.evaluation.split, "metrics": list(recipe.evaluation.metrics), "generation": {}}
+    if manifest is not None and manifest.get("captioner") == trained and current.items() <= manifest.items():
+        say(f"{scores_file} is up to date")
+        scores = {name: value for name, value in read_json(scores_file).items() if isinstance(value, float)}
+        return describe(scores)
+    return describe(evaluate_run(folder, recipe, recipe.evaluation, folder, {}, say).corpus)
+
+
+def read_run(folder: Path) -> Recipe:
+    """Return the recipe that a run folder was trained with.
+
+    Raises:
+        DataError: the folder is not a run folder.
+    """
+    path = folder / CONFIG
+    if not path.is_file() or not (folder / FILE_NAME).is_file():
+        lacking = CONFIG if not path.is_file() else FILE_NAME
+        raise DataError(
+            f"{folder}: not a finished run folder, it has no {lacking}; captioner train -o {folder} makes one"
+        )
+    return build(Recipe, load_yaml(path))
+
+
+def evaluate_run(
+    folder: Path,
+    recipe: Recipe,
+    config: EvaluationConfig,
+    output: Path,
+    generation: Mapping[str, Any],
+    say: Say = print,
+) -> Scores:
+    """Caption and score a split with the captioner of a run folder.
+
+    Args:
+        folder: the run folder.
+        recipe: the run's, or one that names other files.
+        config: split and metrics.
+        output: where predictions.json, scores.json and per_image.csv go.
+        generation: settings of GenerationConfig that differ from the captioner's defaults.
+        say: takes lines for the user.
+
+    Raises:
+        ConfigError, DataError: as `captioner.evaluation.evaluate` does.
+    """
+    captioner = load(folder)
+    captions = load_captions(recipe.data, (config.split,))
+    features = open_features(recipe.features)
+    say(f"captioning the {len(captions.split(config.split))} pictures of split {config.split}")
+    inputs = {"captioner": digest_file(folder / FILE_NAME), "features": features.digest}
+    build(GenerationConfig, {**to_settings(captioner.generation), **generation}, "generation")
+    return evaluate(captioner, captions, features, config, output, inputs=inputs, generation=generation, say=say)

@@ -1,0 +1,135 @@
+"""Recipe: the sections of a YAML file put together, and the recipes and the sample that come in the box."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from captioner.config import ConfigError, build, load_yaml, override, to_settings
+from captioner.data.readers import DataConfig
+from captioner.evaluation import EvaluationConfig
+from captioner.generation.search import GenerationConfig
+from captioner.models.architectures import model_config
+from captioner.storage import DataError
+from captioner.text.vocabulary import TextConfig
+from captioner.training.config import TrainConfig
+from captioner.training.run import Sections
+from captioner.vision.encoders import EncoderConfig
+from captioner.vision.extraction import ExtractionConfig
+
+OWN = "captioner.yaml"  # of the current folder: what a command without -c looks for first
+SAMPLE = "configs/sample.yaml"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that the stages need, from pictures to scores.
+
+    Attributes:
+        data: captions, pictures and splits.
+        features: where extraction writes the features and training finds them.
+        encoder: which network makes them.
+        extraction: how fast.
+        text: how captions become words.
+        model: `architecture` and its settings.
+        train: how the decoder is trained.
+        generation: how captions are generated.
+        evaluation: what is scored.
+    """
+
+    data: DataConfig
+    features: str
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    extraction: ExtractionConfig = field(default_factory=ExtractionConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    model: dict[str, Any] = field(default_factory=dict)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def training_sections(self) -> Sections:
+        """Return what a training run reads."""
+        return Sections(self.data, self.features, self.text, self.model, self.train, self.generation)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a recipe comes from.
+
+    Attributes:
+        path: the YAML file.
+        embedded: whether it is the sample's, taken because nothing else was named.
+    """
+
+    path: Path
+    embedded: bool = False
+
+    @property
+    def name(self) -> str:
+        """The recipe's name, after which a run is called."""
+        return self.path.stem
+
+
+def find_recipe(named: str | None) -> Source:
+    """Return the recipe that a command is to use: the one named, the current folder's, or the sample's.
+
+    A recipe in the box is found by its name or its path in the project, wherever the command runs.
+
+    Raises:
+        DataError: the one named does not exist.
+    """
+    if named is None:
+        own = Path(OWN)
+        return Source(own) if own.is_file() else Source(in_the_box(SAMPLE), embedded=True)
+    path = Path(named)
+    if path.is_file():
+        return Source(path)
+    boxed = in_the_box(f"configs/{path.name.removesuffix('.yaml')}.yaml")
+    if boxed.is_file():
+        return Source(boxed)
+    known = ", ".join(sorted(recipe.stem for recipe in in_the_box("configs").glob("*.yaml")))
+    raise DataError(f"{named}: no such recipe; give a YAML file, or one in the box: {known}")
+
+
+def in_the_box(path: str) -> Path:
+    """Return where a file that comes with captioner lies: in the installed package, or in a checkout beside it."""
+    package = Path(__file__).parent
+    embedded = package / "embedded" / path
+    return embedded if embedded.exists() else package.parent / path
+
+
+def load_recipe(source: Source, assignments: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe.
+
+    Args:
+        source: from `find_recipe`.
+        assignments: `section.key=value`, taken over the file's.
+
+    Raises:
+        DataError: the file cannot be read.
+        ConfigError: an unknown key, a wrong type or an impossible value.
+    """
+    try:
+        recipe = build(Recipe, override(load_yaml(source.path), assignments))
+        model_config(recipe.model)
+    except ConfigError as error:
+        raise ConfigError(f"{source.path}: {error}") from None
+    return from_the_box(recipe)
+
+
+def from_the_box(recipe: Recipe) -> Recipe:
+    """Let a recipe's inputs that are not under the current folder, but come with captioner, be found in the box."""
+    settings = to_settings(recipe)
+    data = settings["data"]
+    for key in ("images", "captions"):
+        data[key] = _find(data[key])
+    data["splits"] = {name: _find(path) for name, path in data["splits"].items()}
+    return build(Recipe, settings)
+
+
+def _find(path: str | None) -> str | None:
+    if path is None or Path(path).exists() or not path.startswith("data/sample"):
+        return path
+    return str(in_the_box(path))

@@ -1,0 +1,77 @@
+"""What a run needs to go on as if it had never stopped: every variable and the trainer's own counts, in one file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from captioner.storage import DataError, atomic_path
+
+CHECKPOINT, BEST = "checkpoint.npz", "best.npz"
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        epoch: epochs done.
+        best_epoch: the epoch (from 1) with the best dev score, 0 before the first.
+        best: that score, None before the first.
+        waited: epochs since the best one, or since the learning rate was last halved, whichever is later.
+        history: a row per epoch.
+    """
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best: float | None = None
+    waited: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def save_variables(path: Path, variables: Sequence[keras.Variable], progress: Progress, identity: str) -> None:
+    """Write variables and progress to one file, atomically.
+
+    Args:
+        path: ends in `.npz`.
+        variables: in an order that is the same when they are read back.
+        progress: the run's.
+        identity: digest of what the run is made of, checked when it is read back.
+    """
+    arrays = {f"{index:04d}": ops.convert_to_numpy(variable) for index, variable in enumerate(variables)}
+    header = json.dumps(
+        {"identity": identity, "progress": asdict(progress), "paths": [variable.path for variable in variables]}
+    )
+    with atomic_path(path) as temporary:
+        np.savez(temporary, header=np.array(header), **arrays)
+
+
+def load_variables(path: Path, variables: Sequence[keras.Variable], identity: str) -> Progress:
+    """Put a file's values into `variables` and return its progress.
+
+    Raises:
+        DataError: the file is missing, broken, or belongs to a run with other settings or data.
+    """
+    try:
+        with np.load(path) as content:
+            header: dict[str, Any] = json.loads(str(content["header"]))
+            arrays = [content[f"{index:04d}"] for index in range(len(header["paths"]))]
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such checkpoint; train without --resume") from None
+    except Exception as error:  # a broken archive raises nearly anything
+        raise DataError(f"{path}: not a whole checkpoint ({error}); begin anew with --overwrite") from error
+    if header["identity"] != identity:
+        raise DataError(f"{path}: belongs to a run with other settings or data; begin anew with --overwrite")
+    shapes = [variable.shape for variable in variables]
+    if [tuple(array.shape) for array in arrays] != [tuple(shape) for shape in shapes]:
+        raise DataError(f"{path}: holds other weights than this model has; begin anew with --overwrite")
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+    return Progress(**header["progress"])

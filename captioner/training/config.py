@@ -1,0 +1,64 @@
+"""The `train` section of a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a decoder is trained.
+
+    Attributes:
+        epochs: passes over the training captions, at most.
+        batch_size: pictures a step, each with all its captions.
+        optimizer: `adam`, or `adamw` with `weight_decay`.
+        learning_rate: the highest one.
+        schedule: `constant`; `cosine` (down to 0 over all epochs); `plateau` (halved when the dev score has not risen
+            for `plateau_patience` epochs).
+        warmup: share of all steps over which a cosine schedule rises from 0.
+        plateau_patience: epochs.
+        weight_decay: of adamw.
+        clip_norm: largest norm of all gradients together; null for none.
+        label_smoothing: share of the target distribution spread evenly over all words.
+        ema: momentum of an exponential moving average of the weights, which is evaluated and saved; null for none.
+        monitor: the dev score by which the best epoch is chosen. Scores of generated captions, or `val_loss`.
+        patience: epochs without a better dev score before training stops; null for never.
+        precision: `bfloat16` computes in bfloat16 and keeps weights in float32.
+        seed: of weights, dropout and shuffling.
+    """
+
+    epochs: int = 20
+    batch_size: int = 64
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    warmup: float = 0.0
+    plateau_patience: int = 2
+    weight_decay: float = 0.0
+    clip_norm: float | None = 5.0
+    label_smoothing: float = 0.0
+    ema: float | None = None
+    monitor: Literal["bleu_4", "cider_d", "val_loss"] = "bleu_4"
+    patience: int | None = 5
+    precision: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "plateau_patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, found {getattr(self, name)}")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate must be above 0, found {self.learning_rate}")
+        for name in ("label_smoothing", "warmup"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, found {getattr(self, name)}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ValueError(f"ema must be between 0 and 1, found {self.ema}")
+        if self.clip_norm is not None and self.clip_norm <= 0:
+            raise ValueError(f"clip_norm must be above 0, or null, found {self.clip_norm}")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience must be 1 or more, or null, found {self.patience}")
+        if self.weight_decay and self.optimizer != "adamw":
+            raise ValueError("weight_decay needs optimizer: adamw")

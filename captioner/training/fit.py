@@ -1,0 +1,93 @@
+"""The training loop: keras' fit with the recipe's optimizer, scored, kept and resumable epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+
+from captioner.data.batches import CaptionBatches
+from captioner.models.decoder import CaptionDecoder
+from captioner.training.callbacks import EpochEnd, ProgressLine
+from captioner.training.checkpoint import BEST, CHECKPOINT, Progress, load_variables
+from captioner.training.config import TrainConfig
+from captioner.training.losses import CaptionLoss
+
+
+def make_optimizer(config: TrainConfig, steps: int) -> keras.optimizers.Optimizer:
+    """Return the optimizer of a run of `steps` steps."""
+    rate: float | keras.optimizers.schedules.LearningRateSchedule = config.learning_rate
+    if config.schedule == "cosine":
+        warmup = round(config.warmup * steps)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else config.learning_rate,
+            decay_steps=max(1, steps - warmup),
+            warmup_target=config.learning_rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    common = {
+        "learning_rate": rate,
+        "global_clipnorm": config.clip_norm,
+        "use_ema": config.ema is not None,
+        "ema_momentum": config.ema or 0.99,
+    }
+    if config.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(weight_decay=config.weight_decay, **common)
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+        return optimizer
+    return keras.optimizers.Adam(**common)
+
+
+def fit(
+    decoder: CaptionDecoder,
+    batches: CaptionBatches,
+    score: Callable[[], dict[str, float]],
+    config: TrainConfig,
+    folder: Path,
+    *,
+    identity: str,
+    resume: bool = False,
+    say: Callable[[str], None] = print,
+) -> Progress:
+    """Train `decoder`; its best weights are then in `folder`/best.npz and in the decoder.
+
+    Args:
+        decoder: with fresh weights.
+        batches: of the training split.
+        score: scores the decoder as it is on the dev split, `config.monitor` among the scores.
+        config: the settings.
+        folder: where the checkpoints lie.
+        identity: digest of settings and data; a checkpoint of another one is refused.
+        resume: go on from the checkpoint in `folder`.
+        say: takes lines for the user.
+
+    Returns:
+        the run's progress, with a row per epoch.
+
+    Raises:
+        DataError: the checkpoint cannot be resumed from, or the loss is not a number.
+    """
+    optimizer = make_optimizer(config, steps=len(batches) * config.epochs)
+    # On TensorFlow's CPU, XLA's matrix products are slower than the ordinary ones; JAX has no others.
+    compiled = "auto" if keras.backend.backend() != "tensorflow" else False
+    decoder.compile(optimizer=optimizer, loss=CaptionLoss(config.label_smoothing), jit_compile=compiled)
+    optimizer.build(decoder.trainable_variables)
+    variables = [*decoder.variables, *optimizer.variables]
+    progress = Progress()
+    if resume:
+        progress = load_variables(folder / CHECKPOINT, variables, identity)
+        batches.start_at(progress.epoch)
+        say(f"going on after epoch {progress.epoch} of {config.epochs}")
+    end = EpochEnd(config, progress, score, variables, folder, identity, say)
+    if progress.epoch < config.epochs and not end.exhausted():
+        decoder.fit(
+            batches,
+            epochs=config.epochs,
+            initial_epoch=progress.epoch,
+            shuffle=False,  # the batches shuffle themselves, the same way in a resumed run
+            callbacks=[ProgressLine(len(batches), config.epochs, say), keras.callbacks.TerminateOnNaN(), end],
+            verbose=0,
+        )
+    load_variables(folder / BEST, decoder.weights, identity)
+    return progress

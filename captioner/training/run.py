@@ -1,0 +1,189 @@
+"""One training run: from captions and features to a run folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from captioner.captioner import FILE_NAME, Captioner
+from captioner.config import dump_yaml, to_settings
+from captioner.data.batches import CaptionBatches
+from captioner.data.captions import Captions
+from captioner.data.readers import DataConfig, load_captions
+from captioner.data.training_text import training_text
+from captioner.evaluation import describe
+from captioner.generation.search import GenerationConfig
+from captioner.models.architectures import build_decoder
+from captioner.models.decoder import CaptionDecoder
+from captioner.storage import DataError, digest_file, digest_json, read_manifest, write_manifest, write_text
+from captioner.text.vocabulary import TextConfig, Vocabulary
+from captioner.training.checkpoint import CHECKPOINT, Progress
+from captioner.training.config import TrainConfig
+from captioner.training.dev_score import DevScore
+from captioner.training.device import describe_device
+from captioner.training.fit import fit
+from captioner.vision.features import FeatureStore, open_features
+
+CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True)
+class Sections:
+    """The sections of a recipe that a training run reads.
+
+    Attributes:
+        data: captions and splits.
+        features: the feature file.
+        text: how captions become words.
+        model: the architecture and its settings.
+        train: how it is trained.
+        generation: how the dev captions are generated; the captioner's defaults.
+    """
+
+    data: DataConfig
+    features: str
+    text: TextConfig
+    model: Mapping[str, Any]
+    train: TrainConfig
+    generation: GenerationConfig
+
+
+def state_of(folder: Path) -> str:
+    """Return `finished`, `unfinished` or `new`: how far the run in `folder` has come."""
+    if read_manifest(folder) if folder.is_dir() else None:
+        return "finished"
+    return "unfinished" if (folder / CHECKPOINTS / CHECKPOINT).is_file() else "new"
+
+
+def train(
+    folder: Path,
+    sections: Sections,
+    settings: Mapping[str, Any],
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    say: Callable[[str], None] = print,
+) -> Progress:
+    """Train a captioner into a run folder: config.yaml, vocabulary.json, captioner.keras, history.csv, manifest.json.
+
+    Args:
+        folder: the run folder.
+        sections: the recipe's sections.
+        settings: the whole recipe as plain values, kept in config.yaml.
+        resume: go on with an unfinished run.
+        overwrite: throw away what is in the folder.
+        say: takes lines for the user.
+
+    Raises:
+        DataError: the folder is in use, an input is missing or broken, or the inputs do not fit together.
+        ConfigError: the model does not suit the features.
+    """
+    _claim(folder, resume, overwrite)
+    started = time.monotonic()
+    captions = load_captions(sections.data, ("train", "dev"))
+    features = open_features(sections.features)
+    _require_features(features, captions)
+    text = training_text(sections.data, captions, ("train", "dev"), sections.text.rules)
+    training = {image_id: text[image_id] for image_id in captions.split("train") if image_id in text}
+    vocabulary = Vocabulary.fit((caption for picture in training.values() for caption in picture), sections.text)
+    encoded = _encode(training, vocabulary)
+    dev = {image_id: text[image_id] for image_id in captions.split("dev") if image_id in text}
+    identity = _identity(sections, features, encoded)
+    keras.utils.set_random_seed(sections.train.seed)
+    decoder = _make_decoder(sections, vocabulary, features, precision=sections.train.precision)
+    batches = CaptionBatches(features, encoded, sections.train.batch_size, sections.train.seed)
+    write_text(folder / "config.yaml", dump_yaml(settings))
+    vocabulary.save(folder / "vocabulary.json")
+    say(describe_device(sections.train.precision))
+    say(
+        f"training on {len(encoded)} pictures with {sum(map(len, encoded.values()))} captions, "
+        f"{len(vocabulary)} words, {decoder.count_params():,} weights"
+    )
+    progress = fit(
+        decoder,
+        batches,
+        DevScore(decoder, vocabulary, features, captions, _encode(dev, vocabulary), sections.generation),
+        sections.train,
+        folder / CHECKPOINTS,
+        identity=identity,
+        resume=resume and state_of(folder) == "unfinished",
+        say=say,
+    )
+    final = _make_decoder(sections, vocabulary, features, precision="float32")
+    final.set_weights(decoder.get_weights())
+    Captioner(final, vocabulary, features.description, sections.generation).save_to(folder / FILE_NAME)
+    write_text(folder / "history.csv", _table(progress.history))
+    best = progress.history[progress.best_epoch - 1]
+    write_manifest(
+        folder,
+        "train",
+        identity=identity,
+        encoder=features.description,
+        features={"path": str(features.path), "digest": features.digest},
+        vocabulary=vocabulary.digest,
+        captioner=digest_file(folder / FILE_NAME),
+        best=best,
+        seconds=round(time.monotonic() - started, 1),
+    )
+    say(f"best epoch {progress.best_epoch}: {describe({k: best[k] for k in ('bleu_1', 'bleu_4', 'cider_d')})} on dev")
+    say(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
+    return progress
+
+
+def _claim(folder: Path, resume: bool, overwrite: bool) -> None:
+    """Make sure that nothing is lost in `folder`, or that losing it was asked for."""
+    state = state_of(folder)
+    if overwrite:
+        for name in (CHECKPOINTS, "manifest.json", FILE_NAME):
+            target = folder / name
+            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+    elif state == "finished":
+        raise DataError(f"{folder}: holds a finished run; give another folder, or --overwrite to train it anew")
+    elif state == "unfinished" and not resume:
+        raise DataError(f"{folder}: holds an unfinished run; --resume goes on with it, --overwrite begins anew")
+
+
+def _require_features(features: FeatureStore, captions: Captions) -> None:
+    """Refuse a feature file that lacks pictures of the splits."""
+    for name, ids in captions.splits.items():
+        missing = [image_id for image_id in ids if image_id not in features]
+        if missing:
+            raise DataError(
+                f"{features.path}: lacks {len(missing)} of the {len(ids)} pictures of split {name}, the first is "
+                f"{missing[0]}; extract them (captioner extract) or take them off the split's list"
+            )
+
+
+def _encode(text: Mapping[str, list[list[str]]], vocabulary: Vocabulary) -> dict[str, list[list[int]]]:
+    return {image_id: [vocabulary.encode(caption) for caption in picture] for image_id, picture in text.items()}
+
+
+def _identity(sections: Sections, features: FeatureStore, encoded: Mapping[str, list[list[int]]]) -> str:
+    """Return a digest of what makes a run what it is; more epochs change it only where the schedule counts them."""
+    config = to_settings(sections.train)
+    if sections.train.schedule != "cosine":
+        del config["epochs"], config["patience"]
+    generation = to_settings(sections.generation)
+    parts = {"train": config, "model": dict(sections.model), "generation": generation, "features": features.digest}
+    return digest_json({**parts, "captions": encoded})
+
+
+def _make_decoder(sections: Sections, vocabulary: Vocabulary, features: FeatureStore, precision: str) -> CaptionDecoder:
+    policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
+    return build_decoder(sections.model, len(vocabulary), features.shape, dtype=policy)
+
+
+def _table(history: list[dict[str, float]]) -> str:
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return table.getvalue()
