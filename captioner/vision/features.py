@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import pickle
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -137,23 +138,37 @@ def write_features(
         path: `.pkl` (a dict image_id -> float32 (1, ...)) or `.h5`.
         features: image_id -> (channels,) or (regions, channels), all of one shape.
         description: the Encoder's.
-        dtype: of the numbers in a `.h5`.
+        dtype: of the numbers in a `.h5`; a `.pkl` holds float32.
         manifest: what else the manifest should say.
 
     Raises:
         DataError: empty, ragged, not finite, or more than fits a `.pkl`.
     """
     path = Path(path)
-    write = _by_suffix(path, _WRITERS)
     if not features:
         raise DataError(f"{path}: there are no features to write")
+    shape = next(iter(features.values())).shape
+    check_target(path, len(features), shape)
     # an old manifest beside new features would be a lie, none is only a gap
     manifest_path(path).unlink(missing_ok=True)
     with atomic_path(path) as temporary:
-        write(path, temporary, features, description, dtype)
-    shape = list(next(iter(features.values())).shape)
-    content = {"encoder": description, "pictures": len(features), "shape": shape, "digest": digest_file(path)}
-    write_manifest(path, "extract", **content, **manifest)
+        _WRITERS[path.suffix](path, temporary, features, description, dtype)
+    held = {"pictures": len(features), "shape": list(shape), "dtype": dtype, "digest": digest_file(path)}
+    write_manifest(path, "extract", encoder=description, **held, **manifest)
+
+
+def check_target(path: str | Path, pictures: int, shape: Sequence[int]) -> None:
+    """Check that a feature file at `path` can hold that many pictures' features of `shape`.
+
+    Raises:
+        DataError: its suffix is unknown, or it would be too large a `.pkl`.
+    """
+    path = Path(path)
+    _by_suffix(path, _WRITERS)
+    size = pictures * math.prod(shape) * 4
+    if path.suffix == ".pkl" and size > MAX_PICKLE_BYTES:
+        better = path.with_suffix(".h5").name
+        raise DataError(f"{path}: {size / 1e9:.1f} GB are too much for a pickle; write {better} instead")
 
 
 def _by_suffix(path: Path, table: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
@@ -214,10 +229,6 @@ def _without_batch(row: np.ndarray) -> np.ndarray:
 def _write_pickle(
     path: Path, temporary: Path, features: Mapping[str, np.ndarray], description: object, dtype: str
 ) -> None:
-    size = len(features) * next(iter(features.values())).size * 4
-    if size > MAX_PICKLE_BYTES:
-        better = path.with_suffix(".h5").name
-        raise DataError(f"{path}: {size / 1e9:.1f} GB are too much for a pickle; write {better} instead")
     content = {name: row[np.newaxis] for name, row in _checked(path, features, "float32")}
     with temporary.open("wb") as file:
         pickle.dump(content, file, protocol=4)

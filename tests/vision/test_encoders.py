@@ -7,7 +7,7 @@ import pytest
 
 from captioner.config import ConfigError, build, to_settings
 from captioner.storage import DataError
-from captioner.vision.backbones import BACKBONES, WEIGHTS_FOLDER
+from captioner.vision.backbones import WEIGHTS_FOLDER
 from captioner.vision.encoders import (
     IDENTITY,
     EncoderConfig,
@@ -21,19 +21,6 @@ from captioner.vision.images import load_image
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
 SHARED = Path(__file__).parents[2].parent / "shared"
-
-
-def tiny(include_top, weights, input_shape):
-    inputs = keras.Input(input_shape)
-    outputs = keras.layers.Conv2D(6, 3, strides=2, activation="relu", name="conv")(inputs)
-    if include_top:
-        outputs = keras.layers.Dense(5, name="fc")(keras.layers.Flatten(name="flatten")(outputs))
-    return keras.Model(inputs, outputs, name="tiny")
-
-
-@pytest.fixture(autouse=True)
-def tiny_row(monkeypatch):
-    monkeypatch.setitem(BACKBONES, "tiny", type(BACKBONES["vgg16"])(tiny, (9, 13), "caffe", None))
 
 
 def pictures(count, height=9, width=13):
