@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from captioner.cli.backend import load_keras
 from captioner.cli.options import say
 
 
@@ -39,6 +40,7 @@ def command(
     Without RUN the newest run under runs/ is taken. With --predictions and --references captions made elsewhere are
     scored. Writes scores.json and per_image.csv, and predictions.json in COCO's results form.
     """
+    load_keras()
     from captioner.config import ConfigError
     from captioner.evaluation import describe
 

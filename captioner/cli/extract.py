@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from captioner.cli.backend import load_keras
 from captioner.cli.options import read_recipe, recipe_options, say
 
 
@@ -34,6 +35,7 @@ def command(
 
     A picture that cannot be read is passed over and named. A killed extraction goes on where it stopped.
     """
+    load_keras()
     from captioner.config import ConfigError
     from captioner.vision.encoders import EncoderConfig
     from captioner.vision.extraction import ExtractionConfig, extract

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from captioner.cli.backend import load_keras
 from captioner.cli.options import say
 
 
@@ -31,6 +32,7 @@ def command(
     Prints the caption of a single picture, and `file<TAB>caption` lines for several. A picture that cannot be read is
     named and passed over; the exit code is then 1.
     """
+    load_keras()
     from captioner.captioner import load, newest_run
     from captioner.config import ConfigError
     from captioner.prediction import caption_pictures, find_pictures

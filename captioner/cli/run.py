@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from captioner.cli.backend import load_keras
 from captioner.cli.options import read_recipe, recipe_options, say
 
 
@@ -16,6 +17,7 @@ from captioner.cli.options import read_recipe, recipe_options, say
 @recipe_options
 def command(output: Path | None, config: str | None, assignments: tuple[str, ...]) -> None:
     """Extract, clean, train and evaluate: whatever is missing or out of date, in order."""
+    load_keras()
     from captioner.pipeline import run
 
     source, recipe = read_recipe(config, assignments)

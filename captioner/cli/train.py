@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from captioner.cli.backend import load_keras
 from captioner.cli.options import read_recipe, recipe_options, say
 
 
@@ -31,6 +32,7 @@ def command(
     The vocabulary is fitted on the training split alone, the best epoch is chosen on the dev split, and the test split
     is not read. A killed run goes on with --resume.
     """
+    load_keras()
     from captioner.config import ConfigError, to_settings
     from captioner.training.run import train
 

@@ -60,7 +60,7 @@ def load_variables(path: Path, variables: Sequence[keras.Variable], identity: st
         DataError: the file is missing, broken, or belongs to a run with other settings or data.
     """
     try:
-        with np.load(path) as content:
+        with path.open("rb") as file, np.load(file) as content:
             header: dict[str, Any] = json.loads(str(content["header"]))
             arrays = [content[f"{index:04d}"] for index in range(len(header["paths"]))]
     except FileNotFoundError:

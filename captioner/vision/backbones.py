@@ -18,6 +18,7 @@ from keras import ops
 
 from captioner.config import ConfigError
 from captioner.storage import DataError
+from captioner.vision.efficientnet_lite import efficientnet_lite
 
 WEIGHTS_FOLDER = "CAPTIONER_WEIGHTS"
 RANDOM_SEED = 0
@@ -55,6 +56,9 @@ BACKBONES: dict[str, Backbone] = {
     "efficientnet_b0": Backbone(
         keras.applications.EfficientNetB0, (224, 224), "raw", ("efficientnetb0_notop.h5", "efficientnetb0.h5")
     ),
+    "efficientnet_lite0": Backbone(efficientnet_lite(0), (224, 224), "lite", None),
+    "efficientnet_lite1": Backbone(efficientnet_lite(1), (240, 240), "lite", None),
+    "efficientnet_lite2": Backbone(efficientnet_lite(2), (260, 260), "lite", None),
 }
 
 _CAFFE_MEAN = np.array([103.939, 116.779, 123.68], np.float32)
@@ -68,6 +72,7 @@ PREPROCESSING: dict[str, Callable[[Any], Any]] = {
     "tf": lambda pictures: pictures / 127.5 - 1.0,
     "torch": lambda pictures: (pictures / 255.0 - _TORCH_MEAN) / _TORCH_DEVIATION,
     "raw": lambda pictures: pictures,
+    "lite": lambda pictures: (pictures - 127.0) / 128.0,
 }
 
 

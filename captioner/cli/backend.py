@@ -1,0 +1,38 @@
+"""Loading Keras without the greetings of its backend."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+
+def load_keras() -> None:
+    """Import keras and its backend, keeping back what their libraries print to stderr unless the import fails.
+
+    TensorFlow logs from C++ before any setting of its own can silence it.
+    """
+    if "keras" not in sys.modules:
+        with _stderr_kept_back():
+            import keras  # noqa: F401
+
+
+@contextlib.contextmanager
+def _stderr_kept_back() -> Iterator[None]:
+    """Point file descriptor 2 at a temporary file; show what it holds if the block raises."""
+    sys.stderr.flush()
+    real = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(real, 2)
+            kept.seek(0)
+            os.write(2, kept.read())
+            raise
+        finally:
+            os.dup2(real, 2)
+            os.close(real)

@@ -1,0 +1,69 @@
+import numpy as np
+
+from captioner.data.batches import CaptionBatches, make_batch
+
+
+class Rows:
+    """Features whose only number is the picture's."""
+
+    def gather(self, ids):
+        return np.array([[float(image_id)] for image_id in ids], dtype="float32")
+
+
+def captions_of(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        str(picture): [[1, *([picture + 4] * rng.integers(1, 12)), 2] for _ in range(rng.integers(1, 6))]
+        for picture in range(count)
+    }
+
+
+def test_layout_of_a_batch():
+    batch = make_batch(np.zeros((2, 3), "float32"), [[[1, 7, 8, 2], [1, 9, 2]], [[1, 6, 2]]])
+    assert batch.tokens.tolist() == [[[1, 7, 8], [1, 9, 0]], [[1, 6, 0], [0, 0, 0]]]
+    assert batch.targets.tolist() == [7, 8, 2, 9, 2, 6, 2]
+    assert batch.positions.tolist() == [0, 1, 2, 3, 4, 6, 7]
+    assert batch.weights.tolist() == [1.0] * 7
+
+
+def test_rounding_up_adds_only_positions_without_weight():
+    captions = [[[1, 7, 8, 2], [1, 9, 2]], [[1, 6, 2]]]
+    plain, rounded = make_batch(np.zeros((2, 3)), captions), make_batch(np.zeros((2, 3)), captions, multiple=4)
+    assert rounded.tokens.shape == (2, 2, 4)
+    assert len(rounded.positions) == 256
+    real = rounded.weights > 0
+    assert rounded.targets[real].tolist() == plain.targets.tolist()
+    read = rounded.tokens.reshape(-1)[rounded.positions[real]]
+    assert read.tolist() == plain.tokens.reshape(-1)[plain.positions].tolist()
+
+
+def test_an_epoch_sees_every_word_of_every_picture_once():
+    captions = captions_of(103)
+    batches = CaptionBatches(Rows(), captions, 8, seed=1)
+    assert len(batches) == 13
+    seen = {}
+    for index in range(len(batches)):
+        batch = batches.batch(index)
+        for row, picture in enumerate(batch.features[:, 0].astype(int)):
+            assert picture not in seen
+            seen[picture] = int((batch.tokens[row] == picture + 4).sum())
+    assert seen == {int(i): sum(c.count(int(i) + 4) for c in picture) for i, picture in captions.items()}
+
+
+def test_epochs_differ_and_a_seed_repeats_them():
+    first, again = (CaptionBatches(Rows(), captions_of(64), 8, seed=5) for _ in range(2))
+    opening = first.batch(0).features.tolist()
+    assert opening == again.batch(0).features.tolist()
+    first.on_epoch_end()
+    assert opening != first.batch(0).features.tolist()
+    again.start_at(1)
+    assert first.batch(0).features.tolist() == again.batch(0).features.tolist()
+
+
+def test_sorting_by_length_leaves_little_padding():
+    rng = np.random.default_rng(0)
+    captions = {str(i): [[1, *([5] * int(n)), 2] for n in rng.integers(5, 20, 5)] for i in range(640)}
+    batches = CaptionBatches(Rows(), captions, 32, seed=0)
+    cells = sum(batches.batch(index).tokens.size for index in range(len(batches)))
+    longest_of_a_picture = sum(5 * (max(map(len, picture)) - 1) for picture in captions.values())
+    assert cells < 1.05 * longest_of_a_picture
