@@ -1,0 +1,112 @@
+import json
+import time
+
+import pytest
+
+from captioner.config import ConfigError
+from captioner.data.readers import read_captions
+from captioner.metrics.scorer import METRICS, score
+from captioner.storage import DataError, read_text
+from captioner.text.ptb import tokenize
+from tests.data.shared import FLICKR8K, KNOWN_ANSWERS, needs_flickr8k, needs_known_answers
+from tests.metrics.made_up import BLEU, CANDIDATES, CIDER_D, REFERENCES, ROUGE_L
+
+RAW = {image_id: " ".join(words).capitalize() + " ." for image_id, words in CANDIDATES.items()}
+RAW_REFERENCES = {
+    image_id: ['"' + " ".join(words).upper() + '!"' for words in several] for image_id, several in REFERENCES.items()
+}
+
+
+def test_raw_text_is_tokenized_on_both_sides() -> None:
+    scores = score(RAW, RAW_REFERENCES, ["bleu", "rouge", "cider"])
+    for image_id, found in {"corpus": scores.corpus, **scores.per_image}.items():
+        expected = dict(zip(["bleu_1", "bleu_2", "bleu_3", "bleu_4"], BLEU[image_id], strict=True))
+        expected |= {"rouge_l": ROUGE_L[image_id], "cider_d": CIDER_D[image_id]}
+        assert found == pytest.approx(expected, abs=1e-9)
+    assert list(scores.per_image) == list(RAW)
+    assert scores.notes == []
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_scores_alone_over_corpus_and_pictures(name: str) -> None:
+    scores = score(RAW, RAW_REFERENCES, [name])
+    assert all(part.keys() == scores.corpus.keys() for part in scores.per_image.values())
+    assert all(type(value) is float for part in [scores.corpus, *scores.per_image.values()] for value in part.values())
+    assert scores.corpus == {key: score(RAW, RAW_REFERENCES, list(METRICS)).corpus[key] for key in scores.corpus}
+
+
+def test_the_one_letter_words_that_classic_rules_drop_count_in_bleu() -> None:
+    references = {"a": ["A dog on a red bike"]}
+    assert score({"a": "a dog on a red bike"}, references, ["bleu"]).corpus["bleu_4"] == pytest.approx(1)
+    assert score({"a": "dog on red bike"}, references, ["bleu"]).corpus["bleu_4"] < 0.01
+    assert score({"a": "dog on red bike"}, references, ["classic-bleu"]).corpus["classic_bleu_4"] == pytest.approx(1)
+
+
+def test_references_without_a_candidate_do_not_count() -> None:
+    more = {**RAW_REFERENCES, "z": ["A dog runs across the green grass"]}
+    assert score(RAW, more, ["bleu", "cider"]) == score(RAW, RAW_REFERENCES, ["bleu", "cider"])
+
+
+def test_a_candidate_without_references_is_named() -> None:
+    with pytest.raises(DataError, match="2 of the 3 candidates have no references, first 'x'"):
+        score({"a": "a dog", "x": "a cat", "y": "a cat"}, {"a": ["a dog"], "y": []}, ["bleu"])
+
+
+def test_nothing_to_score_is_refused() -> None:
+    with pytest.raises(DataError, match="no candidates"):
+        score({}, RAW_REFERENCES, ["bleu"])
+
+
+def test_an_unknown_metric_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"'blue' is not known \(known: bleu, rouge, cider"):
+        score(RAW, RAW_REFERENCES, ["bleu", "blue"])
+
+
+def test_numbers_that_need_an_explanation_carry_a_note() -> None:
+    notes = score({"a": "a dog"}, {"a": ["a dog"]}, ["cider", "classic-bleu"]).notes
+    assert ["CIDEr-D" in notes[0], "inflated" in notes[1]] == [True, True]
+
+
+@pytest.mark.slow
+@needs_known_answers
+def test_nlg_evals_example_gets_its_published_scores() -> None:
+    hypotheses, *several = (
+        read_text(KNOWN_ANSWERS / f"nlgeval_{name}.txt").splitlines() for name in ("hyp", "ref1", "ref2")
+    )
+    candidates = {str(number): text for number, text in enumerate(hypotheses)}
+    references = {str(number): texts for number, texts in enumerate(zip(*several, strict=True))}
+    assert score(candidates, references, ["bleu", "rouge", "cider"]).corpus == pytest.approx(
+        {
+            "bleu_1": 0.550000,
+            "bleu_2": 0.428174,
+            "bleu_3": 0.284043,
+            "bleu_4": 0.201143,
+            "rouge_l": 0.522104,
+            "cider_d": 1.242192,
+        },
+        abs=1e-6,
+    )
+
+
+@pytest.mark.slow
+@needs_known_answers
+def test_coco_captions_get_the_reference_tools_tokens_and_scores() -> None:
+    known = json.loads(read_text(KNOWN_ANSWERS / "oracle_fakecap126.json"))
+    for side in ("gts", "res"):
+        for image_id, texts in known[f"{side}_raw"].items():
+            raw = texts if isinstance(texts, list) else [texts]
+            assert [" ".join(tokenize(text)) for text in raw] == known[f"{side}_tokenized"][image_id]
+    keys = {"Bleu_1": "bleu_1", "Bleu_2": "bleu_2", "Bleu_3": "bleu_3", "Bleu_4": "bleu_4"}
+    keys |= {"ROUGE_L": "rouge_l", "CIDEr": "cider_d"}
+    corpus = score(known["res_raw"], known["gts_raw"], ["bleu", "rouge", "cider"]).corpus
+    assert corpus == pytest.approx({ours: known["scores"][theirs] for theirs, ours in keys.items()}, abs=1e-6)
+
+
+@pytest.mark.slow
+@needs_flickr8k
+def test_a_thousand_pictures_are_scored_in_less_than_a_second() -> None:
+    references = dict(list(read_captions(FLICKR8K / "Flickr8k.token.txt").items())[:1000])
+    candidates = dict(zip(references, (texts[0] for texts in reversed(references.values())), strict=True))
+    begin = time.perf_counter()
+    score(candidates, references, ["bleu", "rouge", "cider"])
+    assert time.perf_counter() - begin < 1.0
