@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import reprlib
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -30,7 +32,7 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
     """
     try:
         content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter: 2024-02-31, which YAML takes for a date
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else "the file"
         raise ConfigError(f"{path}: {where} is not YAML ({getattr(error, 'problem', None) or 'unreadable'})") from None
@@ -60,7 +62,7 @@ def override(settings: Mapping[str, Any], assignments: Iterable[str]) -> dict[st
             raise ConfigError(f"--set {assignment}: expected section.key=value")
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):
             raise ConfigError(f"--set {assignment}: the value is not YAML; put it in quotes") from None
         place = result
         for depth, name in enumerate(names[:-1], start=1):
@@ -88,7 +90,7 @@ def build(cls: type[T], settings: Mapping[str, Any] | None, where: str = "") -> 
 
     Raises:
         ConfigError: an unknown or missing key (the nearest known one is named), a value of the wrong type, or a value
-            that the dataclass' own `__post_init__` refuses with a ValueError.
+            that the dataclass' own `__post_init__` refuses with a ValueError or ConfigError.
     """
     settings = {} if settings is None else settings
     if not isinstance(settings, Mapping):
@@ -106,7 +108,7 @@ def build(cls: type[T], settings: Mapping[str, Any] | None, where: str = "") -> 
             raise ConfigError(f"{where + '.' if where else ''}{name}: missing; give it in the YAML file or with --set")
     try:
         return cls(**values)
-    except ValueError as error:
+    except (ValueError, ConfigError) as error:
         raise ConfigError(f"{where + ': ' if where else ''}{error}") from None
 
 
@@ -152,9 +154,10 @@ def _convert_union(choices: tuple[Any, ...], value: Any, path: str) -> Any:
 def _convert_plain(expected: type, value: Any) -> Any:
     if expected is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
-            return float(value)  # YAML reads 1e-3 as text
-        except ValueError:
+            number = float(value)  # YAML reads 1e-3 as text
+        except (ValueError, OverflowError):
             return None
+        return number if math.isfinite(number) else None
     if expected is int and isinstance(value, bool):
         return None
     return value if isinstance(value, expected) else None
@@ -172,7 +175,7 @@ def _describe(expected: Any) -> str:
 
 
 def _show(value: Any) -> str:
-    return "null" if value is None else f"{value!r} ({type(value).__name__})"
+    return "null" if value is None else f"{reprlib.repr(value)} ({type(value).__name__})"
 
 
 def to_settings(config: Any) -> dict[str, Any]:

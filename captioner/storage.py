@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -43,11 +44,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             f"{path}: cannot be written ({error.strerror or error}); what was there before is intact"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where the folder is a file, unlink fails too and would hide why
+            temporary.unlink()
 
 
 def _remove_leftovers(path: Path) -> None:
-    for leftover in path.parent.glob(f".{path.name}.*.tmp{path.suffix}"):
+    for leftover in path.parent.glob(glob.escape(f".{path.name}.") + "*" + glob.escape(f".tmp{path.suffix}")):
         pid = leftover.name.removeprefix(f".{path.name}.").split(".")[0]
         if pid.isdigit() and not _is_alive(int(pid)):
             leftover.unlink(missing_ok=True)
@@ -58,7 +60,7 @@ def _is_alive(pid: int) -> bool:
         return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
@@ -91,7 +93,7 @@ def read_text(path: str | Path) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
+        raise DataError(f"{path}: no such file; check the path") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     try:
@@ -112,6 +114,8 @@ def read_json(path: str | Path) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: line {error.lineno} is not JSON ({error.msg})") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets thousands deep
+        raise DataError(f"{path}: not JSON that can be read ({error})") from None
 
 
 def digest_bytes(data: bytes) -> str:
@@ -158,10 +162,11 @@ def read_manifest(output: str | Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     content = read_json(path)
-    if not isinstance(content, dict) or "stage" not in content:
+    version = content.get("manifest") if isinstance(content, dict) else None
+    if not isinstance(version, int) or "stage" not in content:
         raise DataError(f"{path}: not a manifest of captioner; remove it or make {output} anew")
-    if content.get("manifest", 0) > MANIFEST_VERSION:
-        raise DataError(f"{path}: written by a newer captioner (manifest {content['manifest']}); update captioner")
+    if version > MANIFEST_VERSION:
+        raise DataError(f"{path}: written by a newer captioner (manifest {version}); update captioner")
     return content
 
 
@@ -176,7 +181,9 @@ def load_pickle(path: str | Path, allowed: Collection[tuple[str, str]]) -> Any:
         with path.open("rb") as file:
             return AllowListUnpickler(file, allowed).load()
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
+        raise DataError(f"{path}: no such file; check the path") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     except ForbiddenNameError as error:
         raise DataError(
             f"{path}: refused, it asks for {error}, which no file of this kind needs; it may be hostile"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from keras import ops
 
 from captioner.generation.search import IMPOSSIBLE, Hypotheses, Search, Tensor
-from captioner.text.vocabulary import PAD
 
 
 class BeamSearch(Search):
@@ -15,14 +14,11 @@ class BeamSearch(Search):
     the search ends when all have ended, or when no open one can beat the n best.
     """
 
-    def choose(self, hypotheses: Hypotheses, log_probs: Tensor) -> tuple[Tensor, Tensor]:
+    def choose(self, hypotheses: Hypotheses, log_probs: Tensor) -> Tensor:
         """See Search.choose."""
-        beams, words = self.config.beam_size, self.decoder.vocabulary_size
-        finished = hypotheses.finished[:, :, None]  # (pictures, beams, 1)
-        # A finished hypothesis has one continuation, <pad>, that comes before every open one: +1 against at most 0.
-        is_pad = ops.arange(words) == PAD  # (words,)
-        frozen = ops.where(is_pad, 1.0, 4 * IMPOSSIBLE)  # (words,)
-        candidates = ops.where(finished, frozen, hypotheses.log_probs[:, :, None] + log_probs)
-        flat = ops.reshape(candidates, (-1, beams * words))
-        chosen = ops.cast(ops.top_k(flat, beams)[1], "int32")  # (pictures, beams)
-        return chosen // words, chosen % words
+        beams, candidates = self.config.beam_size, log_probs.shape[-1]
+        # A finished hypothesis has one candidate, the first, and it comes before every open one: +1 against at most 0.
+        frozen = ops.where(ops.arange(candidates) == 0, 1.0, 4 * IMPOSSIBLE)  # (candidates,)
+        open_ones = hypotheses.log_probs[:, :, None] + log_probs
+        ranked = ops.where(hypotheses.finished[:, :, None], frozen, open_ones)  # (pictures, beams, candidates)
+        return ops.cast(ops.top_k(ops.reshape(ranked, (-1, beams * candidates)), beams)[1], "int32")

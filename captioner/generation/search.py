@@ -83,16 +83,16 @@ class Search(keras.Model):
         self.config = config
         self.n = n
 
-    def choose(self, hypotheses: Hypotheses, log_probs: Tensor) -> tuple[Tensor, Tensor]:
-        """Choose the next words.
+    def choose(self, hypotheses: Hypotheses, log_probs: Tensor) -> Tensor:
+        """Choose how the hypotheses go on.
 
         Args:
             hypotheses: those so far.
-            log_probs: (pictures, beams, words) of the next word, impossible words at IMPOSSIBLE.
+            log_probs: (pictures, beams, candidates) of the likeliest next words of each, best first.
 
         Returns:
-            parents (pictures, beams) int32, the beam that each new hypothesis continues, and tokens (pictures, beams)
-            int32. A finished hypothesis must come back, with the token `<pad>`.
+            (pictures, beams) int32, indices into a picture's beams x candidates. A finished hypothesis must be among
+            them once: whichever of its candidates is chosen, it stays as it is.
         """
         raise TypeError(f"{type(self).__name__} does not implement choose")
 
@@ -137,18 +137,20 @@ class Search(keras.Model):
         self, hypotheses: Hypotheses, position: Tensor, logits: Tensor, state: Any, attention: Tensor
     ) -> tuple[Hypotheses, Any, Tensor]:
         """Add a word to every open hypothesis and put the beams in the order of their parents."""
-        beams, length = self.config.beam_size, self.config.max_length
+        beams = self.config.beam_size
         pictures = ops.shape(hypotheses.log_probs)[0]
-        words = self.decoder.vocabulary_size
-        log_probs = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
-        log_probs = ops.reshape(log_probs + self._forbidden(), (pictures, beams, words))
-        parents, tokens = self.choose(hypotheses, log_probs)  # (pictures, beams) each
+        candidates = min(beams, self.decoder.vocabulary_size)  # no more than `beams` of one hypothesis can be kept
+        logits = ops.cast(logits, "float32")  # (hypotheses, words)
+        best, words = ops.top_k(logits + self._forbidden(), candidates)
+        log_probs = best - ops.logsumexp(logits, axis=-1, keepdims=True)  # (hypotheses, candidates)
+        chosen = self.choose(hypotheses, ops.reshape(log_probs, (pictures, beams, candidates)))  # (pictures, beams)
 
+        parents = chosen // candidates  # (pictures, beams)
         finished = ops.take_along_axis(hypotheses.finished, parents, axis=1)
-        flat = parents * words + tokens
-        added = ops.take_along_axis(ops.reshape(log_probs, (pictures, beams * words)), flat, axis=1)
-        added = ops.where(finished, 0.0, added)
-        now = ops.arange(length) == position  # (max_length,)
+        tokens = ops.take_along_axis(ops.reshape(ops.cast(words, "int32"), (pictures, -1)), chosen, axis=1)
+        tokens = ops.where(finished, PAD, tokens)
+        added = ops.where(finished, 0.0, ops.take_along_axis(ops.reshape(log_probs, (pictures, -1)), chosen, axis=1))
+        now = ops.arange(self.config.max_length) == position  # (max_length,)
         history = ops.take_along_axis(hypotheses.tokens, parents[:, :, None], axis=1)
         total = ops.take_along_axis(hypotheses.log_probs, parents, axis=1) + added
         # Where the words do not fill the beam, an impossible hypothesis stands in: it must not end and keep its place.

@@ -1,0 +1,85 @@
+"""Training speed of the merge model: whole captions in one pass beside the tutorial's generator, same sizes."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import keras
+import numpy as np
+from machine import CHANNELS, LONGEST, WORDS, Rows, device, gemm_rate, made_up_captions
+from tutorial import examples, make_model
+
+from captioner.data.batches import CaptionBatches
+from captioner.models.architectures import build_decoder
+from captioner.training.config import TrainConfig
+from captioner.training.fit import make_optimizer
+from captioner.training.losses import CaptionLoss
+
+UNITS = 256
+
+
+def operations_per_caption(words_per_caption: float) -> float:
+    """Floating-point operations of one caption's forward and backward pass; two per multiply-add, backward twice.
+
+    The LSTM, the joint layer and the output layer once per word that is predicted; the picture's layer a fifth of a
+    time, and without a gradient for its input.
+    """
+    lstm = 2 * (UNITS + UNITS) * 4 * UNITS
+    joint, output = 2 * UNITS * UNITS, 2 * UNITS * WORDS
+    return words_per_caption * 3 * (lstm + joint + output) + 2 * 2 * CHANNELS * UNITS / 5
+
+
+def tutorial_rate(pictures: int) -> float:
+    """Return the tutorial's captions per second."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(pictures + 2, CHANNELS)).astype("float32")
+    model = make_model(WORDS, LONGEST, CHANNELS)
+    times = []
+    for inputs, targets in examples(features, made_up_captions(pictures + 2), WORDS, LONGEST):
+        began = time.perf_counter()
+        model.train_on_batch(inputs, targets)
+        times.append(time.perf_counter() - began)
+    # The examples' making belongs to the tutorial's loop, too.
+    began = time.perf_counter()
+    for _ in examples(features, made_up_captions(pictures + 2), WORDS, LONGEST):
+        pass
+    making = (time.perf_counter() - began) / (pictures + 2)
+    return 5 / (float(np.mean(times[2:])) + making)
+
+
+def our_rate(precision: str, pictures: int, batch_size: int) -> float:
+    """Return captioner's captions per second over an epoch, after a first one that compiles."""
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(pictures, CHANNELS)).astype("float32")
+    captions = {str(row): picture for row, picture in enumerate(made_up_captions(pictures))}
+    batches = CaptionBatches(Rows(features), captions, batch_size, seed=0)
+    policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
+    decoder = build_decoder({"architecture": "merge"}, WORDS, (CHANNELS,), dtype=policy)
+    compiled = "auto" if keras.backend.backend() != "tensorflow" else False
+    decoder.compile(make_optimizer(TrainConfig(), 1000), CaptionLoss(), jit_compile=compiled)
+    decoder.fit(batches, epochs=1, shuffle=False, verbose=0)
+    began = time.perf_counter()
+    decoder.fit(batches, epochs=1, shuffle=False, verbose=0)
+    return 5 * pictures / (time.perf_counter() - began)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=int, default=2048, help="pictures of our epoch")
+    parser.add_argument("--tutorial-pictures", type=int, default=40, help="pictures the tutorial is timed on")
+    parser.add_argument("--batch-size", type=int, default=64, help="pictures a batch of ours")
+    options = parser.parse_args()
+    lengths = [len(caption) - 1 for picture in made_up_captions(options.pictures) for caption in picture]
+    operations = operations_per_caption(float(np.mean(lengths)))
+    print(f"merge, {UNITS} wide, {WORDS} words, {np.mean(lengths):.1f} predicted words a caption; {device()}")
+    tutorial = tutorial_rate(options.tutorial_pictures)
+    print(f"tutorial's generator     float32 {tutorial:8.1f} captions/s")
+    for precision in ("float32", "bfloat16"):
+        limit = gemm_rate(precision) / operations
+        ours = our_rate(precision, options.pictures, options.batch_size)
+        print(
+            f"captioner               {precision:>8} {ours:8.1f} captions/s  {ours / tutorial:5.1f} x the tutorial  "
+            f"{ours / limit:.2f} of the arithmetic limit {limit:.0f}"
+        )

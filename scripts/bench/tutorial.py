@@ -1,0 +1,47 @@
+"""The classic Flickr8k tutorial's way, written out as the reference: what most people run today."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import keras
+import numpy as np
+
+
+def make_model(words: int, longest: int, channels: int, units: int = 256) -> keras.Model:
+    """The tutorial's merge model: (picture, left-padded prefix) -> softmax over the next word."""
+    picture = keras.Input((channels,))
+    picture_part = keras.layers.Dense(units, activation="relu")(keras.layers.Dropout(0.5)(picture))
+    prefix = keras.Input((longest,))
+    embedded = keras.layers.Embedding(words, units, mask_zero=True)(prefix)
+    words_part = keras.layers.LSTM(units)(keras.layers.Dropout(0.5)(embedded))
+    joint = keras.layers.Dense(units, activation="relu")(keras.layers.add([picture_part, words_part]))
+    model = keras.Model([picture, prefix], keras.layers.Dense(words, activation="softmax")(joint))
+    model.compile(loss="categorical_crossentropy", optimizer="adam")
+    return model
+
+
+def examples(
+    features: np.ndarray, captions: Sequence[Sequence[Sequence[int]]], words: int, longest: int
+) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
+    """One picture a batch: every prefix of its captions left-padded, every next word one-hot."""
+    for row, picture in enumerate(captions):
+        prefixes, targets = [], []
+        for caption in picture:
+            for end in range(1, len(caption)):
+                prefixes.append(caption[:end])
+                targets.append(caption[end])
+        padded = keras.utils.pad_sequences(prefixes, maxlen=longest)
+        vectors = np.repeat(features[row : row + 1], len(prefixes), axis=0)
+        yield [vectors, padded], keras.utils.to_categorical(targets, words)
+
+
+def caption(model: keras.Model, vector: np.ndarray, start: int, end: int, longest: int) -> list[int]:
+    """The tutorial's greedy decoding: one `predict` of the whole prefix per word, one picture at a time."""
+    tokens = [start]
+    for _ in range(longest):
+        prefix = keras.utils.pad_sequences([tokens], maxlen=longest)
+        tokens.append(int(np.argmax(model.predict([vector[None], prefix], verbose=0))))
+        if tokens[-1] == end:
+            break
+    return tokens

@@ -1,0 +1,109 @@
+import keras
+import numpy as np
+import pytest
+
+import captioner.captioner as captioner_module
+from captioner.captioner import Captioner, load, newest_run
+from captioner.config import ConfigError
+from captioner.generation.search import GenerationConfig
+from captioner.models.architectures import build_decoder
+from captioner.storage import DataError
+from captioner.text.vocabulary import TextConfig, Vocabulary
+
+WORDS = [["a", "dog", "runs"], ["a", "cat", "sleeps"], ["the", "dog", "sleeps"]]
+
+
+@pytest.fixture
+def captioner():
+    keras.utils.set_random_seed(0)
+    vocabulary = Vocabulary.fit(WORDS, TextConfig())
+    decoder = build_decoder({"units": 8, "embedding_size": 4}, len(vocabulary), (5,))
+    return Captioner(decoder, vocabulary, None, GenerationConfig(max_length=6))
+
+
+@pytest.fixture
+def features():
+    return np.random.default_rng(0).normal(size=(3, 5)).astype("float32")
+
+
+def test_one_file_holds_all_of_it(captioner, features, tmp_path):
+    captioner.save_to(tmp_path / "captioner.keras")
+    loaded = load(tmp_path)
+    assert loaded.vocabulary.words == captioner.vocabulary.words
+    assert loaded.generation == captioner.generation
+    assert loaded.caption_features(features) == captioner.caption_features(features)
+
+
+def test_keras_loads_it_too(captioner, features, tmp_path):
+    captioner.save_to(tmp_path / "c.keras")
+    loaded = keras.saving.load_model(tmp_path / "c.keras")
+    assert isinstance(loaded, captioner_module.Captioner)
+    np.testing.assert_array_equal(loaded(features)["tokens"], captioner(features)["tokens"])
+
+
+def test_a_batch_equals_single_calls(captioner, features):
+    batch = captioner.caption_features(features)
+    for row in range(3):
+        assert captioner.caption_features(features[row : row + 1])[0][0].tokens == batch[row][0].tokens
+
+
+def test_n_best_come_best_first(captioner, features):
+    captions = captioner.caption_features(features, n=3, beam_size=5)[0]
+    assert len({caption.text for caption in captions}) == 3
+    scores = [caption.log_prob / max(1, len(caption.tokens) + 1) for caption in captions]
+    assert scores == sorted(scores, reverse=True) or len({len(caption.tokens) for caption in captions}) > 1
+
+
+def test_greedy_and_beam_of_one_are_the_same_search(captioner):
+    assert type(captioner.search(beam_size=1)).__name__ == "GreedySearch"
+    assert captioner.search(beam_size=1) is captioner.search(beam_size=1)
+
+
+@pytest.mark.parametrize(
+    ("n", "changes", "message"),
+    [(1, {"beam_size": 0}, "beam_size must be 1 or more, found 0"), (5, {}, "n must be between 1 and the beam size 3")],
+)
+def test_impossible_searches(captioner, features, n, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        captioner.caption_features(features, n, **changes)
+
+
+def test_features_of_another_shape(captioner):
+    with pytest.raises(DataError, match=r"this captioner takes \(5,\) a picture, found \(7,\)"):
+        captioner.caption_features(np.zeros((2, 7), "float32"))
+
+
+def test_another_vocabulary_is_refused(captioner):
+    other = Vocabulary.fit([["only"]], TextConfig())
+    with pytest.raises(DataError, match="the vocabulary has 5 words and the decoder 10"):
+        Captioner(captioner.decoder, other, None, GenerationConfig())
+
+
+def test_unknown_encoder_captions_features_but_no_pictures(captioner, features):
+    assert captioner.caption_features(features)
+    with pytest.raises(DataError, match="did not say which encoder made them"):
+        captioner.caption([np.zeros((8, 8, 3), "uint8")])
+
+
+def test_a_folder_without_a_captioner(tmp_path):
+    with pytest.raises(DataError, match=r"is not a run folder: it has no captioner\.keras"):
+        load(tmp_path)
+
+
+def test_a_truncated_file_is_named(captioner, tmp_path):
+    captioner.save_to(tmp_path / "c.keras")
+    whole = (tmp_path / "c.keras").read_bytes()
+    (tmp_path / "c.keras").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"c\.keras: cannot be loaded as a captioner"):
+        load(tmp_path / "c.keras")
+
+
+def test_another_model_is_no_captioner(captioner, tmp_path):
+    captioner.decoder.save(tmp_path / "decoder.keras")
+    with pytest.raises(DataError, match="holds a MergeDecoder, not a captioner"):
+        load(tmp_path / "decoder.keras")
+
+
+def test_newest_run_needs_one(tmp_path):
+    with pytest.raises(DataError, match="no trained captioner there"):
+        newest_run(print, tmp_path)
