@@ -6,9 +6,6 @@ from captioner.config import ConfigError
 from captioner.storage import DataError
 from captioner.vision.backbones import BACKBONES, PREPROCESSING, WEIGHTS_FOLDER, load_trunk, weights_digest
 
-# numpy >= 2.4 warns where Keras turns a tf.Variable into an array
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
 
 @pytest.fixture(autouse=True)
 def no_weights_folder(monkeypatch):

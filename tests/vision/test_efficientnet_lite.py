@@ -12,9 +12,6 @@ from captioner.vision.efficientnet_lite import efficientnet_lite
 from captioner.vision.encoders import EncoderConfig, build_encoder
 from captioner.vision.images import load_image
 
-# numpy >= 2.4 warns where Keras turns a tf.Variable into an array
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
 FLICKR = Path(__file__).parents[2].parent / "shared" / "data" / "flickr8k"
 DOGS = range(151, 269)  # of ImageNet's classes
 

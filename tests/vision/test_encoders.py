@@ -17,9 +17,6 @@ from captioner.vision.encoders import (
 )
 from captioner.vision.images import load_image
 
-# numpy >= 2.4 warns where Keras turns a tf.Variable into an array
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
 SHARED = Path(__file__).parents[2].parent / "shared"
 
 
