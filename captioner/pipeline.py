@@ -10,10 +10,10 @@ from captioner.captioner import FILE_NAME, load
 from captioner.config import ConfigError, build, load_yaml, to_settings
 from captioner.data.descriptions import clean
 from captioner.data.readers import load_captions
-from captioner.evaluation import EvaluationConfig, describe, evaluate
+from captioner.evaluation import EvaluationConfig, describe, evaluate, require_same_encoder
 from captioner.generation.search import GenerationConfig
 from captioner.metrics.scorer import Scores
-from captioner.recipe import Recipe
+from captioner.recipe import Recipe, Source, load_recipe
 from captioner.storage import DataError, digest_file, read_json, read_manifest
 from captioner.training.run import state_of, train
 from captioner.vision.extraction import extract
@@ -31,6 +31,12 @@ def run(recipe: Recipe, folder: Path, say: Say = print) -> str:
     """
     if recipe.data.images is None:
         raise ConfigError("data.images: missing; name the folder of pictures")
+    split = recipe.evaluation.split
+    if split not in recipe.data.splits:
+        known = ", ".join(recipe.data.splits) or "none"
+        raise ConfigError(f"evaluation.split: {split!r} is not in data.splits (known: {known}); name its list there")
+    if not Path(recipe.data.splits[split]).is_file():
+        raise DataError(f"{recipe.data.splits[split]}: no such file; data.splits.{split} is evaluated in the end")
     say("== extract ==")
     extract(recipe.data.images, recipe.features, recipe.encoder, recipe.extraction, say=say)
     say("== clean ==")
@@ -47,7 +53,7 @@ def _clean(recipe: Recipe, say: Say) -> None:
         say("training cleans the captions itself (the recipe names no data.descriptions)")
         return
     manifest = read_manifest(data.descriptions) if Path(data.descriptions).is_file() else None
-    made_of = {"rules": recipe.text.rules, "source": digest_file(data.captions)}
+    made_of = {"rules": recipe.text.rules, "source_digest": digest_file(data.captions)}
     if manifest is not None and all(manifest.get(name) == value for name, value in made_of.items()):
         say(f"{data.descriptions} is up to date")
         return
@@ -97,6 +103,10 @@ def _evaluate(recipe: Recipe, folder: Path, say: Say) -> str:
     return describe(evaluate_run(folder, recipe, recipe.evaluation, folder, {}, say).corpus)
 
 
+def _show(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
 def read_run(folder: Path) -> Recipe:
     """Return the recipe that a run folder was trained with.
 
@@ -109,7 +119,7 @@ def read_run(folder: Path) -> Recipe:
         raise DataError(
             f"{folder}: not a finished run folder, it has no {lacking}; captioner train -o {folder} makes one"
         )
-    return build(Recipe, load_yaml(path))
+    return load_recipe(Source(path))
 
 
 def evaluate_run(
@@ -136,6 +146,11 @@ def evaluate_run(
     captioner = load(folder)
     captions = load_captions(recipe.data, (config.split,))
     features = open_features(recipe.features)
+    require_same_encoder(captioner, features)
+    expected = tuple(captioner.decoder.feature_shape)
+    if features.shape != expected:
+        found = f"{_show(features.shape)} numbers a picture, {folder} was trained on {_show(expected)}"
+        raise DataError(f"{features.path}: holds {found}; name the features that it was trained on")
     say(f"captioning the {len(captions.split(config.split))} pictures of split {config.split}")
     inputs = {"captioner": digest_file(folder / FILE_NAME), "features": features.digest}
     build(GenerationConfig, {**to_settings(captioner.generation), **generation}, "generation")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from captioner.config import ConfigError, build, load_yaml, override, to_setting
 from captioner.data.readers import DataConfig
 from captioner.evaluation import EvaluationConfig
 from captioner.generation.search import GenerationConfig
+from captioner.metrics.scorer import METRICS
 from captioner.models.architectures import model_config
 from captioner.storage import DataError
 from captioner.text.vocabulary import TextConfig
@@ -87,7 +88,7 @@ def find_recipe(named: str | None) -> Source:
     if path.is_file():
         return Source(path)
     boxed = in_the_box(f"configs/{path.name.removesuffix('.yaml')}.yaml")
-    if boxed.is_file():
+    if path.parent in (Path(), Path("configs")) and boxed.is_file():
         return Source(boxed)
     known = ", ".join(sorted(recipe.stem for recipe in in_the_box("configs").glob("*.yaml")))
     raise DataError(f"{named}: no such recipe; give a YAML file, or one in the box: {known}")
@@ -111,12 +112,40 @@ def load_recipe(source: Source, assignments: Sequence[str] = ()) -> Recipe:
         DataError: the file cannot be read.
         ConfigError: an unknown key, a wrong type or an impossible value.
     """
+    settings = load_yaml(source.path)
+    overridden = override(settings, assignments)
     try:
-        recipe = build(Recipe, override(load_yaml(source.path), assignments))
-        model_config(recipe.model)
+        recipe = _checked(overridden)
     except ConfigError as error:
-        raise ConfigError(f"{source.path}: {error}") from None
+        where = "--set" if assignments and _is_sound(settings) else source.path
+        raise ConfigError(f"{where}: {error}") from None
     return from_the_box(recipe)
+
+
+def _checked(settings: Mapping[str, Any]) -> Recipe:
+    recipe = build(Recipe, settings)
+    model_config(recipe.model)
+    require_metrics(recipe.evaluation.metrics, "evaluation.metrics")
+    return recipe
+
+
+def _is_sound(settings: Mapping[str, Any]) -> bool:
+    try:
+        _checked(settings)
+    except ConfigError:
+        return False
+    return True
+
+
+def require_metrics(names: Sequence[str], where: str) -> None:
+    """Check metrics' names before hours of work end in scores that nobody can give.
+
+    Raises:
+        ConfigError: there is no such metric; `where` names what asked for it.
+    """
+    unknown = [name for name in names if name not in METRICS]
+    if unknown:
+        raise ConfigError(f"{where}: {unknown[0]!r} is not known (known: {', '.join(METRICS)})")
 
 
 def from_the_box(recipe: Recipe) -> Recipe:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import textwrap
 from typing import Any
 
 import click
@@ -21,7 +22,15 @@ COMMANDS = {
     "run": "Do all of it: whatever is missing or out of date, in order.",
 }
 
+# What an interrupted command leaves behind, and how it is gone on with.
+GOING_ON: dict[str | None, str] = {
+    "extract": "the same command goes on from here",
+    "train": "--resume goes on after the last epoch that was finished",
+    "run": "the same command goes on from here",
+}
+
 INTERRUPTED = 130
+LONGEST_MESSAGE = 300  # characters of an error that nobody foresaw
 
 
 class LazyGroup(click.Group):
@@ -80,17 +89,36 @@ def _run(arguments: list[str], debug: bool) -> int:
     except click.ClickException as error:
         if debug:
             raise
-        error.show()
-        return error.exit_code
+        return _report_usage(error)
     except (KeyboardInterrupt, click.Abort):
         if debug:
             raise
-        click.echo("\ninterrupted; what was written is whole, and the same command goes on from there", err=True)
-        return INTERRUPTED
+        return _report_interrupt(rest)
     except Exception as error:
         if debug:
             raise
         return _report(error)
+
+
+def _report_usage(error: click.ClickException) -> int:
+    """Say a wrong call in one line, where click would take four; a call without anything shows the help."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return error.exit_code
+    message = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    hint = f"; {context.command_path} --help says more" if context is not None else ""
+    click.echo(f"captioner: {message}{hint}", err=True)
+    return error.exit_code
+
+
+def _report_interrupt(arguments: list[str]) -> int:
+    """Say in one line how an interrupted command goes on, and return the exit code."""
+    command = next((argument for argument in arguments if argument in COMMANDS), None)
+    if sys.stderr.isatty():
+        click.echo(err=True)  # the terminal has written ^C
+    click.echo(f"captioner: interrupted; {GOING_ON.get(command, 'nothing half-written is left')}", err=True)
+    return INTERRUPTED
 
 
 def _report(error: Exception) -> int:
@@ -105,5 +133,6 @@ def _report(error: Exception) -> int:
     if isinstance(error, DataError):
         click.echo(f"captioner: {message}", err=True)
         return 1
+    message = textwrap.shorten(message, LONGEST_MESSAGE)  # Keras and TensorFlow write pages
     click.echo(f"captioner: unexpected {type(error).__name__}: {message} (--debug shows where)", err=True)
     return 1

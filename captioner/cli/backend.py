@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 
 def load_keras() -> None:
-    """Import keras and its backend, keeping back what their libraries print to stderr unless the import fails.
+    """Import keras and its backend, keeping back what they print to stderr unless the import fails.
 
     TensorFlow logs from C++ before any setting of its own can silence it.
     """
@@ -28,7 +28,7 @@ def _stderr_kept_back() -> Iterator[None]:
         os.dup2(kept.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             os.dup2(real, 2)
             kept.seek(0)
             os.write(2, kept.read())

@@ -11,7 +11,12 @@ from captioner.cli.options import read_recipe, recipe_options, say
 
 @click.command("clean")
 @click.argument("captions", required=False, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write (default: descriptions.txt).")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to write (default: descriptions.txt).",
+)
 @click.option("--rules", type=click.Choice(["ptb", "classic"]), help="Cleaning rules (default: ptb).")
 @click.option("--format", "form", default=None, help="Form of CAPTIONS, where it cannot be told from the content.")
 @click.option("--images", type=click.Path(path_type=Path), help="Folder of pictures to compare with.")
@@ -30,6 +35,7 @@ def command(
     Rules: ptb (Penn Treebank words, lower case, punctuation dropped) or classic (the tutorials': words of one letter or
     with non-letters dropped too).
     """
+    from captioner.config import ConfigError
     from captioner.data.descriptions import clean
 
     if captions is None or config is not None:
@@ -38,4 +44,7 @@ def command(
         output = output or (Path(recipe.data.descriptions) if recipe.data.descriptions else None)
         rules, form = rules or recipe.text.rules, form or recipe.data.format
         images = images or (Path(recipe.data.images) if recipe.data.images else None)
-    clean(captions, output or Path("descriptions.txt"), rules or "ptb", form or "auto", images, say=say)
+    output = output or Path("descriptions.txt")
+    if output.exists() and captions.exists() and output.samefile(captions):
+        raise ConfigError(f"{output}: is the caption file itself, and scores need it as it is; name another output")
+    clean(captions, output, rules or "ptb", form or "auto", images, say=say)

@@ -9,21 +9,19 @@ from typing import Any
 import click
 
 from captioner.cli.backend import load_keras
-from captioner.cli.options import say
+from captioner.cli.options import output_folder, say
 
 
 @click.command("evaluate")
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option("--split", metavar="NAME", help="Split to caption (default: the recipe's evaluation.split).")
 @click.option("--metrics", metavar="NAMES", help="What to score, such as bleu,rouge,cider.")
-@click.option("--beam-size", type=int, help="Hypotheses kept per picture; 1 is greedy search.")
+@click.option("--beam-size", type=click.IntRange(min=1), help="Hypotheses kept per picture; 1 is greedy search.")
 @click.option("--features", metavar="FILE", help="Feature file, instead of the run's.")
 @click.option("--captions", metavar="FILE", help="Caption file with the references, instead of the run's.")
 @click.option("--predictions", type=click.Path(path_type=Path), help="Score these captions, made elsewhere.")
 @click.option("--references", type=click.Path(path_type=Path), help="Caption file to score --predictions against.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Folder for the results (default: the run folder)."
-)
+@output_folder("Folder for the results (default: the run folder)")
 def command(
     run: Path | None,
     split: str | None,
@@ -40,23 +38,26 @@ def command(
     Without RUN the newest run under runs/ is taken. With --predictions and --references captions made elsewhere are
     scored. Writes scores.json and per_image.csv, and predictions.json in COCO's results form.
     """
-    load_keras()
     from captioner.config import ConfigError
-    from captioner.evaluation import describe
 
-    names = tuple(name.strip() for name in metrics.split(",") if name.strip()) if metrics else None
     if (predictions is None) != (references is None):
         raise ConfigError("--predictions and --references: give both")
-    if predictions is not None and references is not None:
+    if predictions is not None:
         if run is not None:
             raise ConfigError("--predictions: scores captions made elsewhere; leave the run folder out")
         if output is None:
             raise ConfigError("-o: missing; name the folder for the results")
+    load_keras()
+    from captioner.captioner import newest_run
+    from captioner.evaluation import describe
+    from captioner.pipeline import evaluate_run, read_run
+    from captioner.recipe import require_metrics
+
+    names = tuple(name.strip() for name in metrics.split(",") if name.strip()) if metrics else None
+    require_metrics(names or (), "--metrics")
+    if predictions is not None and references is not None and output is not None:
         click.echo(describe(_score_files(predictions, references, names, output)))
         return
-    from captioner.captioner import newest_run
-    from captioner.pipeline import evaluate_run, read_run
-
     if run is None:
         run = newest_run(say)
     recipe = read_run(run)
@@ -78,12 +79,16 @@ def _score_files(
     from captioner.data.readers import read_captions
     from captioner.evaluation import EvaluationConfig, write_scores
     from captioner.metrics.scorer import score
+    from captioner.storage import DataError
 
     candidates, captions = read_predictions(predictions), read_captions(references)
     unmatched = len(captions.keys() - candidates.keys())
     if unmatched:
         say(f"{unmatched} of the {len(captions)} pictures in {references} have no prediction and are left out")
-    scores = score(candidates, captions, metrics or EvaluationConfig().metrics)
+    try:
+        scores = score(candidates, captions, metrics or EvaluationConfig().metrics)
+    except DataError as error:
+        raise DataError(f"{predictions}: {error}") from None
     for note in scores.notes:
         say(f"note: {note}")
     write_scores(scores, candidates, output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,7 +14,9 @@ from captioner.cli.options import read_recipe, recipe_options, say
 
 @click.command("extract")
 @click.argument("images", required=False, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Feature file: .pkl, or .h5 for grids.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Feature file: .pkl, or .h5 for grids."
+)
 @click.option("--encoder", metavar="NAME", help="Network, such as vgg16 or efficientnet_lite0.")
 @click.option("--layer", metavar="NAME", help="pool, grid, or an inner layer such as fc2 or block5_pool.")
 @click.option("--weights", metavar="WHICH", help="imagenet, or the path of a weights file.")
@@ -40,8 +43,8 @@ def command(
     from captioner.vision.encoders import EncoderConfig
     from captioner.vision.extraction import ExtractionConfig, extract
 
-    changes = {"backbone": encoder, "layer": layer, "weights": weights}
-    changes = {name: value for name, value in changes.items() if value is not None}
+    given = {"backbone": encoder, "layer": layer, "weights": weights}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if images is not None and config is None:
         if assignments:
             raise ConfigError("--set: belongs to a recipe; name it with -c, or leave IMAGES out")

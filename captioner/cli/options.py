@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from captioner.recipe import Recipe, Source
+
+
+def output_folder(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add -o for a folder; a file of that name is refused before any work."""
+    kind = click.Path(path_type=Path, file_okay=False)
+    return click.option("-o", "--output", type=kind, metavar="FOLDER", help=f"{default}.")
 
 
 def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,11 +40,12 @@ def read_recipe(config: str | None, assignments: tuple[str, ...]) -> tuple[Sourc
     from captioner.recipe import find_recipe, load_recipe
 
     source = find_recipe(config)
+    recipe = load_recipe(source, assignments)
     if source.embedded:
         say("no recipe named and no captioner.yaml here: using the sample's")
     elif config is None:
         say(f"using {source.path}")
-    return source, load_recipe(source, assignments)
+    return source, recipe
 
 
 def say(line: str) -> None:

@@ -15,8 +15,10 @@ from captioner.cli.options import say
 @click.command("predict")
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--model", type=click.Path(path_type=Path), help="Run folder or .keras file (default: the newest run).")
-@click.option("--beam-size", type=int, help="Hypotheses kept per picture; 1 is greedy search.")
-@click.option("-n", "count", type=int, default=1, show_default=True, help="Captions per picture, best first.")
+@click.option("--beam-size", type=click.IntRange(min=1), help="Hypotheses kept per picture; 1 is greedy search.")
+@click.option(
+    "-n", "count", type=click.IntRange(min=1), default=1, show_default=True, help="Captions per picture, best first."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list with log-probabilities.")
 @click.pass_context
 def command(
@@ -36,9 +38,10 @@ def command(
     from captioner.captioner import load, newest_run
     from captioner.config import ConfigError
     from captioner.prediction import caption_pictures, find_pictures
+    from captioner.storage import DataError
 
-    if count < 1:
-        raise ConfigError(f"-n: must be 1 or more, found {count}")
+    if beam_size is not None and count > beam_size:
+        raise ConfigError(f"-n {count}: needs a beam as wide, found --beam-size {beam_size}; widen it")
     if model is None:
         model = newest_run(say)
     files = find_pictures(pictures)
@@ -46,6 +49,10 @@ def command(
     changes: dict[str, Any] = {} if beam_size is None else {"beam_size": beam_size}
     if beam_size is None and count > captioner.generation.beam_size:
         changes["beam_size"] = count
+    try:
+        _ = captioner.encoder
+    except DataError as error:
+        raise DataError(f"{model}: {error}") from None
     broken: list[str] = []
 
     def report(message: str) -> None:

@@ -7,13 +7,11 @@ from pathlib import Path
 import click
 
 from captioner.cli.backend import load_keras
-from captioner.cli.options import read_recipe, recipe_options, say
+from captioner.cli.options import output_folder, read_recipe, recipe_options, say
 
 
 @click.command("run")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Run folder (default: runs/ and the recipe's name)."
-)
+@output_folder("Run folder (default: runs/ and the recipe's name)")
 @recipe_options
 def command(output: Path | None, config: str | None, assignments: tuple[str, ...]) -> None:
     """Extract, clean, train and evaluate: whatever is missing or out of date, in order."""

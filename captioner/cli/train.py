@@ -8,13 +8,11 @@ from pathlib import Path
 import click
 
 from captioner.cli.backend import load_keras
-from captioner.cli.options import read_recipe, recipe_options, say
+from captioner.cli.options import output_folder, read_recipe, recipe_options, say
 
 
 @click.command("train")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Run folder (default: runs/ and the recipe's name)."
-)
+@output_folder("Run folder (default: runs/ and the recipe's name)")
 @click.option("--features", metavar="FILE", help="Feature file, instead of the recipe's.")
 @click.option("--resume", is_flag=True, help="Go on with an unfinished run.")
 @click.option("--overwrite", is_flag=True, help="Throw away what is in the run folder.")

@@ -14,31 +14,42 @@ from string import ascii_lowercase
 # What the evaluation drops. The names of brackets are not among it: it looks for -LRB- after lower-casing.
 PUNCTUATION = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
 
-# Abbreviations keep their period: always, before a number, with a capital, or unless all letters are capitals.
+# Abbreviations keep their period. Titles and the like lose it where a word follows without a space (mr.bean is a word,
+# etc.and is not); the others keep it only before a number, with a capital, or unless all letters are capitals.
+TITLES = """
+    adj adm adv alex asst atty attys ave brig capt cf cie cmdr col comdr cpl dept det dr drs elec ens ft gen gov
+    govs hon insp invt jos lieut lt maj messrs mlle mme mr mrs ms msgr mt natl pfc ph pres prof profs pvt rep reps
+    rev sen sens sfc sgt spc st ste supt supts treas vs wm"""
 ABBREVIATIONS = """
-    adj adm adv al ala alex apr ariz assn asst atty aug ave bhd bldg blvd brig bros capt cf cie cmdr co col colo conn
-    corp cos cpl ct dak dec dept det dr drs elec ens esq est etc ext feb fla fri ft ga gen gov govs hon inc ind insp
-    intl invt jan jos jr jul jun kan kans ky lt ltd maj mar md mich minn mlle mme mo mon mont mr mrs ms msgr mt natl
-    neb nev nov oct okla penn pfc ph plc pres prof pvt rd rep reps rev rt sen sens sep sept seq sfc sgt spc sq sr st
-    ste supt sys tel tenn thu tue tues univ va vs vt wed wis wisc wm wyo"""
+    al ala apr ariz assn assoc aug bancorp bhd bldg blvd bros calif co colo conn corp cos ct dak dec esq est etc
+    ext feb fla fri ga inc ind intl jan jr jul jun kan kans ky ltd mar md mich minn mo mon mont neb nev nov oct
+    okla penn plc rd rt sep sept seq sq sr sys tel tenn thu thurs tue tues univ va vt wed wis wisc wyo"""
 ABBREVIATIONS_BEFORE_NUMBERS = "art ca fig figs no nos op pp prop"
 ABBREVIATIONS_WITH_CAPITAL = "ark az del ill la mass miss ore pa tex wash"
-ABBREVIATIONS_NOT_ALL_CAPITALS = "mfg mtg ppte ppty pte ptes pty ptys"
+ABBREVIATIONS_NOT_ALL_CAPITALS = "mfg mtg ppte pptes ppty pptys pte ptes pty ptys"
 
 # Words that are two tokens, with the length of the first.
 SPLIT_WORDS = {"cannot": 3, "gonna": 3, "gotta": 3, "wanna": 3, "lemme": 3, "gimme": 3}
 
 _SYMBOLS = {
     "(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-",
-    "£": "#", "€": "$", "¢": "cents", "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4",
-    "“": "``", "”": "''", "«": "``", "»": "''", "‘": "`", "’": "'", "‹": "`", "›": "'", '"': "''",
-    "–": "--", "—": "--", "…": "...",
+    "\u0080": "$", "¤": "$", "₠": "$", "€": "$", "£": "#", "¢": "cents",
+    "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4",
+    "“": "``", "”": "''", "\u0093": "``", "\u0094": "''", "«": "``", "»": "''", '"': "''",
+    "‘": "`", "‛": "`", "\u0091": "`", "‹": "`", "’": "'", "\u0092": "'", "›": "'",
+    "\u0096": "--", "\u0097": "--", "–": "--", "—": "--", "―": "--", "…": "...",
+    "&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": "''", "&apos;": "'", "&nbsp;": "", "&mdash;": "--",
 }  # fmt: skip
-_ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&nbsp;": " "}
 
+# What the tool takes for a space, or cannot read and passes over: controls, marks of direction, emoji, ...
+_UNREADABLE = re.compile(
+    "[\\s\x00-\x1f\x7f\x81-\x84\x86-\x90\x95\x98-\xa0\u200b-\u200f\u2012\u2024\u2025\u2027-\u202f\u203c\u203d\u205f-\u206f"
+    "\u2e80-\u2fff\u3003\u3004\u3007-\u3029\u3030\u3036-\u303f\u3220-\u33ff\ue000-\uf8ff\ufdfc-\ufe6b\ufeff\uffe2-\uffff"
+    "\U00010000-\U0010ffff]+"
+)
 _APOSTROPHE = "['’\u0092]"
 _LETTER = r"[^\W\d_]"
-_ALNUM = r"[^\W_]"
+_ALNUM = r"(?:[^\W_²³¹¼-¾⁰-₟⅐-↉①-⓿❶-➓]|[\u0300-\u036f])"
 
 
 def _any_of(words: str, *cases: Callable[[str], str]) -> str:
@@ -46,46 +57,56 @@ def _any_of(words: str, *cases: Callable[[str], str]) -> str:
     return "(?:" + "|".join(case(word) for word in words.split() for case in cases or [str.lower]) + ")"
 
 
+_NO_ABBREVIATION = rf"(?!(?i:{_any_of(ABBREVIATIONS)}\.))"
+_PREFIX = rf"(?i:[dol]{_APOSTROPHE})?"
+_PART = rf"{_ALNUM}+(?:-[A-Za-z]+){{0,2}}"  # of a word with slashes
+
 # The longest match wins; of two equally long ones the first does. No rule may hold a capturing group.
 _RULES = [
     # contractions and possessives
     rf"(?i:{_LETTER}*n['’\u0092`]t)(?!{_LETTER})",
-    rf"(?i:{_APOSTROPHE}(?:s|ll|re|ve|d|m))(?![A-Za-z])",
-    rf"(?i:{_APOSTROPHE}t)(?=(?i:is|was)\b)",
-    rf"(?i:{_APOSTROPHE}(?:em|til|cause|n(?:{_APOSTROPHE}|(?![a-z]))|\d\ds?))",
-    rf"(?i:[dlo]{_APOSTROPHE}{_LETTER}{{2,}}|ma{_APOSTROPHE}am|(?:ol|y|j){_APOSTROPHE})",
-    rf"{_LETTER}+(?={_APOSTROPHE}[nN](?:{_APOSTROPHE}|\b))",
+    r"(?i:'(?:s|ll|re|ve|d|m))(?![A-Za-z])|(?i:[’\u0092](?:s|ll|re|ve|d|m))",
+    r"(?i:'t)(?=(?i:is|was))",
+    rf"(?i:{_APOSTROPHE}(?:em|til|cause|n(?:{_APOSTROPHE}|(?!{_ALNUM}))|\d\d(?:s|(?=\s|$))))",
+    # words with an apostrophe inside
+    rf"(?i:[nodl]{_APOSTROPHE}{_LETTER}{{2,}}|[a-z]+[aeiouy]{_APOSTROPHE}[aeiou]{_LETTER}*)",
+    rf"(?i:[a-z]?e{_APOSTROPHE}er|c'(?:mon|est)|s'mores|li'l|nat'l|ev'ry)(?!{_ALNUM})",
+    rf"(?i:[djly]{_APOSTROPHE})(?={_LETTER})|(?i:ol{_APOSTROPHE})(?!{_ALNUM})",
     # words: hyphens, slashes and inner periods stay
-    rf"{_LETTER}{_ALNUM}*(?:[.!?]{_LETTER}{_ALNUM}*)*",
-    rf"{_ALNUM}+(?:[-_]{_ALNUM}+)*",
-    rf"(?:{_LETTER}\.)+(?:{_LETTER}\.?)?(?:-{_ALNUM}+)+|{_ALNUM}+-(?:{_LETTER}\.)+",
-    rf"{_ALNUM}+(?:-{_ALNUM}+)*(?:/{_ALNUM}+(?:-{_ALNUM}+)*){{1,2}}",
+    rf"{_NO_ABBREVIATION}{_LETTER}{_ALNUM}*(?:[.!?]{_LETTER}{_ALNUM}*)*",
+    rf"{_PREFIX}{_ALNUM}+(?:-{_PREFIX}{_ALNUM}+)*|{_ALNUM}+(?:_{_ALNUM}+)+",
+    rf"{_NO_ABBREVIATION}[A-Za-z0-9][A-Za-z0-9.,_]*(?:-(?:(?:[A-Za-z]\.){{2,}}|[A-Za-z0-9_]*[A-Za-z0-9]))+",
+    rf"{_PART}(?:/{_PART}){{1,2}}",
     r"(?i:[a-z](?:\.[a-z])+\.?|[a-z]\.|ph\.d\.)(?![A-Za-z])",
-    r"[A-Z]+&[A-Z]+|[A-Za-z](?:\+\+|#)",
-    rf"(?i:{_any_of(ABBREVIATIONS)}\.)(?!{_ALNUM})",
+    r"[A-Z]+(?:&[A-Z]+)+|(?i:m&m)(?='s)|[A-Za-z]\+\+|[CFcf]#|[A-Z]+\$",
+    rf"(?i:{_any_of(TITLES)}\.|{_any_of(ABBREVIATIONS)}\.)",
     rf"(?i:{_any_of(ABBREVIATIONS_BEFORE_NUMBERS)}\.)(?=\s?\d)",
-    rf"{_any_of(ABBREVIATIONS_WITH_CAPITAL, str.title, str.upper)}\.(?!{_ALNUM})",
-    rf"{_any_of(ABBREVIATIONS_NOT_ALL_CAPITALS, str.lower, str.title)}\.(?!{_ALNUM})",
+    rf"{_any_of(ABBREVIATIONS_WITH_CAPITAL, str.title, str.upper)}\.",
+    rf"{_any_of(ABBREVIATIONS_NOT_ALL_CAPITALS, str.lower, str.title)}\.",
     # numbers, dates, fractions, telephone numbers
     r"[-+]?(?:\d*(?:[.:,]\d+)+|\d+)",
     r"\d{1,2}[-/]\d{1,2}[-/]\d{2,4}",
-    r"(?:\d{1,4}[- \u00a0])?\d{1,4}/\d{1,4}",
-    r"(?:\(\d{3}\)[- \u00a0]?|(?:\d{1,4}[-. \u00a0]){0,2})\d{3,4}[-. \u00a0]\d{4}",
-    # names of the net
-    r"https?://[^\s<>\"]*[^\s<>\".,!?;:)]|www\.[^\s<>\"]*[^\s<>\".,!?;:)]",
-    r"[A-Za-z0-9.]+@(?:[A-Za-z0-9]+\.)*[A-Za-z0-9]+|[@#][A-Za-z]\w*",
-    r"</?[A-Za-z][^<>]*>|&(?:amp|lt|gt|quot|apos|nbsp);",
+    r"(?:\d{1,4}[- ])?\d{1,4}/\d{1,4}",
+    r"(?:\(\d{2,3}\) ?|(?:\d{2,4}[- ])?\d{2,4}[- ])\d{3,4}[- ]?\d{3,5}|(?:\d{2,4}\.)?\d{2,4}\.\d{3,4}\.\d{3,5}",
+    # names of the net, marked-up text
+    r"https?://[^\s<>\"]*[^\s<>\".,!?;:)]|www\.[^\s<>\"/]*[^\s<>\"/.,!?;:)]",
+    r"(?:[A-Za-z0-9]{2,}\.)+(?:com|net|org|edu)(?:/[^\s<>\"]*[^\s<>\".,!?;:)])?",
+    r"[A-Za-z0-9][^\s<>\"()|@]*@(?:[^\s<>\"()|.@]+\.)*[^\s<>\"()|.@]+|@[A-Za-z_]+|#[A-Za-z_]+",
+    r"</?[A-Za-z][^<>]*>|(?i:&(?:amp|lt|gt|quot|apos|nbsp|mdash);)|&#\d+;",
     # punctuation in a row
-    r"[:;=]'?-?[()\[\]]|:-?[DPp](?!\w)",
-    r"\.{2,}|[?!]+|-{5,}|-{1,4}|_+|\*+|#+|''|``",
+    rf"[<>]?[:;=][-*o']?[()@\[\]{{|\\DPpdO](?!{_ALNUM})|:[30](?!{_ALNUM})|[-~^<>=']_[-~^<>=']",
+    r"\.{2,}|[?!]+|-{5,}|-{1,4}|_+|\*+|\\\*|#+|@+|<<|>>|''|``",
 ]
-_NOT = re.compile("n['’\u0092`]t$")
 _LONGEST = re.compile("".join(f"(?:(?=({rule}))|)" for rule in _RULES))
+_NOT = re.compile("n['’\u0092`]t")
+_CLITIC = re.compile("['’\u0092](?:s|ll|re|ve|d|m)")
 
 # Most of a caption is a run of plain words, and most captions end in one and a period.
-_PLAIN = re.compile(r"\s*([A-Za-z]+(?:\s+[A-Za-z]+)*)(?=\s|,|$|(\.\s*$))")
+_PLAIN = re.compile(r" *([A-Za-z]+(?: +[A-Za-z]+)*)(?= |,|$|(\. *$))")
 _KEEPS_PERIOD = frozenset(
-    [*f"{ABBREVIATIONS} {ABBREVIATIONS_WITH_CAPITAL} {ABBREVIATIONS_NOT_ALL_CAPITALS}".split(), *ascii_lowercase]
+    " ".join(
+        [TITLES, ABBREVIATIONS, ABBREVIATIONS_WITH_CAPITAL, ABBREVIATIONS_NOT_ALL_CAPITALS, *ascii_lowercase]
+    ).split()
 )
 
 
@@ -94,39 +115,45 @@ def tokenize(text: str) -> list[str]:
 
     A line feed counts as a space. Scores are taken over these tokens, candidates and references alike.
     """
+    text = _UNREADABLE.sub(" ", text.replace("\u00ad", ""))
     tokens: list[str] = []
     position = 0
     while position < len(text):
         plain = _PLAIN.match(text, position)
-        if plain and not (plain[2] and plain[1].split()[-1].lower() in _KEEPS_PERIOD):
+        if plain and not (plain[2] and plain[1].rpartition(" ")[2].lower() in _KEEPS_PERIOD):
             for word in plain[1].lower().split():
                 cut = SPLIT_WORDS.get(word)
                 tokens += [word] if cut is None else [word[:cut], word[cut:]]
-            position = plain.end(2) if plain[2] else plain.end(1)
-        elif text[position].isspace():
+            position = plain.end()
+            if plain[2]:
+                break
+        elif text[position] == " ":
             position += 1
         else:
             longest = _LONGEST.match(text, position)
             match = max(filter(None, longest.groups() if longest else ()), key=len, default=text[position])
             position += len(match)
-            tokens += _written(match)
+            tokens += _written(match, text[position : position + 2])
     return [token for token in tokens if token not in PUNCTUATION]
 
 
-def _written(match: str) -> list[str]:
-    """Return a match as the tokenizer writes it: brackets by name, typographic signs in ASCII, spaces unbreakable."""
+def _written(match: str, following: str) -> list[str]:
+    """Return a match as the tool writes it: brackets by name, typographic signs in ASCII, spaces unbreakable."""
     word = match.lower()
-    if match.isascii() and match.isalpha():
+    if match.isalpha():
         cut = SPLIT_WORDS.get(word)
-        return [word] if cut is None else [word[:cut], word[cut:]]
-    if _NOT.search(word):
-        return [word[:-3], word[-3:].replace("’", "'")] if len(word) > 3 else [word]
-    if word[0] == "." or word in ("---", "----"):
-        return []
-    if word in _ENTITIES:
-        return [_ENTITIES[word]]
-    if word[0] in "'’" and word[1:] in ("s", "ll", "re", "ve", "d", "m", "t"):
+        if cut is None or (len(following) == 2 and following[0] in "'’" and following[1].isalpha()):
+            return [word]
+        return [word[:cut], word[cut:]]
+    if _NOT.fullmatch(word, max(0, len(word) - 3)):
+        return [part for part in (word[:-3], word[-3:].replace("’", "'")) if part]
+    if _CLITIC.fullmatch(word):
         return ["'" + word[1:]]
+    if word in ("---", "----") or not word.strip("."):
+        return []
+    if any(sign.isalpha() for sign in word):  # typographic apostrophes inside words stay
+        word = _SYMBOLS.get(word, word)
+        return [word.replace(" ", "\u00a0").replace("(", "-lrb-").replace(")", "-rrb-")] if word else []
     for sign, written in _SYMBOLS.items():
         word = word.replace(sign, written)
     return [word.replace(" ", "\u00a0")]
