@@ -48,7 +48,7 @@ _UNREADABLE = re.compile(
     "\U00010000-\U0010ffff]+"
 )
 _APOSTROPHE = "['’\u0092]"
-_LETTER = r"[^\W\d_]"
+_LETTER = r"[^\W\d_²³¹¼-¾⁰-₟⅐-↉①-⓿❶-➓]"
 _ALNUM = r"(?:[^\W_²³¹¼-¾⁰-₟⅐-↉①-⓿❶-➓]|[\u0300-\u036f])"
 
 
@@ -58,7 +58,7 @@ def _any_of(words: str, *cases: Callable[[str], str]) -> str:
 
 
 _NO_ABBREVIATION = rf"(?!(?i:{_any_of(ABBREVIATIONS)}\.))"
-_PREFIX = rf"(?i:[dol]{_APOSTROPHE})?"
+_PREFIX = rf"(?i:[dol]{_APOSTROPHE}(?={_LETTER}{{2}}))?"
 _PART = rf"{_ALNUM}+(?:-[A-Za-z]+){{0,2}}"  # of a word with slashes
 
 # The longest match wins; of two equally long ones the first does. No rule may hold a capturing group.
@@ -74,11 +74,12 @@ _RULES = [
     rf"(?i:[djly]{_APOSTROPHE})(?={_LETTER})|(?i:ol{_APOSTROPHE})(?!{_ALNUM})",
     # words: hyphens, slashes and inner periods stay
     rf"{_NO_ABBREVIATION}{_LETTER}{_ALNUM}*(?:[.!?]{_LETTER}{_ALNUM}*)*",
-    rf"{_PREFIX}{_ALNUM}+(?:-{_PREFIX}{_ALNUM}+)*|{_ALNUM}+(?:_{_ALNUM}+)+",
-    rf"{_NO_ABBREVIATION}[A-Za-z0-9][A-Za-z0-9.,_]*(?:-(?:(?:[A-Za-z]\.){{2,}}|[A-Za-z0-9_]*[A-Za-z0-9]))+",
+    rf"{_PREFIX}{_ALNUM}+(?:-{_PREFIX}{_ALNUM}+)*",
+    rf"{_ALNUM}+(?:[-_]{_ALNUM}+)+|(?i:anti|pro)-(?!{_ALNUM})",
+    rf"{_NO_ABBREVIATION}[A-Za-z0-9][A-Za-z0-9.,_]*(?:-(?:[A-Za-z](?:\.[A-Za-z])+\.?|[A-Za-z0-9_]*[A-Za-z0-9]))+",
     rf"{_PART}(?:/{_PART}){{1,2}}",
     r"(?i:[a-z](?:\.[a-z])+\.?|[a-z]\.|ph\.d\.)(?![A-Za-z])",
-    r"[A-Z]+(?:&[A-Z]+)+|(?i:m&m)(?='s)|[A-Za-z]\+\+|[CFcf]#|[A-Z]+\$",
+    r"[A-Z]+(?:&[A-Z]+)+|[A-Za-z]\+\+|[CFcf]#|[A-Z]+\$",
     rf"(?i:{_any_of(TITLES)}\.|{_any_of(ABBREVIATIONS)}\.)",
     rf"(?i:{_any_of(ABBREVIATIONS_BEFORE_NUMBERS)}\.)(?=\s?\d)",
     rf"{_any_of(ABBREVIATIONS_WITH_CAPITAL, str.title, str.upper)}\.",
@@ -89,13 +90,13 @@ _RULES = [
     r"(?:\d{1,4}[- ])?\d{1,4}/\d{1,4}",
     r"(?:\(\d{2,3}\) ?|(?:\d{2,4}[- ])?\d{2,4}[- ])\d{3,4}[- ]?\d{3,5}|(?:\d{2,4}\.)?\d{2,4}\.\d{3,4}\.\d{3,5}",
     # names of the net, marked-up text
-    r"https?://[^\s<>\"]*[^\s<>\".,!?;:)]|www\.[^\s<>\"/]*[^\s<>\"/.,!?;:)]",
+    r"https?://[^\s<>\"]*[^\s<>\".,!?;:)]|www\.[^\s<>\"/']*[^\s<>\"/'.,!?;:)]",
     r"(?:[A-Za-z0-9]{2,}\.)+(?:com|net|org|edu)(?:/[^\s<>\"]*[^\s<>\".,!?;:)])?",
     r"[A-Za-z0-9][^\s<>\"()|@]*@(?:[^\s<>\"()|.@]+\.)*[^\s<>\"()|.@]+|@[A-Za-z_]+|#[A-Za-z_]+",
     r"</?[A-Za-z][^<>]*>|(?i:&(?:amp|lt|gt|quot|apos|nbsp|mdash);)|&#\d+;",
     # punctuation in a row
     rf"[<>]?[:;=][-*o']?[()@\[\]{{|\\DPpdO](?!{_ALNUM})|:[30](?!{_ALNUM})|[-~^<>=']_[-~^<>=']",
-    r"\.{2,}|[?!]+|-{5,}|-{1,4}|_+|\*+|\\\*|#+|@+|<<|>>|''|``",
+    r"\.{3,}|[?!]+|-{5,}|-{1,4}|_+|\*+|\\\*|#+|@+|<<|>>|''|``",
 ]
 _LONGEST = re.compile("".join(f"(?:(?=({rule}))|)" for rule in _RULES))
 _NOT = re.compile("n['’\u0092`]t")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -45,7 +45,7 @@ class Rows:
     def __init__(self, rows: np.ndarray) -> None:
         self.rows = rows
 
-    def gather(self, ids: list[str]) -> np.ndarray:
+    def gather(self, ids: Sequence[str]) -> np.ndarray:
         return self.rows[[int(image_id) for image_id in ids]]
 
 
