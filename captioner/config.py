@@ -38,8 +38,10 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: {where} is not YAML ({getattr(error, 'problem', None) or 'unreadable'})") from None
     if content is None:
         return {}
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise ConfigError(f"{path}: expected a mapping of settings, found {type(content).__name__}")
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected a mapping of settings, found {_show(content)}")
+    if odd := [key for key in content if not isinstance(key, str)]:
+        raise ConfigError(f"{path}: expected names of settings, found {_show(odd[0])}")
     return content
 
 

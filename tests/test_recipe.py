@@ -1,0 +1,136 @@
+from pathlib import Path
+
+import pytest
+
+import captioner.recipe
+from captioner.config import ConfigError, build, to_settings
+from captioner.models.architectures import build_decoder
+from captioner.recipe import Recipe, Source, find_recipe, from_the_box, in_the_box, load_recipe
+from captioner.storage import DataError
+
+SHIPPED = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
+SMALL = """
+data: {captions: captions.txt, splits: {train: train.txt, dev: dev.txt}}
+features: features.pkl
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def recipe_file(folder, text=SMALL, name="small.yaml"):
+    (folder / name).write_text(text)
+    return Source(Path(name))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_recipe_builds_against_the_code(path):
+    recipe = load_recipe(Source(path))
+    assert {"train", "dev", recipe.evaluation.split} <= recipe.data.splits.keys()
+    assert build(Recipe, to_settings(recipe)) == recipe
+    assert path.read_text().startswith("# ")
+    if recipe.encoder.layer == "pool":
+        decoder = build_decoder(recipe.model, vocabulary_size=20, feature_shape=(8,))
+        assert decoder.vocabulary_size == 20
+
+
+def test_there_are_shipped_recipes():
+    assert {"sample", "merge_vgg16", "merge_efficientnet_lite2"} <= {path.stem for path in SHIPPED}
+
+
+def test_without_a_name_the_folders_own_comes_before_the_samples(folder):
+    assert find_recipe(None) == Source(in_the_box("configs/sample.yaml"), embedded=True)
+    (folder / "captioner.yaml").write_text(SMALL)
+    assert find_recipe(None) == Source(Path("captioner.yaml"))
+
+
+def test_a_file_comes_before_one_in_the_box(folder):
+    assert find_recipe("sample.yaml") == Source(in_the_box("configs/sample.yaml"))
+    (folder / "sample.yaml").write_text(SMALL)
+    assert find_recipe("sample.yaml") == Source(Path("sample.yaml"))
+
+
+@pytest.mark.parametrize("name", ["merge_vgg16", "merge_vgg16.yaml", "configs/merge_vgg16.yaml"])
+def test_one_in_the_box_is_found_from_anywhere(folder, name):
+    source = find_recipe(name)
+    assert source.path == in_the_box("configs/merge_vgg16.yaml") and source.name == "merge_vgg16"
+    assert not source.embedded
+
+
+@pytest.mark.parametrize("name", ["nope", "elsewhere/sample.yaml", "/sample.yaml", "."])
+def test_an_unknown_one_says_which_are_known(folder, name):
+    with pytest.raises(DataError, match=r": no such recipe; .* in the box: .*merge_vgg16, .*sample"):
+        find_recipe(name)
+
+
+def test_the_box_of_an_installed_package_comes_first(folder, monkeypatch):
+    embedded = folder / "captioner" / "embedded" / "configs"
+    embedded.mkdir(parents=True)
+    (embedded / "sample.yaml").write_text(SMALL)
+    monkeypatch.setattr(captioner.recipe, "__file__", str(folder / "captioner" / "recipe.py"))
+    assert in_the_box("configs/sample.yaml") == embedded / "sample.yaml"
+    assert in_the_box("data/sample") == folder / "data" / "sample"
+
+
+def test_the_samples_inputs_are_found_in_the_box(folder):
+    recipe = load_recipe(find_recipe(None))
+    for path in (recipe.data.images, recipe.data.captions, *recipe.data.splits.values()):
+        assert path is not None and Path(path).is_absolute() and Path(path).exists()
+    assert not Path(recipe.features).is_absolute()  # outputs go under the current folder
+
+
+def test_inputs_of_the_current_folder_come_before_the_box(folder):
+    (folder / "data" / "sample").mkdir(parents=True)
+    (folder / "data" / "sample" / "captions.txt").touch()
+    assert load_recipe(find_recipe(None)).data.captions == "data/sample/captions.txt"
+
+
+def test_paths_of_ones_own_are_left_alone(folder):
+    recipe = load_recipe(recipe_file(folder))
+    assert recipe.data.captions == "captions.txt" and from_the_box(recipe) == recipe
+
+
+def test_what_is_left_out_has_defaults(folder):
+    recipe = load_recipe(recipe_file(folder))
+    assert recipe.encoder.backbone == "vgg16" and recipe.train.epochs == 20 and recipe.model == {}
+
+
+def test_assignments_go_over_the_file(folder):
+    assignments = ["train.epochs=3", "train.learning_rate=1e-4", "data.splits.test=test.txt", "model.units=8"]
+    recipe = load_recipe(recipe_file(folder), assignments)
+    assert (recipe.train.epochs, recipe.train.learning_rate, recipe.model) == (3, 1e-4, {"units": 8})
+    assert recipe.data.splits["test"] == "test.txt" and recipe.data.splits["dev"] == "dev.txt"
+
+
+@pytest.mark.parametrize(
+    "extra, message",
+    [
+        ("trian: {}", r"trian: unknown setting; did you mean train\?"),
+        ("train: {epochs: many}", r"train\.epochs: expected a whole number, found 'many' \(str\)"),
+        ("train: {epochs: 0}", "train: epochs must be 1 or more, found 0"),
+        ("encoder: {backbone: vgg61}", "encoder: backbone 'vgg61' is unknown; did you mean vgg19"),
+        ("extraction: {threads: 0}", "extraction: threads: must be at least 1, found 0"),
+        ("generation: {beam_size: 0}", "generation: beam_size must be 1 or more, found 0"),
+        ("model: {architecture: merg}", r"model\.architecture: 'merg' does not exist; known: .*merge"),
+        ("model: {unitz: 3}", r"model\.unitz: unknown setting; did you mean units\?"),
+        ("evaluation: {metrics: [blue]}", r"evaluation\.metrics: 'blue' is not known \(known: bleu, "),
+    ],
+)
+def test_a_wrong_setting_is_found_at_once_and_its_file_named(folder, extra, message):
+    with pytest.raises(ConfigError, match=rf"^small\.yaml: {message}"):
+        load_recipe(recipe_file(folder, SMALL + extra))
+
+
+def test_a_wrong_setting_of_the_command_line_is_not_put_on_the_file(folder):
+    with pytest.raises(ConfigError, match=r"^--set: train\.epohcs: unknown setting; did you mean epochs\?"):
+        load_recipe(recipe_file(folder), ["train.epohcs=3"])
+    with pytest.raises(ConfigError, match=r"^small\.yaml: trian: unknown setting"):
+        load_recipe(recipe_file(folder, SMALL + "trian: {}"), ["train.epochs=3"])
+
+
+def test_a_recipe_without_captions(folder):
+    with pytest.raises(ConfigError, match=r"^small\.yaml: data\.captions: missing; give it in the YAML file"):
+        load_recipe(recipe_file(folder, "data: {}\nfeatures: f.pkl"))
