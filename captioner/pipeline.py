@@ -83,11 +83,11 @@ def _differences(recipe: Recipe, folder: Path) -> list[str]:
             if old.get(key) != new.get(key):
                 differing.append(f"{section}.{key}: {old.get(key)} then, {new.get(key)} now")
     manifest = read_manifest(folder) or {}
-    digest = open_features(recipe.features).digest
-    if manifest.get("features", {}).get("digest") != digest:
-        differing.append(
-            f"features: {manifest.get('features', {}).get('digest', 'unknown')[:12]} then, {digest[:12]} now"
-        )
+    digests = {"features": open_features(recipe.features).digest, "captions": digest_file(recipe.data.captions)}
+    for name, new in digests.items():
+        old = manifest.get(name, {}).get("digest", "unknown")
+        if old != new:
+            differing.append(f"content of the {name} file: {old[:12]} then, {new[:12]} now")
     return differing
 
 

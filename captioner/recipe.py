@@ -52,7 +52,7 @@ class Recipe:
 
     def training_sections(self) -> Sections:
         """Return what a training run reads."""
-        return Sections(self.data, self.features, self.text, self.model, self.train, self.generation)
+        return Sections(self.data, self.features, self.encoder, self.text, self.model, self.train, self.generation)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,6 @@ def test_coco_ids_are_whole_numbers(tmp_path):
 def test_features_of_another_encoder_are_refused(trained, tmp_path):
     _, sections, model = trained
     store = open_features(sections.features)
-    write_features(tmp_path / "other.pkl", dict(store), {"backbone": "made up", "layer": "grid"})
+    write_features(tmp_path / "other.pkl", dict(store), {"backbone": "vgg16", "layer": "grid"})
     with pytest.raises(DataError, match=r"other\.pkl: comes from another encoder than this run \(layer: .*grid.*pool"):
         require_same_encoder(model, open_features(tmp_path / "other.pkl"))

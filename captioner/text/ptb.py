@@ -71,12 +71,12 @@ _RULES = [
     # words with an apostrophe inside
     rf"(?i:[nodl]{_APOSTROPHE}{_LETTER}{{2,}}|[a-z]+[aeiouy]{_APOSTROPHE}[aeiou]{_LETTER}*)",
     rf"(?i:[a-z]?e{_APOSTROPHE}er|c'(?:mon|est)|s'mores|li'l|nat'l|ev'ry)(?!{_ALNUM})",
-    rf"(?i:[djly]{_APOSTROPHE})(?={_LETTER})|(?i:ol{_APOSTROPHE})(?!{_ALNUM})",
+    rf"(?i:[djly]{_APOSTROPHE}(?!s|d|m|ll|re|ve))(?={_LETTER})|(?i:ol{_APOSTROPHE})(?!{_ALNUM})",
     # words: hyphens, slashes and inner periods stay
     rf"{_NO_ABBREVIATION}{_LETTER}{_ALNUM}*(?:[.!?]{_LETTER}{_ALNUM}*)*",
     rf"{_PREFIX}{_ALNUM}+(?:-{_PREFIX}{_ALNUM}+)*",
     rf"{_ALNUM}+(?:[-_]{_ALNUM}+)+|(?i:anti|pro)-(?!{_ALNUM})",
-    rf"{_NO_ABBREVIATION}[A-Za-z0-9][A-Za-z0-9.,_]*(?:-(?:[A-Za-z](?:\.[A-Za-z])+\.?|[A-Za-z0-9_]*[A-Za-z0-9]))+",
+    rf"{_NO_ABBREVIATION}[A-Za-z0-9][A-Za-z0-9.,]*(?:-(?:(?:[A-Za-z]\.){{2,}}|[Uu]\.[Ss]|[A-Za-z0-9]+))+",
     rf"{_PART}(?:/{_PART}){{1,2}}",
     r"(?i:[a-z](?:\.[a-z])+\.?|[a-z]\.|ph\.d\.)(?![A-Za-z])",
     r"[A-Z]+(?:&[A-Z]+)+|[A-Za-z]\+\+|[CFcf]#|[A-Z]+\$",
@@ -90,10 +90,10 @@ _RULES = [
     r"(?:\d{1,4}[- ])?\d{1,4}/\d{1,4}",
     r"(?:\(\d{2,3}\) ?|(?:\d{2,4}[- ])?\d{2,4}[- ])\d{3,4}[- ]?\d{3,5}|(?:\d{2,4}\.)?\d{2,4}\.\d{3,4}\.\d{3,5}",
     # names of the net, marked-up text
-    r"https?://[^\s<>\"]*[^\s<>\".,!?;:)]|www\.[^\s<>\"/']*[^\s<>\"/'.,!?;:)]",
+    r"(?i:https?)://[^\s<>\"]+\.[^\s<>\"]*[^\s<>\".,!?;:)]|www\.[^\s<>\"/']*[^\s<>\"/'.,!?;:)]",
     r"(?:[A-Za-z0-9]{2,}\.)+(?:com|net|org|edu)(?:/[^\s<>\"]*[^\s<>\".,!?;:)])?",
     r"[A-Za-z0-9][^\s<>\"()|@]*@(?:[^\s<>\"()|.@]+\.)*[^\s<>\"()|.@]+|@[A-Za-z_]+|#[A-Za-z_]+",
-    r"</?[A-Za-z][^<>]*>|(?i:&(?:amp|lt|gt|quot|apos|nbsp|mdash);)|&#\d+;",
+    r"<[/!?]?[A-Za-z-][^<>]*>|(?i:&(?:amp|lt|gt|quot|apos|nbsp|mdash);)|&#\d+;",
     # punctuation in a row
     rf"[<>]?[:;=][-*o']?[()@\[\]{{|\\DPpdO](?!{_ALNUM})|:[30](?!{_ALNUM})|[-~^<>=']_[-~^<>=']",
     r"\.{3,}|[?!]+|-{5,}|-{1,4}|_+|\*+|\\\*|#+|@+|<<|>>|''|``",
@@ -155,6 +155,5 @@ def _written(match: str, following: str) -> list[str]:
     if any(sign.isalpha() for sign in word):  # typographic apostrophes inside words stay
         word = _SYMBOLS.get(word, word)
         return [word.replace(" ", "\u00a0").replace("(", "-lrb-").replace(")", "-rrb-")] if word else []
-    for sign, written in _SYMBOLS.items():
-        word = word.replace(sign, written)
+    word = _SYMBOLS.get(word, word.replace("(", "-lrb-").replace(")", "-rrb-"))
     return [word.replace(" ", "\u00a0")]

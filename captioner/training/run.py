@@ -30,6 +30,7 @@ from captioner.training.config import TrainConfig
 from captioner.training.dev_score import DevScore
 from captioner.training.device import describe_device
 from captioner.training.fit import fit
+from captioner.vision.encoders import EncoderConfig
 from captioner.vision.features import FeatureStore, open_features
 
 CHECKPOINTS = "checkpoints"
@@ -42,6 +43,7 @@ class Sections:
     Attributes:
         data: captions and splits.
         features: the feature file.
+        encoder: the encoder that is to have made it.
         text: how captions become words.
         model: the architecture and its settings.
         train: how it is trained.
@@ -50,6 +52,7 @@ class Sections:
 
     data: DataConfig
     features: str
+    encoder: EncoderConfig
     text: TextConfig
     model: Mapping[str, Any]
     train: TrainConfig
@@ -90,6 +93,7 @@ def train(
     started = time.monotonic()
     captions = load_captions(sections.data, ("train", "dev"))
     features = open_features(sections.features)
+    _require_encoder(features, sections.encoder)
     _require_features(features, captions)
     text = training_text(sections.data, captions, ("train", "dev"), sections.text.rules)
     training = {image_id: text[image_id] for image_id in captions.split("train") if image_id in text}
@@ -128,6 +132,7 @@ def train(
         identity=identity,
         encoder=features.description,
         features={"path": str(features.path), "digest": features.digest},
+        captions={"path": sections.data.captions, "digest": digest_file(sections.data.captions)},
         vocabulary=vocabulary.digest,
         captioner=digest_file(folder / FILE_NAME),
         best=best,
@@ -149,6 +154,22 @@ def _claim(folder: Path, resume: bool, overwrite: bool) -> None:
         raise DataError(f"{folder}: holds a finished run; give another folder, or --overwrite to train it anew")
     elif state == "unfinished" and not resume:
         raise DataError(f"{folder}: holds an unfinished run; --resume goes on with it, --overwrite begins anew")
+
+
+def _require_encoder(features: FeatureStore, encoder: EncoderConfig) -> None:
+    """Refuse features that another encoder made than the recipe says, where it is known which did."""
+    made_by = features.description or {}
+    unlike = [
+        f"{name}: {made_by[name]} in the file, {wanted} in the recipe"
+        for name, wanted in to_settings(encoder).items()
+        # `grid` is recorded under the layer's real name, `weights` as a digest.
+        if name != "weights" and wanted != "grid" and made_by.get(name, wanted) != wanted
+    ]
+    if unlike:
+        raise DataError(
+            f"{features.path}: comes from another encoder ({'; '.join(unlike)}); extract the features anew, "
+            "name another file, or change the recipe's encoder"
+        )
 
 
 def _require_features(features: FeatureStore, captions: Captions) -> None:

@@ -7,6 +7,7 @@ from captioner.generation.search import GenerationConfig
 from captioner.text.vocabulary import TextConfig
 from captioner.training.config import TrainConfig
 from captioner.training.run import Sections
+from captioner.vision.encoders import EncoderConfig
 from captioner.vision.features import write_features
 
 COLOURS, THINGS = ("red", "green", "blue", "grey"), ("ball", "house", "tree")
@@ -25,7 +26,7 @@ def make_project(folder, pictures=48):
     (folder / "captions.txt").write_text("\n".join(lines) + "\n")
     (folder / "train.txt").write_text("".join(f"p{i}.jpg\n" for i in range(pictures - 8)))
     (folder / "dev.txt").write_text("".join(f"p{i}.jpg\n" for i in range(pictures - 8, pictures)))
-    description = {"backbone": "made up", "layer": "pool"}
+    description = {"backbone": "vgg16", "layer": "pool"}
     write_features(folder / "features.pkl", features, description)
     return Sections(
         data=DataConfig(
@@ -33,6 +34,7 @@ def make_project(folder, pictures=48):
             splits={"train": str(folder / "train.txt"), "dev": str(folder / "dev.txt")},
         ),
         features=str(folder / "features.pkl"),
+        encoder=EncoderConfig(),
         text=TextConfig(),
         model={"architecture": "merge", "units": 24, "embedding_size": 12},
         train=TrainConfig(epochs=4, batch_size=8, learning_rate=0.02),

@@ -51,7 +51,7 @@ def test_learns_and_leaves_a_whole_run_folder(project):
     manifest = json.loads((folder / "run" / "manifest.json").read_text())
     assert manifest["best"]["bleu_4"] == pytest.approx(progress.best, abs=1e-5)
     loaded = captioner.load(folder / "run")
-    assert loaded.encoder_description == {"backbone": "made up", "layer": "pool"}
+    assert loaded.encoder_description == {"backbone": "vgg16", "layer": "pool"}
     vector = open_features(sections.features)["p47"]
     caption = loaded.caption_features(vector[None])[0][0]
     assert caption.text.split()[0] in ("a", "there")
@@ -175,3 +175,10 @@ def test_missing_descriptions_say_which_command_makes_them(project, tmp_path):
     data = replace(sections.data, descriptions=str(tmp_path / "descriptions.txt"))
     with pytest.raises(DataError, match=r"no such file; captioner clean .* --rules ptb makes it"):
         fit_to(tmp_path / "run", replace(sections, data=data))
+
+
+def test_features_of_another_encoder_than_the_recipe_says_are_refused(project, tmp_path):
+    _, sections = project
+    other = replace(sections, encoder=replace(sections.encoder, layer="fc2"))
+    with pytest.raises(DataError, match=r"another encoder \(layer: pool in the file, fc2 in the recipe\)"):
+        fit_to(tmp_path / "run", other)
