@@ -28,6 +28,11 @@ ABBREVIATIONS_BEFORE_NUMBERS = "art ca fig figs no nos op pp prop"
 ABBREVIATIONS_WITH_CAPITAL = "ark az del ill la mass miss ore pa tex wash"
 ABBREVIATIONS_NOT_ALL_CAPITALS = "mfg mtg ppte pptes ppty pptys pte ptes pty ptys"
 
+# Before these, with a capital, the period of a single letter ends the sentence.
+SENTENCE_STARTS = """
+    a about after an as at but he her here however if in it last many more now once one other our she since so some such
+    that the their then there these they this we what when while yet you"""
+
 # Words that are two tokens, with the length of the first.
 SPLIT_WORDS = {"cannot": 3, "gonna": 3, "gotta": 3, "wanna": 3, "lemme": 3, "gimme": 3}
 
@@ -64,10 +69,10 @@ _PART = rf"{_ALNUM}+(?:-[A-Za-z]+){{0,2}}"  # of a word with slashes
 # The longest match wins; of two equally long ones the first does. No rule may hold a capturing group.
 _RULES = [
     # contractions and possessives
-    rf"(?i:{_LETTER}*n['’\u0092`]t)(?!{_LETTER})",
+    rf"(?i:(?:{_LETTER}*(?!n){_LETTER})?n['’\u0092`]t)(?!{_LETTER})",
     r"(?i:'(?:s|ll|re|ve|d|m))(?![A-Za-z])|(?i:[’\u0092](?:s|ll|re|ve|d|m))",
     r"(?i:'t)(?=(?i:is|was))",
-    rf"(?i:{_APOSTROPHE}(?:em|til|cause|n(?:{_APOSTROPHE}|(?!{_ALNUM}))|\d\d(?:s|(?=\s|$))))",
+    rf"(?i:{_APOSTROPHE}(?:em|til|cause|n(?:{_APOSTROPHE}|(?=\s|$))|\d\d(?:s|(?=\s|$))))",
     # words with an apostrophe inside
     rf"(?i:[nodl]{_APOSTROPHE}{_LETTER}{{2,}}|[a-z]+[aeiouy]{_APOSTROPHE}[aeiou]{_LETTER}*)",
     rf"(?i:[a-z]?e{_APOSTROPHE}er|c'(?:mon|est)|s'mores|li'l|nat'l|ev'ry)(?!{_ALNUM})",
@@ -78,7 +83,9 @@ _RULES = [
     rf"{_ALNUM}+(?:[-_]{_ALNUM}+)+|(?i:anti|pro)-(?!{_ALNUM})",
     rf"{_NO_ABBREVIATION}[A-Za-z0-9][A-Za-z0-9.,]*(?:-(?:(?:[A-Za-z]\.){{2,}}|[Uu]\.[Ss]|[A-Za-z0-9]+))+",
     rf"{_PART}(?:/{_PART}){{1,2}}",
-    r"(?i:[a-z](?:\.[a-z])+\.?|[a-z]\.|ph\.d\.)(?![A-Za-z])",
+    r"(?i:[a-z](?:\.[a-z])+\.?|ph\.d\.)(?![A-Za-z])",
+    rf"[A-Za-z]\.(?![A-Za-z]| +{_any_of(SENTENCE_STARTS, str.title, str.upper)}(?: |$))",
+    rf"(?=[\d-]*[^\W\d_]){_ALNUM}+(?:-{_ALNUM}+)*\.(?=[,;:])",
     r"[A-Z]+(?:&[A-Z]+)+|[A-Za-z]\+\+|[CFcf]#|[A-Z]+\$",
     rf"(?i:{_any_of(TITLES)}\.|{_any_of(ABBREVIATIONS)}\.)",
     rf"(?i:{_any_of(ABBREVIATIONS_BEFORE_NUMBERS)}\.)(?=\s?\d)",
@@ -90,10 +97,11 @@ _RULES = [
     r"(?:\d{1,4}[- ])?\d{1,4}/\d{1,4}",
     r"(?:\(\d{2,3}\) ?|(?:\d{2,4}[- ])?\d{2,4}[- ])\d{3,4}[- ]?\d{3,5}|(?:\d{2,4}\.)?\d{2,4}\.\d{3,4}\.\d{3,5}",
     # names of the net, marked-up text
-    r"(?i:https?)://[^\s<>\"]+\.[^\s<>\"]*[^\s<>\".,!?;:)]|www\.[^\s<>\"/']*[^\s<>\"/'.,!?;:)]",
+    r"(?i:https?)://[^\s<>\"]+\.[^\s<>\"]*[^\s<>\".,!?)-]|www\.[^\s<>\"/']*[^\s<>\"/'.,!?;:)]",
     r"(?:[A-Za-z0-9]{2,}\.)+(?:com|net|org|edu)(?:/[^\s<>\"]*[^\s<>\".,!?;:)])?",
-    r"[A-Za-z0-9][^\s<>\"()|@]*@(?:[^\s<>\"()|.@]+\.)*[^\s<>\"()|.@]+|@[A-Za-z_]+|#[A-Za-z_]+",
-    r"<[/!?]?[A-Za-z-][^<>]*>|(?i:&(?:amp|lt|gt|quot|apos|nbsp|mdash);)|&#\d+;",
+    r"[A-Za-z0-9][^\s<>\"()|@]*@(?:[^\s<>\"()|.@]+\.)*[^\s<>\"()|.@]+",
+    rf"[@#](?:{_LETTER}|_)+",
+    r"<(?:/?[A-Za-z]|!--|\?)[^<>]*>|(?i:&(?:amp|lt|gt|quot|apos|nbsp|mdash);)|&#\d+;",
     # punctuation in a row
     rf"[<>]?[:;=][-*o']?[()@\[\]{{|\\DPpdO](?!{_ALNUM})|:[30](?!{_ALNUM})|[-~^<>=']_[-~^<>=']",
     r"\.{3,}|[?!]+|-{5,}|-{1,4}|_+|\*+|\\\*|#+|@+|<<|>>|''|``",
@@ -116,7 +124,8 @@ def tokenize(text: str) -> list[str]:
 
     A line feed counts as a space. Scores are taken over these tokens, candidates and references alike.
     """
-    text = _UNREADABLE.sub(" ", text.replace("\u00ad", ""))
+    if not (text.isascii() and text.isprintable()):
+        text = _UNREADABLE.sub(" ", text.replace("\u00ad", ""))
     tokens: list[str] = []
     position = 0
     while position < len(text):
