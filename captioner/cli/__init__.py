@@ -33,6 +33,10 @@ INTERRUPTED = 130
 LONGEST_MESSAGE = 300  # characters of an error that nobody foresaw
 
 
+class InterruptedByUserError(Exception):
+    """Ctrl-C."""
+
+
 class LazyGroup(click.Group):
     """A group that imports a command's module when the command is called, so that --help costs nothing."""
 
@@ -45,6 +49,15 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         return importlib.import_module(f"captioner.cli.{name}").command
+
+    def invoke(self, context: click.Context) -> Any:
+        """Call the command, keeping from click what it would report in its own way."""
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt as error:
+            raise InterruptedByUserError from error
+        except EOFError as error:  # click takes it for the end of typed input
+            raise RuntimeError(f"a file ends too soon ({error})") from error
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands' one-line helps without importing them."""
@@ -90,7 +103,7 @@ def _run(arguments: list[str], debug: bool) -> int:
         if debug:
             raise
         return _report_usage(error)
-    except (KeyboardInterrupt, click.Abort):
+    except (InterruptedByUserError, KeyboardInterrupt, click.Abort):
         if debug:
             raise
         return _report_interrupt(rest)

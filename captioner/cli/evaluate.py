@@ -82,13 +82,13 @@ def _score_files(
     from captioner.storage import DataError
 
     candidates, captions = read_predictions(predictions), read_captions(references)
-    unmatched = len(captions.keys() - candidates.keys())
-    if unmatched:
-        say(f"{unmatched} of the {len(captions)} pictures in {references} have no prediction and are left out")
     try:
         scores = score(candidates, captions, metrics or EvaluationConfig().metrics)
     except DataError as error:
         raise DataError(f"{predictions}: {error}") from None
+    unmatched = len(captions.keys() - candidates.keys())
+    if unmatched:
+        say(f"{unmatched} of the {len(captions)} pictures in {references} have no prediction and are left out")
     for note in scores.notes:
         say(f"note: {note}")
     write_scores(scores, candidates, output)

@@ -1,0 +1,144 @@
+import csv
+import json
+import pickle
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+
+from captioner.storage import digest_file, read_manifest
+from tests.cli.conftest import start
+
+RUN = "runs/captioner"
+
+
+def test_extract(trained_once):
+    result = trained_once.extracting
+    assert (result.code, result.out) == (0, "")
+    lines = result.err.splitlines()
+    assert lines[0] == "using captioner.yaml"
+    assert lines[1].startswith("extracting efficientnet_lite0 pool of 16 pictures on cpu:0 in float32")
+    assert lines[2].startswith("features.pkl: 16 pictures in ") and len(lines) == 3
+    features = pickle.loads((trained_once.folder / "features.pkl").read_bytes())
+    assert list(features) == [f"p{index:02}" for index in range(16)]
+    assert features["p00"].shape == (1, 1280) and features["p00"].dtype == np.float32
+    manifest = read_manifest(trained_once.folder / "features.pkl")
+    assert manifest["encoder"]["backbone"] == "efficientnet_lite0" and manifest["pictures"] == 16
+
+
+def test_extract_does_nothing_twice(call, trained):
+    before = (trained / "features.pkl").stat().st_mtime_ns
+    assert call("extract").err == "using captioner.yaml\nfeatures.pkl: up to date (16 pictures)\n"
+    assert (trained / "features.pkl").stat().st_mtime_ns == before
+
+
+def test_extract_a_folder_without_a_recipe(call, trained):
+    (trained / "captioner.yaml").unlink()
+    options = ["--encoder", "efficientnet_lite0", "--layer", "grid", "--weights", "random"]
+    assert call("extract", "images", "-o", "grid.h5", *options).code == 0
+    with h5py.File("grid.h5") as file:
+        assert file["features"].shape == (16, 49, 1280)
+
+
+def test_clean(call, trained):
+    result = call("clean", "captions.txt", "--rules", "classic")
+    expected = "descriptions.txt: 16 pictures, 32 captions, 8 distinct words, the longest caption has 4 words\n"
+    assert result == (0, "", expected)
+    assert (trained / "descriptions.txt").read_text().startswith("p00 red ball\np00 there is red ball\n")
+    assert call("clean", "captions.txt", "-o", "other.txt", "--images", "images").code == 0
+    assert (trained / "other.txt").read_text().startswith("p00 a red ball\n")
+    assert call("clean", "--set", "text.rules=classic").code == 0  # by the recipe
+    assert read_manifest(trained / "descriptions.txt")["rules"] == "classic"
+
+
+def test_train(trained_once):
+    result = trained_once.training
+    assert result.code == 0 and result.out == f"{RUN}\n"
+    lines = result.err.splitlines()
+    assert lines[1].startswith("device: CPU") and "precision: float32" in lines[1]
+    assert lines[2].startswith("training on 12 pictures with 24 captions, 13 words")
+    assert lines[3].startswith("epoch 1/1: loss ") and "dev BLEU-4" in lines[3]
+    folder = trained_once.folder / RUN
+    made = {"config.yaml", "vocabulary.json", "captioner.keras", "history.csv", "manifest.json"}
+    assert made <= {path.name for path in folder.iterdir()}
+    (row,) = csv.DictReader((folder / "history.csv").read_text().splitlines())
+    assert float(row["epoch"]) == 1 and {"loss", "val_loss", "bleu_4", "cider_d"} <= row.keys()
+    assert read_manifest(folder)["captioner"] == digest_file(folder / "captioner.keras")
+
+
+def test_train_overwrites_when_told(call, trained):
+    assert call("train", "--overwrite", "--set", "train.seed=5", "--set", "model.units=12").code == 0
+    assert "seed: 5" in (trained / RUN / "config.yaml").read_text()
+
+
+def test_train_resumes(call, trained):
+    (trained / RUN / "manifest.json").unlink()  # as a kill after the first epoch would leave it
+    result = call("train", "--resume", "--set", "train.epochs=2")
+    assert result.code == 0 and "going on after epoch 1 of 2" in result.err
+    assert len((trained / RUN / "history.csv").read_text().splitlines()) == 3
+
+
+def test_evaluate(call, trained):
+    result = call("evaluate", "--metrics", "bleu, rouge", "-o", "scores")
+    assert result.code == 0
+    assert result.out.startswith("BLEU-1 ") and "ROUGE-L" in result.out and "CIDEr" not in result.out
+    assert result.err == f"using {RUN}, the newest run\ncaptioning the 4 pictures of split dev\n"
+    predictions = json.loads((trained / "scores/predictions.json").read_text())
+    assert [entry["image_id"] for entry in predictions] == ["p12", "p13", "p14", "p15"]
+    assert predictions[0]["file_name"] == "p12.png" and predictions[0]["log_prob"] < 0
+    scores = json.loads((trained / "scores/scores.json").read_text())
+    assert scores["pictures"] == 4 and scores["split"] == "dev" and scores["beam_size"] == 2
+    assert {"bleu_1", "bleu_4", "rouge_l"} <= scores.keys()
+    assert len((trained / "scores/per_image.csv").read_text().splitlines()) == 5
+    again = call("evaluate", RUN, "--split", "train", "--beam-size", "1")
+    assert again.code == 0 and json.loads((trained / RUN / "scores.json").read_text())["split"] == "train"
+
+
+def test_evaluate_captions_made_elsewhere(call, trained):
+    (trained / "mine.json").write_text(
+        json.dumps([{"image_id": f"p{index:02}.png", "caption": "a red ball"} for index in (0, 4)])
+    )
+    result = call("evaluate", "--predictions", "mine.json", "--references", "captions.txt", "-o", "out")
+    assert result.code == 0 and result.out.startswith("BLEU-1 83.33")
+    assert result.err == "14 of the 16 pictures in captions.txt have no prediction and are left out\n"
+    assert json.loads((trained / "out/scores.json").read_text())["bleu_1"] == pytest.approx(5 / 6, abs=1e-6)
+    assert not (trained / "out/predictions.json").exists()
+
+
+def test_predict_several_and_folders(call, trained):
+    shutil.copytree("images", "more/deeper")
+    result = call("predict", "images/p01.png", "more", "--model", RUN, "--beam-size", "1")
+    assert result.code == 0 and result.err == ""
+    rows = [line.split("\t") for line in result.out.splitlines()]
+    assert [row[0] for row in rows] == ["images/p01.png", *(f"more/deeper/p{index:02}.png" for index in range(16))]
+    assert rows[0][1] == rows[2][1]  # the same picture has the same caption
+
+
+def test_predict_json_with_several_captions(call, trained):
+    result = call("predict", "images/p01.png", "-n", "3", "--json", "--model", f"{RUN}/captioner.keras")
+    assert result.code == 0 and result.err == ""
+    (found,) = json.loads(result.out)
+    assert found["file"] == "images/p01.png" and len(found["captions"]) == 3
+    log_probs = [caption["log_prob"] for caption in found["captions"]]
+    assert len({caption["caption"] for caption in found["captions"]}) == 3 and max(log_probs) < 0
+
+
+def test_run_does_what_is_missing(call, untrained):
+    settings = ["--set", "data.descriptions=descriptions.txt"]
+    first = call("run", *settings)
+    assert first.code == 0 and first.out.startswith("BLEU-1 ")
+    stages = [line for line in first.err.splitlines() if line.startswith("==")]
+    assert stages == ["== extract ==", "== clean ==", "== train ==", "== evaluate =="]
+    second = call("run", *settings)
+    assert (second.code, second.out) == (0, first.out)
+    assert second.err.count("up to date") == 4
+    other = call("run", *settings, "--set", "train.seed=3")
+    assert other.code == 1 and "train.seed: 0 then, 3 now" in other.err.splitlines()[-1]
+
+
+def test_predict_one_picture_in_a_process_of_its_own(trained):
+    process = start("predict", "images/p01.png", cwd=trained)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0 and out.count("\n") == 1 and "\t" not in out
+    assert err == f"using {RUN}, the newest run\n"

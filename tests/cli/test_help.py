@@ -1,0 +1,75 @@
+import subprocess
+import sys
+
+import pytest
+
+from captioner import __version__
+from captioner.cli import COMMANDS
+from tests.cli.conftest import assert_one_line
+
+OPTIONS = {
+    "extract": ("--encoder", "--layer", "--weights", "--strict", "--overwrite", "-c", "--set"),
+    "clean": ("--rules", "--format", "--images", "-c", "--set"),
+    "train": ("--features", "--resume", "--overwrite", "-c", "--set"),
+    "evaluate": ("--split", "--metrics", "--beam-size", "--predictions", "--references", "-o"),
+    "predict": ("--model", "--beam-size", "-n", "--json"),
+    "run": ("-o", "-c", "--set"),
+}
+
+
+def test_the_group_names_every_command(call):
+    for arguments in (["--help"], ["-h"]):
+        result = call(*arguments)
+        assert result.code == 0 and result.err == ""
+        assert all(f"  {name}  " in result.out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(call, command):
+    result = call(command, "--help")
+    assert result.code == 0 and result.err == ""
+    assert result.out.startswith(f"Usage: captioner {command}")
+    assert all(option in result.out for option in OPTIONS[command])
+
+
+def test_nothing_at_all_shows_the_help(call):
+    result = call()
+    assert result.code == 2 and "Commands:" in result.err and result.out == ""
+
+
+def test_version(call):
+    assert call("--version") == (0, f"captioner {__version__}\n", "")
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom captioner.cli import main\n"
+        f"for call in [['--help'], *([name, '--help'] for name in {list(COMMANDS)})]:\n"
+        "    try: main(call)\n    except SystemExit as ended: assert ended.code == 0\n"
+        "heavy = {'keras', 'tensorflow', 'jax', 'numpy', 'PIL', 'h5py', 'nltk', 'yaml'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["bogus"], ["No such command 'bogus'", "captioner --help"]),
+        (["train", "--epochs", "3"], ["No such option '--epochs'", "captioner train --help"]),
+        (["extract", "a", "b"], ["unexpected extra argument (b)", "captioner extract --help"]),
+        (["predict"], ["Missing argument 'PICTURES...'", "captioner predict --help"]),
+        (["clean", "--rules", "none"], ["'--rules'", "'ptb', 'classic'"]),
+        (["train", "-o", __file__], ["'-o'", "is a file"]),
+        (["predict", "a.jpg", "-n", "0"], ["'-n'", "x>=1"]),
+        (["predict", "a.jpg", "--beam-size", "0"], ["'--beam-size'", "x>=1"]),
+        (["evaluate", "--beam-size", "0"], ["'--beam-size'", "x>=1"]),
+        (["evaluate", "--predictions", "a.json"], ["--references"]),
+        (["evaluate", "--predictions", "a.json", "--references", "b.txt"], ["-o"]),
+        (["evaluate", "run", "--predictions", "a", "--references", "b", "-o", "c"], ["leave the run folder out"]),
+    ],
+)
+def test_a_wrong_call_is_one_line(call, arguments, words):
+    result = call(*arguments)
+    assert result.code == 2 and result.out == ""
+    assert_one_line(result.err, *words)
