@@ -1,0 +1,125 @@
+import time
+
+import pytest
+
+from captioner.data.readers import read_captions
+from captioner.text.ptb import PUNCTUATION, tokenize
+from tests.data.shared import FLICKR8K, needs_flickr8k
+
+# Captions and what the COCO evaluation's Java tool makes of them, a set of rules a line.
+ANSWERS = [
+    (
+        "A man doesn't know they're his dogs' or the dog's balls .",
+        "a man does n't know they 're his dogs or the dog 's balls",
+    ),
+    (
+        "I'll bet we've won't, can't & shouldn't've; she'd go",
+        "i 'll bet we 've wo n't ca n't & should n't 've she 'd go",
+    ),
+    ("It’s the dog’s “ball” – don’t … ‘touch’ it", "it 's the dog 's ball do n't touch it"),
+    (
+        "You cannot go, gonna run, gotta wanna lemme GIMME wannabe",
+        "you can not go gon na run got ta wan na lem me gim me wannabe",
+    ),
+    ("gonna's gotta-go lemme'", "gonna 's gotta-go lem me"),
+    (
+        "'Tis rock'n'roll, rock 'n roll, fish 'n' chips and walkin' with 'em 'til '80s night",
+        "'t is rock 'n' roll rock 'n roll fish 'n' chips and walkin with 'em 'til '80s night",
+    ),
+    (
+        "o'clock O'Brien y'all ma'am qu'il ne'er li'l c'mon d'oeuvres hawai'i ol' j'ai d'x",
+        "o'clock o'brien y' all ma'am qu'il ne'er li'l c'mon d'oeuvres hawai'i ol' j' ai d' x",
+    ),
+    (
+        "A two-toned x-ray of half-pipe -- on the edge - grass-covered- rocks -ok --- now ---- then -----",
+        "a two-toned x-ray of half-pipe on the edge grass-covered rocks ok now then -----",
+    ),
+    (
+        "pre-U.S. U.S.-based jack-o'lantern 1,000-foot 2.5-liter a_b a__b anti- pre-",
+        "pre-u.s. u.s.-based jack-o'lantern 1,000-foot 2.5-liter a_b a __ b anti- pre",
+    ),
+    (
+        "black/white and/or his/her w/ w/o 5/day a/b/c/d 3/4-length kid's/adult",
+        "black/white and/or his/her w / w/o 5/day a/b/c / d 3/4-length kid 's / adult",
+    ),
+    ("(left) [right] {both} a(b)c", "-lrb- left -rrb- -lsb- right -rsb- -lcb- both -rcb- a -lrb- b -rrb- c"),
+    ("The U.S. flag, t.v. at 5 p.m. on the S.U.V. e.g. Ph.D.", "the u.s. flag t.v. at 5 p.m. on the s.u.v. e.g. ph.d."),
+    ("Mr. Smith and Mrs. Jones on Main St. vs. Dr. No.", "mr. smith and mrs. jones on main st. vs. dr. no"),
+    ("etc., etc. and jan. but lb. oz. in. mph.", "etc. etc. and jan. but lb oz in mph"),
+    ("no. 5 No.5 no. five fig. 2 pp. 5 art.", "no. 5 no. 5 no five fig. 2 pp. 5 art"),
+    ("Miss. miss. La. la. Mfg. MFG. Calif.", "miss. miss la. la mfg. mfg calif."),
+    ("vitamin c. and K. The dog J. K. Rowling", "vitamin c. and k the dog j. k. rowling"),
+    ("in., a wave.; x-ray.: 5., no. ,", "in. a wave. x-ray. 5. no"),
+    ("mr.bean st.louis dog.A etc.and hello.world", "mr.bean st.louis dog.a etc.and hello.world"),
+    ("$5 $5.00 5$ £5 €5 5% 50 % #1 US$5 us$5 5¢", "$ 5 $ 5.00 5 $ # 5 $ 5 5 % 50 % # 1 us$ 5 us $ 5 5 cents"),
+    (
+        "1,000 1.5 .5 -5 +5 1:30 7:30pm 10lb 2nd 90's 1990's '90s '90 '80.",
+        "1,000 1.5 .5 -5 +5 1:30 7:30 pm 10lb 2nd 90 's 1990 's '90s '90 80",
+    ),
+    (
+        "1/2 of 3/4 1 1/2 cups ½ 5½ 1-1/2 ½-inch 5/6/2010 24/7",
+        "1/2 of 3/4 1\xa01/2 cups 1/2 5 1/2 1-1/2 1/2 inch 5/6/2010 24/7",
+    ),
+    ("5'10\" 6' 6\" 5'11 12\"", "5 10 6 6 5 '11 12"),
+    (
+        "(555) 555-1234 or 555-1234 or 555 1234 567 at 800.555.1234",
+        "-lrb-555-rrb-\xa0555-1234 or 555-1234 or 555\xa01234\xa0567 at 800.555.1234",
+    ),
+    (
+        "AT&T R&B M&M's a&b r&b A&b rock & roll C++ c# f# a#",
+        "at&t r&b m&m 's a & b r & b a & b rock & roll c++ c# f# a #",
+    ),
+    ("wait... what.. no.... . . . what?! really?? wow!!! hey! a!b", "wait what no what ?! really ?? wow !!! hey a!b"),
+    (
+        "* a* **bold** _under_ ## @@ >> << // == ++ ~ ^ | \\",
+        "* a * ** bold ** _ under _ ## @@ >> << / / = = + + ~ ^ | \\",
+    ),
+    (":) :-( ;) :D <3 :'( ^_^ a:Dog note:(x)", ":-rrb- :--lrb- ;-rrb- :d < 3 :'-lrb- ^_^ a dog note -lrb- x -rrb-"),
+    ('<b>bold</b> <img src="x"> &amp; &lt; a < b', '<b> bold </b> <img\xa0src="x"> & < a < b'),
+    (
+        "foo@bar.com http://www.foo.com/bar www.foo.com, foo.com image.jpg @user #tag #5",
+        "foo@bar.com http://www.foo.com/bar www.foo.com foo.com image.jpg @user #tag # 5",
+    ),
+    ("café naïve jalapeño кот 日本語 5°C × • ™", "café naïve jalapeño кот 日本語 5 ° c × • ™"),
+    ("dog🐶 🐶 so\xadft a\u200bb 😀!", "dog soft a b"),
+    ("dogs`s 'quoted' ``hello'' \"a,\"b", "dogs s quoted hello a b"),
+    ("womann't n't xn't it's' 'it's' s' 's 'x'S", "womann t n't x n't it 's it 's s 's x 's"),
+]
+
+
+@pytest.mark.parametrize(("caption", "tokens"), ANSWERS)
+def test_the_java_tools_answers_are_met(caption: str, tokens: str) -> None:
+    assert tokenize(caption) == tokens.split(" ")
+
+
+@pytest.mark.parametrize("caption", ["", " ", "\n", ".", '" . . . "', "\u200b\t", "😀"])
+def test_a_caption_may_hold_no_tokens(caption: str) -> None:
+    assert tokenize(caption) == []
+
+
+def test_line_feeds_tabs_and_doubled_spaces_are_spaces() -> None:
+    assert tokenize(" A dog\nruns\t\ton  grass.\n") == ["a", "dog", "runs", "on", "grass"]
+
+
+def test_what_came_out_goes_in_again_unchanged() -> None:
+    captions = ["A man doesn't ride his 10-year-old T-shirt, x-ray of cats!", "The dogs' owner cannot go; it's 7:30pm."]
+    for caption in captions:
+        assert tokenize(" ".join(tokenize(caption))) == tokenize(caption)
+
+
+@pytest.mark.parametrize("hostile", ["a'", "A.,", "/a", "http://", "<!--", "a@", "1 ", "a-", '("', "st. "])
+def test_hostile_text_takes_no_quadratic_time(hostile: str) -> None:
+    begin = time.perf_counter()
+    tokenize(hostile * 10_000)
+    assert time.perf_counter() - begin < 5  # a tenth of a second; minutes when it is quadratic
+
+
+@pytest.mark.slow
+@needs_flickr8k
+def test_real_captions_keep_every_word_and_no_punctuation() -> None:
+    for captions in read_captions(FLICKR8K / "Flickr8k.token.txt").values():
+        for caption in captions:
+            tokens = tokenize(caption)
+            assert not PUNCTUATION.intersection(tokens)
+            letters = [sign for sign in "".join(tokens).replace("-lrb-", "").replace("-rrb-", "") if sign.isalpha()]
+            assert letters == [sign for sign in caption.lower() if sign.isalpha()]
