@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -203,7 +204,7 @@ def load(path: str | Path) -> Captioner:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return textwrap.shorten((str(error).strip().splitlines() or [type(error).__name__])[0], 120)
 
 
 def newest_run(say: Callable[[str], None], folder: Path = Path("runs")) -> Path:
@@ -214,7 +215,7 @@ def newest_run(say: Callable[[str], None], folder: Path = Path("runs")) -> Path:
     """
     runs = sorted(folder.glob(f"*/{FILE_NAME}"), key=lambda file: file.stat().st_mtime)
     if not runs:
-        raise DataError(f"{folder}: no trained captioner there; captioner train makes one, --model names another place")
+        raise DataError(f"{folder}: no trained captioner there; captioner train makes one, or name a run folder")
     newest = runs[-1].parent
     say(f"using {newest}, the newest run")
     return newest

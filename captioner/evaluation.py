@@ -121,7 +121,6 @@ def evaluate(
     write_manifest(
         output / "scores.json",
         "evaluate",
-        split=config.split,
         metrics=list(config.metrics),
         generation=dict(generation),
         predictions=digest_file(output / "predictions.json"),

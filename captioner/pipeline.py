@@ -83,11 +83,20 @@ def _differences(recipe: Recipe, folder: Path) -> list[str]:
             if old.get(key) != new.get(key):
                 differing.append(f"{section}.{key}: {old.get(key)} then, {new.get(key)} now")
     manifest = read_manifest(folder) or {}
-    digests = {"features": open_features(recipe.features).digest, "captions": digest_file(recipe.data.captions)}
-    for name, new in digests.items():
-        old = manifest.get(name, {}).get("digest", "unknown")
+    then = {
+        "the features file": manifest.get("features", {}).get("digest"),
+        "the captions file": manifest.get("captions", {}).get("digest"),
+        **{f"the {name} list": digest for name, digest in manifest.get("splits", {}).items()},
+    }
+    now = {
+        "the features file": open_features(recipe.features).digest,
+        "the captions file": digest_file(recipe.data.captions),
+        **{f"the {name} list": digest_file(recipe.data.splits[name]) for name in ("train", "dev")},
+    }
+    for name, new in now.items():
+        old = then.get(name) or "unknown"
         if old != new:
-            differing.append(f"content of the {name} file: {old[:12]} then, {new[:12]} now")
+            differing.append(f"the content of {name}: {old[:12]} then, {new[:12]} now")
     return differing
 
 
@@ -95,12 +104,26 @@ def _evaluate(recipe: Recipe, folder: Path, say: Say) -> str:
     scores_file = folder / "scores.json"
     manifest = read_manifest(scores_file) if scores_file.is_file() else None
     trained = (read_manifest(folder) or {}).get("captioner")
-    current = {"split": recipe.evaluation.split, "metrics": list(recipe.evaluation.metrics), "generation": {}}
+    current = {
+        "metrics": list(recipe.evaluation.metrics),
+        "generation": {},
+        **_evaluation_inputs(recipe, recipe.evaluation.split),
+    }
     if manifest is not None and manifest.get("captioner") == trained and current.items() <= manifest.items():
         say(f"{scores_file} is up to date")
         scores = {name: value for name, value in read_json(scores_file).items() if isinstance(value, float)}
         return describe(scores)
     return describe(evaluate_run(folder, recipe, recipe.evaluation, folder, {}, say).corpus)
+
+
+def _evaluation_inputs(recipe: Recipe, split: str) -> dict[str, str]:
+    """Return what an evaluation's scores hang on beside the captioner and the features."""
+    lists = recipe.data.splits
+    return {
+        "split": split,
+        "captions": digest_file(recipe.data.captions),
+        "pictures": digest_file(lists[split]) if split in lists else "",
+    }
 
 
 def _show(shape: tuple[int, ...]) -> str:
@@ -152,6 +175,10 @@ def evaluate_run(
         found = f"{_show(features.shape)} numbers a picture, {folder} was trained on {_show(expected)}"
         raise DataError(f"{features.path}: holds {found}; name the features that it was trained on")
     say(f"captioning the {len(captions.split(config.split))} pictures of split {config.split}")
-    inputs = {"captioner": digest_file(folder / FILE_NAME), "features": features.digest}
+    inputs = {
+        "captioner": digest_file(folder / FILE_NAME),
+        "features": features.digest,
+        **_evaluation_inputs(recipe, config.split),
+    }
     build(GenerationConfig, {**to_settings(captioner.generation), **generation}, "generation")
     return evaluate(captioner, captions, features, config, output, inputs=inputs, generation=generation, say=say)

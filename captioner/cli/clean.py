@@ -35,7 +35,6 @@ def command(
     Rules: ptb (Penn Treebank words, lower case, punctuation dropped) or classic (the tutorials': words of one letter or
     with non-letters dropped too).
     """
-    from captioner.config import ConfigError
     from captioner.data.descriptions import clean
 
     if captions is None or config is not None:
@@ -44,7 +43,4 @@ def command(
         output = output or (Path(recipe.data.descriptions) if recipe.data.descriptions else None)
         rules, form = rules or recipe.text.rules, form or recipe.data.format
         images = images or (Path(recipe.data.images) if recipe.data.images else None)
-    output = output or Path("descriptions.txt")
-    if output.exists() and captions.exists() and output.samefile(captions):
-        raise ConfigError(f"{output}: is the caption file itself, and scores need it as it is; name another output")
-    clean(captions, output, rules or "ptb", form or "auto", images, say=say)
+    clean(captions, output or Path("descriptions.txt"), rules or "ptb", form or "auto", images, say=say)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from captioner.config import ConfigError
 from captioner.data.flickr import read_descriptions as read_descriptions  # one place to read and to write them
 from captioner.data.readers import read_captions
 from captioner.storage import DataError, digest_file, write_manifest, write_text
@@ -66,6 +67,8 @@ def clean(
         DataError: the source or the folder cannot be used, or the rules leave no caption.
         ConfigError: the rules or the format are not known.
     """
+    if Path(output).exists() and Path(source).exists() and Path(output).samefile(source):
+        raise ConfigError(f"{output}: is the caption file itself, and scores need it as it is; name another output")
     references = read_captions(source, format)
     cleaned = {image_id: [clean_caption(text, rules) for text in texts] for image_id, texts in references.items()}
     kept = {image_id: [words for words in captions if words] for image_id, captions in cleaned.items()}

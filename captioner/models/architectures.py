@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from captioner.config import ConfigError, build
@@ -30,7 +31,13 @@ def model_config(settings: Mapping[str, Any]) -> tuple[str, Any]:
     name = options.pop("architecture", "merge")
     if name not in ARCHITECTURES:
         raise ConfigError(f"model.architecture: {name!r} does not exist; known: {', '.join(ARCHITECTURES)}")
-    return name, build(ARCHITECTURES[name].config, options, "model")
+    try:
+        return name, build(ARCHITECTURES[name].config, options, "model")
+    except ConfigError as error:
+        misspelt = get_close_matches("architecture", options, n=1)
+        if misspelt:
+            raise ConfigError(f"model.{misspelt[0]}: unknown setting; did you mean architecture?") from None
+        raise error
 
 
 def build_decoder(

@@ -111,8 +111,14 @@ class EpochEnd(keras.callbacks.Callback):
         if self.config.schedule == "plateau" and progress.waited >= self.config.plateau_patience:
             self.model.optimizer.learning_rate = rate / 2
             progress.waited = 0
-        row = {"epoch": progress.epoch, "loss": logs["loss"], **scores, "learning_rate": rate, "seconds": trained}
-        progress.history.append({name: round(float(value), 6) for name, value in row.items()})
+        row = {
+            "epoch": progress.epoch,
+            "loss": float(logs["loss"]),
+            **scores,
+            "learning_rate": rate,
+            "seconds": trained,
+        }
+        progress.history.append({name: round(value, 6) for name, value in row.items()})
         save_variables(self.folder / CHECKPOINT, self.variables, progress, self.identity)
         self._report(row)
         if self.exhausted():

@@ -86,7 +86,7 @@ def fit(
             epochs=config.epochs,
             initial_epoch=progress.epoch,
             shuffle=False,  # the batches shuffle themselves, the same way in a resumed run
-            callbacks=[ProgressLine(len(batches), config.epochs, say), keras.callbacks.TerminateOnNaN(), end],
+            callbacks=[ProgressLine(len(batches), config.epochs, say), end],
             verbose=0,
         )
     load_variables(folder / BEST, decoder.weights, identity)

@@ -133,6 +133,7 @@ def train(
         encoder=features.description,
         features={"path": str(features.path), "digest": features.digest},
         captions={"path": sections.data.captions, "digest": digest_file(sections.data.captions)},
+        splits={name: digest_file(sections.data.splits[name]) for name in ("train", "dev")},
         vocabulary=vocabulary.digest,
         captioner=digest_file(folder / FILE_NAME),
         best=best,

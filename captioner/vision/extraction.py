@@ -169,10 +169,10 @@ def _finished(
         if overwrite:
             return None
         fault = "nothing says what made it" if manifest is None else f"it does not fit {manifest_path(output).name}"
-        raise DataError(f"{output}: is there already, and {fault}; name another output, or overwrite it")
+        raise DataError(f"{output}: is there already, and {fault}; captioner extract --overwrite replaces it")
     found = differences(manifest.get("encoder") or {}, encoder.description)
     if found and not overwrite:
-        raise DataError(f"{output}: of another encoder ({'; '.join(found)}); name another output, or overwrite it")
+        raise DataError(f"{output}: of another encoder ({'; '.join(found)}); captioner extract --overwrite replaces it")
     same = not found and all(manifest.get(key) == job[key] for key in ("inputs", "dtype"))
     return manifest if same and config.precision in ("auto", manifest["encoder"]["precision"]) else None
 

@@ -116,8 +116,8 @@ def open_features(path: str | Path) -> FeatureStore:
     digest = digest_file(path)
     if manifest.get("digest", digest) != digest:
         raise DataError(
-            f"{path}: its digest is {digest}, its manifest's {manifest['digest']}; extract the features anew, "
-            f"or remove {manifest_path(path).name} if the file is meant to be another"
+            f"{path}: its digest is {digest[:12]}, its manifest's {manifest['digest'][:12]}; "
+            f"extract the features anew, or remove {manifest_path(path).name} if the file is meant to be another"
         )
     ids, rows, description = read(path)
     if not ids:

@@ -27,3 +27,8 @@ def test_unknown_cell_says_which_exist():
 def test_a_grid_is_refused_by_a_model_that_takes_a_vector():
     with pytest.raises(ConfigError, match="grid of 49 regions x 512"):
         build_decoder({}, 10, (49, 512))
+
+
+def test_a_misspelt_architecture_key_is_recognised():
+    with pytest.raises(ConfigError, match=r"model\.archtecture: unknown setting; did you mean architecture\?"):
+        model_config({"archtecture": "merge"})
