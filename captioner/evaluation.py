@@ -13,7 +13,7 @@ from captioner.captioner import Captioner
 from captioner.data.captions import Captions
 from captioner.generation.caption import Caption
 from captioner.metrics.scorer import Scores, score
-from captioner.storage import DataError, digest_file, write_json, write_manifest, write_text
+from captioner.storage import DataError, digest_file, manifest_path, write_json, write_manifest, write_text
 from captioner.vision.encoders import differences
 from captioner.vision.features import FeatureStore
 
@@ -135,7 +135,7 @@ def _prediction(image_id: str, caption: Caption, captions: Captions) -> dict[str
     """Return one entry of COCO's results form; its ids are whole numbers there."""
     picture = captions.pictures.get(image_id)
     return {
-        "image_id": int(image_id) if image_id.isdecimal() else image_id,
+        "image_id": int(image_id) if image_id.isdecimal() and str(int(image_id)) == image_id else image_id,
         "caption": caption.text,
         "file_name": picture.name if picture else None,
         "log_prob": round(caption.log_prob, 6),
@@ -145,7 +145,11 @@ def _prediction(image_id: str, caption: Caption, captions: Captions) -> dict[str
 def write_scores(
     scores: Scores, candidates: Mapping[str, str], output: Path, context: Mapping[str, Any] | None = None
 ) -> None:
-    """Write scores.json (corpus scores as fractions, and `context`) and per_image.csv."""
+    """Write scores.json (corpus scores as fractions, and `context`) and per_image.csv.
+
+    The manifest of earlier scores goes first: it must not stand beside others if the writer is killed.
+    """
+    manifest_path(output / "scores.json").unlink(missing_ok=True)
     rounded = {name: round(value, 6) for name, value in scores.corpus.items()}
     write_json(output / "scores.json", {**rounded, "pictures": len(candidates), **(context or {})})
     names = list(next(iter(scores.per_image.values()), {}))

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from captioner.captioner import FILE_NAME, load
-from captioner.config import ConfigError, build, load_yaml, to_settings
+from captioner.config import ConfigError, build, to_settings
 from captioner.data.descriptions import clean
 from captioner.data.readers import load_captions
 from captioner.evaluation import EvaluationConfig, describe, evaluate, require_same_encoder
 from captioner.generation.search import GenerationConfig
 from captioner.metrics.scorer import Scores
+from captioner.models.architectures import model_config
 from captioner.recipe import Recipe, Source, load_recipe
 from captioner.storage import DataError, digest_file, read_json, read_manifest
 from captioner.training.run import state_of, train
@@ -75,10 +76,10 @@ def _train(recipe: Recipe, folder: Path, say: Say) -> None:
 
 def _differences(recipe: Recipe, folder: Path) -> list[str]:
     """Return what the finished run in `folder` was trained with that the recipe now has otherwise."""
-    trained, wanted = load_yaml(folder / CONFIG), to_settings(recipe)
+    trained, wanted = _expanded(read_run(folder)), _expanded(recipe)
     differing = []
     for section in ("data", "text", "model", "train", "generation"):
-        old, new = trained.get(section, {}), wanted[section]
+        old, new = trained[section], wanted[section]
         for key in sorted({*old, *new}):
             if old.get(key) != new.get(key):
                 differing.append(f"{section}.{key}: {old.get(key)} then, {new.get(key)} now")
@@ -91,13 +92,19 @@ def _differences(recipe: Recipe, folder: Path) -> list[str]:
     now = {
         "the features file": open_features(recipe.features).digest,
         "the captions file": digest_file(recipe.data.captions),
-        **{f"the {name} list": digest_file(recipe.data.splits[name]) for name in ("train", "dev")},
+        **{f"the {name} list": digest_file(path) for name, path in recipe.data.splits.items() if Path(path).is_file()},
     }
-    for name, new in now.items():
-        old = then.get(name) or "unknown"
-        if old != new:
+    for name, old in then.items():
+        new = now.get(name, "nothing")
+        if old is not None and old != new:
             differing.append(f"the content of {name}: {old[:12]} then, {new[:12]} now")
     return differing
+
+
+def _expanded(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe's settings with the model's defaults written out, so that leaving one out is no difference."""
+    name, config = model_config(recipe.model)
+    return {**to_settings(recipe), "model": {"architecture": name, **to_settings(config)}}
 
 
 def _evaluate(recipe: Recipe, folder: Path, say: Say) -> str:

@@ -45,6 +45,9 @@ def command(
     if predictions is not None:
         if run is not None:
             raise ConfigError("--predictions: scores captions made elsewhere; leave the run folder out")
+        for name, value in {"split": split, "beam-size": beam_size, "features": features, "captions": captions}.items():
+            if value is not None:
+                raise ConfigError(f"--{name}: has no part in scoring --predictions; leave it out")
         if output is None:
             raise ConfigError("-o: missing; name the folder for the results")
     load_keras()
@@ -79,11 +82,12 @@ def _score_files(
     from captioner.data.readers import read_captions
     from captioner.evaluation import EvaluationConfig, write_scores
     from captioner.metrics.scorer import score
-    from captioner.storage import DataError
+    from captioner.storage import DataError, digest_file, write_manifest
 
+    names = metrics or EvaluationConfig().metrics
     candidates, captions = read_predictions(predictions), read_captions(references)
     try:
-        scores = score(candidates, captions, metrics or EvaluationConfig().metrics)
+        scores = score(candidates, captions, names)
     except DataError as error:
         raise DataError(f"{predictions}: {error}") from None
     unmatched = len(captions.keys() - candidates.keys())
@@ -92,4 +96,6 @@ def _score_files(
     for note in scores.notes:
         say(f"note: {note}")
     write_scores(scores, candidates, output)
+    digests = {"predictions": digest_file(predictions), "captions": digest_file(references)}
+    write_manifest(output / "scores.json", "evaluate", metrics=list(names), **digests)
     return scores.corpus

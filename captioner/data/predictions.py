@@ -38,7 +38,10 @@ def _from_json(path: str | Path) -> list[tuple[str, str, str]]:
     for index, entry in enumerate(content, start=1):
         if not isinstance(entry, dict) or not {"image_id", "caption"} <= entry.keys():
             raise DataError(f"{path}: entry {index} has no image_id and caption")
-        rows.append((f"entry {index}", str(entry["image_id"]), str(entry["caption"])))
+        name, caption = entry["image_id"], entry["caption"]
+        if not isinstance(caption, str) or not isinstance(name, str | int) or isinstance(name, bool):
+            raise DataError(f"{path}: entry {index}: the caption must be text and the image_id text or a whole number")
+        rows.append((f"entry {index}", str(name), caption))
     return rows
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from captioner.data.captions import Captions
 from captioner.data.flickr import read_descriptions
 from captioner.data.readers import DataConfig
-from captioner.storage import DataError, read_manifest
+from captioner.storage import DataError, digest_file, read_manifest
 from captioner.text.cleaning import clean_caption
 
 
@@ -36,6 +36,12 @@ def training_text(
         manifest = read_manifest(path)
         if manifest is not None and manifest.get("rules") != rules:
             raise DataError(f"{path}: cleaned by the rules {manifest.get('rules')}, the recipe's text.rules is {rules}")
+        if manifest is not None and manifest.get("source_digest") != (now := digest_file(config.captions)):
+            then = str(manifest.get("source_digest"))
+            raise DataError(
+                f"{path}: cleaned from captions of digest {then[:12]}, {config.captions} has {now[:12]}; "
+                f"captioner clean {config.captions} -o {path} --rules {rules} makes it anew"
+            )
         source = read_descriptions(path)
     text = {}
     for name in splits:

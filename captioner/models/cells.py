@@ -23,7 +23,10 @@ class Recurrent(keras.layers.Layer):
         self.cell_name = cell
         self.units = units
         # cuDNN, where there is one, is used by itself: no mask is given, captions are padded on the right.
-        self.layer = CELLS[cell](units, return_sequences=True, dtype=self.dtype_policy, name=cell)
+        options: dict[str, Any] = {}
+        if cell != "rnn" and keras.backend.backend() == "jax" and self.compute_dtype != "float32":
+            options["use_cudnn"] = False  # JAX's cuDNN layers know float32 and float64 only, and fail late
+        self.layer = CELLS[cell](units, return_sequences=True, dtype=self.dtype_policy, name=cell, **options)
         self.state_count = 2 if cell == "lstm" else 1
 
     def build(self, input_shape: Any) -> None:

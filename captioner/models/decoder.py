@@ -1,4 +1,4 @@
-"""The decoder contract: four methods behind which every architecture stands."""
+"""The decoder contract: the methods behind which every architecture stands."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ State = Any  # nested tuples of tensors, each (hypotheses, ...)
 class CaptionDecoder(keras.Model):
     """A language model conditioned on a picture: features and the words so far to the logits of the next word.
 
-    A subclass makes and builds its layers in `__init__` and implements `encode`, `initial_state`, `step` and `hidden`;
-    `call` (teacher forcing) follows from them. Search, training, attention maps and export know nothing else of it.
+    A subclass makes and builds its layers in `__init__` and implements `encode`, `initial_state`, `step`, `hidden` and
+    `logits`; `call` (teacher forcing) follows from them. Search, training, attention maps and export know nothing else.
 
     Args:
         vocabulary_size: number of words, the four specials included.

@@ -22,6 +22,8 @@ LINE_EVERY = 30.0  # seconds between progress lines where there is no terminal
 class ProgressLine(keras.callbacks.Callback):
     """A bar on a terminal, a plain line now and then elsewhere."""
 
+    async_safe = True  # it looks at no logs, so Keras need not wait for the device after every batch
+
     def __init__(self, steps: int, epochs: int, say: Callable[[str], None]) -> None:
         super().__init__()
         self.steps, self.epochs, self.say = steps, epochs, say

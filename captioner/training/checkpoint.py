@@ -15,6 +15,7 @@ from keras import ops
 from captioner.storage import DataError, atomic_path
 
 CHECKPOINT, BEST = "checkpoint.npz", "best.npz"
+ANEW = "captioner train --overwrite begins anew"
 
 
 @dataclass
@@ -53,12 +54,17 @@ def save_variables(path: Path, variables: Sequence[keras.Variable], progress: Pr
         np.savez(temporary, header=np.array(header), **arrays)
 
 
-def load_variables(path: Path, variables: Sequence[keras.Variable], identity: str) -> Progress:
-    """Put a file's values into `variables` and return its progress.
+def require_identity(path: Path, identity: str) -> None:
+    """Refuse the checkpoint of another run.
 
     Raises:
         DataError: the file is missing, broken, or belongs to a run with other settings or data.
     """
+    _read(path, identity)
+
+
+def _read(path: Path, identity: str) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Return a checkpoint's header and arrays. Raises DataError as `require_identity` does."""
     try:
         with path.open("rb") as file, np.load(file) as content:
             header: dict[str, Any] = json.loads(str(content["header"]))
@@ -66,12 +72,22 @@ def load_variables(path: Path, variables: Sequence[keras.Variable], identity: st
     except FileNotFoundError:
         raise DataError(f"{path}: no such checkpoint; train without --resume") from None
     except Exception as error:  # a broken archive raises nearly anything
-        raise DataError(f"{path}: not a whole checkpoint ({error}); begin anew with --overwrite") from error
+        raise DataError(f"{path}: not a whole checkpoint ({error}); {ANEW}") from error
     if header["identity"] != identity:
-        raise DataError(f"{path}: belongs to a run with other settings or data; begin anew with --overwrite")
+        raise DataError(f"{path}: belongs to a run with other settings or data; {ANEW}")
+    return header, arrays
+
+
+def load_variables(path: Path, variables: Sequence[keras.Variable], identity: str) -> Progress:
+    """Put a file's values into `variables` and return its progress.
+
+    Raises:
+        DataError: the file is missing, broken, or belongs to a run with other settings or data.
+    """
+    header, arrays = _read(path, identity)
     shapes = [variable.shape for variable in variables]
     if [tuple(array.shape) for array in arrays] != [tuple(shape) for shape in shapes]:
-        raise DataError(f"{path}: holds other weights than this model has; begin anew with --overwrite")
+        raise DataError(f"{path}: holds other weights than this model has; {ANEW}")
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
     return Progress(**header["progress"])

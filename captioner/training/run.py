@@ -21,11 +21,11 @@ from captioner.data.readers import DataConfig, load_captions
 from captioner.data.training_text import training_text
 from captioner.evaluation import describe
 from captioner.generation.search import GenerationConfig
-from captioner.models.architectures import build_decoder
+from captioner.models.architectures import build_decoder, model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.storage import DataError, digest_file, digest_json, read_manifest, write_manifest, write_text
 from captioner.text.vocabulary import TextConfig, Vocabulary
-from captioner.training.checkpoint import CHECKPOINT, Progress
+from captioner.training.checkpoint import CHECKPOINT, Progress, require_identity
 from captioner.training.config import TrainConfig
 from captioner.training.dev_score import DevScore
 from captioner.training.device import describe_device
@@ -89,7 +89,7 @@ def train(
         DataError: the folder is in use, an input is missing or broken, or the inputs do not fit together.
         ConfigError: the model does not suit the features.
     """
-    _claim(folder, resume, overwrite)
+    _require_free(folder, resume, overwrite)
     started = time.monotonic()
     captions = load_captions(sections.data, ("train", "dev"))
     features = open_features(sections.features)
@@ -101,9 +101,19 @@ def train(
     encoded = _encode(training, vocabulary)
     dev = {image_id: text[image_id] for image_id in captions.split("dev") if image_id in text}
     identity = _identity(sections, features, encoded)
+    resume = resume and not overwrite and state_of(folder) == "unfinished"
+    if resume:
+        require_identity(folder / CHECKPOINTS / CHECKPOINT, identity)
+    inputs = {
+        "features": {"path": str(features.path), "digest": features.digest},
+        "captions": {"path": sections.data.captions, "digest": digest_file(sections.data.captions)},
+        "splits": {name: digest_file(sections.data.splits[name]) for name in ("train", "dev")},
+    }
     keras.utils.set_random_seed(sections.train.seed)
     decoder = _make_decoder(sections, vocabulary, features, precision=sections.train.precision)
     batches = CaptionBatches(features, encoded, sections.train.batch_size, sections.train.seed)
+    if overwrite:
+        _clear(folder)
     write_text(folder / "config.yaml", dump_yaml(settings))
     vocabulary.save(folder / "vocabulary.json")
     say(describe_device(sections.train.precision))
@@ -118,7 +128,7 @@ def train(
         sections.train,
         folder / CHECKPOINTS,
         identity=identity,
-        resume=resume and state_of(folder) == "unfinished",
+        resume=resume,
         say=say,
     )
     final = _make_decoder(sections, vocabulary, features, precision="float32")
@@ -131,9 +141,7 @@ def train(
         "train",
         identity=identity,
         encoder=features.description,
-        features={"path": str(features.path), "digest": features.digest},
-        captions={"path": sections.data.captions, "digest": digest_file(sections.data.captions)},
-        splits={name: digest_file(sections.data.splits[name]) for name in ("train", "dev")},
+        **inputs,
         vocabulary=vocabulary.digest,
         captioner=digest_file(folder / FILE_NAME),
         best=best,
@@ -144,17 +152,23 @@ def train(
     return progress
 
 
-def _claim(folder: Path, resume: bool, overwrite: bool) -> None:
-    """Make sure that nothing is lost in `folder`, or that losing it was asked for."""
+def _require_free(folder: Path, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder in which something would be lost unasked."""
     state = state_of(folder)
-    if overwrite:
-        for name in (CHECKPOINTS, "manifest.json", FILE_NAME):
-            target = folder / name
-            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
-    elif state == "finished":
+    if state == "finished" and not overwrite:
         raise DataError(f"{folder}: holds a finished run; give another folder, or --overwrite to train it anew")
-    elif state == "unfinished" and not resume:
+    if state == "unfinished" and not (resume or overwrite):
         raise DataError(f"{folder}: holds an unfinished run; --resume goes on with it, --overwrite begins anew")
+
+
+def _clear(folder: Path) -> None:
+    """Take a run away, the manifest first: without it nothing counts as finished."""
+    for name in ("manifest.json", FILE_NAME, CHECKPOINTS):
+        target = folder / name
+        if target.is_dir():
+            shutil.rmtree(target)
+        else:
+            target.unlink(missing_ok=True)
 
 
 def _require_encoder(features: FeatureStore, encoder: EncoderConfig) -> None:
@@ -194,7 +208,9 @@ def _identity(sections: Sections, features: FeatureStore, encoded: Mapping[str, 
     if sections.train.schedule != "cosine":
         del config["epochs"], config["patience"]
     generation = to_settings(sections.generation)
-    parts = {"train": config, "model": dict(sections.model), "generation": generation, "features": features.digest}
+    name, model = model_config(sections.model)
+    architecture = {"architecture": name, **to_settings(model)}
+    parts = {"train": config, "model": architecture, "generation": generation, "features": features.digest}
     return digest_json({**parts, "captions": encoded})
 
 

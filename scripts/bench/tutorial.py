@@ -36,10 +36,13 @@ def examples(
         yield [vectors, padded], keras.utils.to_categorical(targets, words)
 
 
-def caption(model: keras.Model, vector: np.ndarray, start: int, end: int, longest: int) -> list[int]:
-    """The tutorial's greedy decoding: one `predict` of the whole prefix per word, one picture at a time."""
+def caption(model: keras.Model, vector: np.ndarray, start: int, end: int | None, longest: int, steps: int) -> list[int]:
+    """The tutorial's greedy decoding: one `predict` of the whole prefix per word, one picture at a time.
+
+    The prefix is padded to `longest`; at most `steps` words are made, and `end` (None: none) ends the caption.
+    """
     tokens = [start]
-    for _ in range(longest):
+    for _ in range(steps):
         prefix = keras.utils.pad_sequences([tokens], maxlen=longest)
         tokens.append(int(np.argmax(model.predict([vector[None], prefix], verbose=0))))
         if tokens[-1] == end:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import captioner
+from captioner.data.descriptions import clean
 from captioner.storage import DataError
 from captioner.training.config import TrainConfig
 from captioner.training.run import state_of, train
@@ -182,3 +183,39 @@ def test_features_of_another_encoder_than_the_recipe_says_are_refused(project, t
     other = replace(sections, encoder=replace(sections.encoder, layer="fc2"))
     with pytest.raises(DataError, match=r"another encoder \(layer: pool in the file, fc2 in the recipe\)"):
         fit_to(tmp_path / "run", other)
+
+
+def test_overwrite_loses_nothing_when_an_input_is_missing(project, tmp_path):
+    _, sections = project
+    fit_to(tmp_path / "run", sections, epochs=1)
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(DataError, match="no such file"):
+        train(tmp_path / "run", replace(sections, features="missing.pkl"), {}, overwrite=True, say=quiet)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_overwrite_trains_anew(project, tmp_path):
+    _, sections = project
+    fit_to(tmp_path / "run", sections, epochs=1)
+    changed = replace(sections, train=replace(sections.train, epochs=2))
+    assert train(tmp_path / "run", changed, {}, overwrite=True, say=quiet).epoch == 2
+    assert state_of(tmp_path / "run") == "finished"
+
+
+def test_a_refused_resume_leaves_the_run_as_it_was(project, tmp_path):
+    _, sections = project
+    with pytest.raises(StopNowError):
+        train(tmp_path / "run", sections, {"made": "first"}, say=stop_after(1))
+    other = replace(sections, train=replace(sections.train, seed=9))
+    with pytest.raises(DataError, match="other settings or data"):
+        train(tmp_path / "run", other, {"made": "second"}, resume=True, say=quiet)
+    assert (tmp_path / "run" / "config.yaml").read_text() == "made: first\n"
+
+
+def test_descriptions_of_other_captions_are_refused(project, tmp_path):
+    _, sections = project
+    (tmp_path / "other.txt").write_text("p0.jpg#0\tA dog .\n")
+    clean(tmp_path / "other.txt", tmp_path / "descriptions.txt", "ptb", say=quiet)
+    data = replace(sections.data, descriptions=str(tmp_path / "descriptions.txt"))
+    with pytest.raises(DataError, match=r"descriptions\.txt: cleaned from captions of digest \w{12}, .* has \w{12}"):
+        fit_to(tmp_path / "run", replace(sections, data=data))
