@@ -13,7 +13,7 @@ from captioner.captioner import Captioner
 from captioner.data.captions import Captions
 from captioner.generation.caption import Caption
 from captioner.metrics.scorer import Scores, score
-from captioner.storage import DataError, digest_file, manifest_path, write_json, write_manifest, write_text
+from captioner.storage import DataError, digest_file, remove_manifest, write_json, write_manifest, write_text
 from captioner.vision.encoders import differences
 from captioner.vision.features import FeatureStore
 
@@ -110,7 +110,6 @@ def evaluate(
     decoded = decode(ids, features, lambda batch: captioner.caption_features(batch, **generation))
     scores = score({image_id: caption.text for image_id, caption in decoded.items()}, references, config.metrics)
     predictions = [_prediction(image_id, caption, captions) for image_id, caption in decoded.items()]
-    write_json(output / "predictions.json", predictions)
     settings = captioner.search(**generation).config
     write_scores(
         scores,
@@ -118,6 +117,7 @@ def evaluate(
         output,
         context={"split": config.split, "beam_size": settings.beam_size},
     )
+    write_json(output / "predictions.json", predictions)
     write_manifest(
         output / "scores.json",
         "evaluate",
@@ -145,11 +145,8 @@ def _prediction(image_id: str, caption: Caption, captions: Captions) -> dict[str
 def write_scores(
     scores: Scores, candidates: Mapping[str, str], output: Path, context: Mapping[str, Any] | None = None
 ) -> None:
-    """Write scores.json (corpus scores as fractions, and `context`) and per_image.csv.
-
-    The manifest of earlier scores goes first: it must not stand beside others if the writer is killed.
-    """
-    manifest_path(output / "scores.json").unlink(missing_ok=True)
+    """Write scores.json (corpus scores as fractions, and `context`) and per_image.csv."""
+    remove_manifest(output / "scores.json")
     rounded = {name: round(value, 6) for name, value in scores.corpus.items()}
     write_json(output / "scores.json", {**rounded, "pictures": len(candidates), **(context or {})})
     names = list(next(iter(scores.per_image.values()), {}))

@@ -152,6 +152,12 @@ def write_manifest(output: str | Path, stage: str, **content: Any) -> None:
     write_json(manifest_path(output), {"manifest": MANIFEST_VERSION, "stage": stage, **content})
 
 
+def remove_manifest(output: str | Path) -> None:
+    """Remove the manifest of `output` before that is written anew: a killed writer must not leave it beside another."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        manifest_path(output).unlink()
+
+
 def read_manifest(output: str | Path) -> dict[str, Any] | None:
     """Return the manifest of `output`, or None where there is none.
 

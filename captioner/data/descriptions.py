@@ -9,7 +9,7 @@ from pathlib import Path
 from captioner.config import ConfigError
 from captioner.data.flickr import read_descriptions as read_descriptions  # one place to read and to write them
 from captioner.data.readers import read_captions
-from captioner.storage import DataError, digest_file, manifest_path, write_manifest, write_text
+from captioner.storage import DataError, digest_file, remove_manifest, write_manifest, write_text
 from captioner.text.cleaning import clean_caption
 from captioner.vision.images import list_images
 
@@ -86,7 +86,7 @@ def clean(
         without_captions=() if pictures is None else tuple(name for name in pictures if name not in kept),
         without_picture=() if pictures is None else tuple(name for name in kept if name not in pictures),
     )
-    manifest_path(output).unlink(missing_ok=True)  # it must not stand beside another text if this is killed
+    remove_manifest(output)
     write_descriptions(output, {name: [" ".join(words) for words in captions] for name, captions in kept.items()})
     write_manifest(
         output,

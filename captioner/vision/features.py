@@ -21,6 +21,7 @@ from captioner.storage import (
     load_pickle,
     manifest_path,
     read_manifest,
+    remove_manifest,
     write_manifest,
 )
 from captioner.vision.images import normalize_id
@@ -149,8 +150,7 @@ def write_features(
         raise DataError(f"{path}: there are no features to write")
     shape = next(iter(features.values())).shape
     check_target(path, len(features), shape)
-    # an old manifest beside new features would be a lie, none is only a gap
-    manifest_path(path).unlink(missing_ok=True)
+    remove_manifest(path)
     with atomic_path(path) as temporary:
         _WRITERS[path.suffix](path, temporary, features, description, dtype)
     held = {"pictures": len(features), "shape": list(shape), "dtype": dtype, "digest": digest_file(path)}
