@@ -7,8 +7,11 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from captioner.config import ConfigError, build
+from captioner.models.attention import AttentionConfig, AttentionDecoder
 from captioner.models.decoder import CaptionDecoder
+from captioner.models.inject import InitInjectDecoder, InjectConfig, ParInjectDecoder, PreInjectDecoder
 from captioner.models.merge import MergeConfig, MergeDecoder
+from captioner.models.transformer import TransformerConfig, TransformerDecoder
 
 
 class Architecture(NamedTuple):
@@ -18,7 +21,14 @@ class Architecture(NamedTuple):
     config: type[Any]
 
 
-ARCHITECTURES = {"merge": Architecture(MergeDecoder, MergeConfig)}
+ARCHITECTURES = {
+    "merge": Architecture(MergeDecoder, MergeConfig),
+    "init-inject": Architecture(InitInjectDecoder, InjectConfig),
+    "pre-inject": Architecture(PreInjectDecoder, InjectConfig),
+    "par-inject": Architecture(ParInjectDecoder, InjectConfig),
+    "attention": Architecture(AttentionDecoder, AttentionConfig),
+    "transformer": Architecture(TransformerDecoder, TransformerConfig),
+}
 
 
 def model_config(settings: Mapping[str, Any]) -> tuple[str, Any]:

@@ -2,51 +2,206 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
+Tensor = Any
 CELLS = {"rnn": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
+STATES = {"rnn": 1, "gru": 1, "lstm": 2}
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
-class Recurrent(keras.layers.Layer):
-    """One recurrent layer over words.
+class CellWeights(NamedTuple):
+    """A cell's weights in the precision of the computation.
+
+    Attributes:
+        kernel: (channels, gates x units) for the input.
+        recurrent_kernel: (units, gates x units) for the previous output.
+        bias: (gates x units,).
+        recurrent_bias: (gates x units,), of a GRU only: its reset gate acts between the two products.
+    """
+
+    kernel: Tensor
+    recurrent_kernel: Tensor
+    bias: Tensor
+    recurrent_bias: Tensor | None
+
+
+def advance(cell: str, read: Tensor, recalled: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return a cell's next state, its output first, from the two products that enter its gates.
+
+    Gates in Keras' order: i f g o of an LSTM (Hochreiter and Schmidhuber 1997), z r g of a GRU (Cho et al. 2014, eq. 5
+    to 8, the reset gate after the product).
 
     Args:
         cell: `rnn`, `gru` or `lstm`.
-        units: width of its output and of each of its states.
+        read: (n, gates x units), input times kernel, plus bias.
+        recalled: (n, gates x units), previous output times recurrent kernel, plus recurrent bias.
+        state: the previous one, arrays (n, units).
+    """
+    if cell == "rnn":
+        return (ops.tanh(read + recalled),)
+    if cell == "lstm":
+        i, f, g, o = ops.split(read + recalled, 4, axis=-1)
+        memory = ops.sigmoid(f) * state[1] + ops.sigmoid(i) * ops.tanh(g)
+        return ops.sigmoid(o) * ops.tanh(memory), memory
+    (h,) = state
+    read_z, read_r, read_g = ops.split(read, 3, axis=-1)
+    recalled_z, recalled_r, recalled_g = ops.split(recalled, 3, axis=-1)
+    z = ops.sigmoid(read_z + recalled_z)
+    g = ops.tanh(read_g + ops.sigmoid(read_r + recalled_r) * recalled_g)
+    return (z * h + (1 - z) * g,)
+
+
+class Recurrent(keras.layers.Layer):
+    """One or more recurrent layers over words, one above the other.
+
+    A state is a tuple with an entry per layer, each the tuple of that layer's arrays (hypotheses, units): (h, c) of an
+    LSTM, (h,) otherwise.
+
+    Args:
+        cell: `rnn`, `gru` or `lstm`.
+        units: width of every layer's output and of each of its states.
+        layers: how many.
+        recurrent_dropout: on the previous output where a layer reads it, the same for all words of a caption (Gal and
+            Ghahramani 2016).
+        dropout: on what a layer above the first reads (Zaremba et al. 2014).
+        layer_norm: whether each layer's output is normalized (Ba et al. 2016) on its way up; the state is not.
+        l2: weight of the squares of all kernels in the loss.
     """
 
-    def __init__(self, cell: str, units: int, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        cell: str,
+        units: int,
+        layers: int = 1,
+        recurrent_dropout: float = 0.0,
+        dropout: float = 0.0,
+        layer_norm: bool = False,
+        l2: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self.cell_name = cell
-        self.units = units
+        self.cell_name, self.units, self.layer_count = cell, units, layers
+        self.recurrent_dropout, self.dropout_rate, self.layer_norm, self.l2 = recurrent_dropout, dropout, layer_norm, l2
+        policy = self.dtype_policy
         # cuDNN, where there is one, is used by itself: no mask is given, captions are padded on the right.
         options: dict[str, Any] = {}
         if cell != "rnn" and keras.backend.backend() == "jax" and self.compute_dtype != "float32":
             options["use_cudnn"] = False  # JAX's cuDNN layers know float32 and float64 only, and fail late
-        self.layer = CELLS[cell](units, return_sequences=True, dtype=self.dtype_policy, name=cell, **options)
-        self.state_count = 2 if cell == "lstm" else 1
+        if l2:
+            options |= {"kernel_regularizer": keras.regularizers.L2(l2)}
+            options |= {"recurrent_regularizer": keras.regularizers.L2(l2)}
+        self.layers = [
+            CELLS[cell](
+                units,
+                return_sequences=True,
+                recurrent_dropout=recurrent_dropout,
+                dtype=policy,
+                name=f"{cell}_{index}",
+                **options,
+            )
+            for index in range(layers)
+        ]
+        self.between = keras.layers.Dropout(dropout, dtype=policy)
+        self.within = keras.layers.Dropout(recurrent_dropout, dtype=policy)  # of a caption that is run by hand
+        self.norms = [
+            keras.layers.LayerNormalization(dtype=policy, name=f"norm_{index}") for index in range(layers * layer_norm)
+        ]
 
     def build(self, input_shape: Any) -> None:
         """Make the weights for inputs (captions, time, channels)."""
-        self.layer.build((None, None, input_shape[-1]))
+        channels = input_shape[-1]
+        for layer in self.layers:
+            layer.build((None, None, channels))
+            channels = self.units
+        for norm in self.norms:
+            norm.build((None, None, self.units))
         self.built = True
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Run over inputs (captions, time, channels), from a state of zeros, to outputs (captions, time, units)."""
-        return self.layer(inputs, training=training)
+    def call(self, inputs: Tensor, state: Any = None, training: bool = False) -> Tensor:
+        """Run over inputs (captions, time, channels), from `state` or zeros, to outputs (captions, time, units)."""
+        for index, layer in enumerate(self.layers):
+            if index:
+                inputs = self.between(inputs, training=training)
+            initial = None if state is None else list(state[index])
+            inputs = self._normalized(index, layer(inputs, initial_state=initial, training=training))
+        return inputs
 
-    def initial_state(self, batch_size: Any) -> tuple[Any, ...]:
-        """Return zeros, one (batch_size, units) per state: two for an LSTM, one otherwise."""
-        return tuple(ops.zeros((batch_size, self.units), dtype=self.compute_dtype) for _ in range(self.state_count))
+    def initial_state(self, batch_size: Tensor) -> tuple[tuple[Tensor, ...], ...]:
+        """Return zeros, each (batch_size, units)."""
+        zeros = ops.zeros((batch_size, self.units), dtype=self.compute_dtype)
+        return ((zeros,) * STATES[self.cell_name],) * self.layer_count
 
-    def step(self, inputs: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    def state_from(self, output: Tensor) -> tuple[tuple[Tensor, ...], ...]:
+        """Return a state whose layers all begin with the output (batch_size, units), an LSTM's memory with zeros."""
+        others = (ops.zeros_like(output),) * (STATES[self.cell_name] - 1)
+        return ((output, *others),) * self.layer_count
+
+    def step(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Read one input (hypotheses, channels); return the output (hypotheses, units) and the new state."""
-        output, new_state = self.layer.cell(inputs, list(state), training=False)
-        return output, tuple(new_state) if isinstance(new_state, list | tuple) else (new_state,)
+        new_state = []
+        for index, layer in enumerate(self.layers):
+            output, new = layer.cell(inputs, list(state[index]), training=False)
+            new_state.append(tuple(new) if isinstance(new, list | tuple) else (new,))
+            inputs = self._normalized(index, output)
+        return inputs, tuple(new_state)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "cell": self.cell_name, "units": self.units}
+    def cell_weights(self) -> list[CellWeights]:
+        """Return the layers' weights, for a decoder that runs them by hand."""
+        weights = []
+        for layer in self.layers:
+            cell = layer.cell
+            kernel, recurrent_kernel, bias = (
+                ops.cast(weight, self.compute_dtype) for weight in (cell.kernel, cell.recurrent_kernel, cell.bias)
+            )
+            biases = (bias[0], bias[1]) if self.cell_name == "gru" else (bias, None)
+            weights.append(CellWeights(kernel, recurrent_kernel, *biases))
+        return weights
+
+    def masks(self, captions: Tensor, training: bool) -> list[tuple[Tensor, Tensor]]:
+        """Return per layer the dropout masks (captions, units) of what it reads from below and of what it recalls."""
+        ones = ops.ones((captions, self.units), dtype=self.compute_dtype)
+        return [
+            (self.between(ones, training=training), self.within(ones, training=training))
+            for _ in range(self.layer_count)
+        ]
+
+    def advance(
+        self,
+        read: Tensor,
+        recalled: Tensor,
+        state: Any,
+        weights: list[CellWeights],
+        masks: list[tuple[Tensor, Tensor]] | None,
+    ) -> tuple[Tensor, Any]:
+        """Take a step of all layers by hand.
+
+        Args:
+            read: (n, gates x units), the first layer's input times its kernel, plus bias.
+            recalled: (n, gates x units), the first layer's previous output times its recurrent kernel.
+            state: the previous one.
+            weights: from `cell_weights`.
+            masks: from `masks`; None without dropout.
+
+        Returns:
+            The output (n, units) and the new state.
+        """
+        new_state = []
+        for index, layer in enumerate(weights):
+            if index:
+                below, before = output, state[index][0]
+                if masks is not None:
+                    below, before = below * masks[index][0], before * masks[index][1]
+                read = ops.matmul(below, layer.kernel) + layer.bias
+                recalled = ops.matmul(before, layer.recurrent_kernel)
+            if layer.recurrent_bias is not None:
+                recalled = recalled + layer.recurrent_bias
+            new_state.append(advance(self.cell_name, read, recalled, state[index]))
+            output = self._normalized(index, new_state[-1][0])
+        return output, tuple(new_state)
+
+    def _normalized(self, index: int, output: Tensor) -> Tensor:
+        return self.norms[index](output) if self.norms else output

@@ -70,7 +70,7 @@ class CaptionDecoder(keras.Model):
         """
         raise _missing(self, "hidden")
 
-    def logits(self, hidden: Tensor) -> Tensor:
+    def logits(self, hidden: Tensor, training: bool = False) -> Tensor:
         """Return the words' logits (..., words) of the output layer's inputs (..., units)."""
         raise _missing(self, "logits")
 
@@ -96,7 +96,7 @@ class CaptionDecoder(keras.Model):
             hidden = ops.take(ops.reshape(hidden, (-1, hidden.shape[-1])), positions[0], axis=0)  # (n, units)
         elif one_caption:
             hidden = hidden[:, 0]  # (pictures, time, units)
-        return self.logits(hidden)
+        return self.logits(hidden, training=training)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """Return the logits' shape."""
@@ -124,6 +124,26 @@ class CaptionDecoder(keras.Model):
                 f"regions x {channels}; extract the layer pool, or choose an architecture that reads regions"
             )
         return self.feature_shape[0]
+
+    def require_grid(self) -> tuple[int, int]:
+        """Return regions and channels of an architecture that reads a grid of regions.
+
+        Raises:
+            ConfigError: the features are one vector a picture.
+        """
+        if len(self.feature_shape) != 2:
+            raise ConfigError(
+                f"model: {type(self).__name__} reads a grid of regions, these features are one vector of "
+                f"{self.feature_shape[0]} numbers a picture; extract the layer grid (VGG's block5_pool), or choose an "
+                "architecture that takes a vector"
+            )
+        return self.feature_shape[0], self.feature_shape[1]
+
+
+def per_caption(memory: Tensor, captions: Tensor) -> Tensor:
+    """Repeat each picture's row for its captions or beams: (pictures, channels) -> (pictures x captions, channels)."""
+    pictures, channels = ops.shape(memory)[0], memory.shape[-1]
+    return ops.reshape(ops.broadcast_to(memory[:, None], (pictures, captions, channels)), (-1, channels))
 
 
 def _missing(decoder: CaptionDecoder, method: str) -> TypeError:

@@ -6,50 +6,29 @@ language model; the picture never enters it. This is the model of the well-known
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import keras
 from keras import ops
 
-from captioner.models.cells import Recurrent
-from captioner.models.decoder import CaptionDecoder, State, Tensor
+from captioner.models.decoder import State, Tensor
+from captioner.models.recurrent import RecurrentConfig, RecurrentDecoder
 
 
-@dataclass(frozen=True)
-class MergeConfig:
-    """Settings of the merge model.
+@dataclass(frozen=True, kw_only=True)
+class MergeConfig(RecurrentConfig):
+    """Settings of the merge model; `units` is also the width of the picture's and of the joint dense layer.
 
     Attributes:
-        cell: the recurrent layer over the words.
-        embedding_size: width of the word embedding.
-        units: width of the recurrent layer, of the picture's dense layer and of the joint dense layer.
-        combine: how the two are joined: added, multiplied or laid side by side.
-        normalize: whether a picture's features are scaled to length 1 (times the root of their number) beforehand.
-        feature_dropout: dropout on the picture's features.
-        word_dropout: dropout on the word embeddings.
-        output_dropout: dropout before the output layer.
+        combine: how picture and words are joined: added, multiplied or laid side by side.
     """
 
-    cell: Literal["rnn", "gru", "lstm"] = "lstm"
-    embedding_size: int = 256
-    units: int = 256
     combine: Literal["add", "multiply", "concatenate"] = "add"
-    normalize: bool = False
-    feature_dropout: float = 0.5
-    word_dropout: float = 0.5
-    output_dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        if min(self.embedding_size, self.units) < 1:
-            raise ValueError("embedding_size and units must be 1 or more")
-        for name in ("feature_dropout", "word_dropout", "output_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1, found {getattr(self, name)}")
 
 
 @keras.saving.register_keras_serializable("captioner")
-class MergeDecoder(CaptionDecoder):
+class MergeDecoder(RecurrentDecoder):
     """Picture -> dense; words -> embedding -> recurrent layer; joined -> dense -> words.
 
     Args:
@@ -60,61 +39,43 @@ class MergeDecoder(CaptionDecoder):
         ConfigError: the features are a grid.
     """
 
+    config_class = MergeConfig
+
     def __init__(
         self, config: MergeConfig | dict[str, Any], vocabulary_size: int, feature_shape: tuple[int, ...], **kwargs: Any
     ) -> None:
-        super().__init__(vocabulary_size, feature_shape, **kwargs)
-        self.config = config = config if isinstance(config, MergeConfig) else MergeConfig(**config)
-        channels = self.require_vector()
-        policy = self.dtype_policy
-        self.feature_dropout = keras.layers.Dropout(config.feature_dropout, dtype=policy)
-        self.picture_layer = keras.layers.Dense(config.units, activation="relu", dtype=policy, name="picture")
-        self.embedding = keras.layers.Embedding(vocabulary_size, config.embedding_size, dtype=policy, name="words")
-        self.word_dropout = keras.layers.Dropout(config.word_dropout, dtype=policy)
-        self.recurrent = Recurrent(config.cell, config.units, dtype=policy, name="recurrent")
-        self.joint_layer = keras.layers.Dense(config.units, activation="relu", dtype=policy, name="joint")
-        self.output_dropout = keras.layers.Dropout(config.output_dropout, dtype=policy)
-        self.output_layer = keras.layers.Dense(vocabulary_size, dtype=policy, name="output")
-
-        self.picture_layer.build((None, channels))
-        self.embedding.build((None,))
-        self.recurrent.build((None, None, config.embedding_size))
-        joined = config.units * (2 if config.combine == "concatenate" else 1)
-        self.joint_layer.build((None, joined))
-        self.output_layer.build((None, config.units))
+        super().__init__(config, vocabulary_size, feature_shape, **kwargs)
+        units = self.config.units
+        self.picture = self.picture_layer("picture", self.require_vector(), units, activation="relu")
+        self.recurrent.build((None, None, self.config.embedding_size))
+        joined = units * (2 if self.config.combine == "concatenate" else 1)
+        self.joint = self.dense("joint", joined, units, activation="relu")
+        self.words = self.make_words(units)
         self.built = True
 
     def encode(self, features: Tensor, training: bool = False) -> Tensor:
         """Return the pictures' part of the sum: (pictures, channels) -> (pictures, units)."""
-        if self.config.normalize:
-            # Root of the number of channels: the numbers keep a spread of about 1, which dense layers start well from.
-            features = ops.normalize(features, axis=-1) * self.feature_shape[0] ** 0.5
-        return self.picture_layer(self.feature_dropout(features, training=training))
+        return self.picture(self.seen(features, training))
 
     def initial_state(self, memory: Tensor, max_length: int) -> State:
-        """Return the recurrent layer's zeros, (pictures, units) each."""
+        """Return the recurrent layers' zeros, (pictures, units) each."""
         return self.recurrent.initial_state(ops.shape(memory)[0])
 
     def step(self, token: Tensor, position: Tensor, state: State, memory: Tensor) -> tuple[Tensor, State, Tensor]:
         """See CaptionDecoder.step; the attention has no regions."""
-        output, state = self.recurrent.step(self.embedding(token), state)  # (hypotheses, units)
+        output, state = self.recurrent.step(self.words(token), state)  # (hypotheses, units)
         output = ops.reshape(output, (ops.shape(memory)[0], -1, self.config.units))  # (pictures, beams, units)
-        joined = self.joint_layer(self._join(memory[:, None], output))
+        joined = self.joint(self._join(memory[:, None], output))
         logits = ops.reshape(self.logits(joined), (-1, self.vocabulary_size))
         return logits, state, ops.zeros((ops.shape(token)[0], 0))
 
     def hidden(self, tokens: Tensor, memory: Tensor, training: bool = False) -> Tensor:
         """See CaptionDecoder.hidden."""
         _, captions, time = ops.shape(tokens)
-        words = self.embedding(ops.reshape(tokens, (-1, time)))  # (pictures x captions, time, embedding_size)
-        output = self.recurrent(self.word_dropout(words, training=training), training=training)
+        words = self.words(ops.reshape(tokens, (-1, time)), training=training)  # (pictures x captions, time, embedding)
+        output = self.recurrent(words, training=training)
         output = ops.reshape(output, (-1, captions, time, self.config.units))
-        joined = self.joint_layer(self._join(memory[:, None, None], output))
-        return self.output_dropout(joined, training=training)
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Return the words' logits: (..., units) -> (..., words)."""
-        return self.output_layer(hidden)
+        return self.joint(self._join(memory[:, None, None], output))
 
     def _join(self, picture: Tensor, words: Tensor) -> Tensor:
         """Join the picture's part, one wherever the words have many, with the words' part."""
@@ -124,7 +85,3 @@ class MergeDecoder(CaptionDecoder):
             return picture * words
         picture = ops.broadcast_to(picture, ops.shape(words))
         return ops.concatenate([picture, words], axis=-1)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "config": asdict(self.config)}

@@ -1,0 +1,227 @@
+"""Soft attention over regions: "Show, Attend and Tell", Xu et al. 2015 (equation numbers are the paper's)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from captioner.models.cells import STATES, CellWeights
+from captioner.models.decoder import State, Tensor
+from captioner.models.recurrent import RecurrentConfig, RecurrentDecoder
+from captioner.models.words import require_sizes
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionConfig(RecurrentConfig):
+    """Settings of the attention model.
+
+    Attributes:
+        attention_units: width of the space in which the state and the regions are compared.
+        doubly_stochastic: weight in the loss of the mean, over captions and regions, of (1 - the attention paid to the
+            region over the whole caption) ** 2: it makes the model look everywhere (eq. 14).
+    """
+
+    attention_units: int = 512
+    doubly_stochastic: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_sizes(attention_units=self.attention_units)
+        if self.doubly_stochastic < 0:
+            raise ValueError(f"doubly_stochastic must be 0 or more, found {self.doubly_stochastic}")
+
+
+class Memory(NamedTuple):
+    """What the attention model keeps of the pictures.
+
+    Attributes:
+        regions: (pictures, regions, channels).
+        keys: (pictures, regions, attention_units), what the state is compared with.
+        first: (pictures, states x layers x units), the recurrent layers' first state.
+    """
+
+    regions: Tensor
+    keys: Tensor
+    first: Tensor
+
+
+class StepWeights(NamedTuple):
+    """The weights of a step in the precision of the computation, cast once and not at every step.
+
+    Attributes:
+        cells: of the recurrent layers.
+        context_kernel: (channels, gates x units), how the first layer reads the context.
+        query: (units, attention_units + 1), U of the attention and, in the last column, the context gate's kernel.
+        query_bias: (attention_units,).
+        gate_bias: (1,).
+        score: (attention_units,), v of the attention.
+    """
+
+    cells: list[CellWeights]
+    context_kernel: Tensor
+    query: Tensor
+    query_bias: Tensor
+    gate_bias: Tensor
+    score: Tensor
+
+
+@keras.saving.register_keras_serializable("captioner")
+class AttentionDecoder(RecurrentDecoder):
+    """At every word the previous output looks at the regions; their weighted mean, the context, is read with the word.
+
+    Scores are v . tanh(W a + U h), the context is gated by a scalar beta of the previous output, the first state comes
+    from the mean region, and the output layer reads word, output and context (eq. 7, the deep output).
+
+    Args:
+        config: an AttentionConfig or its settings.
+        vocabulary_size, feature_shape: see CaptionDecoder; the features are a grid.
+
+    Raises:
+        ConfigError: the features are one vector a picture.
+    """
+
+    config_class = AttentionConfig
+
+    def __init__(
+        self,
+        config: AttentionConfig | dict[str, Any],
+        vocabulary_size: int,
+        feature_shape: tuple[int, ...],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(config, vocabulary_size, feature_shape, **kwargs)
+        _, channels = self.require_grid()
+        config = self.config
+        units, embedding_size = config.units, config.embedding_size
+        self.keys = self.picture_layer("keys", channels, config.attention_units)
+        states = STATES[config.cell] * config.layers
+        self.first = self.picture_layer("first", channels, states * units, activation="tanh")
+        self.recurrent.build((None, None, embedding_size + channels))
+        self.query = self.dense("query", units, config.attention_units + 1)  # the last column is the context gate's
+        self.score = self.add_weight(shape=(config.attention_units,), initializer="glorot_uniform", name="score")
+        self.output_words = self.dense("output_words", units, embedding_size)
+        self.context_words = self.dense("context_words", channels, embedding_size)
+        self.words = self.make_words(embedding_size)
+        self.built = True
+
+    def encode(self, features: Tensor, training: bool = False) -> Memory:
+        """Return regions, keys and first state of features (pictures, regions, channels)."""
+        regions = ops.cast(self.seen(features, training), self.compute_dtype)
+        return Memory(regions, self.keys(regions), self.first(ops.mean(regions, axis=1)))
+
+    def initial_state(self, memory: Memory, max_length: int) -> State:
+        """Return the recurrent layers' first state, (pictures, units) each."""
+        per_layer = STATES[self.config.cell]
+        parts = ops.split(memory.first, per_layer * self.config.layers, axis=-1)
+        return tuple(
+            tuple(parts[layer * per_layer : (layer + 1) * per_layer]) for layer in range(self.config.layers)
+        )
+
+    def step(self, token: Tensor, position: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
+        """See CaptionDecoder.step."""
+        weights = self._step_weights()
+        words = self.words(token)  # (hypotheses, embedding_size)
+        output, state, context, attention = self._advance(self._read(words, weights), state, memory, weights, None)
+        logits = self.logits(ops.concatenate([words, output, context], axis=-1))
+        return logits, state, attention
+
+    def hidden(self, tokens: Tensor, memory: Memory, training: bool = False) -> Tensor:
+        """See CaptionDecoder.hidden; word, output and context stand side by side."""
+        _, captions, time = ops.shape(tokens)
+        by_time = ops.transpose(ops.reshape(tokens, (-1, time)))  # (time, captions of all pictures)
+        words = self.words(by_time, training=training)
+        weights = self._step_weights()
+        state = self.initial_state(memory, 0)
+        state = keras.tree.map_structure(lambda leaf: ops.repeat(leaf, captions, axis=0), state)
+        rows = ops.shape(by_time)[1]
+        masks = self.recurrent.masks(rows, training) if training else None
+
+        def advance(carry: Any, read: Tensor) -> tuple[Any, Any]:
+            output, state, context, attention = self._advance(read, carry[1], memory, weights, masks)
+            carry = (output, state, context, attention)
+            return carry, carry
+
+        nothing = (
+            ops.zeros((rows, self.config.units), self.compute_dtype),
+            state,
+            ops.zeros((rows, self.feature_shape[1]), self.compute_dtype),
+            ops.zeros((rows, self.feature_shape[0]), self.compute_dtype),
+        )
+        _, (outputs, _, contexts, attention) = ops.scan(advance, nothing, self._read(words, weights))
+        if training and self.config.doubly_stochastic:
+            self.add_loss(self.config.doubly_stochastic * _unseen(attention, by_time))
+        hidden = ops.concatenate([words, outputs, contexts], axis=-1)  # (time, rows, embedding + units + channels)
+        hidden = ops.transpose(hidden, (1, 0, 2))
+        return ops.reshape(hidden, (-1, captions, time, hidden.shape[-1]))
+
+    def logits(self, hidden: Tensor, training: bool = False) -> Tensor:
+        """Return the words' logits of word, output and context side by side (eq. 7)."""
+        size, units = self.config.embedding_size, self.config.units
+        words, output, context = ops.split(hidden, [size, size + units], axis=-1)
+        return self.words.logits(
+            words + self.output_words(output) + self.context_words(context), training=training
+        )
+
+    def _step_weights(self) -> StepWeights:
+        cells = self.recurrent.cell_weights()
+        context_kernel = cells[0].kernel[self.config.embedding_size :]
+        query, bias, score = (
+            ops.cast(weight, self.compute_dtype) for weight in (self.query.kernel, self.query.bias, self.score)
+        )
+        return StepWeights(cells, context_kernel, query, bias[:-1], bias[-1:], score)
+
+    def _read(self, words: Tensor, weights: StepWeights) -> Tensor:
+        """Return what the words (..., embedding_size) give to the first layer's gates: for all steps in one product."""
+        first = weights.cells[0]
+        return ops.matmul(words, first.kernel[: self.config.embedding_size]) + first.bias
+
+    def _advance(
+        self, read: Tensor, state: State, memory: Memory, weights: StepWeights, masks: Any
+    ) -> tuple[Tensor, State, Tensor, Tensor]:
+        """Look, then read the word and what was seen.
+
+        Args:
+            read: (hypotheses, gates x units) from `_read`.
+            state, memory: see CaptionDecoder.step.
+            weights: from `_step_weights`.
+            masks: of the recurrent layers' dropout, or None.
+
+        Returns:
+            output (hypotheses, units), the new state, context (hypotheses, channels), attention (hypotheses, regions).
+        """
+        query = ops.matmul(state[-1][0], weights.query)  # (hypotheses, attention_units + 1)
+        pictures = ops.shape(memory.regions)[0]
+        attention_units, regions = self.config.attention_units, self.feature_shape[0]
+        beside = ops.reshape(query[:, :-1] + weights.query_bias, (pictures, -1, 1, attention_units))
+        compared = ops.tanh(memory.keys[:, None] + beside)  # (pictures, beams, regions, attention_units)
+        scores = ops.matmul(compared, weights.score[:, None])[..., 0]  # (pictures, beams, regions), eq. 4
+        attention = ops.cast(ops.softmax(ops.cast(scores, "float32"), axis=-1), scores.dtype)  # eq. 5
+        context = ops.matmul(attention, memory.regions)  # (pictures, beams, channels), eq. 13
+        context = ops.reshape(context, (-1, self.feature_shape[1]))
+        context = ops.sigmoid(query[:, -1:] + weights.gate_bias) * context
+        first = weights.cells[0]
+        before = state[0][0] if masks is None else state[0][0] * masks[0][1]
+        output, state = self.recurrent.advance(
+            read + ops.matmul(context, weights.context_kernel),
+            ops.matmul(before, first.recurrent_kernel),
+            state,
+            weights.cells,
+            masks,
+        )
+        return output, state, context, ops.reshape(attention, (-1, regions))
+
+
+def _unseen(attention: Tensor, tokens: Tensor) -> Tensor:
+    """Return the mean over captions and regions of (1 - attention over the caption) ** 2.
+
+    Args:
+        attention: (time, captions, regions).
+        tokens: (time, captions), 0 where there is no word.
+    """
+    real = ops.cast(tokens != 0, "float32")
+    paid = ops.sum(ops.cast(attention, "float32") * real[..., None], axis=0)  # (captions, regions)
+    captions = ops.max(real, axis=0)  # (captions,), 0 where a picture has fewer than others
+    return ops.sum(ops.mean(ops.square(1.0 - paid), axis=-1) * captions) / ops.maximum(ops.sum(captions), 1.0)

@@ -1,0 +1,135 @@
+"""The inject models: the picture enters the recurrent layer, before the words, as the first of them, or with each.
+
+Tanti, Gatt and Camilleri, "Where to put the image in an image caption generator", 2018, call them init-inject (the
+picture is the first state), pre-inject (the picture is the first word: "Show and Tell", Vinyals et al. 2015) and
+par-inject (the picture stands beside every word).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from captioner.models.decoder import State, Tensor, per_caption
+from captioner.models.recurrent import RecurrentConfig, RecurrentDecoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class InjectConfig(RecurrentConfig):
+    """Settings of the inject models: those of every recurrent decoder."""
+
+
+class InjectDecoder(RecurrentDecoder):
+    """Picture -> dense -> recurrent layer over the words -> words. Its memory is what the recurrent layer is to read.
+
+    Args:
+        config: an InjectConfig or its settings.
+        vocabulary_size, feature_shape: see CaptionDecoder; the features are one vector a picture.
+
+    Raises:
+        ConfigError: the features are a grid.
+    """
+
+    config_class = InjectConfig
+
+    def __init__(
+        self, config: InjectConfig | dict[str, Any], vocabulary_size: int, feature_shape: tuple[int, ...], **kwargs: Any
+    ) -> None:
+        super().__init__(config, vocabulary_size, feature_shape, **kwargs)
+        self.picture = self.picture_layer("picture", self.require_vector(), self.picture_size())
+        self.recurrent.build((None, None, self.input_size()))
+        self.words = self.make_words(self.config.units)
+        self.built = True
+
+    def picture_size(self) -> int:
+        """Return how many numbers stand for the picture."""
+        return self.config.embedding_size
+
+    def input_size(self) -> int:
+        """Return how many numbers the recurrent layer reads with every word."""
+        return self.config.embedding_size
+
+    def encode(self, features: Tensor, training: bool = False) -> Tensor:
+        """Return the picture as the recurrent layer reads it: (pictures, channels) -> (pictures, picture_size)."""
+        return self.picture(self.seen(features, training))
+
+    def initial_state(self, memory: Tensor, max_length: int) -> State:
+        """Return the recurrent layers' zeros, (pictures, units) each."""
+        return self.recurrent.initial_state(ops.shape(memory)[0])
+
+    def step_input(self, words: Tensor, memory: Tensor) -> Tensor:
+        """Return what the recurrent layer reads with the words (hypotheses, embedding_size)."""
+        return words
+
+    def step(self, token: Tensor, position: Tensor, state: State, memory: Tensor) -> tuple[Tensor, State, Tensor]:
+        """See CaptionDecoder.step; the attention has no regions."""
+        output, state = self.recurrent.step(self.step_input(self.words(token), memory), state)
+        return self.logits(output), state, ops.zeros((ops.shape(token)[0], 0))
+
+    def outputs(self, words: Tensor, picture: Tensor, training: bool) -> Tensor:
+        """Run the recurrent layer over words (captions, time, embedding_size), each with its picture's memory.
+
+        Returns:
+            (captions, time, units)
+        """
+        raise TypeError(f"{type(self).__name__} does not implement outputs")
+
+    def hidden(self, tokens: Tensor, memory: Tensor, training: bool = False) -> Tensor:
+        """See CaptionDecoder.hidden."""
+        _, captions, time = ops.shape(tokens)
+        words = self.words(ops.reshape(tokens, (-1, time)), training=training)
+        output = self.outputs(words, per_caption(memory, captions), training)
+        return ops.reshape(output, (-1, captions, time, self.config.units))
+
+
+@keras.saving.register_keras_serializable("captioner")
+class InitInjectDecoder(InjectDecoder):
+    """The picture is the recurrent layers' first output; an LSTM's memory begins with zeros."""
+
+    def picture_size(self) -> int:
+        """See InjectDecoder."""
+        return self.config.units
+
+    def initial_state(self, memory: Tensor, max_length: int) -> State:
+        """See CaptionDecoder.initial_state."""
+        return self.recurrent.state_from(memory)
+
+    def outputs(self, words: Tensor, picture: Tensor, training: bool) -> Tensor:
+        """See InjectDecoder.outputs."""
+        return self.recurrent(words, self.recurrent.state_from(picture), training=training)
+
+
+@keras.saving.register_keras_serializable("captioner")
+class PreInjectDecoder(InjectDecoder):
+    """The picture is the first word."""
+
+    def initial_state(self, memory: Tensor, max_length: int) -> State:
+        """Return the state after the picture has been read."""
+        return self.recurrent.step(memory, self.recurrent.initial_state(ops.shape(memory)[0]))[1]
+
+    def outputs(self, words: Tensor, picture: Tensor, training: bool) -> Tensor:
+        """See InjectDecoder.outputs; the output after the picture itself predicts nothing and is left out."""
+        read = ops.concatenate([picture[:, None], words], axis=1)  # (captions, 1 + time, embedding_size)
+        return self.recurrent(read, training=training)[:, 1:]
+
+
+@keras.saving.register_keras_serializable("captioner")
+class ParInjectDecoder(InjectDecoder):
+    """The picture stands beside every word."""
+
+    def input_size(self) -> int:
+        """See InjectDecoder."""
+        return 2 * self.config.embedding_size
+
+    def step_input(self, words: Tensor, memory: Tensor) -> Tensor:
+        """See InjectDecoder.step_input."""
+        beams = ops.shape(words)[0] // ops.shape(memory)[0]
+        return ops.concatenate([words, per_caption(memory, beams)], axis=-1)
+
+    def outputs(self, words: Tensor, picture: Tensor, training: bool) -> Tensor:
+        """See InjectDecoder.outputs."""
+        beside = ops.broadcast_to(picture[:, None], ops.shape(words))
+        return self.recurrent(ops.concatenate([words, beside], axis=-1), training=training)

@@ -1,0 +1,102 @@
+"""What the decoders around a recurrent layer share: settings, the layer, words in and out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+import keras
+
+from captioner.config import build
+from captioner.models.cells import Recurrent
+from captioner.models.decoder import CaptionDecoder, Tensor
+from captioner.models.words import Words, WordsConfig, normalized, require_shares, require_sizes
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentConfig(WordsConfig):
+    """Settings of decoders around a recurrent layer.
+
+    Attributes:
+        cell: the recurrent layer's kind.
+        units: its width.
+        layers: how many stand one above the other.
+        recurrent_dropout: dropout on the previous output inside a layer, the same for all words of a caption.
+        layer_dropout: dropout between two layers.
+        layer_norm: whether each layer's output is normalized.
+    """
+
+    cell: Literal["rnn", "gru", "lstm"] = "lstm"
+    units: int = 256
+    layers: int = 1
+    recurrent_dropout: float = 0.0
+    layer_dropout: float = 0.0
+    layer_norm: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_sizes(units=self.units, layers=self.layers)
+        require_shares(recurrent_dropout=self.recurrent_dropout, layer_dropout=self.layer_dropout)
+        if self.layer_dropout and self.layers == 1:
+            raise ValueError("layer_dropout stands between layers; there is only 1")
+
+
+class RecurrentDecoder(CaptionDecoder):
+    """A decoder with words, a recurrent layer and dropout on the picture's features; a subclass joins them.
+
+    Args:
+        config: the architecture's dataclass or its settings.
+        vocabulary_size, feature_shape: see CaptionDecoder.
+    """
+
+    config_class: ClassVar[type[RecurrentConfig]] = RecurrentConfig
+
+    def __init__(
+        self, config: Any, vocabulary_size: int, feature_shape: tuple[int, ...], **kwargs: Any
+    ) -> None:
+        super().__init__(vocabulary_size, feature_shape, **kwargs)
+        self.config = config = config if isinstance(config, RecurrentConfig) else build(self.config_class, config)
+        self.feature_dropout = keras.layers.Dropout(config.feature_dropout, dtype=self.dtype_policy)
+        self.recurrent = Recurrent(
+            config.cell,
+            config.units,
+            config.layers,
+            config.recurrent_dropout,
+            config.layer_dropout,
+            config.layer_norm,
+            config.l2.recurrent,
+            dtype=self.dtype_policy,
+            name="recurrent",
+        )
+
+    def make_words(self, units: int) -> Words:
+        """Return words whose output layer reads `units` numbers."""
+        words = Words(self.vocabulary_size, units, self.config, dtype=self.dtype_policy, name="words")
+        words.build()
+        return words
+
+    def dense(self, name: str, inputs: int, units: int, activation: str | None = None, **options: Any) -> Any:
+        """Return a built dense layer of the decoder."""
+        layer = keras.layers.Dense(units, activation=activation, dtype=self.dtype_policy, name=name, **options)
+        layer.build((None, inputs))
+        return layer
+
+    def picture_layer(self, name: str, inputs: int, units: int, activation: str | None = None) -> Any:
+        """Return a built dense layer that reads the picture."""
+        l2 = self.config.l2.picture
+        regularizer = keras.regularizers.L2(l2) if l2 else None
+        return self.dense(name, inputs, units, activation, kernel_regularizer=regularizer)
+
+    def seen(self, features: Tensor, training: bool) -> Tensor:
+        """Return the picture's features (pictures, ...) as the decoder sees them: scaled if asked for, with dropout."""
+        if self.config.normalize:
+            features = normalized(features)
+        return self.feature_dropout(features, training=training)
+
+    def logits(self, hidden: Tensor, training: bool = False) -> Tensor:
+        """See CaptionDecoder.logits."""
+        return self.words.logits(hidden, training=training)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "config": asdict(self.config)}

@@ -1,0 +1,157 @@
+"""A pre-norm transformer decoder with cross-attention to the picture (Vaswani et al. 2017; pre-norm: Xiong et al. 2020)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from captioner.config import build
+from captioner.models.decoder import CaptionDecoder, State, Tensor
+from captioner.models.transformer_layers import DecoderLayer, EncoderLayer
+from captioner.models.words import Words, WordsConfig, normalized, require_shares, require_sizes
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig(WordsConfig):
+    """Settings of the transformer; `embedding_size` is the width of every layer.
+
+    Attributes:
+        tied: as everywhere, but true by default.
+        layers: of the decoder.
+        encoder_layers: self-attention layers over the regions, before the decoder looks at them.
+        heads: of every attention.
+        feedforward_units: width inside the feed-forward blocks.
+        dropout: on the output of every block, before it is added.
+    """
+
+    tied: bool = True
+    feature_dropout: float = 0.0
+    word_dropout: float = 0.1
+    layers: int = 2
+    encoder_layers: int = 0
+    heads: int = 4
+    feedforward_units: int = 1024
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_sizes(layers=self.layers, heads=self.heads, feedforward_units=self.feedforward_units)
+        require_shares(dropout=self.dropout)
+        if self.encoder_layers < 0:
+            raise ValueError(f"encoder_layers must be 0 or more, found {self.encoder_layers}")
+        if self.embedding_size % self.heads:
+            raise ValueError(f"heads must divide embedding_size {self.embedding_size}, found {self.heads}")
+
+
+@keras.saving.register_keras_serializable("captioner")
+class TransformerDecoder(CaptionDecoder):
+    """Self-attention over the words so far and cross-attention to the regions, in `layers` pre-norm layers.
+
+    Positions are sinusoids (Vaswani et al. 2017, section 3.5), so that no caption is too long; the regions have learned
+    ones. A picture's captions share its memory, keys and values of all layers, which are computed once.
+
+    Args:
+        config: a TransformerConfig or its settings.
+        vocabulary_size, feature_shape: see CaptionDecoder; the features are a grid.
+
+    Raises:
+        ConfigError: the features are one vector a picture.
+    """
+
+    def __init__(
+        self,
+        config: TransformerConfig | dict[str, Any],
+        vocabulary_size: int,
+        feature_shape: tuple[int, ...],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(vocabulary_size, feature_shape, **kwargs)
+        self.config = config = config if isinstance(config, TransformerConfig) else build(TransformerConfig, config)
+        policy, width = self.dtype_policy, config.embedding_size
+        regions, channels = self.require_grid()
+        self.feature_dropout = keras.layers.Dropout(config.feature_dropout, dtype=policy)
+        self.picture = keras.layers.Dense(
+            width,
+            kernel_regularizer=keras.regularizers.L2(config.l2.picture) if config.l2.picture else None,
+            dtype=policy,
+            name="picture",
+        )
+        self.picture.build((None, channels))
+        self.region_positions = self.add_weight(
+            shape=(regions, width), initializer=keras.initializers.RandomNormal(stddev=0.02), name="region_positions"
+        )
+        block = (width, config.heads, config.feedforward_units, config.dropout)
+        self.encoder_layers = [
+            EncoderLayer(*block, dtype=policy, name=f"encoder_{index}") for index in range(config.encoder_layers)
+        ]
+        self.memory_norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="memory_norm")
+        self.memory_norm.build((None, None, width))
+        self.memory_layer = keras.layers.Dense(2 * width * config.layers, dtype=policy, name="memory")
+        self.memory_layer.build((None, width))
+        self.decoder_layers = [
+            DecoderLayer(*block, dtype=policy, name=f"decoder_{index}") for index in range(config.layers)
+        ]
+        self.output_norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="output_norm")
+        self.output_norm.build((None, None, width))
+        self.words = Words(vocabulary_size, width, config, dtype=policy, name="words")
+        self.words.build()
+        self.built = True
+
+    def encode(self, features: Tensor, training: bool = False) -> tuple[Tensor, ...]:
+        """Return each layer's keys and values (pictures, regions, 2 x width) side by side."""
+        features = normalized(features) if self.config.normalize else features
+        regions = self.picture(self.feature_dropout(features, training=training))  # (pictures, regions, width)
+        regions = regions + ops.cast(self.region_positions, regions.dtype)
+        for layer in self.encoder_layers:
+            regions = layer(regions, training=training)
+        memory = self.memory_layer(self.memory_norm(regions))
+        return tuple(ops.split(memory, self.config.layers, axis=-1))
+
+    def initial_state(self, memory: tuple[Tensor, ...], max_length: int) -> State:
+        """Return per layer an empty cache of keys and values, (pictures, max_length, 2 x width)."""
+        pictures, width = ops.shape(memory[0])[0], self.config.embedding_size
+        empty = ops.zeros((pictures, max_length, 2 * width), dtype=self.compute_dtype)
+        return (empty,) * self.config.layers
+
+    def step(
+        self, token: Tensor, position: Tensor, state: State, memory: tuple[Tensor, ...]
+    ) -> tuple[Tensor, State, Tensor]:
+        """See CaptionDecoder.step; the attention is the last layer's, the mean over its heads."""
+        places = ops.cast(ops.reshape(position, (1,)), "float32")
+        x = self._placed(self.words(token)[:, None], places)  # (hypotheses, 1, width)
+        new_state = []
+        for layer, keys_values, cache in zip(self.decoder_layers, memory, state, strict=True):
+            x, cache, attention = layer.step(x, position, cache, keys_values)
+            new_state.append(cache)
+        logits = self.logits(self.output_norm(x)[:, 0])
+        return logits, tuple(new_state), attention
+
+    def hidden(self, tokens: Tensor, memory: tuple[Tensor, ...], training: bool = False) -> Tensor:
+        """See CaptionDecoder.hidden."""
+        _, captions, time = ops.shape(tokens)
+        words = self.words(ops.reshape(tokens, (-1, time)), training=training)  # (pictures x captions, time, width)
+        x = self._placed(words, ops.arange(time, dtype="float32"))
+        for layer, keys_values in zip(self.decoder_layers, memory, strict=True):
+            x = layer(x, keys_values, training=training)
+        return ops.reshape(self.output_norm(x), (-1, captions, time, self.config.embedding_size))
+
+    def logits(self, hidden: Tensor, training: bool = False) -> Tensor:
+        """See CaptionDecoder.logits."""
+        return self.words.logits(hidden, training=training)
+
+    def _placed(self, words: Tensor, places: Tensor) -> Tensor:
+        """Scale word embeddings (n, time, width) by the root of their width and add the sinusoids of `places` (time,)."""
+        width = self.config.embedding_size
+        rates = np.exp(-math.log(10000.0) * np.arange(0, width, 2) / width).astype("float32")  # (width / 2,)
+        angles = places[:, None] * rates
+        sinusoids = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)[:, :width]  # (time, width)
+        return words * width**0.5 + ops.cast(sinusoids, words.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "config": asdict(self.config)}

@@ -1,0 +1,55 @@
+"""The architectures and cells that every test of the decoder contract runs over. A new architecture is a new row."""
+
+import keras
+
+from captioner.models.architectures import build_decoder
+
+WORDS, CHANNELS, REGIONS = 11, 6, 4
+SMALL = {"embedding_size": 4, "normalize": True}
+RECURRENT = {**SMALL, "units": 5}
+
+# name -> settings and the shape of the features; the first of an architecture has its default cell.
+CASES = {
+    "merge-lstm-add": ({**RECURRENT, "architecture": "merge"}, (CHANNELS,)),
+    "merge-gru-multiply": ({**RECURRENT, "architecture": "merge", "cell": "gru", "combine": "multiply"}, (CHANNELS,)),
+    "merge-rnn-concatenate": (
+        {**RECURRENT, "architecture": "merge", "cell": "rnn", "combine": "concatenate"},
+        (CHANNELS,),
+    ),
+    "transformer": (
+        {**SMALL, "architecture": "transformer", "heads": 2, "feedforward_units": 8},
+        (REGIONS, CHANNELS),
+    ),
+    "transformer-encoder-layers": (
+        {
+            **SMALL,
+            "architecture": "transformer",
+            "heads": 2,
+            "feedforward_units": 8,
+            "layers": 1,
+            "encoder_layers": 1,
+            "tied": False,
+        },
+        (REGIONS, CHANNELS),
+    ),
+}
+DEFAULT = {"merge-lstm-add", "transformer"}
+for _name in ("init-inject", "pre-inject", "par-inject", "attention"):
+    _shape = (REGIONS, CHANNELS) if _name == "attention" else (CHANNELS,)
+    _settings = {**RECURRENT, "architecture": _name}
+    if _name == "attention":
+        _settings |= {"attention_units": 7, "doubly_stochastic": 1.0}
+    DEFAULT.add(f"{_name}-lstm")
+    for _cell in ("lstm", "gru", "rnn"):
+        CASES[f"{_name}-{_cell}"] = ({**_settings, "cell": _cell}, _shape)
+    _deep = {"layers": 2, "layer_norm": True, "recurrent_dropout": 0.2, "layer_dropout": 0.2, "tied": True}
+    CASES[f"{_name}-deep-lstm"] = ({**_settings, **_deep}, _shape)
+
+
+def make(case, **kwargs):
+    """Return the case's decoder with fresh weights and changed settings, if any are given in `settings`."""
+    keras.utils.set_random_seed(3)
+    settings, shape = CASES[case]
+    return build_decoder({**settings, **kwargs.pop("settings", {})}, kwargs.pop("words", WORDS), shape, **kwargs)
+
+
