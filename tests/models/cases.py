@@ -17,15 +17,16 @@ CASES = {
         (CHANNELS,),
     ),
     "transformer": (
-        {**SMALL, "architecture": "transformer", "heads": 2, "feedforward_units": 8},
+        {**SMALL, "embedding_size": 8, "architecture": "transformer", "heads": 2, "feedforward_units": 16},
         (REGIONS, CHANNELS),
     ),
     "transformer-encoder-layers": (
         {
             **SMALL,
             "architecture": "transformer",
+            "embedding_size": 8,
             "heads": 2,
-            "feedforward_units": 8,
+            "feedforward_units": 16,
             "layers": 1,
             "encoder_layers": 1,
             "tied": False,
