@@ -60,8 +60,9 @@ def make_batch(features: np.ndarray, captions: Sequence[Sequence[Sequence[int]]]
     positions = np.flatnonzero(following != PAD).astype("int32")
     weights = np.ones(len(positions), dtype="float32")
     if multiple > 1:
-        filling = -len(positions) % (64 * multiple)
-        positions = np.pad(positions, (0, filling))
+        free = np.flatnonzero(following == PAD).astype("int32")  # a position occurs once, or scattering would add them
+        filling = min(-len(positions) % (64 * multiple), len(free))
+        positions = np.concatenate([positions, free[:filling]])
         weights = np.pad(weights, (0, filling))
     return Batch(features, tokens, positions, following.reshape(-1)[positions], weights)
 

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from captioner.models.cells import STATES, CellWeights
-from captioner.models.decoder import State, Tensor
+from captioner.models.decoder import State, Tensor, per_caption
 from captioner.models.recurrent import RecurrentConfig, RecurrentDecoder
 from captioner.models.words import require_sizes
 
@@ -114,48 +114,71 @@ class AttentionDecoder(RecurrentDecoder):
 
     def initial_state(self, memory: Memory, max_length: int) -> State:
         """Return the recurrent layers' first state, (pictures, units) each."""
+        return self._split_state(memory.first)
+
+    def _split_state(self, first: Tensor) -> State:
         per_layer = STATES[self.config.cell]
-        parts = ops.split(memory.first, per_layer * self.config.layers, axis=-1)
-        return tuple(
-            tuple(parts[layer * per_layer : (layer + 1) * per_layer]) for layer in range(self.config.layers)
-        )
+        parts = ops.split(first, per_layer * self.config.layers, axis=-1)
+        return tuple(tuple(parts[layer * per_layer : (layer + 1) * per_layer]) for layer in range(self.config.layers))
 
     def step(self, token: Tensor, position: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
         """See CaptionDecoder.step."""
         weights = self._step_weights()
         words = self.words(token)  # (hypotheses, embedding_size)
-        output, state, context, attention = self._advance(self._read(words, weights), state, memory, weights, None)
+        output, state, context, attention = self._advance(self._read(words, weights), state, memory, weights, [], None)
         logits = self.logits(ops.concatenate([words, output, context], axis=-1))
         return logits, state, attention
 
     def hidden(self, tokens: Tensor, memory: Memory, training: bool = False) -> Tensor:
         """See CaptionDecoder.hidden; word, output and context stand side by side."""
-        _, captions, time = ops.shape(tokens)
-        by_time = ops.transpose(ops.reshape(tokens, (-1, time)))  # (time, captions of all pictures)
+        shape = ops.shape(tokens)
+        everywhere = ops.arange(shape[0] * shape[1] * shape[2])
+        hidden = self.hidden_at(tokens, everywhere, memory, training=training)
+        return ops.reshape(hidden, (*shape, hidden.shape[-1]))
+
+    def hidden_at(self, tokens: Tensor, positions: Tensor, memory: Memory, training: bool = False) -> Tensor:
+        """See CaptionDecoder.hidden_at.
+
+        The captions stand in the order of their lengths, the longest first, so that those which have not ended are the
+        first few, and a step reads no others where the backend knows shapes that change (TensorFlow).
+        """
+        pictures, captions, time = ops.shape(tokens)
+        rows = pictures * captions
+        flat = ops.reshape(tokens, (rows, time))
+        lengths = ops.sum(ops.cast(flat != 0, "int32"), axis=1)  # (rows,)
+        order = ops.argsort(-lengths)
+        by_time = ops.transpose(ops.take(flat, order, axis=0))  # (time, rows)
         words = self.words(by_time, training=training)
         weights = self._step_weights()
-        state = self.initial_state(memory, 0)
-        state = keras.tree.map_structure(lambda leaf: ops.repeat(leaf, captions, axis=0), state)
-        rows = ops.shape(by_time)[1]
-        masks = self.recurrent.masks(rows, training) if training else None
+        masks = self.recurrent.masks(rows, training)
+        first = per_caption(memory.first, captions)
+        nothing = ops.zeros((rows, 1), self.compute_dtype)
+        start = (
+            ops.zeros((), "int32"),
+            self._split_state(ops.take(first, order, axis=0)),
+            nothing + ops.zeros((1, self.feature_shape[1]), self.compute_dtype),
+            nothing + ops.zeros((1, self.feature_shape[0]), self.compute_dtype),
+        )
+        shrinks = keras.backend.backend() == "tensorflow"
+
+        open_rows = ops.sum(ops.cast(lengths[None] > ops.arange(time)[:, None], "int32"), axis=1)  # (time,)
 
         def advance(carry: Any, read: Tensor) -> tuple[Any, Any]:
-            output, state, context, attention = self._advance(read, carry[1], memory, weights, masks)
-            carry = (output, state, context, attention)
-            return carry, carry
+            step, *before = carry
+            active = ops.take(open_rows, step) if shrinks else rows
+            state = keras.tree.map_structure(lambda leaf: leaf[:active], before[0])
+            kept = keras.tree.map_structure(lambda mask: mask[:active], masks)
+            _, *now = self._advance(read[:active], state, memory, weights, kept, (order[:active], rows))
+            now = keras.tree.map_structure(lambda new, old: ops.concatenate([new, old[active:]]), now, before)
+            return (step + 1, *now), (step + 1, *now)
 
-        nothing = (
-            ops.zeros((rows, self.config.units), self.compute_dtype),
-            state,
-            ops.zeros((rows, self.feature_shape[1]), self.compute_dtype),
-            ops.zeros((rows, self.feature_shape[0]), self.compute_dtype),
-        )
-        _, (outputs, _, contexts, attention) = ops.scan(advance, nothing, self._read(words, weights))
+        _, (_, states, contexts, attention) = ops.scan(advance, start, self._read(words, weights))
         if training and self.config.doubly_stochastic:
             self.add_loss(self.config.doubly_stochastic * _unseen(attention, by_time))
-        hidden = ops.concatenate([words, outputs, contexts], axis=-1)  # (time, rows, embedding + units + channels)
-        hidden = ops.transpose(hidden, (1, 0, 2))
-        return ops.reshape(hidden, (-1, captions, time, hidden.shape[-1]))
+        places = (positions % time) * rows + ops.take(ops.argsort(order), positions // time)
+        outputs = self.recurrent.output(states)
+        parts = [ops.take(ops.reshape(x, (-1, x.shape[-1])), places, axis=0) for x in (words, outputs, contexts)]
+        return ops.concatenate(parts, axis=-1)  # (n, embedding_size + units + channels)
 
     def logits(self, hidden: Tensor, training: bool = False) -> Tensor:
         """Return the words' logits of word, output and context side by side (eq. 7)."""
@@ -179,7 +202,13 @@ class AttentionDecoder(RecurrentDecoder):
         return ops.matmul(words, first.kernel[: self.config.embedding_size]) + first.bias
 
     def _advance(
-        self, read: Tensor, state: State, memory: Memory, weights: StepWeights, masks: Any
+        self,
+        read: Tensor,
+        state: State,
+        memory: Memory,
+        weights: StepWeights,
+        masks: list[tuple[Tensor, Tensor]],
+        laid_out: tuple[Tensor, Tensor] | None,
     ) -> tuple[Tensor, State, Tensor, Tensor]:
         """Look, then read the word and what was seen.
 
@@ -187,23 +216,31 @@ class AttentionDecoder(RecurrentDecoder):
             read: (hypotheses, gates x units) from `_read`.
             state, memory: see CaptionDecoder.step.
             weights: from `_step_weights`.
-            masks: of the recurrent layers' dropout, or None.
+            masks: of the recurrent layers' dropout.
+            laid_out: where each hypothesis stands among the pictures' captions side by side, (hypotheses,), and how many
+                places there are; None where all stand there in their order.
 
         Returns:
             output (hypotheses, units), the new state, context (hypotheses, channels), attention (hypotheses, regions).
         """
-        query = ops.matmul(state[-1][0], weights.query)  # (hypotheses, attention_units + 1)
+        recalled = self.recurrent.output(state)  # (hypotheses, units)
+        query, gate = ops.split(ops.matmul(recalled, weights.query), [self.config.attention_units], axis=-1)
+        query = query + weights.query_bias
         pictures = ops.shape(memory.regions)[0]
-        attention_units, regions = self.config.attention_units, self.feature_shape[0]
-        beside = ops.reshape(query[:, :-1] + weights.query_bias, (pictures, -1, 1, attention_units))
+        if laid_out is not None:
+            query = ops.scatter(laid_out[0][:, None], query, (laid_out[1], self.config.attention_units))
+        beside = ops.reshape(query, (pictures, -1, 1, self.config.attention_units))
         compared = ops.tanh(memory.keys[:, None] + beside)  # (pictures, beams, regions, attention_units)
         scores = ops.matmul(compared, weights.score[:, None])[..., 0]  # (pictures, beams, regions), eq. 4
         attention = ops.cast(ops.softmax(ops.cast(scores, "float32"), axis=-1), scores.dtype)  # eq. 5
         context = ops.matmul(attention, memory.regions)  # (pictures, beams, channels), eq. 13
         context = ops.reshape(context, (-1, self.feature_shape[1]))
-        context = ops.sigmoid(query[:, -1:] + weights.gate_bias) * context
+        attention = ops.reshape(attention, (-1, self.feature_shape[0]))
+        if laid_out is not None:
+            context, attention = (ops.take(x, laid_out[0], axis=0) for x in (context, attention))
+        context = ops.sigmoid(gate + weights.gate_bias) * context
         first = weights.cells[0]
-        before = state[0][0] if masks is None else state[0][0] * masks[0][1]
+        before = state[0][0] * masks[0][1] if masks else state[0][0]
         output, state = self.recurrent.advance(
             read + ops.matmul(context, weights.context_kernel),
             ops.matmul(before, first.recurrent_kernel),
@@ -211,7 +248,7 @@ class AttentionDecoder(RecurrentDecoder):
             weights.cells,
             masks,
         )
-        return output, state, context, ops.reshape(attention, (-1, regions))
+        return output, state, context, attention
 
 
 def _unseen(attention: Tensor, tokens: Tensor) -> Tensor:

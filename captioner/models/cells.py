@@ -140,6 +140,10 @@ class Recurrent(keras.layers.Layer):
         others = (ops.zeros_like(output),) * (STATES[self.cell_name] - 1)
         return ((output, *others),) * self.layer_count
 
+    def output(self, state: Any) -> Tensor:
+        """Return the output (..., units) that goes with a state: the uppermost layer's."""
+        return self._normalized(self.layer_count - 1, state[-1][0])
+
     def step(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Read one input (hypotheses, channels); return the output (hypotheses, units) and the new state."""
         new_state = []
@@ -162,7 +166,12 @@ class Recurrent(keras.layers.Layer):
         return weights
 
     def masks(self, captions: Tensor, training: bool) -> list[tuple[Tensor, Tensor]]:
-        """Return per layer the dropout masks (captions, units) of what it reads from below and of what it recalls."""
+        """Return per layer the dropout masks (captions, units) of what it reads from below and of what it recalls.
+
+        The list is empty where nothing is dropped.
+        """
+        if not training or not (self.dropout_rate or self.recurrent_dropout):
+            return []
         ones = ops.ones((captions, self.units), dtype=self.compute_dtype)
         return [
             (self.between(ones, training=training), self.within(ones, training=training))
@@ -175,7 +184,7 @@ class Recurrent(keras.layers.Layer):
         recalled: Tensor,
         state: Any,
         weights: list[CellWeights],
-        masks: list[tuple[Tensor, Tensor]] | None,
+        masks: list[tuple[Tensor, Tensor]],
     ) -> tuple[Tensor, Any]:
         """Take a step of all layers by hand.
 
@@ -184,7 +193,7 @@ class Recurrent(keras.layers.Layer):
             recalled: (n, gates x units), the first layer's previous output times its recurrent kernel.
             state: the previous one.
             weights: from `cell_weights`.
-            masks: from `masks`; None without dropout.
+            masks: from `masks`.
 
         Returns:
             The output (n, units) and the new state.
@@ -193,7 +202,7 @@ class Recurrent(keras.layers.Layer):
         for index, layer in enumerate(weights):
             if index:
                 below, before = output, state[index][0]
-                if masks is not None:
+                if masks:
                     below, before = below * masks[index][0], before * masks[index][1]
                 read = ops.matmul(below, layer.kernel) + layer.bias
                 recalled = ops.matmul(before, layer.recurrent_kernel)

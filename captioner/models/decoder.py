@@ -70,6 +70,19 @@ class CaptionDecoder(keras.Model):
         """
         raise _missing(self, "hidden")
 
+    def hidden_at(self, tokens: Tensor, positions: Tensor, memory: Tensor, training: bool = False) -> Tensor:
+        """Return what the output layer reads at some positions; an architecture may do less work than for all.
+
+        Args:
+            tokens, memory, training: see `hidden`.
+            positions: (n,), different indices into the flattened tokens; every word of a caption is among them.
+
+        Returns:
+            (n, units)
+        """
+        hidden = self.hidden(tokens, memory, training=training)
+        return ops.take(ops.reshape(hidden, (-1, hidden.shape[-1])), positions, axis=0)
+
     def logits(self, hidden: Tensor, training: bool = False) -> Tensor:
         """Return the words' logits (..., words) of the output layer's inputs (..., units)."""
         raise _missing(self, "logits")
@@ -79,8 +92,8 @@ class CaptionDecoder(keras.Model):
 
         Args:
             inputs: (features, tokens) or (features, tokens, positions): features (pictures, ...); tokens (pictures,
-                time) or (pictures, captions, time); positions (n,), indices into the flattened tokens at which logits
-                are wanted, so that the output layer does no work on padding.
+                time) or (pictures, captions, time); positions (n,), different indices into the flattened tokens at
+                which logits are wanted, every word among them, so that padding costs no work.
             training: whether dropout is on.
 
         Returns:
@@ -91,12 +104,10 @@ class CaptionDecoder(keras.Model):
         if one_caption:
             tokens = tokens[:, None]  # (pictures, 1, time)
         memory = self.encode(features, training=training)
-        hidden = self.hidden(tokens, memory, training=training)  # (pictures, captions, time, units)
         if positions:
-            hidden = ops.take(ops.reshape(hidden, (-1, hidden.shape[-1])), positions[0], axis=0)  # (n, units)
-        elif one_caption:
-            hidden = hidden[:, 0]  # (pictures, time, units)
-        return self.logits(hidden, training=training)
+            return self.logits(self.hidden_at(tokens, positions[0], memory, training=training), training=training)
+        hidden = self.hidden(tokens, memory, training=training)  # (pictures, captions, time, units)
+        return self.logits(hidden[:, 0] if one_caption else hidden, training=training)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """Return the logits' shape."""

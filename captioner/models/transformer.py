@@ -12,7 +12,7 @@ from keras import ops
 
 from captioner.config import build
 from captioner.models.decoder import CaptionDecoder, State, Tensor
-from captioner.models.transformer_layers import DecoderLayer, EncoderLayer
+from captioner.models.transformer_layers import DecoderLayer, EncoderLayer, Layout
 from captioner.models.words import Words, WordsConfig, normalized, require_shares, require_sizes
 
 
@@ -122,34 +122,42 @@ class TransformerDecoder(CaptionDecoder):
         self, token: Tensor, position: Tensor, state: State, memory: tuple[Tensor, ...]
     ) -> tuple[Tensor, State, Tensor]:
         """See CaptionDecoder.step; the attention is the last layer's, the mean over its heads."""
-        places = ops.cast(ops.reshape(position, (1,)), "float32")
-        x = self._placed(self.words(token)[:, None], places)  # (hypotheses, 1, width)
+        x = self._placed(self.words(token), ops.cast(ops.reshape(position, (1,)), "float32"))  # (hypotheses, width)
         new_state = []
         for layer, keys_values, cache in zip(self.decoder_layers, memory, state, strict=True):
             x, cache, attention = layer.step(x, position, cache, keys_values)
             new_state.append(cache)
-        logits = self.logits(self.output_norm(x)[:, 0])
+        logits = self.logits(self.output_norm(x))
         return logits, tuple(new_state), attention
 
     def hidden(self, tokens: Tensor, memory: tuple[Tensor, ...], training: bool = False) -> Tensor:
         """See CaptionDecoder.hidden."""
-        _, captions, time = ops.shape(tokens)
-        words = self.words(ops.reshape(tokens, (-1, time)), training=training)  # (pictures x captions, time, width)
-        x = self._placed(words, ops.arange(time, dtype="float32"))
+        shape = ops.shape(tokens)
+        everywhere = ops.arange(shape[0] * shape[1] * shape[2])
+        hidden = self.hidden_at(tokens, everywhere, memory, training=training)
+        return ops.reshape(hidden, (*shape, self.config.embedding_size))
+
+    def hidden_at(
+        self, tokens: Tensor, positions: Tensor, memory: tuple[Tensor, ...], training: bool = False
+    ) -> Tensor:
+        """See CaptionDecoder.hidden_at: norms and dense layers see the words at `positions` only."""
+        layout = Layout(positions, *ops.shape(tokens))
+        words = self.words(ops.take(ops.reshape(tokens, (-1,)), positions), training=training)  # (n, width)
+        x = self._placed(words, ops.cast(positions % layout.time, "float32"))
         for layer, keys_values in zip(self.decoder_layers, memory, strict=True):
-            x = layer(x, keys_values, training=training)
-        return ops.reshape(self.output_norm(x), (-1, captions, time, self.config.embedding_size))
+            x = layer.read_captions(x, keys_values, layout, training)
+        return self.output_norm(x)
 
     def logits(self, hidden: Tensor, training: bool = False) -> Tensor:
         """See CaptionDecoder.logits."""
         return self.words.logits(hidden, training=training)
 
     def _placed(self, words: Tensor, places: Tensor) -> Tensor:
-        """Scale word embeddings (n, time, width) by the root of their width and add the sinusoids of `places` (time,)."""
+        """Scale word embeddings (n, width) by the root of their width and add the sinusoids of `places` (n,) or (1,)."""
         width = self.config.embedding_size
         rates = np.exp(-math.log(10000.0) * np.arange(0, width, 2) / width).astype("float32")  # (width / 2,)
         angles = places[:, None] * rates
-        sinusoids = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)[:, :width]  # (time, width)
+        sinusoids = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)[:, :width]  # (n, width)
         return words * width**0.5 + ops.cast(sinusoids, words.dtype)
 
     def get_config(self) -> dict[str, Any]:

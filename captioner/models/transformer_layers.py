@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
 Tensor = Any
 UNSEEN = -1e9  # score of what must not be looked at; finite, so that softmax stays defined
+
+
+class Layout(NamedTuple):
+    """Where the words of a batch stand: dense layers see them in one row, attention sees them in their captions.
+
+    Attributes:
+        positions: (n,) of the words, different indices into the flattened tokens.
+        pictures, captions, time: the tokens' shape.
+    """
+
+    positions: Tensor
+    pictures: Tensor
+    captions: Tensor
+    time: Tensor
+
+    def by_caption(self, x: Tensor) -> Tensor:
+        """Lay words (n, width) out as (pictures x captions, time, width), zeros where there is none."""
+        places = self.pictures * self.captions * self.time
+        laid_out = ops.scatter(self.positions[:, None], x, (places, x.shape[-1]))
+        return ops.reshape(laid_out, (-1, self.time, x.shape[-1]))
+
+    def in_a_row(self, x: Tensor) -> Tensor:
+        """Take the words back: (..., width) -> (n, width)."""
+        return ops.take(ops.reshape(x, (-1, x.shape[-1])), self.positions, axis=0)
 
 
 def attend(query: Tensor, keys_values: Tensor, heads: int, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -29,7 +53,7 @@ def attend(query: Tensor, keys_values: Tensor, heads: int, mask: Tensor | None =
     def by_head(x: Tensor) -> Tensor:  # (n, length, width) -> (n, heads, length, size)
         return ops.transpose(ops.reshape(x, (ops.shape(x)[0], -1, heads, size)), (0, 2, 1, 3))
 
-    keys, values = by_head(keys_values[..., :width]), by_head(keys_values[..., width:])
+    keys, values = map(by_head, ops.split(keys_values, 2, axis=-1))
     scores = ops.matmul(by_head(query) * size**-0.5, ops.transpose(keys, (0, 1, 3, 2)))  # (n, heads, queries, places)
     scores = ops.cast(scores, "float32")
     if mask is not None:
@@ -72,14 +96,17 @@ class Block(keras.layers.Layer):
         layer.build((None, None, self.width))
         return layer
 
-    def look_around(self, x: Tensor, mask: Tensor | None, training: bool) -> Tensor:
-        """Add self-attention to x (n, length, width)."""
-        read = self.self_layer(self.self_norm(x))  # (n, length, 3 x width)
-        seen, _ = attend(read[..., : self.width], read[..., self.width :], self.heads, mask)
+    def read(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return query (..., width) and keys and values (..., 2 x width) of the self-attention."""
+        query, keys_values = ops.split(self.self_layer(self.self_norm(x)), [self.width], axis=-1)
+        return query, keys_values
+
+    def add(self, x: Tensor, seen: Tensor, training: bool) -> Tensor:
+        """Add what the self-attention has seen, (..., width)."""
         return x + self.dropout(self.self_output(seen), training=training)
 
     def feed_forward(self, x: Tensor, training: bool) -> Tensor:
-        """Add the feed-forward block to x (n, length, width)."""
+        """Add the feed-forward block to x (..., width)."""
         added = self.feedforward_output(self.feedforward(self.feedforward_norm(x)))
         return x + self.dropout(added, training=training)
 
@@ -89,7 +116,9 @@ class EncoderLayer(Block):
 
     def call(self, regions: Tensor, training: bool = False) -> Tensor:
         """Return new regions (pictures, regions, width)."""
-        return self.feed_forward(self.look_around(regions, None, training), training)
+        query, keys_values = self.read(regions)
+        seen, _ = attend(query, keys_values, self.heads)
+        return self.feed_forward(self.add(regions, seen, training), training)
 
 
 class DecoderLayer(Block):
@@ -101,41 +130,44 @@ class DecoderLayer(Block):
         self.cross_query = self._dense("cross_query", width, width)
         self.cross_output = self._dense("cross_output", width, width)
 
-    def call(self, words: Tensor, memory: Tensor, training: bool = False) -> Tensor:
-        """Return new words (pictures x captions, time, width), given memory (pictures, regions, 2 x width)."""
-        time = ops.shape(words)[1]
-        places = ops.arange(time)
-        words = self.look_around(words, places[:, None] >= places[None], training)
-        words, _ = self._look_at(words, memory, training)
+    def read_captions(self, words: Tensor, memory: Tensor, layout: Layout, training: bool = False) -> Tensor:
+        """Return new words (n, width), given memory (pictures, regions, 2 x width) and where the words stand."""
+        query, keys_values = self.read(words)
+        places = ops.arange(layout.time)
+        # The gaps between captions are not masked: they come after every word of theirs.
+        earlier = places[:, None] >= places[None]
+        seen, _ = attend(layout.by_caption(query), layout.by_caption(keys_values), self.heads, earlier)
+        words = self.add(words, layout.in_a_row(seen), training)
+        # All words of a picture's captions stand in one row of queries: keys and values are neither copied nor reread.
+        query = layout.by_caption(self.cross_query(self.cross_norm(words)))
+        query = ops.reshape(query, (layout.pictures, -1, self.width))
+        seen, _ = attend(query, memory, self.heads)
+        words = self.add_seen(words, layout.in_a_row(seen), training)
         return self.feed_forward(words, training)
+
+    def add_seen(self, words: Tensor, seen: Tensor, training: bool = False) -> Tensor:
+        """Add what the cross-attention has seen, (..., width)."""
+        return words + self.dropout(self.cross_output(seen), training=training)
 
     def step(self, word: Tensor, position: Tensor, cache: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Read one word.
 
         Args:
-            word: (hypotheses, 1, width).
+            word: (hypotheses, width).
             position: scalar.
             cache: (hypotheses, max_length, 2 x width), keys and values of the words before.
             memory: (pictures, regions, 2 x width).
 
         Returns:
-            (hypotheses, 1, width), the cache with this word, and the attention to the regions (hypotheses, regions).
+            (hypotheses, width), the cache with this word, and the attention to the regions (hypotheses, regions).
         """
-        read = self.self_layer(self.self_norm(word))  # (hypotheses, 1, 3 x width)
+        query, keys_values = self.read(word)
         places = ops.arange(cache.shape[1])
-        cache = ops.where((places == position)[:, None], read[..., self.width :], cache)
-        seen, _ = attend(read[..., : self.width], cache, self.heads, (places <= position)[None])
-        word = word + self.self_output(seen)
-        word, attention = self._look_at(word, memory, training=False)
-        return self.feed_forward(word, training=False), cache, attention
-
-    def _look_at(self, words: Tensor, memory: Tensor, training: bool) -> tuple[Tensor, Tensor]:
-        """Add cross-attention; return it too, the mean over the heads: (pictures x captions x time, regions)."""
-        pictures, regions = ops.shape(memory)[0], memory.shape[1]
-        query = self.cross_query(self.cross_norm(words))
-        # All words of a picture's captions stand in one row of queries: keys and values are neither copied nor reread.
-        query = ops.reshape(query, (pictures, -1, self.width))
+        cache = ops.where((places == position)[:, None], keys_values[:, None], cache)
+        seen, _ = attend(query[:, None], cache, self.heads, (places <= position)[None])
+        word = self.add(word, seen[:, 0], training=False)
+        query = ops.reshape(self.cross_query(self.cross_norm(word)), (ops.shape(memory)[0], -1, self.width))
         seen, attention = attend(query, memory, self.heads)
-        seen = ops.reshape(seen, ops.shape(words))
-        attention = ops.reshape(ops.mean(attention, axis=1), (-1, regions))
-        return words + self.dropout(self.cross_output(seen), training=training), attention
+        word = self.add_seen(word, ops.reshape(seen, (-1, self.width)))
+        attention = ops.reshape(ops.mean(attention, axis=1), (-1, memory.shape[1]))  # (hypotheses, regions)
+        return self.feed_forward(word, training=False), cache, attention
