@@ -83,6 +83,7 @@ class AttentionDecoder(RecurrentDecoder):
         ConfigError: the features are one vector a picture.
     """
 
+    config: AttentionConfig
     config_class = AttentionConfig
 
     def __init__(
@@ -94,14 +95,14 @@ class AttentionDecoder(RecurrentDecoder):
     ) -> None:
         super().__init__(config, vocabulary_size, feature_shape, **kwargs)
         _, channels = self.require_grid()
-        config = self.config
-        units, embedding_size = config.units, config.embedding_size
-        self.keys = self.picture_layer("keys", channels, config.attention_units)
-        states = STATES[config.cell] * config.layers
+        settings = self.config
+        units, embedding_size = settings.units, settings.embedding_size
+        self.keys = self.picture_layer("keys", channels, settings.attention_units)
+        states = STATES[settings.cell] * settings.layers
         self.first = self.picture_layer("first", channels, states * units, activation="tanh")
         self.recurrent.build((None, None, embedding_size + channels))
-        self.query = self.dense("query", units, config.attention_units + 1)  # the last column is the context gate's
-        self.score = self.add_weight(shape=(config.attention_units,), initializer="glorot_uniform", name="score")
+        self.query = self.dense("query", units, settings.attention_units + 1)  # the last column is the context gate's
+        self.score = self.add_weight(shape=(settings.attention_units,), initializer="glorot_uniform", name="score")
         self.output_words = self.dense("output_words", units, embedding_size)
         self.context_words = self.dense("context_words", channels, embedding_size)
         self.words = self.make_words(embedding_size)
@@ -184,9 +185,7 @@ class AttentionDecoder(RecurrentDecoder):
         """Return the words' logits of word, output and context side by side (eq. 7)."""
         size, units = self.config.embedding_size, self.config.units
         words, output, context = ops.split(hidden, [size, size + units], axis=-1)
-        return self.words.logits(
-            words + self.output_words(output) + self.context_words(context), training=training
-        )
+        return self.words.logits(words + self.output_words(output) + self.context_words(context), training=training)
 
     def _step_weights(self) -> StepWeights:
         cells = self.recurrent.cell_weights()
@@ -217,8 +216,8 @@ class AttentionDecoder(RecurrentDecoder):
             state, memory: see CaptionDecoder.step.
             weights: from `_step_weights`.
             masks: of the recurrent layers' dropout.
-            laid_out: where each hypothesis stands among the pictures' captions side by side, (hypotheses,), and how many
-                places there are; None where all stand there in their order.
+            laid_out: where each hypothesis stands among the pictures' captions side by side, (hypotheses,), and how
+                many places there are; None where all stand there in their order.
 
         Returns:
             output (hypotheses, units), the new state, context (hypotheses, channels), attention (hypotheses, regions).

@@ -198,7 +198,8 @@ class Recurrent(keras.layers.Layer):
         Returns:
             The output (n, units) and the new state.
         """
-        new_state = []
+        new_state: list[tuple[Tensor, ...]] = []
+        output: Tensor = None
         for index, layer in enumerate(weights):
             if index:
                 below, before = output, state[index][0]

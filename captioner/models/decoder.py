@@ -16,8 +16,9 @@ State = Any  # nested tuples of tensors, each (hypotheses, ...)
 class CaptionDecoder(keras.Model):
     """A language model conditioned on a picture: features and the words so far to the logits of the next word.
 
-    A subclass makes and builds its layers in `__init__` and implements `encode`, `initial_state`, `step`, `hidden` and
-    `logits`; `call` (teacher forcing) follows from them. Search, training, attention maps and export know nothing else.
+    A subclass makes and builds its layers in `__init__`, its Words as `words`, keeps its settings as `config`, and
+    implements `encode`, `initial_state`, `step`, `hidden` and `logits`; `call` (teacher forcing) follows from them.
+    Search, training, attention maps and export know nothing else.
 
     Args:
         vocabulary_size: number of words, the four specials included.

@@ -39,6 +39,7 @@ class MergeDecoder(RecurrentDecoder):
         ConfigError: the features are a grid.
     """
 
+    config: MergeConfig
     config_class = MergeConfig
 
     def __init__(

@@ -51,9 +51,7 @@ class RecurrentDecoder(CaptionDecoder):
 
     config_class: ClassVar[type[RecurrentConfig]] = RecurrentConfig
 
-    def __init__(
-        self, config: Any, vocabulary_size: int, feature_shape: tuple[int, ...], **kwargs: Any
-    ) -> None:
+    def __init__(self, config: Any, vocabulary_size: int, feature_shape: tuple[int, ...], **kwargs: Any) -> None:
         super().__init__(vocabulary_size, feature_shape, **kwargs)
         self.config = config = config if isinstance(config, RecurrentConfig) else build(self.config_class, config)
         self.feature_dropout = keras.layers.Dropout(config.feature_dropout, dtype=self.dtype_policy)

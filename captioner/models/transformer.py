@@ -1,4 +1,4 @@
-"""A pre-norm transformer decoder with cross-attention to the picture (Vaswani et al. 2017; pre-norm: Xiong et al. 2020)."""
+"""A transformer decoder with cross-attention to the picture (Vaswani et al. 2017), pre-norm (Xiong et al. 2020)."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class TransformerDecoder(CaptionDecoder):
         return self.words.logits(hidden, training=training)
 
     def _placed(self, words: Tensor, places: Tensor) -> Tensor:
-        """Scale word embeddings (n, width) by the root of their width and add the sinusoids of `places` (n,) or (1,)."""
+        """Scale embeddings (n, width) by the root of their width and add the sinusoids of `places` (n,) or (1,)."""
         width = self.config.embedding_size
         rates = np.exp(-math.log(10000.0) * np.arange(0, width, 2) / width).astype("float32")  # (width / 2,)
         angles = places[:, None] * rates

@@ -29,6 +29,7 @@ from captioner.training.checkpoint import CHECKPOINT, Progress, require_identity
 from captioner.training.config import TrainConfig
 from captioner.training.dev_score import DevScore
 from captioner.training.device import describe_device
+from captioner.training.first_words import begin_words
 from captioner.training.fit import fit
 from captioner.vision.encoders import EncoderConfig
 from captioner.vision.features import FeatureStore, open_features
@@ -111,6 +112,7 @@ def train(
     }
     keras.utils.set_random_seed(sections.train.seed)
     decoder = _make_decoder(sections, vocabulary, features, precision=sections.train.precision)
+    begin_words(decoder, vocabulary, (caption for picture in encoded.values() for caption in picture), say)
     batches = CaptionBatches(features, encoded, sections.train.batch_size, sections.train.seed)
     if overwrite:
         _clear(folder)

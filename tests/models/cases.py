@@ -52,5 +52,3 @@ def make(case, **kwargs):
     keras.utils.set_random_seed(3)
     settings, shape = CASES[case]
     return build_decoder({**settings, **kwargs.pop("settings", {})}, kwargs.pop("words", WORDS), shape, **kwargs)
-
-

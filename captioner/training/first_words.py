@@ -1,0 +1,54 @@
+"""What a decoder's words begin with: vectors made elsewhere, and how often each word occurs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from captioner.models.decoder import CaptionDecoder
+from captioner.text.vocabulary import SPECIALS, Vocabulary
+from captioner.text.word_vectors import read_word_vectors
+
+
+def begin_words(
+    decoder: CaptionDecoder,
+    vocabulary: Vocabulary,
+    captions: Iterable[Sequence[int]],
+    say: Callable[[str], None] = print,
+) -> None:
+    """Put into a fresh decoder what its settings `embeddings` and `output_bias` ask for.
+
+    Args:
+        decoder: with fresh weights.
+        vocabulary: its words.
+        captions: the training captions as numbers, `<start>` ... `<end>`.
+        say: takes lines for the user.
+
+    Raises:
+        DataError: the file of word vectors is missing, broken, or of another width.
+    """
+    config = decoder.config
+    if config.embeddings is not None:
+        vectors, found = read_word_vectors(config.embeddings, vocabulary.words, config.embedding_size)
+        decoder.words.begin_with(vectors, found)
+        missing = [word for word, there in zip(vocabulary.words, found, strict=True) if not there]
+        missing = [word for word in missing if word not in SPECIALS]
+        few = ", ".join(missing[:5])
+        say(
+            f"{config.embeddings}: vectors for {found.sum()} words, none for {len(missing)}"
+            + (f" (the commonest: {few}), which begin at random" if missing else "")
+        )
+    if config.output_bias == "frequency":
+        decoder.words.bias_towards(log_frequencies(captions, len(vocabulary)))
+
+
+def log_frequencies(captions: Iterable[Sequence[int]], words: int) -> np.ndarray:
+    """Return the natural logarithm of each word's share of all predicted words, (words,) float32.
+
+    One is added to every count, so that words that are never predicted get a small share (Laplace).
+    """
+    counts = np.ones(words)
+    for caption in captions:
+        np.add.at(counts, caption[1:], 1)
+    return np.log(counts / counts.sum()).astype("float32")
