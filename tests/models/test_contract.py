@@ -123,6 +123,7 @@ def test_training_moves_every_weight(decoder, features, tokens):
         assert np.abs(weight.numpy() - old).max() > 0, weight.path
 
 
+@pytest.mark.slow
 def test_memorises_a_few_pictures(case):
     rng = np.random.default_rng(0)
     settings = {"embedding_size": 32, "feature_dropout": 0.0, "word_dropout": 0.0}
