@@ -9,7 +9,8 @@ from typing import Any
 from captioner.captioner import FILE_NAME, load
 from captioner.config import ConfigError, build, to_settings
 from captioner.data.descriptions import clean
-from captioner.data.readers import load_captions
+from captioner.data.formats import digest_captions
+from captioner.data.readers import load_captions, require_split, split_digests
 from captioner.evaluation import EvaluationConfig, describe, evaluate, require_same_encoder
 from captioner.generation.search import GenerationConfig
 from captioner.metrics.scorer import Scores
@@ -32,12 +33,7 @@ def run(recipe: Recipe, folder: Path, say: Say = print) -> str:
     """
     if recipe.data.images is None:
         raise ConfigError("data.images: missing; name the folder of pictures")
-    split = recipe.evaluation.split
-    if split not in recipe.data.splits:
-        known = ", ".join(recipe.data.splits) or "none"
-        raise ConfigError(f"evaluation.split: {split!r} is not in data.splits (known: {known}); name its list there")
-    if not Path(recipe.data.splits[split]).is_file():
-        raise DataError(f"{recipe.data.splits[split]}: no such file; data.splits.{split} is evaluated in the end")
+    require_split(recipe.data, recipe.evaluation.split, "evaluation.split", say)
     say("== extract ==")
     extract(recipe.data.images, recipe.features, recipe.encoder, recipe.extraction, say=say)
     say("== clean ==")
@@ -54,7 +50,7 @@ def _clean(recipe: Recipe, say: Say) -> None:
         say("training cleans the captions itself (the recipe names no data.descriptions)")
         return
     manifest = read_manifest(data.descriptions) if Path(data.descriptions).is_file() else None
-    made_of = {"rules": recipe.text.rules, "source_digest": digest_file(data.captions)}
+    made_of = {"rules": recipe.text.rules, "source_digest": digest_captions(data.captions)}
     if manifest is not None and all(manifest.get(name) == value for name, value in made_of.items()):
         say(f"{data.descriptions} is up to date")
         return
@@ -91,8 +87,8 @@ def _differences(recipe: Recipe, folder: Path) -> list[str]:
     }
     now = {
         "the features file": open_features(recipe.features).digest,
-        "the captions file": digest_file(recipe.data.captions),
-        **{f"the {name} list": digest_file(path) for name, path in recipe.data.splits.items() if Path(path).is_file()},
+        "the captions file": digest_captions(recipe.data.captions),
+        **{f"the {name} list": digest for name, digest in split_digests(recipe.data).items()},
     }
     for name, old in then.items():
         new = now.get(name, "nothing")
@@ -125,11 +121,10 @@ def _evaluate(recipe: Recipe, folder: Path, say: Say) -> str:
 
 def _evaluation_inputs(recipe: Recipe, split: str) -> dict[str, str]:
     """Return what an evaluation's scores hang on beside the captioner and the features."""
-    lists = recipe.data.splits
     return {
         "split": split,
-        "captions": digest_file(recipe.data.captions),
-        "pictures": digest_file(lists[split]) if split in lists else "",
+        "captions": digest_captions(recipe.data.captions),
+        "pictures": split_digests(recipe.data).get(split, ""),
     }
 
 
@@ -174,7 +169,7 @@ def evaluate_run(
         ConfigError, DataError: as `captioner.evaluation.evaluate` does.
     """
     captioner = load(folder)
-    captions = load_captions(recipe.data, (config.split,))
+    captions = load_captions(recipe.data, (config.split,), say)
     features = open_features(recipe.features)
     require_same_encoder(captioner, features)
     expected = tuple(captioner.decoder.feature_shape)

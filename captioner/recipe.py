@@ -153,12 +153,13 @@ def from_the_box(recipe: Recipe) -> Recipe:
     settings = to_settings(recipe)
     data = settings["data"]
     for key in ("images", "captions"):
-        data[key] = _find(data[key])
+        data[key] = [_find(path) for path in data[key]] if isinstance(data[key], list) else _find(data[key])
     data["splits"] = {name: _find(path) for name, path in data["splits"].items()}
     return build(Recipe, settings)
 
 
-def _find(path: str | None) -> str | None:
-    if path is None or Path(path).exists() or not path.startswith("data/sample"):
+def _find(path: Any) -> Any:
+    # a split may be a share, a number
+    if not isinstance(path, str) or Path(path).exists() or not path.startswith("data/sample"):
         return path
     return str(in_the_box(path))

@@ -22,8 +22,8 @@ class Caption:
     """A generated caption.
 
     Attributes:
-        text: the words with spaces between them.
-        tokens: the words.
+        text: the words with spaces between them, or what the pieces of words make.
+        tokens: the words or pieces.
         log_prob: natural logarithm of its probability under the model, `<end>` included.
         attention: (tokens, regions) the weights of each word over the picture's regions, where the decoder has them.
     """
@@ -68,7 +68,7 @@ def _captions_of(result: dict[str, np.ndarray], row: int, vocabulary: Vocabulary
             break
         tokens = vocabulary.decode(result["tokens"][row, rank])
         attention = result["attention"][row, rank, : len(tokens)] if "attention" in result else None
-        captions.append(Caption(" ".join(tokens), tuple(tokens), log_prob, attention))
+        captions.append(Caption(vocabulary.to_text(tokens), tuple(tokens), log_prob, attention))
     return captions
 
 
