@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from captioner.captioner import PICTURES_AT_ONCE, Captioner
+from captioner.data.coco import listed_pictures
 from captioner.generation.caption import Caption
 from captioner.storage import DataError
 from captioner.vision.images import list_images, load_image
@@ -24,15 +25,17 @@ class Captioned:
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
-    """Return the pictures meant by files and folders; a folder means all pictures under it.
+    """Return the pictures meant by files and folders; a folder means all under it, COCO's JSON those that it lists.
 
     Raises:
-        DataError: a path does not exist, or a folder holds no picture.
+        DataError: a path does not exist, a folder holds no picture, or what a JSON lists is not there.
     """
     pictures: list[Path] = []
     for path in paths:
         if path.is_dir():
             pictures += list_images(path).values()
+        elif path.suffix.lower() == ".json":
+            pictures += listed_pictures(path)
         elif path.exists():
             pictures.append(path)
         else:

@@ -29,7 +29,7 @@ def command(
     count: int,
     as_json: bool,
 ) -> None:
-    """Caption PICTURES: files, or folders of pictures.
+    """Caption PICTURES: files, folders of pictures, or COCO's image_info_*.json.
 
     Prints the caption of a single picture, and `file<TAB>caption` lines for several. A picture that cannot be read is
     named and passed over; the exit code is then 1.

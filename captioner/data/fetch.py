@@ -63,14 +63,14 @@ def fetch(remote: RemoteFile, path: Path, say: Say = print, waits: tuple[float, 
     """
     part = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    failures = 0
+    failures, reached = 0, _size(part)
     while True:
-        had = _size(part)
         try:
             _continue(remote, part, say)
             break
         except _PassingError as error:
-            failures = 1 if _size(part) > had else failures + 1
+            failures = 1 if _size(part) > reached else failures + 1
+            reached = max(reached, _size(part))
             if failures >= TRIES:
                 raise DataError(
                     f"{remote.url}: {error}; the same command goes on from here, or name a --mirror"

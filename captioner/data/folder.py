@@ -10,6 +10,7 @@ from typing import Any
 
 from captioner.data.captions import Captions, collect
 from captioner.data.tables import CAPTION_COLUMNS
+from captioner.data.unpack import require_end
 from captioner.storage import DataError, read_text
 from captioner.vision.images import EXTENSIONS, list_images
 
@@ -56,11 +57,14 @@ def read_webdataset(path: str | Path) -> Captions:
     """
     try:
         with tarfile.open(path, "r:*") as archive:
-            return collect(path, _samples(path, archive))
+            samples = list(_samples(path, archive))
+            require_end(archive)
+            return collect(path, samples)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; check the path") from None
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise DataError(f"{path}: not a whole tar ({error}); get it anew") from error
+        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(":")
+        raise DataError(f"{path}: not a whole tar ({reason}); get it anew") from error
 
 
 def _samples(path: str | Path, archive: tarfile.TarFile) -> Iterator[tuple[str, tuple[str, ...], None]]:

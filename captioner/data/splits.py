@@ -75,7 +75,9 @@ def make_splits(
             splits[side] += together[leader]
         placed += len(together[leader])
     if empty := [name for name in names if not splits[name]]:
-        raise DataError(f"{len(known):,} pictures are too few for a split {empty[0]!r} of {shares[empty[0]]:g} of them")
+        alike = f", {len(order):,} that do not look alike," if len(order) < len(known) else ""
+        share = f"{empty[0]!r} of {shares[empty[0]]:g} of them"
+        raise DataError(f"{len(known):,} pictures{alike} are too few for a split {share}")
     return {name: tuple(sorted(members)) for name, members in splits.items()}
 
 

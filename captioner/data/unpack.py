@@ -81,7 +81,8 @@ def unpack(
                     progress.advance(1)
         return [_move(staging, folder, member.name) for member in members]
     except _BROKEN as error:
-        raise DataError(f"{archive}: broken, or no zip or tar ({error}); get it anew") from error
+        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(":")
+        raise DataError(f"{archive}: broken, or no zip or tar ({reason}); get it anew") from error
     except OSError as error:
         raise DataError(f"{folder}: {archive.name} cannot be unpacked there ({error.strerror or error})") from error
     finally:
@@ -107,12 +108,25 @@ def require_space(folder: Path, needed: int, what: str) -> None:
 def _members(archive: Path) -> Iterator[list[Member]]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
-            entries = [entry for entry in zipped.infolist() if not entry.is_dir() and not _is_junk(entry.filename)]
-            yield [_zip_member(archive, zipped, entry) for entry in entries]
+            files = [entry for entry in zipped.infolist() if not entry.filename.endswith("/")]
+            yield [_zip_member(archive, zipped, entry) for entry in files if not _is_junk(entry.filename)]
         return
     with tarfile.open(archive, "r:*") as tarred:
         members = [member for member in tarred if not member.isdir() and not _is_junk(member.name)]
+        require_end(tarred)
         yield [_tar_member(archive, tarred, member) for member in members]
+
+
+def require_end(archive: tarfile.TarFile) -> None:
+    """Refuse a tar, read to its last member, that does not end as a tar ends: tarfile takes a cut header for the end.
+
+    Raises:
+        tarfile.ReadError: it breaks off.
+    """
+    assert archive.fileobj is not None
+    archive.fileobj.seek(archive.offset)
+    if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("it breaks off")
 
 
 def _is_junk(name: str) -> bool:

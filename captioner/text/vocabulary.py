@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,7 +87,7 @@ class Vocabulary:
         """
         if config.vocabulary == "bpe":
             return cls._fit_pieces(captions, config)
-        seen = Counter(word for caption in captions for word in caption)
+        seen = Counter(chain.from_iterable(captions))
         total = seen.total()
         for special in SPECIALS:
             seen.pop(special, None)
