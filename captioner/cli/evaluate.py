@@ -78,7 +78,6 @@ def command(
 def _score_files(
     predictions: Path, references: Path, metrics: tuple[str, ...] | None, output: Path
 ) -> dict[str, float]:
-    from captioner.data.formats import digest_captions
     from captioner.data.predictions import read_predictions
     from captioner.data.readers import read_captions
     from captioner.evaluation import EvaluationConfig, write_scores
@@ -97,6 +96,6 @@ def _score_files(
     for note in scores.notes:
         say(f"note: {note}")
     write_scores(scores, candidates, output)
-    digests = {"predictions": digest_file(predictions), "captions": digest_captions(references)}
+    digests = {"predictions": digest_file(predictions), "captions": digest_file(references)}
     write_manifest(output / "scores.json", "evaluate", metrics=list(names), **digests)
     return scores.corpus

@@ -75,8 +75,9 @@ def fetch(remote: RemoteFile, path: Path, say: Say = print, waits: tuple[float, 
                 raise DataError(
                     f"{remote.url}: {error}; the same command goes on from here, or name a --mirror"
                 ) from None
-            say(f"{remote.url}: {error}; trying again")
-            time.sleep(waits[min(failures - 1, len(waits) - 1)])
+            wait = waits[min(failures - 1, len(waits) - 1)]
+            say(f"{path.name}: {error}; trying again in {wait:g} s")
+            time.sleep(wait)
         except OSError as error:
             raise DataError(f"{part}: cannot be written ({error.strerror or error})") from error
     _require_digest(remote, part)
@@ -216,7 +217,8 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _reason(error: BaseException) -> str:
-    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+    inner = getattr(error, "reason", None) or error  # urllib wraps what the system said
+    reason = getattr(inner, "strerror", None) or inner
     return " ".join(str(reason).split()) or type(error).__name__
 
 

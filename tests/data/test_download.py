@@ -93,7 +93,7 @@ def test_archives_may_be_kept_and_chosen(web, tmp_path):
     assert names(tmp_path) == {"Flickr8k.token.txt", "train.txt", "text.zip", "text.zip.manifest.json"}
     with pytest.raises(ConfigError, match=r"--only words: small has no such archive \(known: text, pictures\)"):
         download("small", tmp_path, only=["words"])
-    with pytest.raises(ConfigError, match="tiny: no such data set .*small"):
+    with pytest.raises(ConfigError, match=r"tiny: no such data set .*small"):
         download("tiny", tmp_path)
 
 

@@ -112,7 +112,7 @@ def write_coco(folder: Path, part: str, *ids: int) -> Path:
 def test_cocos_folder_of_annotations_is_train_and_dev(tmp_path: Path) -> None:
     files = [write_coco(tmp_path, "train2014", 1, 2), write_coco(tmp_path, "val2014", 3)]
     (tmp_path / "instances_train2014.json").write_text("{}")
-    both = Captions({name: ("A dog",) for name in "123"}, splits={"train": ("1", "2"), "dev": ("3",)})
+    both = Captions(dict.fromkeys("123", ("A dog",)), splits={"train": ("1", "2"), "dev": ("3",)})
     assert read_data(tmp_path) == read_data(files) == read_data(str(tmp_path / "captions_*2014.json")) == both
     assert read_data(files[0]).splits == {"train": ("1", "2")}
     write_coco(tmp_path, "train2017", 3)
