@@ -24,6 +24,7 @@ _HANGING = (
     "\u3099\u309a\uff9e\uff9f\ufe00-\ufe0f\U000e0100-\U000e01ef\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd"
     "\u102b-\u103e\u1056-\u1059\u105e-\u1060\u1062-\u1064\u1067-\u106d\u1071-\u1074\u1082-\u108d\u108f\u109a-\u109d\u17b4-\u17d3"
 )
+_ALONE = re.compile(rf"[{_SPACELESS}][{_HANGING}]*|[^{_SPACELESS}]+")
 _SIGN = rf"[^\s'.,\-{_SPACELESS}]"
 _WORD = re.compile(rf"[{_SPACELESS}][{_HANGING}]*|{_SIGN}+(?:['-]{_SIGN}+|(?<=\d)[.,]\d{_SIGN}*)*")
 _BETWEEN_SPACELESS = re.compile(rf"(?<=[{_SPACELESS}]) (?=[{_SPACELESS}])")
@@ -38,6 +39,15 @@ def clean_classic(text: str) -> list[str]:
     """
     words = (word.translate(_WITHOUT_PUNCTUATION) for word in text.lower().split())
     return [word for word in words if len(word) > 1 and word.isalpha()]
+
+
+def clean_ptb(text: str) -> list[str]:
+    """Split text into the tokens that captions are scored by; see `captioner.text.ptb`.
+
+    Letters of scripts without spaces stand for themselves, where the reference tool takes a whole sentence for a word.
+    """
+    tokens = ptb.tokenize(text)
+    return tokens if text.isascii() else [part for token in tokens for part in _ALONE.findall(token)]
 
 
 class _Signs(dict[int, str]):
@@ -68,7 +78,7 @@ def clean_lower(text: str) -> list[str]:
 
 
 # A rule set maps raw text to words; `ptb` keeps one-letter words, hyphens and numbers, and takes contractions apart.
-RULES: dict[str, Callable[[str], list[str]]] = {"ptb": ptb.tokenize, "classic": clean_classic, "lower": clean_lower}
+RULES: dict[str, Callable[[str], list[str]]] = {"ptb": clean_ptb, "classic": clean_classic, "lower": clean_lower}
 
 
 def clean_caption(text: str, rules: str) -> list[str]:
@@ -98,7 +108,7 @@ def _rule_set(rules: str) -> Callable[[str], list[str]]:
     return RULES[rules]
 
 
-def join_words(words: Sequence[str], rules: str) -> str:
-    """Return words as text: with spaces between them, but under `lower` none within a script that has none."""
+def join_words(words: Sequence[str]) -> str:
+    """Return words as text: with spaces between them, but none within a script that has none."""
     text = " ".join(words)
-    return _BETWEEN_SPACELESS.sub("", text) if rules == "lower" else text
+    return text if text.isascii() else _BETWEEN_SPACELESS.sub("", text)

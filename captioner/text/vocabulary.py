@@ -101,7 +101,7 @@ class Vocabulary:
 
     @classmethod
     def _fit_pieces(cls, captions: Iterable[Sequence[str]], config: TextConfig) -> Vocabulary:
-        seen = Counter(word for caption in captions for word in join_words(caption, config.rules).split())
+        seen = Counter(word for caption in captions for word in join_words(caption).split())
         for special in SPECIALS:
             seen.pop(special, None)
         if not seen:
@@ -119,7 +119,7 @@ class Vocabulary:
     def encode(self, tokens: Sequence[str]) -> list[int]:
         """Return `<start>`, the tokens' numbers (at most `max_words`; unknown words are `<unk>`) and `<end>`."""
         if self._pairs is not None:
-            tokens = [piece for word in join_words(tokens, self.rules).split() for piece in self._pairs.split(word)]
+            tokens = [piece for word in join_words(tokens).split() for piece in self._pairs.split(word)]
         number = self._ids.get
         return [START, *[number(token, UNK) for token in tokens[: self.max_words]], END]
 
@@ -148,7 +148,7 @@ class Vocabulary:
 
     def to_text(self, tokens: Iterable[str]) -> str:
         """Return what `decode` gave as text."""
-        return join_words(list(tokens), self.rules) if self.merges is None else to_text(tokens)
+        return join_words(list(tokens)) if self.merges is None else to_text(tokens)
 
     @property
     def digest(self) -> str:

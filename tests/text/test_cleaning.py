@@ -4,6 +4,7 @@ from captioner.config import ConfigError
 from captioner.data.readers import read_captions
 from captioner.storage import read_text
 from captioner.text.cleaning import RULES, clean_caption, clean_captions, join_words
+from captioner.text.ptb import tokenize
 from tests.data.shared import FLICKR8K, needs_flickr8k
 
 
@@ -86,9 +87,14 @@ def test_lower_takes_words_of_any_script(text: str, words: str) -> None:
     ],
 )
 def test_words_become_text_as_the_script_has_it(words: str, text: str) -> None:
-    assert join_words(words.split(), "lower") == text
+    assert join_words(words.split()) == text
     assert clean_caption(text, "lower") == words.split()
-    assert join_words(words.split(), "ptb") == words
+
+
+def test_ptb_takes_letters_of_scripts_without_spaces_for_words() -> None:
+    assert clean_caption("一只狗, a dog 跑。", "ptb") == ["一", "只", "狗", "a", "dog", "跑", "。"]
+    caption = "A café's 'menu', naïve — кот 5°C"
+    assert clean_caption(caption, "ptb") == tokenize(caption)
 
 
 def test_captions_left_empty_and_pictures_without_any_are_dropped() -> None:
