@@ -57,8 +57,10 @@ class Progress:
             self._bar.update(count)
         elif time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
-            of = f" of {amount(self.total, self.unit)}" if self.total is not None else ""
-            self.say(f"{self.what}: {amount(self.done, self.unit)}{of}")
+            done, total = amount(self.done, self.unit), self.total
+            if total is not None:
+                done = f"{done.removesuffix(f' {self.unit}')} of {amount(total, self.unit)}"
+            self.say(f"{self.what}: {done}")
 
 
 def amount(count: int, unit: str) -> str:

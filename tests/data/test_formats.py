@@ -133,6 +133,12 @@ def test_sources_are_files_folders_and_patterns(tmp_path: Path) -> None:
         find_sources(())
 
 
+def test_a_folder_with_a_table_of_its_pictures_means_the_table(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.jpg", "text": "A dog"}\n')
+    assert read_data(tmp_path).references == {"a": ("A dog",)}
+
+
 def test_the_digest_is_that_of_everything_that_is_read(tmp_path: Path) -> None:
     one, two = write_coco(tmp_path, "train2014", 1), write_coco(tmp_path, "val2014", 2)
     assert digest_captions(one) == digest_captions(str(one)) == digest_file(one)
