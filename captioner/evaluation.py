@@ -11,7 +11,7 @@ from captioner.data.captions import Captions
 from captioner.generation.caption import Caption
 from captioner.metrics.scorer import DIVERSITY, Scores, score
 from captioner.results import PREDICTIONS, SCORES, write_predictions, write_scores
-from captioner.scoring import EvaluationConfig, frequencies_of, how, require_choice
+from captioner.scoring import EvaluationConfig, frequencies_of, how
 from captioner.storage import DataError, digest_file, write_manifest
 from captioner.text.cleaning import clean_caption
 from captioner.vision.encoders import differences
@@ -92,7 +92,6 @@ def evaluate(
         ConfigError: more captions a picture are asked for than the search keeps.
         DataError: the features come from another encoder or lack pictures, or a picture has no references.
     """
-    require_choice(config)
     require_same_encoder(captioner, features)
     ids = captions.split(config.split)
     references = references_of(captions, ids)

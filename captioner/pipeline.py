@@ -16,7 +16,7 @@ from captioner.metrics.scorer import DIVERSITY, Scores
 from captioner.models.architectures import model_config
 from captioner.recipe import Recipe, Source, load_recipe
 from captioner.results import SCORES, describe_scores, read_scores
-from captioner.scoring import EvaluationConfig, how
+from captioner.scoring import EvaluationConfig, how, require_choice
 from captioner.storage import DataError, digest_file, read_manifest
 from captioner.training.run import state_of, train
 from captioner.vision.extraction import extract
@@ -176,6 +176,7 @@ def evaluate_run(
     Raises:
         ConfigError, DataError: as `captioner.evaluation.evaluate` does.
     """
+    require_choice(config)
     captioner = load(folder)
     novelty = DIVERSITY in config.metrics and Path(recipe.data.splits.get("train", "")).is_file()
     captions = load_captions(recipe.data, (config.split, "train") if novelty else (config.split,))

@@ -121,6 +121,8 @@ def train(
         f"training on {len(encoded)} pictures with {sum(map(len, encoded.values()))} captions, "
         f"{len(vocabulary)} words, {decoder.count_params():,} weights"
     )
+    if sections.train.monitor == "cider_d" and len(captions.split("dev")) == 1:
+        say("note: CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
     progress = fit(
         decoder,
         batches,
