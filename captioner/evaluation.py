@@ -119,6 +119,7 @@ def evaluate(
         metrics=[name for name in config.metrics if name not in scores.skipped],
         generation=dict(generation),
         predictions=digest_file(output / PREDICTIONS),
+        attention=any(several[0].attention is not None for several in decoded.values()),
         **how(config),
         **inputs,
     )
