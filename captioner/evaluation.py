@@ -97,6 +97,7 @@ def evaluate(
     references = references_of(captions, ids)
     frequencies = frequencies_of(config.cider_df)
     settings = captioner.search(config.n, **generation).config
+    say(f"captioning the {len(ids)} pictures of split {config.split}")
     decoded = decode(ids, features, lambda batch: captioner.caption_features(batch, config.n, **generation))
     candidates = {image_id: several[0].text for image_id, several in decoded.items()}
     scores = score(

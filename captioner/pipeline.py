@@ -186,7 +186,6 @@ def evaluate_run(
     if features.shape != expected:
         found = f"{_show(features.shape)} numbers a picture, {folder} was trained on {_show(expected)}"
         raise DataError(f"{features.path}: holds {found}; name the features that it was trained on")
-    say(f"captioning the {len(captions.split(config.split))} pictures of split {config.split}")
     inputs = {
         "captioner": digest_file(folder / FILE_NAME),
         "features": features.digest,
