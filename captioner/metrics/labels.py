@@ -12,7 +12,7 @@ _LABELS = {
     "distinct_2": "distinct-2",
     "vocabulary": "vocabulary",
     "mean_length": "length",
-    "novel": "novel",
+    "novel": "novel captions",
 }
 _FORMATS = {  # the others are fractions
     "distinct_1": "{:.4f}",

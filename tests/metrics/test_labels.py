@@ -15,7 +15,7 @@ from captioner.metrics.labels import describe, describe_intervals, label, show
         ("vocabulary", 1225.0, "vocabulary", "1,225 words"),
         ("mean_length", 9.643, "length", "9.64 words"),
         ("distinct_1", 0.0233, "distinct-1", "0.0233"),
-        ("novel", 0.839, "novel", "83.90 %"),
+        ("novel", 0.839, "novel captions", "83.90 %"),
     ],
 )
 def test_scores_read_as_papers_write_them(key, value, name, text):
