@@ -10,12 +10,14 @@ from captioner.captioner import FILE_NAME, load
 from captioner.config import ConfigError, build, to_settings
 from captioner.data.descriptions import clean
 from captioner.data.readers import load_captions
-from captioner.evaluation import EvaluationConfig, describe, evaluate, require_same_encoder
+from captioner.evaluation import evaluate, require_same_encoder
 from captioner.generation.search import GenerationConfig
-from captioner.metrics.scorer import Scores
+from captioner.metrics.scorer import DIVERSITY, Scores
 from captioner.models.architectures import model_config
 from captioner.recipe import Recipe, Source, load_recipe
-from captioner.storage import DataError, digest_file, read_json, read_manifest
+from captioner.results import SCORES, describe_scores, read_scores
+from captioner.scoring import EvaluationConfig, how, require_choice
+from captioner.storage import DataError, digest_file, read_manifest
 from captioner.training.run import state_of, train
 from captioner.vision.extraction import extract
 from captioner.vision.features import open_features
@@ -108,19 +110,20 @@ def _expanded(recipe: Recipe) -> dict[str, Any]:
 
 
 def _evaluate(recipe: Recipe, folder: Path, say: Say) -> str:
-    scores_file = folder / "scores.json"
+    scores_file = folder / SCORES
     manifest = read_manifest(scores_file) if scores_file.is_file() else None
     trained = (read_manifest(folder) or {}).get("captioner")
     current = {
         "metrics": list(recipe.evaluation.metrics),
         "generation": {},
+        **how(recipe.evaluation),
         **_evaluation_inputs(recipe, recipe.evaluation.split),
     }
     if manifest is not None and manifest.get("captioner") == trained and current.items() <= manifest.items():
         say(f"{scores_file} is up to date")
-        scores = {name: value for name, value in read_json(scores_file).items() if isinstance(value, float)}
-        return describe(scores)
-    return describe(evaluate_run(folder, recipe, recipe.evaluation, folder, {}, say).corpus)
+        return describe_scores(*read_scores(folder))
+    scores = evaluate_run(folder, recipe, recipe.evaluation, folder, {}, say)
+    return describe_scores(scores.corpus, scores.intervals)
 
 
 def _evaluation_inputs(recipe: Recipe, split: str) -> dict[str, str]:
@@ -173,15 +176,16 @@ def evaluate_run(
     Raises:
         ConfigError, DataError: as `captioner.evaluation.evaluate` does.
     """
+    require_choice(config)
     captioner = load(folder)
-    captions = load_captions(recipe.data, (config.split,))
+    novelty = DIVERSITY in config.metrics and Path(recipe.data.splits.get("train", "")).is_file()
+    captions = load_captions(recipe.data, (config.split, "train") if novelty else (config.split,))
     features = open_features(recipe.features)
     require_same_encoder(captioner, features)
     expected = tuple(captioner.decoder.feature_shape)
     if features.shape != expected:
         found = f"{_show(features.shape)} numbers a picture, {folder} was trained on {_show(expected)}"
         raise DataError(f"{features.path}: holds {found}; name the features that it was trained on")
-    say(f"captioning the {len(captions.split(config.split))} pictures of split {config.split}")
     inputs = {
         "captioner": digest_file(folder / FILE_NAME),
         "features": features.digest,

@@ -49,5 +49,5 @@ class DevScore:
         # The averages over batches weigh each by its pictures, which all have about as many words.
         loss = self.decoder.evaluate(self.batches, verbose=0)
         decoded = decode(self.ids, self.features, lambda part: generate(self.search, part, self.vocabulary))
-        candidates = {image_id: caption.text for image_id, caption in decoded.items()}
+        candidates = {image_id: captions[0].text for image_id, captions in decoded.items()}
         return {"val_loss": float(loss), **score(candidates, self.references, ("bleu", "cider")).corpus}

@@ -1,4 +1,4 @@
-"""Benchmarks, each beside its reference in one run: `python scripts/bench train | decode | memory`."""
+"""Benchmarks, each beside its reference in one run: `python scripts/bench train | decode | memory | metrics`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parent))
 
-BENCHES = ("train", "decode", "memory")
+BENCHES = ("train", "decode", "memory", "metrics")
 
 
 def main() -> None:
@@ -24,10 +24,14 @@ def main() -> None:
         import bench_decode
 
         bench_decode.main()
-    else:
+    elif name == "memory":
         import bench_memory
 
         bench_memory.main()
+    else:
+        import bench_metrics
+
+        bench_metrics.main()
 
 
 if __name__ == "__main__":

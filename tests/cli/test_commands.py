@@ -106,6 +106,56 @@ def test_evaluate_captions_made_elsewhere(call, trained):
     assert not (trained / "out/predictions.json").exists()
 
 
+def test_evaluate_lists_and_what_they_hold_at_best(call, trained):
+    options = ["--metrics", "bleu,cider,diversity,oracle", "-n", "2", "--confidence", "-o", "scores"]
+    result = call("evaluate", RUN, *options)
+    assert result.code == 0
+    lines = result.out.splitlines()
+    assert lines[0].split() == ["score", "95", "%", "interval"]
+    assert [line.split()[0] for line in lines[1:6]] == ["BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "CIDEr-D"]
+    assert any(line.startswith("oracle CIDEr-D") for line in lines) and lines[-1].startswith("novel ")
+    entry = json.loads((trained / "scores/predictions.json").read_text())[0]
+    assert len(entry["alternatives"]) == 1 and entry["alternatives"][0]["caption"] != entry["caption"]
+    scores = json.loads((trained / "scores/scores.json").read_text())
+    assert scores["n"] == 2 and scores["oracle_cider_d"] >= scores["cider_d"] and 0 <= scores["novel"] <= 1
+    low, high = scores["confidence"]["intervals"]["bleu_1"]
+    assert low <= scores["bleu_1"] <= high
+    files = ["-P", "scores/predictions.json", "-R", "captions.txt"]
+    assert call("evaluate", *files, "--metrics", "bleu,oracle", "-o", "x").code == 0
+    assert json.loads((trained / "x/scores.json").read_text())["oracle_bleu_1"] == scores["oracle_bleu_1"]
+
+
+def test_evaluate_plain_lines(call, trained):
+    (trained / "mine.txt").write_text("a red ball\na blue box\n")
+    (trained / "1.txt").write_text("a red ball\nthe blue box\n")
+    (trained / "2.txt").write_text("one ball\na blue box\n")
+    result = call("evaluate", "-P", "mine.txt", "-R", "1.txt", "-R", "2.txt", "--metrics", "bleu", "-o", "out")
+    assert (result.code, result.err) == (0, "") and result.out.startswith("BLEU-1 100.00")
+    assert (trained / "out/per_image.csv").read_text().splitlines()[1].startswith("1,1.000000,")
+
+
+def test_compare_two_runs(call, trained):
+    assert call("evaluate", RUN).code == 0
+    shutil.copytree(RUN, "runs/other")
+    entries = json.loads((trained / "runs/other/predictions.json").read_text())
+    (trained / "runs/other/predictions.json").write_text(json.dumps([{**e, "caption": "a red ball"} for e in entries]))
+    result = call("compare", RUN, "runs/other")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(f"A  {RUN}\nB  runs/other\n") and "CIDEr-D" in result.out
+    found = json.loads(call("compare", RUN, RUN, "--metrics", "rouge", "--json").out)
+    assert found["pictures"] == 4 and found["scores"]["rouge_l"]["p"] == 1
+
+
+def test_report(call, trained):
+    assert call("evaluate", RUN).code == 0
+    result = call("report", RUN)
+    assert (result.code, result.out, result.err) == (0, f"{RUN}/report.html\n", "")
+    page = (trained / RUN / "report.html").read_text()
+    assert page.startswith("<!doctype html>") and page.count('"source":"data:image/jpeg;base64,') == 4
+    assert call("report", RUN, "-o", "page.html", "--pictures", "2").out == "page.html\n"
+    assert (trained / "page.html").read_text().count('"source":"') == 2
+
+
 def test_predict_several_and_folders(call, trained):
     shutil.copytree("images", "more/deeper")
     result = call("predict", "images/p01.png", "more", "--model", RUN, "--beam-size", "1")

@@ -11,7 +11,12 @@ OPTIONS = {
     "extract": ("--encoder", "--layer", "--weights", "--strict", "--overwrite", "-c", "--set"),
     "clean": ("--rules", "--format", "--images", "-c", "--set"),
     "train": ("--features", "--resume", "--overwrite", "-c", "--set"),
-    "evaluate": ("--split", "--metrics", "--beam-size", "--predictions", "--references", "-o"),
+    "evaluate": (
+        *("--split", "--metrics", "--beam-size", "-n", "--predictions", "--references", "--parallel", "--all"),
+        *("--cider-df", "--training", "--confidence", "-o"),
+    ),
+    "compare": ("--references", "--metrics", "--cider-df", "--parallel", "--all", "--json"),
+    "report": ("-o", "--scores", "--references", "--images", "--pictures"),
     "predict": ("--model", "--beam-size", "-n", "--json"),
     "run": ("-o", "-c", "--set"),
 }
@@ -67,6 +72,17 @@ def test_help_imports_nothing_heavy():
         (["evaluate", "--predictions", "a.json"], ["--references"]),
         (["evaluate", "--predictions", "a.json", "--references", "b.txt"], ["-o"]),
         (["evaluate", "run", "--predictions", "a", "--references", "b", "-o", "c"], ["leave the run folder out"]),
+        (["evaluate", "-P", "a", "-R", "b", "-o", "c", "-n", "3"], ["-n: has no part in scoring --predictions"]),
+        (["evaluate", "run", "--parallel"], ["--parallel: has no part in captioning a split"]),
+        (["evaluate", "run", "--all"], ["--all: has no part in captioning a split"]),
+        (["evaluate", "run", "-n", "0"], ["'-n'", "x>=1"]),
+        (["evaluate", "run", "--metrics", ","], ["--metrics: names nothing"]),
+        (["evaluate", "run", "--metrics", "oracle"], ["oracle chooses among captions by other metrics"]),
+        (["compare", "a"], ["Missing argument 'B'", "captioner compare --help"]),
+        (["compare", "a.json", "b.json"], ["-R: missing; name the captions to score against"]),
+        (["compare", "a.json", "b.json", "--metrics", "blue"], ["'blue' is not known (known: bleu, "]),
+        (["report"], ["Missing argument 'RUN'", "captioner report --help"]),
+        (["report", "run", "--pictures", "1"], ["'--pictures'", "x>=2"]),
     ],
 )
 def test_a_wrong_call_is_one_line(call, arguments, words):
