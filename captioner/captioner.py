@@ -13,7 +13,8 @@ import numpy as np
 
 from captioner.config import ConfigError, build, to_settings
 from captioner.generation.caption import Caption, generate, make_search
-from captioner.generation.search import GenerationConfig, Search
+from captioner.generation.config import GenerationConfig
+from captioner.generation.search import Search
 from captioner.models import architectures  # noqa: F401  (registers every decoder for loading)
 from captioner.models.decoder import CaptionDecoder
 from captioner.storage import DataError, atomic_path
@@ -86,7 +87,7 @@ class Captioner(keras.Model):
             config = replace(self.generation, **changes)
             key = f"search {n} {config}"
             if key not in self._found:
-                self._found[key] = make_search(self.decoder, config, n)
+                self._found[key] = make_search(self.decoder, config, n, self.vocabulary)
         except ValueError as error:
             raise ConfigError(str(error)) from None
         return self._found[key]

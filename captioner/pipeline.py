@@ -11,7 +11,7 @@ from captioner.config import ConfigError, build, to_settings
 from captioner.data.descriptions import clean
 from captioner.data.readers import load_captions
 from captioner.evaluation import EvaluationConfig, describe, evaluate, require_same_encoder
-from captioner.generation.search import GenerationConfig
+from captioner.generation.config import GenerationConfig
 from captioner.metrics.scorer import Scores
 from captioner.models.architectures import model_config
 from captioner.recipe import Recipe, Source, load_recipe

@@ -10,7 +10,7 @@ from typing import Any
 from captioner.config import ConfigError, build, load_yaml, override, to_settings
 from captioner.data.readers import DataConfig
 from captioner.evaluation import EvaluationConfig
-from captioner.generation.search import GenerationConfig
+from captioner.generation.config import GenerationConfig
 from captioner.metrics.scorer import METRICS
 from captioner.models.architectures import model_config
 from captioner.storage import DataError

@@ -5,7 +5,7 @@ import pytest
 import captioner.captioner as captioner_module
 from captioner.captioner import Captioner, load, newest_run
 from captioner.config import ConfigError
-from captioner.generation.search import GenerationConfig
+from captioner.generation.config import GenerationConfig
 from captioner.models.architectures import build_decoder
 from captioner.storage import DataError
 from captioner.text.vocabulary import TextConfig, Vocabulary

@@ -20,7 +20,7 @@ from captioner.data.captions import Captions
 from captioner.data.readers import DataConfig, load_captions
 from captioner.data.training_text import training_text
 from captioner.evaluation import describe
-from captioner.generation.search import GenerationConfig
+from captioner.generation.config import GenerationConfig
 from captioner.models.architectures import build_decoder, model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.storage import DataError, digest_file, digest_json, read_manifest, write_manifest, write_text

@@ -12,7 +12,7 @@ from machine import CHANNELS, LONGEST, WORDS, device, seconds
 from tutorial import caption, make_model
 
 from captioner.generation.caption import generate, make_search
-from captioner.generation.search import GenerationConfig
+from captioner.generation.config import GenerationConfig
 from captioner.models.architectures import build_decoder
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import END, SPECIALS, START, TextConfig, Vocabulary
