@@ -69,5 +69,7 @@ class GenerationConfig:
             raise ValueError(f"min_length {self.min_length} is above max_length {self.max_length}")
         for name in ("banned_words", "bad_endings"):
             words = getattr(self, name)
-            if isinstance(words, str) and words != "english":
+            if isinstance(words, str) and (name, words) != ("bad_endings", "english"):
                 raise ValueError(f"{name} must be a list of words, found {words!r}")
+            if not isinstance(words, str):
+                object.__setattr__(self, name, tuple(words))  # a list is as good, but cannot be hashed

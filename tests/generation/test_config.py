@@ -18,6 +18,7 @@ from captioner.generation.config import GenerationConfig
         ({"top_p": 1.1}, "top_p must be above 0 and at most 1, found 1.1"),
         ({"top_k": -1}, "top_k must be 0 or more, found -1"),
         ({"min_length": 9, "max_length": 8}, "min_length 9 is above max_length 8"),
+        ({"banned_words": "english"}, "banned_words must be a list of words, found 'english'"),
         ({"bad_endings": "englsh"}, "bad_endings must be a list of words, found 'englsh'"),
     ],
 )
@@ -31,6 +32,7 @@ def test_settings_come_back_from_plain_values(endings):
     config = build(GenerationConfig, {"bad_endings": endings, "banned_words": ["man"], "sampling": True})
     assert config.bad_endings == (endings if endings == "english" else tuple(endings))
     assert build(GenerationConfig, to_settings(config)) == config
+    assert hash(config) == hash(GenerationConfig(bad_endings=endings, banned_words=["man"], sampling=True))
 
 
 def test_one_word_where_a_list_is_wanted():
