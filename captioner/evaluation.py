@@ -21,19 +21,19 @@ FEATURES_AT_ONCE = 1024  # pictures whose features are held in memory at a time
 
 
 def decode(
-    ids: Sequence[str], features: FeatureStore, caption_features: Callable[[Any], list[list[Caption]]]
+    ids: Sequence[str], features: FeatureStore, caption_features: Callable[[Any, int], list[list[Caption]]]
 ) -> dict[str, list[Caption]]:
     """Caption the pictures `ids` by their features; return each one's captions, best first, one at least.
 
     Args:
         ids: image_ids, all of them in `features`.
         features: the pictures' features.
-        caption_features: captions features (pictures, ...).
+        caption_features: captions features (pictures, ...), of which the first has the given number.
     """
     captions: dict[str, list[Caption]] = {}
     for start in range(0, len(ids), FEATURES_AT_ONCE):
         part = ids[start : start + FEATURES_AT_ONCE]
-        for image_id, candidates in zip(part, caption_features(features.gather(part)), strict=True):
+        for image_id, candidates in zip(part, caption_features(features.gather(part), start), strict=True):
             captions[image_id] = candidates or [Caption("", (), float("-inf"))]
     return captions
 
@@ -97,8 +97,9 @@ def evaluate(
     references = references_of(captions, ids)
     frequencies = frequencies_of(config.cider_df)
     settings = captioner.search(config.n, **generation).config
-    say(f"captioning the {len(ids)} pictures of split {config.split}")
-    decoded = decode(ids, features, lambda batch: captioner.caption_features(batch, config.n, **generation))
+    decoded = decode(
+        ids, features, lambda batch, first: captioner.caption_features(batch, config.n, first, **generation)
+    )
     candidates = {image_id: several[0].text for image_id, several in decoded.items()}
     scores = score(
         candidates,

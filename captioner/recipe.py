@@ -9,7 +9,7 @@ from typing import Any
 
 from captioner.config import ConfigError, build, load_yaml, override, to_settings
 from captioner.data.readers import DataConfig
-from captioner.generation.search import GenerationConfig
+from captioner.generation.config import GenerationConfig
 from captioner.metrics.scorer import require_metrics
 from captioner.models.architectures import model_config
 from captioner.scoring import EvaluationConfig, require_choice

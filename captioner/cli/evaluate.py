@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 from captioner.cli.backend import load_keras
+from captioner.cli.generation import generation_options, option_of, unknown_words_said
 from captioner.cli.options import output_folder, say
 from captioner.cli.scoring import metric_names, scoring_options
 
 
 @click.command("evaluate")
-@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, metavar="[RUN]...", type=click.Path(path_type=Path))
 @click.option("--split", metavar="NAME", help="Split to caption (default: the recipe's evaluation.split).")
-@click.option("--beam-size", type=click.IntRange(min=1), help="Hypotheses kept per picture; 1 is greedy search.")
 @click.option("-n", "count", type=click.IntRange(min=1), help="Captions per picture, for the metric oracle.")
 @click.option("--features", metavar="FILE", help="Feature file, instead of the run's.")
 @click.option("--captions", metavar="FILE", help="Caption file with the references, instead of the run's.")
@@ -27,10 +27,10 @@ from captioner.cli.scoring import metric_names, scoring_options
 @click.option("--training", metavar="FILE", type=click.Path(path_type=Path), help="Training captions, for diversity.")
 @click.option("--confidence", is_flag=True, help="Add 95 % confidence intervals, by bootstrap over the pictures.")
 @output_folder("Folder for the results (default: the run folder)")
+@generation_options
 def command(
-    run: Path | None,
+    runs: tuple[Path, ...],
     split: str | None,
-    beam_size: int | None,
     count: int | None,
     features: str | None,
     captions: str | None,
@@ -43,26 +43,31 @@ def command(
     training: Path | None,
     confidence: bool,
     output: Path | None,
+    generation: dict[str, Any],
 ) -> None:
     """Caption a split with the captioner of the run folder RUN and score it against the raw references.
 
-    Without RUN the newest run under runs/ is taken. With -P and -R captions made elsewhere are scored. Writes
-    scores.json and per_image.csv, and predictions.json in COCO's results form.
+    Without RUN the newest run under runs/ is taken; several caption together, as an ensemble. With -P and -R captions
+    made elsewhere are scored. Writes scores.json and per_image.csv, and predictions.json in COCO's results form.
     """
     from captioner.config import ConfigError
 
     if (predictions is None) != (not references):
         raise ConfigError("--predictions and --references: give both")
-    here = {"split": split, "beam-size": beam_size, "n": count, "features": features, "captions": captions}
+    here = {"split": split, "n": count, "features": features, "captions": captions, **generation}
     elsewhere = {"parallel": parallel or None, "all": every or None, "training": training}
     for name, value in (here if predictions is not None else elsewhere).items():
         if value is not None:
             part = "scoring --predictions" if predictions is not None else "captioning a split"
-            raise ConfigError(f"{'-' if len(name) == 1 else '--'}{name}: has no part in {part}; leave it out")
-    if predictions is not None and run is not None:
+            raise ConfigError(f"{option_of(name)}: has no part in {part}; leave it out")
+    if predictions is not None and runs:
         raise ConfigError("--predictions: scores captions made elsewhere; leave the run folder out")
     if predictions is not None and output is None:
         raise ConfigError("-o: missing; name the folder for the results")
+    if len(runs) > 1 and features is not None:
+        raise ConfigError("--features: names one file, the runs of an ensemble have their own; leave it out")
+    if len(runs) > 1 and output is None:
+        raise ConfigError("-o: missing; name the folder for the results of several runs")
     given = {"split": split, "metrics": metric_names(metrics), "n": count, "cider_df": cider_df}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if confidence:
@@ -75,15 +80,16 @@ def command(
     from captioner.pipeline import evaluate_run, read_run
     from captioner.results import describe_scores
 
-    if run is None:
-        run = newest_run(say)
+    run, *others = runs or (newest_run(say),)
     recipe = read_run(run)
     if features is not None:
         recipe = replace(recipe, features=features)
     if captions is not None:
         recipe = replace(recipe, data=replace(recipe.data, captions=captions, format="auto"))
-    generation: dict[str, Any] = {} if beam_size is None else {"beam_size": beam_size}
-    scores = evaluate_run(run, recipe, replace(recipe.evaluation, **changes), output or run, generation, say)
+    with unknown_words_said():
+        scores = evaluate_run(
+            run, recipe, replace(recipe.evaluation, **changes), output or run, generation, say, others=others
+        )
     click.echo(describe_scores(scores.corpus, scores.intervals))
 
 

@@ -28,10 +28,13 @@ def attention_maps(
         say: takes lines for the user.
     """
     ids = [image_id for image_id in shown if image_id in features]
-    if not ids or decode(ids[:1], features, captioner.caption_features)[ids[0]][0].attention is None:
+    if (
+        not ids
+        or decode(ids[:1], features, lambda one, _: captioner.caption_features(one))[ids[0]][0].attention is None
+    ):
         return {}
     say(f"captioning {len(ids):,} pictures again for their attention maps")
-    decoded = decode(ids, features, lambda batch: captioner.caption_features(batch, **generation))
+    decoded = decode(ids, features, lambda batch, first: captioner.caption_features(batch, first=first, **generation))
     encoder = captioner.encoder_description or {}
     size, resizing = encoder.get("input_size", (1, 1)), encoder.get("resizing", "whole")
     maps = {}

@@ -19,7 +19,7 @@ from captioner.data.batches import CaptionBatches
 from captioner.data.captions import Captions
 from captioner.data.readers import DataConfig, load_captions
 from captioner.data.training_text import training_text
-from captioner.generation.search import GenerationConfig
+from captioner.generation.config import GenerationConfig
 from captioner.metrics.labels import describe
 from captioner.models.architectures import build_decoder, model_config
 from captioner.models.decoder import CaptionDecoder

@@ -265,6 +265,29 @@ class TestScores:
         words = ["-n 3: needs a beam as wide, found --beam-size 2"]
         refused(2, words, "predict", "images/p00.png", "--model", RUN, "-n", "3", "--beam-size", "2")
 
+    def test_settings_of_generation_that_do_not_fit(self, refused, trained):
+        predict = ["predict", "images/p00.png", "--model", RUN]
+        words = ["groups must divide the beam into equal parts, found 3 groups of beam_size 2"]
+        refused(2, words, *predict, "--groups", "3")
+        refused(2, words, "evaluate", RUN, "--groups", "3", "-o", "out")
+        refused(2, ["min_length 9 is above max_length 6"], *predict, "--min-length", "9")
+
+    def test_results_among_the_pictures_themselves(self, refused, trained):
+        words = ["images: holds pictures that are to be captioned; name another folder"]
+        refused(2, [f"--out {words[0]}"], "predict", "images", "--model", RUN, "--out", "images")
+        refused(2, ["'--out'", "is a file"], "predict", "images", "--model", RUN, "--out", "train.txt")
+
+    def test_attention_of_a_model_without(self, refused, trained):
+        words = ["--attention: this model has none to draw", "leave it out"]
+        refused(1, words, "predict", "images/p00.png", "--model", RUN, "--attention", "att")
+
+    def test_an_ensemble_of_other_vocabularies(self, call, refused, trained):
+        settings = ["--set", "text.max_size=5", "-o", "runs/small"]
+        assert call("train", *RECIPE, *settings).code == 0
+        words = ["runs/small: has another vocabulary than runs/captioner (9 words against 13", "ensemble needs one"]
+        refused(1, words, "predict", "images/p00.png", "--model", RUN, "--model", "runs/small")
+        refused(1, words, "evaluate", RUN, "runs/small", "-o", "out")
+
     @pytest.mark.parametrize(
         "text, words",
         [

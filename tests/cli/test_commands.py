@@ -174,6 +174,47 @@ def test_predict_json_with_several_captions(call, trained):
     assert len({caption["caption"] for caption in found["captions"]}) == 3 and max(log_probs) < 0
 
 
+def test_predict_draws_its_results(call, trained):
+    result = call("predict", "images", "--model", RUN, "--groups", "2", "-n", "3", "--out", "results")
+    assert result.code == 0 and result.err == ""
+    rows = list(csv.DictReader((trained / "results/results.csv").read_text().splitlines()))
+    assert [f"{row['file']}\t{row['caption']}" for row in rows] == result.out.splitlines()
+    assert {row["annotated"] for row in rows} == {path.name for path in (trained / "results").glob("*.jpg")}
+    assert [row["rank"] for row in rows[:2]] == ["1", "2"]
+
+
+def test_predict_samples(call, trained):
+    options = ["images/p01.png", "--model", RUN, "-n", "6", "--temperature", "1.5", "--json"]
+    once, again, other = (call("predict", *options, "--seed", seed) for seed in (4, 4, 5))
+    assert once.code == 0 and once == again != other
+    assert len(json.loads(once.out)[0]["captions"]) == 6
+
+
+def test_constraints_and_words_that_the_model_does_not_know(call, trained):
+    options = ["--model", RUN, "--banned-words", "red, unicorn", "--bad-endings", "english", "--min-length", "3"]
+    result = call("predict", "images", *options)
+    assert result.code == 0 and result.err == "note: banned_words: 'unicorn' is not in the vocabulary\n"
+    for line in result.out.splitlines():
+        words = line.split("\t")[1].split()
+        assert len(words) >= 3 and "red" not in words and words[-1] not in ("a", "is", "there")
+    result = call("evaluate", RUN, "--banned-words", "red,unicorn", "--metrics", "bleu", "-o", "scores")
+    assert result.code == 0 and "note: banned_words: 'unicorn' is not in the vocabulary\n" in result.err
+    assert "red" not in (trained / "scores/predictions.json").read_text()
+
+
+def test_an_ensemble(call, trained):
+    assert call("train", "-o", "runs/other", "--set", "train.seed=5", "--set", "model.units=12").code == 0
+    members = ["--model", RUN, "--model", "runs/other"]
+    result = call("predict", "images/p01.png", *members, "-n", "2", "--json")
+    assert result.code == 0 and result.err == ""
+    assert len(json.loads(result.out)[0]["captions"]) == 2
+    result = call("evaluate", RUN, "runs/other", "--metrics", "bleu", "-o", "scores")
+    assert result.code == 0 and result.out.startswith("BLEU-1 ")
+    assert result.err == "captioning the 4 pictures of split dev with 2 captioners\n"
+    digests = [digest_file(f"{run}/captioner.keras") for run in (RUN, "runs/other")]
+    assert read_manifest(trained / "scores/scores.json")["captioner"] == digests
+
+
 def test_run_does_what_is_missing(call, untrained):
     settings = ["--set", "data.descriptions=descriptions.txt"]
     first = call("run", *settings)

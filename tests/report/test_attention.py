@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from captioner.captioner import Captioner
-from captioner.generation.search import GenerationConfig
+from captioner.generation.config import GenerationConfig
 from captioner.report.attention import attention_maps
 from captioner.report.pictures import Shown
 from captioner.text.vocabulary import TextConfig, Vocabulary
