@@ -20,6 +20,8 @@ COMMANDS = {
     "clean": "Clean a caption file into descriptions.txt.",
     "train": "Train a captioner from features and captions.",
     "evaluate": "Caption a split and score it, or score captions made elsewhere.",
+    "compare": "Tell whether two runs' captions differ by more than chance.",
+    "report": "Write a run's scores, captions and pictures into one HTML page.",
     "predict": "Caption pictures.",
     "run": "Do all of it: whatever is missing or out of date, in order.",
 }

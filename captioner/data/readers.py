@@ -164,6 +164,13 @@ def split_digests(config: DataConfig) -> dict[str, str]:
     return {name: digest_file(path) for name, path in lists.items() if Path(path).is_file()}
 
 
+def has_split(config: DataConfig, name: str) -> bool:
+    """Return whether the pictures of a split are known: its list is there, or the captions carry it."""
+    if name in config.lists:
+        return Path(config.lists[name]).is_file()
+    return name in (config.splits or read_data(config.captions, config.format).splits)
+
+
 def require_split(config: DataConfig, name: str, where: str, say: Say = print) -> None:
     """Refuse, before hours of work, a split that will be needed in the end and is not there.
 

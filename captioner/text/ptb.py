@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from string import ascii_lowercase
+from unicodedata import category
 
 # What the evaluation drops. The names of brackets are not among it: it looks for -LRB- after lower-casing.
 PUNCTUATION = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
@@ -52,7 +53,12 @@ _UNREADABLE = re.compile(
 )
 _APOSTROPHE = "['’\u0092]"
 _LETTER = r"[^\W\d_²³¹¼-¾⁰-₟⅐-↉①-⓿❶-➓]"
-_ALNUM = r"(?:[^\W_²³¹¼-¾⁰-₟⅐-↉①-⓿❶-➓]|[\u0300-\u036f])"
+# Vowel signs and accents belong to the word. The tool knows those of Hindi and Thai, and tears words of Kannada or
+# Burmese to letters, which helps nobody.
+_MARKS = "".join(
+    sign for sign in map(chr, range(0x300, 0x1D00)) if category(sign)[0] == "M" and sign not in "\u0488\u0489\u0614"
+)
+_ALNUM = rf"(?:[^\W_²³¹¼-¾⁰-₟⅐-↉①-⓿❶-➓]|[{_MARKS}])"
 
 
 def _any_of(words: str, *cases: Callable[[str], str]) -> str:

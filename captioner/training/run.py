@@ -20,8 +20,8 @@ from captioner.data.captions import Captions
 from captioner.data.formats import digest_captions
 from captioner.data.readers import DataConfig, load_captions, split_digests
 from captioner.data.training_text import training_text
-from captioner.evaluation import describe
-from captioner.generation.search import GenerationConfig
+from captioner.generation.config import GenerationConfig
+from captioner.metrics.labels import describe
 from captioner.models.architectures import build_decoder, model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.storage import DataError, digest_file, digest_json, read_manifest, write_manifest, write_text
@@ -122,6 +122,8 @@ def train(
         f"training on {len(encoded)} pictures with {sum(map(len, encoded.values()))} captions, "
         f"{len(vocabulary)} words, {decoder.count_params():,} weights"
     )
+    if sections.train.monitor == "cider_d" and len(captions.split("dev")) == 1:
+        say("note: CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
     progress = fit(
         decoder,
         batches,
