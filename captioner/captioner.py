@@ -6,14 +6,17 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
 import numpy as np
+from keras import tree
 
 from captioner.config import ConfigError, build, to_settings
 from captioner.generation.caption import Caption, generate, make_search
-from captioner.generation.search import GenerationConfig, Search
+from captioner.generation.config import GenerationConfig
+from captioner.generation.search import Search
 from captioner.models import architectures  # noqa: F401  (registers every decoder for loading)
 from captioner.models.decoder import CaptionDecoder
 from captioner.storage import DataError, atomic_path
@@ -23,6 +26,8 @@ from captioner.vision.images import load_image
 
 FILE_NAME = "captioner.keras"
 PICTURES_AT_ONCE = 32  # decoded pictures held in memory at a time
+
+Picture = str | Path | bytes | np.ndarray | tuple[np.ndarray, ...]  # the last is what an ensemble's `prepare` gives
 
 
 @keras.saving.register_keras_serializable("captioner")
@@ -65,7 +70,8 @@ class Captioner(keras.Model):
             if isinstance(generation, GenerationConfig)
             else build(GenerationConfig, generation, "generation")
         )
-        self._found: dict[str, Any] = {}  # encoder and compiled searches, made when first needed
+        # Made when first needed; in a namespace, because what stands in a dict would be saved with the model.
+        self._made = SimpleNamespace(encoder=None, searches={})
         self.built = True
 
     def call(self, features: Any) -> dict[str, Any]:
@@ -84,19 +90,19 @@ class Captioner(keras.Model):
         """
         try:
             config = replace(self.generation, **changes)
-            key = f"search {n} {config}"
-            if key not in self._found:
-                self._found[key] = make_search(self.decoder, config, n)
+            if (n, config) not in self._made.searches:
+                self._made.searches[n, config] = make_search(self.decoder, config, n, self.vocabulary)
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        return self._found[key]
+        return self._made.searches[n, config]
 
-    def caption_features(self, features: np.ndarray, n: int = 1, **changes: Any) -> list[list[Caption]]:
+    def caption_features(self, features: Any, n: int = 1, first: int = 0, **changes: Any) -> list[list[Caption]]:
         """Caption pictures by their features.
 
         Args:
             features: (pictures, channels) or (pictures, regions, channels) float32.
             n, changes: see `search`.
+            first: the number of the first picture, when more come in other calls: sampling draws by it and the seed.
 
         Returns:
             for each picture its captions, best first.
@@ -105,10 +111,11 @@ class Captioner(keras.Model):
             ConfigError: see `search`.
             DataError: the features have another shape than those of the training.
         """
-        expected = tuple(self.decoder.feature_shape)
-        if tuple(features.shape[1:]) != expected:
-            raise DataError(f"features: this captioner takes {expected} a picture, found {tuple(features.shape[1:])}")
-        return generate(self.search(n, **changes), features, self.vocabulary)
+        expected = self.decoder.feature_shape
+        found = tree.map_structure(lambda leaf: tuple(leaf.shape[1:]), features)
+        if found != expected:
+            raise DataError(f"features: this captioner takes {expected} a picture, found {found}")
+        return generate(self.search(n, **changes), features, self.vocabulary, first)
 
     @property
     def encoder(self) -> Encoder:
@@ -122,18 +129,17 @@ class Captioner(keras.Model):
                 "this captioner was trained on features that did not say which encoder made them, so it cannot caption "
                 "pictures; extract the features with captioner extract and train again"
             )
-        if "encoder" not in self._found:
-            self._found["encoder"] = encoder_from_description(self.encoder_description)
-        return self._found["encoder"]
+        if self._made.encoder is None:
+            self._made.encoder = encoder_from_description(self.encoder_description)
+        return self._made.encoder
 
-    def caption(
-        self, pictures: Sequence[str | Path | bytes | np.ndarray], n: int = 1, **changes: Any
-    ) -> list[list[Caption]]:
+    def caption(self, pictures: Sequence[Picture], n: int = 1, first: int = 0, **changes: Any) -> list[list[Caption]]:
         """Caption pictures.
 
         Args:
             pictures: paths, encoded bytes, or arrays (height, width, 3) uint8.
             n, changes: see `search`.
+            first: see `caption_features`.
 
         Returns:
             for each picture its captions, best first.
@@ -145,19 +151,21 @@ class Captioner(keras.Model):
         captions: list[list[Caption]] = []
         for start in range(0, len(pictures), PICTURES_AT_ONCE):
             features = self.encode(pictures[start : start + PICTURES_AT_ONCE])
-            captions += self.caption_features(features, n, **changes)
+            captions += self.caption_features(features, n, first + start, **changes)
         return captions
 
-    def encode(self, pictures: Sequence[str | Path | bytes | np.ndarray]) -> np.ndarray:
+    def prepare(self, picture: Any) -> Any:
+        """Decode a picture, see `caption`, and bring it to the encoder's size; a prepared one stays as it is.
+
+        Raises:
+            DataError: the picture cannot be read, or the encoder cannot be had.
+        """
+        size = self.encoder.input_size
+        return self.encoder.prepare(picture if isinstance(picture, np.ndarray) else load_image(picture, at_least=size))
+
+    def encode(self, pictures: Sequence[Picture]) -> Any:
         """Return the features (pictures, ...) of a few pictures. Raises DataError as `caption` does."""
-        encoder = self.encoder
-        prepared = [
-            encoder.prepare(
-                picture if isinstance(picture, np.ndarray) else load_image(picture, at_least=encoder.input_size)
-            )
-            for picture in pictures
-        ]
-        return encoder.encode(np.stack(prepared))
+        return self.encoder.encode(np.stack([self.prepare(picture) for picture in pictures]))
 
     def save_to(self, path: str | Path) -> None:
         """Save to a `.keras` file, atomically: `keras.Model.save` alone leaves half a file when it is killed."""

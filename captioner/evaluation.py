@@ -2,52 +2,40 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from captioner.captioner import Captioner
 from captioner.data.captions import Captions
+from captioner.ensemble import Ensemble
 from captioner.generation.caption import Caption
-from captioner.metrics.scorer import Scores, score
-from captioner.storage import DataError, digest_file, remove_manifest, write_json, write_manifest, write_text
+from captioner.metrics.scorer import DIVERSITY, Scores, score
+from captioner.results import PREDICTIONS, SCORES, write_predictions, write_scores
+from captioner.scoring import EvaluationConfig, frequencies_of, how
+from captioner.storage import DataError, digest_file, write_manifest
+from captioner.text.cleaning import clean_caption
 from captioner.vision.encoders import differences
 from captioner.vision.features import FeatureStore
 
 FEATURES_AT_ONCE = 1024  # pictures whose features are held in memory at a time
 
 
-@dataclass(frozen=True)
-class EvaluationConfig:
-    """The `evaluation` section of a recipe.
-
-    Attributes:
-        split: the split that is decoded.
-        metrics: what is scored, names of captioner.metrics.scorer.
-    """
-
-    split: str = "dev"
-    metrics: tuple[str, ...] = ("bleu", "rouge", "cider")
-
-
 def decode(
-    ids: Sequence[str], features: FeatureStore, caption_features: Callable[[Any], list[list[Caption]]]
-) -> dict[str, Caption]:
-    """Caption the pictures `ids` by their features; return each one's best caption.
+    ids: Sequence[str], features: FeatureStore, caption_features: Callable[[Any, int], list[list[Caption]]]
+) -> dict[str, list[Caption]]:
+    """Caption the pictures `ids` by their features; return each one's captions, best first, one at least.
 
     Args:
         ids: image_ids, all of them in `features`.
         features: the pictures' features.
-        caption_features: captions features (pictures, ...).
+        caption_features: captions features (pictures, ...), of which the first has the given number.
     """
-    captions: dict[str, Caption] = {}
+    captions: dict[str, list[Caption]] = {}
     for start in range(0, len(ids), FEATURES_AT_ONCE):
         part = ids[start : start + FEATURES_AT_ONCE]
-        for image_id, candidates in zip(part, caption_features(features.gather(part)), strict=True):
-            captions[image_id] = candidates[0] if candidates else Caption("", (), float("-inf"))
+        for image_id, candidates in zip(part, caption_features(features.gather(part), start), strict=True):
+            captions[image_id] = candidates or [Caption("", (), float("-inf"))]
     return captions
 
 
@@ -93,37 +81,51 @@ def evaluate(
 
     Args:
         captioner: the trained captioner.
-        captions: references and the split.
+        captions: references and the split; where the metric `diversity` is asked for, the training split too.
         features: of the split's pictures.
-        config: split and metrics.
+        config: what is decoded and how it is scored.
         output: a folder.
         inputs: what the manifest says of where things came from.
         generation: settings of GenerationConfig that differ from the captioner's defaults.
         say: takes lines for the user.
 
     Raises:
+        ConfigError: more captions a picture are asked for than the search keeps.
         DataError: the features come from another encoder or lack pictures, or a picture has no references.
     """
     require_same_encoder(captioner, features)
     ids = captions.split(config.split)
     references = references_of(captions, ids)
-    decoded = decode(ids, features, lambda batch: captioner.caption_features(batch, **generation))
-    scores = score({image_id: caption.text for image_id, caption in decoded.items()}, references, config.metrics)
-    predictions = [_prediction(image_id, caption, captions) for image_id, caption in decoded.items()]
-    settings = captioner.search(**generation).config
-    write_scores(
-        scores,
-        {image_id: caption.text for image_id, caption in decoded.items()},
-        output,
-        context={"split": config.split, "beam_size": settings.beam_size},
+    frequencies = frequencies_of(config.cider_df)
+    settings = captioner.search(config.n, **generation).config
+    together = f" with {len(captioner.members)} captioners" if isinstance(captioner, Ensemble) else ""
+    say(f"captioning the {len(ids)} pictures of split {config.split}{together}")
+    decoded = decode(
+        ids, features, lambda batch, first: captioner.caption_features(batch, config.n, first, **generation)
     )
-    write_json(output / "predictions.json", predictions)
+    candidates = {image_id: several[0].text for image_id, several in decoded.items()}
+    scores = score(
+        candidates,
+        references,
+        config.metrics,
+        alternatives={image_id: [caption.text for caption in several[1:]] for image_id, several in decoded.items()},
+        cider_df=frequencies,
+        training=_training_text(captions, captioner.vocabulary.rules) if DIVERSITY in config.metrics else None,
+        confidence=config.confidence,
+    )
+    context: dict[str, Any] = {"split": config.split, "beam_size": settings.beam_size, "n": config.n}
+    if frequencies is not None:
+        context["cider_df"] = config.cider_df
+    write_scores(scores, candidates, output, context)
+    write_predictions(decoded, captions, output)
     write_manifest(
-        output / "scores.json",
+        output / SCORES,
         "evaluate",
-        metrics=list(config.metrics),
+        metrics=[name for name in config.metrics if name not in scores.skipped],
         generation=dict(generation),
-        predictions=digest_file(output / "predictions.json"),
+        predictions=digest_file(output / PREDICTIONS),
+        attention=any(several[0].attention is not None for several in decoded.values()),
+        **how(config),
         **inputs,
     )
     for note in scores.notes:
@@ -131,36 +133,8 @@ def evaluate(
     return scores
 
 
-def _prediction(image_id: str, caption: Caption, captions: Captions) -> dict[str, Any]:
-    """Return one entry of COCO's results form; its ids are whole numbers there."""
-    picture = captions.pictures.get(image_id)
-    return {
-        "image_id": int(image_id) if image_id.isdecimal() and str(int(image_id)) == image_id else image_id,
-        "caption": caption.text,
-        "file_name": picture.name if picture else None,
-        "log_prob": round(caption.log_prob, 6),
-    }
-
-
-def write_scores(
-    scores: Scores, candidates: Mapping[str, str], output: Path, context: Mapping[str, Any] | None = None
-) -> None:
-    """Write scores.json (corpus scores as fractions, and `context`) and per_image.csv."""
-    remove_manifest(output / "scores.json")
-    rounded = {name: round(value, 6) for name, value in scores.corpus.items()}
-    write_json(output / "scores.json", {**rounded, "pictures": len(candidates), **(context or {})})
-    names = list(next(iter(scores.per_image.values()), {}))
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["image_id", *names, "caption"])
-    for image_id, row in scores.per_image.items():
-        writer.writerow([image_id, *(f"{row[name]:.6f}" for name in names), candidates[image_id]])
-    write_text(output / "per_image.csv", table.getvalue())
-
-
-def describe(scores: Mapping[str, float]) -> str:
-    """Return scores on one line, in the hundreds that papers use."""
-    labels = {"rouge_l": "ROUGE-L", "cider_d": "CIDEr-D", "meteor": "METEOR"}
-    return "  ".join(
-        f"{labels.get(name, name.replace('_', '-').upper())} {100 * value:.2f}" for name, value in scores.items()
-    )
+def _training_text(captions: Captions, rules: str) -> list[str] | None:
+    """Return the captions of the training as the model saw them, where the training split is known."""
+    if "train" not in captions.splits:
+        return None
+    return [" ".join(clean_caption(text, rules)) for i in captions.split("train") for text in captions.references[i]]

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from captioner.captioner import FILE_NAME, load
-from captioner.config import ConfigError, build, to_settings
+from captioner.captioner import FILE_NAME, Captioner, load
+from captioner.config import ConfigError, to_settings
 from captioner.data.descriptions import clean
-from captioner.data.readers import load_captions
-from captioner.evaluation import EvaluationConfig, describe, evaluate, require_same_encoder
-from captioner.generation.search import GenerationConfig
-from captioner.metrics.scorer import Scores
+from captioner.data.formats import digest_captions
+from captioner.data.readers import has_split, load_captions, require_split, split_digests
+from captioner.ensemble import Ensemble, JointFeatures
+from captioner.evaluation import evaluate, require_same_encoder
+from captioner.metrics.scorer import DIVERSITY, Scores
 from captioner.models.architectures import model_config
 from captioner.recipe import Recipe, Source, load_recipe
-from captioner.storage import DataError, digest_file, read_json, read_manifest
+from captioner.results import SCORES, describe_scores, read_scores
+from captioner.scoring import EvaluationConfig, how, require_choice
+from captioner.storage import DataError, digest_file, read_manifest
 from captioner.training.run import state_of, train
 from captioner.vision.extraction import extract
-from captioner.vision.features import open_features
+from captioner.vision.features import FeatureStore, open_features
 
 Say = Callable[[str], None]
 CONFIG = "config.yaml"
@@ -32,12 +35,7 @@ def run(recipe: Recipe, folder: Path, say: Say = print) -> str:
     """
     if recipe.data.images is None:
         raise ConfigError("data.images: missing; name the folder of pictures")
-    split = recipe.evaluation.split
-    if split not in recipe.data.splits:
-        known = ", ".join(recipe.data.splits) or "none"
-        raise ConfigError(f"evaluation.split: {split!r} is not in data.splits (known: {known}); name its list there")
-    if not Path(recipe.data.splits[split]).is_file():
-        raise DataError(f"{recipe.data.splits[split]}: no such file; data.splits.{split} is evaluated in the end")
+    require_split(recipe.data, recipe.evaluation.split, "evaluation.split", say)
     say("== extract ==")
     extract(recipe.data.images, recipe.features, recipe.encoder, recipe.extraction, say=say)
     say("== clean ==")
@@ -54,7 +52,7 @@ def _clean(recipe: Recipe, say: Say) -> None:
         say("training cleans the captions itself (the recipe names no data.descriptions)")
         return
     manifest = read_manifest(data.descriptions) if Path(data.descriptions).is_file() else None
-    made_of = {"rules": recipe.text.rules, "source_digest": digest_file(data.captions)}
+    made_of = {"rules": recipe.text.rules, "source_digest": digest_captions(data.captions)}
     if manifest is not None and all(manifest.get(name) == value for name, value in made_of.items()):
         say(f"{data.descriptions} is up to date")
         return
@@ -91,8 +89,8 @@ def _differences(recipe: Recipe, folder: Path) -> list[str]:
     }
     now = {
         "the features file": open_features(recipe.features).digest,
-        "the captions file": digest_file(recipe.data.captions),
-        **{f"the {name} list": digest_file(path) for name, path in recipe.data.splits.items() if Path(path).is_file()},
+        "the captions file": digest_captions(recipe.data.captions),
+        **{f"the {name} list": digest for name, digest in split_digests(recipe.data).items()},
     }
     for name, old in then.items():
         new = now.get(name, "nothing")
@@ -108,28 +106,28 @@ def _expanded(recipe: Recipe) -> dict[str, Any]:
 
 
 def _evaluate(recipe: Recipe, folder: Path, say: Say) -> str:
-    scores_file = folder / "scores.json"
+    scores_file = folder / SCORES
     manifest = read_manifest(scores_file) if scores_file.is_file() else None
     trained = (read_manifest(folder) or {}).get("captioner")
     current = {
         "metrics": list(recipe.evaluation.metrics),
         "generation": {},
+        **how(recipe.evaluation),
         **_evaluation_inputs(recipe, recipe.evaluation.split),
     }
     if manifest is not None and manifest.get("captioner") == trained and current.items() <= manifest.items():
         say(f"{scores_file} is up to date")
-        scores = {name: value for name, value in read_json(scores_file).items() if isinstance(value, float)}
-        return describe(scores)
-    return describe(evaluate_run(folder, recipe, recipe.evaluation, folder, {}, say).corpus)
+        return describe_scores(*read_scores(folder))
+    scores = evaluate_run(folder, recipe, recipe.evaluation, folder, {}, say)
+    return describe_scores(scores.corpus, scores.intervals)
 
 
 def _evaluation_inputs(recipe: Recipe, split: str) -> dict[str, str]:
     """Return what an evaluation's scores hang on beside the captioner and the features."""
-    lists = recipe.data.splits
     return {
         "split": split,
-        "captions": digest_file(recipe.data.captions),
-        "pictures": digest_file(lists[split]) if split in lists else "",
+        "captions": digest_captions(recipe.data.captions),
+        "pictures": split_digests(recipe.data).get(split, ""),
     }
 
 
@@ -159,6 +157,7 @@ def evaluate_run(
     output: Path,
     generation: Mapping[str, Any],
     say: Say = print,
+    others: Sequence[Path] = (),
 ) -> Scores:
     """Caption and score a split with the captioner of a run folder.
 
@@ -169,23 +168,39 @@ def evaluate_run(
         output: where predictions.json, scores.json and per_image.csv go.
         generation: settings of GenerationConfig that differ from the captioner's defaults.
         say: takes lines for the user.
+        others: run folders whose captioners, each on its own run's features, caption together with this one.
 
     Raises:
         ConfigError, DataError: as `captioner.evaluation.evaluate` does.
     """
-    captioner = load(folder)
-    captions = load_captions(recipe.data, (config.split,))
+    require_choice(config)
+    folders = [folder, *others]
+    recipes = [recipe, *map(read_run, others)]
+    members = [load(path) for path in folders]
+    captioner = Ensemble(members, folders) if others else members[0]
+    captioner.search(config.n, **generation)  # an impossible setting is said before any file is read
+    novelty = DIVERSITY in config.metrics and has_split(recipe.data, "train")
+    captions = load_captions(recipe.data, (config.split, "train") if novelty else (config.split,), say)
+    stores = [_fitting(*member) for member in zip(members, folders, recipes, strict=True)]
+    inputs = {
+        "captioner": _one_or_all([digest_file(path / FILE_NAME) for path in folders]),
+        "features": _one_or_all([store.digest for store in stores]),
+        **_evaluation_inputs(recipe, config.split),
+    }
+    features: Any = JointFeatures(stores) if others else stores[0]
+    return evaluate(captioner, captions, features, config, output, inputs=inputs, generation=generation, say=say)
+
+
+def _fitting(captioner: Captioner, folder: Path, recipe: Recipe) -> FeatureStore:
+    """Return a run's features. Raises DataError where its captioner was trained on others."""
     features = open_features(recipe.features)
     require_same_encoder(captioner, features)
     expected = tuple(captioner.decoder.feature_shape)
     if features.shape != expected:
         found = f"{_show(features.shape)} numbers a picture, {folder} was trained on {_show(expected)}"
         raise DataError(f"{features.path}: holds {found}; name the features that it was trained on")
-    say(f"captioning the {len(captions.split(config.split))} pictures of split {config.split}")
-    inputs = {
-        "captioner": digest_file(folder / FILE_NAME),
-        "features": features.digest,
-        **_evaluation_inputs(recipe, config.split),
-    }
-    build(GenerationConfig, {**to_settings(captioner.generation), **generation}, "generation")
-    return evaluate(captioner, captions, features, config, output, inputs=inputs, generation=generation, say=say)
+    return features
+
+
+def _one_or_all(values: list[str]) -> str | list[str]:
+    return values[0] if len(values) == 1 else values

@@ -9,10 +9,10 @@ from typing import Any
 
 from captioner.config import ConfigError, build, load_yaml, override, to_settings
 from captioner.data.readers import DataConfig
-from captioner.evaluation import EvaluationConfig
-from captioner.generation.search import GenerationConfig
-from captioner.metrics.scorer import METRICS
+from captioner.generation.config import GenerationConfig
+from captioner.metrics.scorer import require_metrics
 from captioner.models.architectures import model_config
+from captioner.scoring import EvaluationConfig, require_choice
 from captioner.storage import DataError
 from captioner.text.vocabulary import TextConfig
 from captioner.training.config import TrainConfig
@@ -126,6 +126,7 @@ def _checked(settings: Mapping[str, Any]) -> Recipe:
     recipe = build(Recipe, settings)
     model_config(recipe.model)
     require_metrics(recipe.evaluation.metrics, "evaluation.metrics")
+    require_choice(recipe.evaluation)
     return recipe
 
 
@@ -137,28 +138,18 @@ def _is_sound(settings: Mapping[str, Any]) -> bool:
     return True
 
 
-def require_metrics(names: Sequence[str], where: str) -> None:
-    """Check metrics' names before hours of work end in scores that nobody can give.
-
-    Raises:
-        ConfigError: there is no such metric; `where` names what asked for it.
-    """
-    unknown = [name for name in names if name not in METRICS]
-    if unknown:
-        raise ConfigError(f"{where}: {unknown[0]!r} is not known (known: {', '.join(METRICS)})")
-
-
 def from_the_box(recipe: Recipe) -> Recipe:
     """Let a recipe's inputs that are not under the current folder, but come with captioner, be found in the box."""
     settings = to_settings(recipe)
     data = settings["data"]
     for key in ("images", "captions"):
-        data[key] = _find(data[key])
+        data[key] = [_find(path) for path in data[key]] if isinstance(data[key], list) else _find(data[key])
     data["splits"] = {name: _find(path) for name, path in data["splits"].items()}
     return build(Recipe, settings)
 
 
-def _find(path: str | None) -> str | None:
-    if path is None or Path(path).exists() or not path.startswith("data/sample"):
+def _find(path: Any) -> Any:
+    # a split may be a share, a number
+    if not isinstance(path, str) or Path(path).exists() or not path.startswith("data/sample"):
         return path
     return str(in_the_box(path))

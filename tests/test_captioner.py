@@ -5,7 +5,7 @@ import pytest
 import captioner.captioner as captioner_module
 from captioner.captioner import Captioner, load, newest_run
 from captioner.config import ConfigError
-from captioner.generation.search import GenerationConfig
+from captioner.generation.config import GenerationConfig
 from captioner.models.architectures import build_decoder
 from captioner.storage import DataError
 from captioner.text.vocabulary import TextConfig, Vocabulary
@@ -39,6 +39,35 @@ def test_keras_loads_it_too(captioner, features, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "c.keras")
     assert isinstance(loaded, captioner_module.Captioner)
     np.testing.assert_array_equal(loaded(features)["tokens"], captioner(features)["tokens"])
+
+
+def test_saving_after_captioning_keeps_no_search(captioner, features, tmp_path):
+    before = captioner.caption_features(features, n=2, beam_size=4)
+    captioner.save_to(tmp_path / "used.keras")
+    new = Captioner(captioner.decoder, captioner.vocabulary, None, captioner.generation, name=captioner.name)
+    new.save_to(tmp_path / "new.keras")
+    assert (tmp_path / "used.keras").stat().st_size == (tmp_path / "new.keras").stat().st_size
+    assert load(tmp_path / "used.keras").caption_features(features, n=2, beam_size=4) == before
+
+
+def test_settings_of_words_are_saved(captioner, tmp_path):
+    generation = GenerationConfig(banned_words=("dog",), bad_endings="english", sampling=True, top_p=0.5, seed=3)
+    Captioner(captioner.decoder, captioner.vocabulary, None, generation).save_to(tmp_path / "c.keras")
+    assert load(tmp_path / "c.keras").generation == generation
+
+
+def test_words_that_the_vocabulary_lacks_are_said(captioner, features):
+    with pytest.warns(UserWarning, match="banned_words: 'unicorn' is not in the vocabulary"):
+        captions = captioner.caption_features(features, n=3, banned_words=("dog", "unicorn"))
+    assert not any("dog" in caption.tokens for picture in captions for caption in picture)
+
+
+def test_sampling_draws_by_the_seed_and_the_number_of_the_picture(captioner, features):
+    together = captioner.caption_features(features, n=4, sampling=True, seed=7)
+    assert together == captioner.caption_features(features, n=4, sampling=True, seed=7)
+    assert together != captioner.caption_features(features, n=4, sampling=True, seed=8)
+    later = captioner.caption_features(features[1:], n=4, first=1, sampling=True, seed=7)
+    assert [[c.text for c in picture] for picture in later] == [[c.text for c in picture] for picture in together[1:]]
 
 
 def test_a_batch_equals_single_calls(captioner, features):

@@ -1,17 +1,15 @@
 import csv
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import captioner
-from captioner.data.captions import Captions
 from captioner.data.readers import load_captions
-from captioner.evaluation import EvaluationConfig, _prediction, evaluate, require_same_encoder, write_scores
-from captioner.generation.caption import Caption
+from captioner.evaluation import evaluate, require_same_encoder
 from captioner.metrics.scorer import score
-from captioner.storage import DataError, read_manifest, write_manifest
+from captioner.scoring import EvaluationConfig
+from captioner.storage import DataError
 from captioner.training.run import train
 from captioner.vision.features import open_features, write_features
 from tests.training.project import make_project
@@ -49,22 +47,6 @@ def test_no_start_or_end_token_is_in_a_prediction(trained, tmp_path):
     text = (tmp_path / "predictions.json").read_text()
     assert "<" not in text
     assert "startseq" not in text
-
-
-@pytest.mark.parametrize(("image_id", "written"), [("42", 42), ("0042", "0042"), ("a1", "a1")])
-def test_ids_are_whole_numbers_only_where_that_loses_nothing(image_id, written):
-    captions = Captions(references={image_id: ("a dog",)}, pictures={image_id: Path(f"x/{image_id}.jpg")})
-    entry = _prediction(image_id, Caption("a dog", ("a", "dog"), -1.0), captions)
-    assert entry == {"image_id": written, "caption": "a dog", "file_name": f"{image_id}.jpg", "log_prob": -1.0}
-
-
-def test_new_scores_never_stand_beside_the_manifest_of_old_ones(tmp_path):
-    (tmp_path / "scores.json").write_text("{}")
-    write_manifest(tmp_path / "scores.json", "evaluate")
-    scores = score({"42": "a dog"}, {"42": ["a dog"]}, ["bleu"])
-    write_scores(scores, {"42": "a dog"}, tmp_path)
-    assert json.loads((tmp_path / "scores.json").read_text())["bleu_1"] == pytest.approx(1.0, abs=1e-6)
-    assert read_manifest(tmp_path / "scores.json") is None
 
 
 def test_features_of_another_encoder_are_refused(trained, tmp_path):

@@ -99,3 +99,31 @@ def test_learns_something_from_real_pictures(tmp_path, monkeypatch):
     scores = json.loads((tmp_path / "run" / "scores.json").read_text())
     assert scores["bleu_1"] > 0.4
     assert scores["cider_d"] > 0.08
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (SHARED / "data" / "coco-mini").is_dir(), reason="coco-mini is not there")
+def test_cocos_own_form_runs_from_end_to_end(tmp_path, monkeypatch):
+    """80 COCO pictures, their JSON, splits by shares, EfficientNet-Lite0's ImageNet features, a few epochs."""
+    monkeypatch.chdir(tmp_path)
+    coco = SHARED / "data" / "coco-mini"
+    content = settings(tmp_path, epochs=8, batch_size=8, learning_rate=0.003)
+    content["data"] = {
+        "images": str(coco / "train2017"),
+        "captions": str(coco),
+        "splits": {"train": 0.7, "dev": 0.15, "test": 0.15},
+    }
+    content["encoder"] = {"backbone": "efficientnet_lite0"}
+    content["model"] = {"units": 64, "embedding_size": 64, "normalize": True}
+    content["evaluation"] = {"split": "test"}
+    said = []
+    scores = run(build(Recipe, content), tmp_path / "run", said.append)
+    assert "BLEU-4" in scores and any("splits/captions_train2017_mini80-" in line for line in said)
+    predictions = json.loads((tmp_path / "run" / "predictions.json").read_text())
+    assert len(predictions) == 12 and all(isinstance(entry["image_id"], int) for entry in predictions)
+    assert {entry["file_name"] for entry in predictions} <= {path.name for path in (coco / "train2017").iterdir()}
+    result = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert result["split"] == "test" and result["pictures"] == 12 and result["bleu_1"] > 0.2
+    said.clear()
+    assert run(build(Recipe, content), tmp_path / "run", said.append) == scores
+    assert sum("up to date" in line for line in said) == 3

@@ -14,16 +14,21 @@ from captioner import __version__
 
 # The help of the group is printed without loading a command: name -> what it does.
 COMMANDS = {
+    "download": "Download and unpack a public data set.",
+    "split": "Divide pictures into train, dev and test.",
     "extract": "Encode a folder of pictures into a feature file.",
     "clean": "Clean a caption file into descriptions.txt.",
     "train": "Train a captioner from features and captions.",
     "evaluate": "Caption a split and score it, or score captions made elsewhere.",
+    "compare": "Tell whether two runs' captions differ by more than chance.",
+    "report": "Write a run's scores, captions and pictures into one HTML page.",
     "predict": "Caption pictures.",
     "run": "Do all of it: whatever is missing or out of date, in order.",
 }
 
 # What an interrupted command leaves behind, and how it is gone on with.
 GOING_ON: dict[str | None, str] = {
+    "download": "the same command goes on from here",
     "extract": "the same command goes on from here",
     "train": "--resume goes on after the last epoch that was finished",
     "run": "the same command goes on from here",

@@ -3,44 +3,119 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from captioner.cli.backend import load_keras
 from captioner.cli.options import read_recipe, recipe_options, say
+
+if TYPE_CHECKING:
+    from captioner.data.descriptions import CleanResult
+    from captioner.data.readers import DataConfig
+
+LIST = "list"
 
 
 @click.command("clean")
-@click.argument("captions", required=False, type=click.Path(path_type=Path))
+@click.argument("captions", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where to write (default: descriptions.txt).",
 )
-@click.option("--rules", type=click.Choice(["ptb", "classic"]), help="Cleaning rules (default: ptb).")
-@click.option("--format", "form", default=None, help="Form of CAPTIONS, where it cannot be told from the content.")
+@click.option("--rules", type=click.Choice(["ptb", "classic", "lower"]), help="Cleaning rules (default: ptb).")
+@click.option(
+    "--format",
+    "form",
+    metavar="NAME",
+    help=f"Form of CAPTIONS, where it cannot be told from the content; `--format {LIST}` shows all.",
+)
 @click.option("--images", type=click.Path(path_type=Path), help="Folder of pictures to compare with.")
+@click.option("--stats", is_flag=True, help="Print what the captions are like: counts, lengths, vocabulary.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw it, too: FILE.png, .svg or .pdf.")
+@click.option(
+    "--features",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write the features that CAPTIONS carries (CS231n's HDF5) to this file.",
+)
 @recipe_options
 def command(
-    captions: Path | None,
+    captions: tuple[Path, ...],
     output: Path | None,
     rules: str | None,
     form: str | None,
     images: Path | None,
+    stats: bool,
+    plot: Path | None,
+    features: Path | None,
     config: str | None,
     assignments: tuple[str, ...],
 ) -> None:
-    """Clean the caption file CAPTIONS into one `image_id caption` a line.
+    """Clean CAPTIONS into one `image_id caption` a line.
 
-    Rules: ptb (Penn Treebank words, lower case, punctuation dropped) or classic (the tutorials': words of one letter or
-    with non-letters dropped too).
+    CAPTIONS is a file or a folder in any supported form, or several of one data set.
+
+    Rules: ptb (Penn Treebank words, lower case, punctuation dropped), classic (the tutorials': words of one letter or
+    with non-letters dropped too) or lower (Unicode words of any script, in lower case; letters for scripts without
+    spaces).
     """
+    if form == LIST:
+        _list_formats()
+        return
     from captioner.data.descriptions import clean
+    from captioner.data.readers import DataConfig
 
-    if captions is None or config is not None:
+    if plot is not None:
+        from captioner.data.statistics_plot import require_plot
+
+        require_plot(plot)
+    if not captions or config is not None:
+        load_keras()  # a recipe is checked against all that it configures
         _, recipe = read_recipe(config, assignments)
-        captions = captions or Path(recipe.data.captions)
-        output = output or (Path(recipe.data.descriptions) if recipe.data.descriptions else None)
-        rules, form = rules or recipe.text.rules, form or recipe.data.format
-        images = images or (Path(recipe.data.images) if recipe.data.images else None)
-    clean(captions, output or Path("descriptions.txt"), rules or "ptb", form or "auto", images, say=say)
+        data = recipe.data
+        output = output or (Path(data.descriptions) if data.descriptions else None)
+        rules, form = rules or recipe.text.rules, form or data.format
+        images = images or (Path(data.images) if data.images else None)
+        sources = captions or data.captions
+    else:
+        sources = captions
+        data = DataConfig(captions=tuple(map(str, captions)))
+    result = clean(sources, output or Path("descriptions.txt"), rules or "ptb", form or "auto", images, say=say)
+    if features is not None:
+        _import_features(captions, features)
+    if stats or plot is not None:
+        _show(result, data, stats, plot)
+
+
+def _list_formats() -> None:
+    from captioner.data.formats import READERS
+
+    margin = max(map(len, READERS))
+    for name, form in READERS.items():
+        click.echo(f"{name:<{margin}}  {form.looks}")
+
+
+def _import_features(captions: tuple[Path, ...], features: Path) -> None:
+    from captioner.config import ConfigError
+    from captioner.data.cs231n import import_features
+
+    if len(captions) != 1:
+        raise ConfigError("--features: name the one HDF5 file that carries them as CAPTIONS")
+    source = import_features(captions[0], features)
+    say(f"{features}: the features of {source}")
+
+
+def _show(result: CleanResult, data: DataConfig, stats: bool, plot: Path | None) -> None:
+    from captioner.data.readers import load_captions, present_splits
+    from captioner.data.statistics import describe, measure
+    from captioner.data.statistics_plot import plot as draw
+
+    splits = load_captions(data, present_splits(data, say), say).splits
+    statistics = measure(result.text, splits, result.without_captions)
+    if stats:
+        click.echo(describe(statistics))
+    if plot is not None:
+        draw(statistics, plot)
+        say(f"{plot}: drawn")

@@ -9,93 +9,104 @@ from typing import Any
 import click
 
 from captioner.cli.backend import load_keras
+from captioner.cli.generation import generation_options, option_of, unknown_words_said
 from captioner.cli.options import output_folder, say
+from captioner.cli.scoring import metric_names, scoring_options
 
 
 @click.command("evaluate")
-@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, metavar="[RUN]...", type=click.Path(path_type=Path))
 @click.option("--split", metavar="NAME", help="Split to caption (default: the recipe's evaluation.split).")
-@click.option("--metrics", metavar="NAMES", help="What to score, such as bleu,rouge,cider.")
-@click.option("--beam-size", type=click.IntRange(min=1), help="Hypotheses kept per picture; 1 is greedy search.")
+@click.option("-n", "count", type=click.IntRange(min=1), help="Captions per picture, for the metric oracle.")
 @click.option("--features", metavar="FILE", help="Feature file, instead of the run's.")
 @click.option("--captions", metavar="FILE", help="Caption file with the references, instead of the run's.")
-@click.option("--predictions", type=click.Path(path_type=Path), help="Score these captions, made elsewhere.")
-@click.option("--references", type=click.Path(path_type=Path), help="Caption file to score --predictions against.")
+@click.option("-P", "--predictions", type=click.Path(path_type=Path), help="Score these captions, made elsewhere.")
+@scoring_options
+@click.option("--parallel", is_flag=True, help="A single -R file holds plain captions, a line for each prediction.")
+@click.option("--all", "every", is_flag=True, help="References without a prediction are an error.")
+@click.option("--training", metavar="FILE", type=click.Path(path_type=Path), help="Training captions, for diversity.")
+@click.option("--confidence", is_flag=True, help="Add 95 % confidence intervals, by bootstrap over the pictures.")
 @output_folder("Folder for the results (default: the run folder)")
+@generation_options
 def command(
-    run: Path | None,
+    runs: tuple[Path, ...],
     split: str | None,
-    metrics: str | None,
-    beam_size: int | None,
+    count: int | None,
     features: str | None,
     captions: str | None,
     predictions: Path | None,
-    references: Path | None,
+    references: tuple[Path, ...],
+    metrics: str | None,
+    cider_df: str | None,
+    parallel: bool,
+    every: bool,
+    training: Path | None,
+    confidence: bool,
     output: Path | None,
+    generation: dict[str, Any],
 ) -> None:
     """Caption a split with the captioner of the run folder RUN and score it against the raw references.
 
-    Without RUN the newest run under runs/ is taken. With --predictions and --references captions made elsewhere are
-    scored. Writes scores.json and per_image.csv, and predictions.json in COCO's results form.
+    Without RUN the newest run under runs/ is taken; several caption together, as an ensemble. With -P and -R captions
+    made elsewhere are scored. Writes scores.json and per_image.csv, and predictions.json in COCO's results form.
     """
     from captioner.config import ConfigError
 
-    if (predictions is None) != (references is None):
+    if (predictions is None) != (not references):
         raise ConfigError("--predictions and --references: give both")
-    if predictions is not None:
-        if run is not None:
-            raise ConfigError("--predictions: scores captions made elsewhere; leave the run folder out")
-        for name, value in {"split": split, "beam-size": beam_size, "features": features, "captions": captions}.items():
-            if value is not None:
-                raise ConfigError(f"--{name}: has no part in scoring --predictions; leave it out")
-        if output is None:
-            raise ConfigError("-o: missing; name the folder for the results")
+    here = {"split": split, "n": count, "features": features, "captions": captions, **generation}
+    elsewhere = {"parallel": parallel or None, "all": every or None, "training": training}
+    for name, value in (here if predictions is not None else elsewhere).items():
+        if value is not None:
+            part = "scoring --predictions" if predictions is not None else "captioning a split"
+            raise ConfigError(f"{option_of(name)}: has no part in {part}; leave it out")
+    if predictions is not None and runs:
+        raise ConfigError("--predictions: scores captions made elsewhere; leave the run folder out")
+    if predictions is not None and output is None:
+        raise ConfigError("-o: missing; name the folder for the results")
+    if len(runs) > 1 and features is not None:
+        raise ConfigError("--features: names one file, the runs of an ensemble have their own; leave it out")
+    if len(runs) > 1 and output is None:
+        raise ConfigError("-o: missing; name the folder for the results of several runs")
+    given = {"split": split, "metrics": metric_names(metrics), "n": count, "cider_df": cider_df}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if confidence:
+        changes["confidence"] = True
+    if predictions is not None and output is not None:
+        click.echo(_score_files(predictions, references, changes, output, parallel, every, training))
+        return
     load_keras()
     from captioner.captioner import newest_run
-    from captioner.evaluation import describe
     from captioner.pipeline import evaluate_run, read_run
-    from captioner.recipe import require_metrics
+    from captioner.results import describe_scores
 
-    names = tuple(name.strip() for name in metrics.split(",") if name.strip()) if metrics else None
-    require_metrics(names or (), "--metrics")
-    if predictions is not None and references is not None and output is not None:
-        click.echo(describe(_score_files(predictions, references, names, output)))
-        return
-    if run is None:
-        run = newest_run(say)
+    run, *others = runs or (newest_run(say),)
     recipe = read_run(run)
-    config = recipe.evaluation
-    config = replace(config, split=split or config.split, metrics=names or config.metrics)
     if features is not None:
         recipe = replace(recipe, features=features)
     if captions is not None:
         recipe = replace(recipe, data=replace(recipe.data, captions=captions, format="auto"))
-    changes: dict[str, Any] = {} if beam_size is None else {"beam_size": beam_size}
-    scores = evaluate_run(run, recipe, config, output or run, changes, say)
-    click.echo(describe(scores.corpus))
+    with unknown_words_said():
+        scores = evaluate_run(
+            run, recipe, replace(recipe.evaluation, **changes), output or run, generation, say, others=others
+        )
+    click.echo(describe_scores(scores.corpus, scores.intervals))
 
 
 def _score_files(
-    predictions: Path, references: Path, metrics: tuple[str, ...] | None, output: Path
-) -> dict[str, float]:
-    from captioner.data.predictions import read_predictions
-    from captioner.data.readers import read_captions
-    from captioner.evaluation import EvaluationConfig, write_scores
-    from captioner.metrics.scorer import score
-    from captioner.storage import DataError, digest_file, write_manifest
+    predictions: Path,
+    references: tuple[Path, ...],
+    changes: dict[str, Any],
+    output: Path,
+    parallel: bool,
+    every: bool,
+    training: Path | None,
+) -> str:
+    from captioner.results import describe_scores
+    from captioner.scoring import EvaluationConfig, score_files
 
-    names = metrics or EvaluationConfig().metrics
-    candidates, captions = read_predictions(predictions), read_captions(references)
-    try:
-        scores = score(candidates, captions, names)
-    except DataError as error:
-        raise DataError(f"{predictions}: {error}") from None
-    unmatched = len(captions.keys() - candidates.keys())
-    if unmatched:
-        say(f"{unmatched} of the {len(captions)} pictures in {references} have no prediction and are left out")
-    for note in scores.notes:
-        say(f"note: {note}")
-    write_scores(scores, candidates, output)
-    digests = {"predictions": digest_file(predictions), "captions": digest_file(references)}
-    write_manifest(output / "scores.json", "evaluate", metrics=list(names), **digests)
-    return scores.corpus
+    config = EvaluationConfig(**changes)
+    scores = score_files(
+        predictions, references, config, output, parallel=parallel, every=every, training=training, say=say
+    )
+    return describe_scores(scores.corpus, scores.intervals)

@@ -4,69 +4,119 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from captioner.cli.backend import load_keras
+from captioner.cli.generation import generation_options, unknown_words_said
 from captioner.cli.options import say
+
+if TYPE_CHECKING:
+    from captioner.captioner import Captioner
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command("predict")
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--model", type=click.Path(path_type=Path), help="Run folder or .keras file (default: the newest run).")
-@click.option("--beam-size", type=click.IntRange(min=1), help="Hypotheses kept per picture; 1 is greedy search.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Run folder or .keras file (default: the newest run). Given again: an ensemble.",
+)
 @click.option(
     "-n", "count", type=click.IntRange(min=1), default=1, show_default=True, help="Captions per picture, best first."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list with log-probabilities.")
+@click.option("--out", type=FOLDER, metavar="FOLDER", help="Write the pictures with their captions, and results.csv.")
+@click.option("--attention", type=FOLDER, metavar="FOLDER", help="Draw what each word looked at; needs the plot extra.")
+@generation_options
 @click.pass_context
 def command(
     context: click.Context,
     pictures: tuple[Path, ...],
-    model: Path | None,
-    beam_size: int | None,
+    models: tuple[Path, ...],
     count: int,
     as_json: bool,
+    out: Path | None,
+    attention: Path | None,
+    generation: dict[str, Any],
 ) -> None:
-    """Caption PICTURES: files, or folders of pictures.
+    """Caption PICTURES: files, folders of pictures, or COCO's image_info_*.json.
 
     Prints the caption of a single picture, and `file<TAB>caption` lines for several. A picture that cannot be read is
     named and passed over; the exit code is then 1.
     """
     load_keras()
-    from captioner.captioner import load, newest_run
+    from captioner.captioner import newest_run
     from captioner.config import ConfigError
-    from captioner.prediction import caption_pictures, find_pictures
-    from captioner.storage import DataError
+    from captioner.drawing import require_matplotlib
+    from captioner.prediction import AttentionFolder, ResultsFolder, caption_pictures, find_pictures
 
-    if beam_size is not None and count > beam_size:
-        raise ConfigError(f"-n {count}: needs a beam as wide, found --beam-size {beam_size}; widen it")
-    if model is None:
-        model = newest_run(say)
+    if count > generation.get("beam_size", count):
+        raise ConfigError(f"-n {count}: needs a beam as wide, found --beam-size {generation['beam_size']}; widen it")
+    if attention is not None:
+        require_matplotlib("--attention")
+    if not models:
+        models = (newest_run(say),)
     files = find_pictures(pictures)
-    captioner = load(model)
-    changes: dict[str, Any] = {} if beam_size is None else {"beam_size": beam_size}
-    if beam_size is None and count > captioner.generation.beam_size:
-        changes["beam_size"] = count
-    try:
-        _ = captioner.encoder
-    except DataError as error:
-        raise DataError(f"{model}: {error}") from None
+    captioner, encoder = _load(models)
+    drawn: list[Any] = []
+    if out is not None:
+        drawn.append(ResultsFolder(out, files))
+    if attention is not None:
+        drawn.append(AttentionFolder(attention, files, encoder))
     broken: list[str] = []
 
     def report(message: str) -> None:
         broken.append(message)
         say(f"captioner: {message}")
 
+    changes = _wide_enough(captioner, count, generation)
     results = []
-    for picture in caption_pictures(captioner, files, report, count, **changes):
-        if as_json:
-            captions = [{"caption": c.text, "log_prob": round(c.log_prob, 6)} for c in picture.captions]
-            results.append({"file": str(picture.path), "captions": captions})
-            continue
-        for caption in picture.captions:
-            click.echo(caption.text if len(files) == 1 else f"{picture.path}\t{caption.text}")
+    with unknown_words_said():
+        for picture in caption_pictures(captioner, files, report, count, **changes):
+            for folder in drawn:
+                folder.add(picture)
+            if as_json:
+                captions = [{"caption": c.text, "log_prob": round(c.log_prob, 6)} for c in picture.captions]
+                results.append({"file": str(picture.path), "captions": captions})
+                continue
+            for caption in picture.captions:
+                click.echo(caption.text if len(files) == 1 else f"{picture.path}\t{caption.text}")
+    if out is not None:
+        drawn[0].write_table()
     if as_json:
         click.echo(json.dumps(results, ensure_ascii=False, indent=1))
     context.exit(1 if broken else 0)
+
+
+def _load(models: tuple[Path, ...]) -> tuple[Captioner, dict[str, Any] | None]:
+    """Return the captioner, an ensemble of several, and the description of the encoder whose grid it looks at."""
+    from captioner.captioner import load
+    from captioner.ensemble import Ensemble
+    from captioner.storage import DataError
+
+    members = [load(model) for model in models]
+    for model, member in zip(models, members, strict=True):
+        try:
+            _ = member.encoder
+        except DataError as error:
+            raise DataError(f"{model}: {error}") from None
+    captioner = members[0] if len(members) == 1 else Ensemble(members, models)
+    looking = [member.encoder_description for member in members if len(member.decoder.feature_shape) == 2]
+    return captioner, looking[0] if looking else None
+
+
+def _wide_enough(captioner: Captioner, count: int, generation: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with a beam that is as wide as captions are asked for, where nobody said how wide."""
+    from captioner.generation.config import GenerationConfig
+
+    defaults: GenerationConfig = captioner.generation
+    if generation.get("sampling", defaults.sampling) or "beam_size" in generation or count <= defaults.beam_size:
+        return generation
+    groups = generation.get("groups", defaults.groups)
+    return {**generation, "beam_size": -(-count // groups) * groups}

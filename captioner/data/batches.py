@@ -39,7 +39,12 @@ class Batch(NamedTuple):
     weights: np.ndarray
 
 
-def make_batch(features: np.ndarray, captions: Sequence[Sequence[Sequence[int]]], multiple: int = 1) -> Batch:
+def make_batch(
+    features: np.ndarray,
+    captions: Sequence[Sequence[Sequence[int]]],
+    multiple: int = 1,
+    unlike: tuple[int, int] | None = None,
+) -> Batch:
     """Lay out the captions of some pictures for one teacher-forced pass.
 
     Args:
@@ -47,10 +52,12 @@ def make_batch(features: np.ndarray, captions: Sequence[Sequence[Sequence[int]]]
         captions: per picture its captions, each `<start>` ... `<end>`.
         multiple: time is rounded up to a multiple of it and the positions to 64 times as many, so that a backend
             that compiles a program per shape compiles few.
+        unlike: numbers of captions and of time steps that this batch may not have: it gets one more.
     """
-    most = max(len(picture) for picture in captions)
-    longest = max(len(caption) for picture in captions for caption in picture) - 1
+    most, longest = _extent(captions)
     time = -(-longest // multiple) * multiple
+    if unlike is not None:
+        most, time = most + (most == unlike[0]), time + (time == unlike[1])
     tokens = np.full((len(captions), most, time), PAD, dtype="int32")
     following = np.full_like(tokens, PAD)
     for row, picture in enumerate(captions):
@@ -65,6 +72,12 @@ def make_batch(features: np.ndarray, captions: Sequence[Sequence[Sequence[int]]]
         positions = np.concatenate([positions, free[:filling]])
         weights = np.pad(weights, (0, filling))
     return Batch(features, tokens, positions, following.reshape(-1)[positions], weights)
+
+
+def _extent(captions: Sequence[Sequence[Sequence[int]]]) -> tuple[int, int]:
+    """Return the most captions of a picture and the most time steps of a caption."""
+    most = max(len(picture) for picture in captions)
+    return most, max(len(caption) for picture in captions for caption in picture) - 1
 
 
 class CaptionBatches(keras.utils.PyDataset):
@@ -113,7 +126,12 @@ class CaptionBatches(keras.utils.PyDataset):
     def batch(self, index: int) -> Batch:
         """Return the epoch's batch number `index`."""
         ids = [str(image_id) for image_id in self.ids[self._order[index]]]
-        return make_batch(self.features.gather(ids), [self.captions[image_id] for image_id in ids], self.multiple)
+        # On TensorFlow, Keras takes a size in which the first two batches agree for that of all: they must not agree.
+        unlike = _extent(self._captions(0)) if index == 1 and self.multiple == 1 else None
+        return make_batch(self.features.gather(ids), self._captions(index), self.multiple, unlike)
+
+    def _captions(self, index: int) -> list[Sequence[Sequence[int]]]:
+        return [self.captions[str(image_id)] for image_id in self.ids[self._order[index]]]
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         """Return ((features, tokens, positions), targets, weights), as keras' fit takes it."""

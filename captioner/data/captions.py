@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from captioner.storage import DataError
+from captioner.vision.images import normalize_id
+
+# What data sets call their splits: name there -> name here. COCO's `restval` is train for everybody since Karpathy.
+SPLIT_NAMES = {
+    "training": "train",
+    "restval": "train",
+    "val": "dev",
+    "valid": "dev",
+    "validation": "dev",
+    "development": "dev",
+    "testing": "test",
+}
 
 
 @dataclass(frozen=True)
@@ -33,3 +45,81 @@ class Captions:
             known = ", ".join(self.splits) or "none"
             raise DataError(f"split {name!r} is not in the data (known: {known}); name its list under data.splits")
         return self.splits[name]
+
+
+def split_name(text: str) -> str:
+    """Return what a split that a data set calls `text` is called here: `val` is dev, `restval` is train."""
+    name = text.strip().lower()
+    return SPLIT_NAMES.get(name, name)
+
+
+def require_apart(splits: Mapping[str, Iterable[str]]) -> None:
+    """Refuse splits that share a picture.
+
+    Raises:
+        DataError: naming the first such picture and both splits.
+    """
+    owners: dict[str, str] = {}
+    for name, ids in splits.items():
+        ids = tuple(ids)
+        shared = [image_id for image_id in ids if owners.get(image_id, name) != name]
+        if shared:
+            raise DataError(
+                f"splits {owners[shared[0]]!r} and {name!r} share {len(shared):,} pictures, first {shared[0]!r}; "
+                "a picture may stand in one split only"
+            )
+        owners.update(dict.fromkeys(ids, name))
+
+
+def collect(path: str | Path, rows: Iterable[tuple[str, Sequence[str], str | None]]) -> Captions:
+    """Put together (a picture's name, some of its captions, its split where known).
+
+    Args:
+        path: the file that the rows come from, for messages.
+        rows: in the order of the source; a picture may come in several.
+
+    Raises:
+        DataError: there is no caption, or a picture is in two splits.
+    """
+    by_name: dict[str, list[str]] = {}
+    splits: dict[str, dict[str, None]] = {}
+    for name, captions, split in rows:
+        by_name.setdefault(name, []).extend(caption.strip() for caption in captions)
+        if split is not None:
+            splits.setdefault(split_name(split), {})[name] = None
+    ids = {name: normalize_id(name) for name in by_name}
+    references: dict[str, list[str]] = {}
+    for name, texts in by_name.items():
+        references.setdefault(ids[name], []).extend(texts)
+    if not references:
+        raise DataError(f"{path}: holds no captions; name a caption file")
+    found = {split: tuple(dict.fromkeys(ids[name] for name in names)) for split, names in splits.items()}
+    try:
+        require_apart(found)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    return Captions({name: tuple(captions) for name, captions in references.items()}, splits=found)
+
+
+def merge(parts: Sequence[tuple[Path, Captions]]) -> Captions:
+    """Put the captions of several files together; a picture that stands in two of them has the captions of both.
+
+    Raises:
+        DataError: a picture is in two splits.
+    """
+    if len(parts) == 1:
+        return parts[0][1]
+    references: dict[str, tuple[str, ...]] = {}
+    pictures: dict[str, Path] = {}
+    splits: dict[str, tuple[str, ...]] = {}
+    for _, part in parts:
+        for image_id, captions in part.references.items():
+            references[image_id] = (*references.get(image_id, ()), *captions)
+        pictures.update(part.pictures)
+        for name, ids in part.splits.items():
+            splits[name] = tuple(dict.fromkeys((*splits.get(name, ()), *ids)))
+    try:
+        require_apart(splits)
+    except DataError as error:
+        raise DataError(f"{', '.join(str(path) for path, _ in parts)}: {error}") from None
+    return Captions(references, pictures, splits)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from captioner.config import ConfigError
 from captioner.data.flickr import read_descriptions as read_descriptions  # one place to read and to write them
+from captioner.data.formats import Sources, digest_captions, find_sources, spell
 from captioner.data.readers import read_captions
 from captioner.storage import DataError, digest_file, remove_manifest, write_manifest, write_text
-from captioner.text.cleaning import clean_caption
+from captioner.text.cleaning import clean_captions
 from captioner.vision.images import list_images
 
 SHOWN = 3  # so many names stand in a message
@@ -27,6 +28,7 @@ class CleanResult:
     """What cleaning gave.
 
     Attributes:
+        text: image_id -> its cleaned captions, as lists of words; only those that are left.
         pictures: how many have a caption left.
         captions: how many are left.
         words: how many are distinct.
@@ -36,6 +38,7 @@ class CleanResult:
         without_picture: image_ids with captions whose picture is not in the folder.
     """
 
+    text: Mapping[str, list[list[str]]] = field(repr=False)
     pictures: int
     captions: int
     words: int
@@ -46,20 +49,20 @@ class CleanResult:
 
 
 def clean(
-    source: str | Path,
+    source: Sources,
     output: str | Path,
     rules: str,
     format: str = "auto",
     images: str | Path | None = None,
     say: Callable[[str], None] = print,
 ) -> CleanResult:
-    """Clean a caption file into `output`, one `image_id caption` a line, with a manifest beside it.
+    """Clean captions into `output`, one `image_id caption` a line, with a manifest beside it.
 
     Args:
-        source: a caption file in any supported form.
+        source: captions in any supported form: a file, a folder, a pattern, or several.
         output: where descriptions.txt goes; it is written whole or not at all.
         rules: a name in `captioner.text.cleaning.RULES`. A caption that they leave empty is dropped and counted.
-        format: a name in `captioner.data.readers.READERS`, or "auto".
+        format: a name in `captioner.data.formats.READERS`, or "auto".
         images: a folder of pictures to compare with; what does not match is reported and stays in the file.
         say: takes the lines of the report.
 
@@ -67,17 +70,17 @@ def clean(
         DataError: the source or the folder cannot be used, or the rules leave no caption.
         ConfigError: the rules or the format are not known.
     """
-    if Path(output).exists() and Path(source).exists() and Path(output).samefile(source):
+    files = [path for path in find_sources(source) if path.exists()]
+    if Path(output).exists() and any(Path(output).samefile(path) for path in files):
         raise ConfigError(f"{output}: is the caption file itself, and scores need it as it is; name another output")
     references = read_captions(source, format)
-    cleaned = {image_id: [clean_caption(text, rules) for text in texts] for image_id, texts in references.items()}
-    kept = {image_id: [words for words in captions if words] for image_id, captions in cleaned.items()}
-    kept = {image_id: captions for image_id, captions in kept.items() if captions}
+    kept = clean_captions(references, rules)
     if not kept:
-        raise DataError(f"{source}: the rules {rules!r} leave no caption; check the file's form")
+        raise DataError(f"{spell(source)}: the rules {rules!r} leave no caption; check the file's form")
     pictures = list_images(images) if images is not None else None
     every = [words for captions in kept.values() for words in captions]
     result = CleanResult(
+        text=kept,
         pictures=len(kept),
         captions=len(every),
         words=len({word for words in every for word in words}),
@@ -92,8 +95,8 @@ def clean(
         output,
         "clean",
         rules=rules,
-        source=str(source),
-        source_digest=digest_file(source),
+        source=str(source) if isinstance(source, str | Path) else [str(path) for path in source],
+        source_digest=digest_captions(source),
         digest=digest_file(output),
         pictures=result.pictures,
         captions=result.captions,
@@ -117,8 +120,14 @@ def _report(result: CleanResult, output: str | Path, images: str | Path | None, 
         (result.without_picture, f"with captions but not in {images}"),
     ):
         if names:
-            shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-            say(f"note: {_count(len(names), 'picture')} {fault} ({shown})")
+            say(f"note: {_count(len(names), 'picture')} {fault} ({shown(names)})")
+    if len(result.without_picture) == result.pictures:
+        say(f"note: no picture of {images} has a caption; ids are paths relative to that folder: name the right one")
+
+
+def shown(names: Sequence[str]) -> str:
+    """Return the first of some names on one line."""
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def _count(number: int, noun: str) -> str:

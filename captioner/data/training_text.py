@@ -7,9 +7,10 @@ from pathlib import Path
 
 from captioner.data.captions import Captions
 from captioner.data.flickr import read_descriptions
+from captioner.data.formats import digest_captions, spell
 from captioner.data.readers import DataConfig
-from captioner.storage import DataError, digest_file, read_manifest
-from captioner.text.cleaning import clean_caption
+from captioner.storage import DataError, read_manifest
+from captioner.text.cleaning import clean_captions
 
 
 def training_text(
@@ -31,24 +32,24 @@ def training_text(
         path = Path(config.descriptions)
         if not path.is_file():
             raise DataError(
-                f"{path}: no such file; captioner clean {config.captions} -o {path} --rules {rules} makes it"
+                f"{path}: no such file; captioner clean {spell(config.captions)} -o {path} --rules {rules} makes it"
             )
         manifest = read_manifest(path)
         if manifest is not None and manifest.get("rules") != rules:
             raise DataError(f"{path}: cleaned by the rules {manifest.get('rules')}, the recipe's text.rules is {rules}")
-        if manifest is not None and manifest.get("source_digest") != (now := digest_file(config.captions)):
+        if manifest is not None and manifest.get("source_digest") != (now := digest_captions(config.captions)):
             then = str(manifest.get("source_digest"))
             raise DataError(
-                f"{path}: cleaned from captions of digest {then[:12]}, {config.captions} has {now[:12]}; "
-                f"captioner clean {config.captions} -o {path} --rules {rules} makes it anew"
+                f"{path}: cleaned from captions of digest {then[:12]}, {spell(config.captions)} has {now[:12]}; "
+                f"captioner clean {spell(config.captions)} -o {path} --rules {rules} makes it anew"
             )
-        source = read_descriptions(path)
+        source = read_descriptions(path).references
     text = {}
     for name in splits:
-        ids = captions.split(name)
-        cleaned = {i: [words for raw in source.get(i, ()) if (words := clean_caption(raw, rules))] for i in ids}
-        cleaned = {image_id: picture for image_id, picture in cleaned.items() if picture}
+        cleaned = clean_captions({image_id: source.get(image_id, ()) for image_id in captions.split(name)}, rules)
         if not cleaned:
-            raise DataError(f"{config.descriptions or config.captions}: no captions for split {name}; check its list")
+            raise DataError(
+                f"{config.descriptions or spell(config.captions)}: no captions for split {name}; check its list"
+            )
         text.update(cleaned)
     return text

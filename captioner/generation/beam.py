@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 from keras import ops
 
-from captioner.generation.search import IMPOSSIBLE, Hypotheses, Search, Tensor
+from captioner.generation.constraints import IMPOSSIBLE
+from captioner.generation.likeliest import likeliest
+from captioner.generation.search import Choice, Hypotheses, Search, Tensor
+from captioner.text.vocabulary import PAD
+
+
+class Candidates(NamedTuple):
+    """How each hypothesis may go on, its likeliest words; (pictures, parents, candidates) each.
+
+    Attributes:
+        words: int32.
+        log_probs: of the words.
+        ranks: what is chosen by, the higher the better.
+    """
+
+    words: Tensor
+    log_probs: Tensor
+    ranks: Tensor
 
 
 class BeamSearch(Search):
@@ -14,11 +33,36 @@ class BeamSearch(Search):
     the search ends when all have ended, or when no open one can beat the n best.
     """
 
-    def choose(self, hypotheses: Hypotheses, log_probs: Tensor) -> Tensor:
+    def choose(self, hypotheses: Hypotheses, logits: Tensor, total: Tensor, draws: Any) -> Choice:
         """See Search.choose."""
-        beams, candidates = self.config.beam_size, log_probs.shape[-1]
+        return best_of(self.candidates(hypotheses, logits, total), self.beams)
+
+    def candidates(self, hypotheses: Hypotheses, logits: Tensor, total: Tensor) -> Candidates:
+        """Return each hypothesis' likeliest words: no more than `beams` of one can be kept. See Search.choose."""
+        parents = hypotheses.log_probs.shape[1]
+        best, words = likeliest(logits, self.beams, self.constraints.forbidden)
+        count = best.shape[-1]
+        log_probs = ops.reshape(best - total, (-1, parents, count))
         # A finished hypothesis has one candidate, the first, and it comes before every open one: +1 against at most 0.
-        frozen = ops.where(ops.arange(candidates) == 0, 1.0, 4 * IMPOSSIBLE)  # (candidates,)
+        frozen = ops.where(ops.arange(count) == 0, 1.0, 4 * IMPOSSIBLE)  # (candidates,)
         open_ones = hypotheses.log_probs[:, :, None] + log_probs
-        ranked = ops.where(hypotheses.finished[:, :, None], frozen, open_ones)  # (pictures, beams, candidates)
-        return ops.cast(ops.top_k(ops.reshape(ranked, (-1, beams * candidates)), beams)[1], "int32")
+        ranks = ops.where(hypotheses.finished[:, :, None], frozen, open_ones)
+        return Candidates(ops.reshape(words, (-1, parents, count)), log_probs, ranks)
+
+
+def best_of(candidates: Candidates, beams: int) -> Choice:
+    """Choose the `beams` best-ranked of each picture's candidates; impossible ones stand in where there are fewer."""
+    _, parents, count = candidates.ranks.shape
+    missing = ((0, 0), (0, max(0, beams - parents * count)))
+
+    def flat(values: Tensor, filling: float) -> Tensor:
+        values = ops.reshape(values, (-1, parents * count))
+        return ops.pad(values, missing, constant_values=filling) if missing[1][1] else values
+
+    _, chosen = ops.top_k(flat(candidates.ranks, 4 * IMPOSSIBLE), beams)
+    chosen = ops.cast(chosen, "int32")  # (pictures, beams)
+    return Choice(
+        parents=ops.minimum(chosen // count, parents - 1),
+        words=ops.take_along_axis(flat(candidates.words, PAD), chosen, axis=1),
+        log_probs=ops.take_along_axis(flat(candidates.log_probs, IMPOSSIBLE), chosen, axis=1),
+    )

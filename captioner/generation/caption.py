@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from keras import ops
+from keras import ops, tree
 
 from captioner.generation.beam import BeamSearch
+from captioner.generation.config import GenerationConfig
+from captioner.generation.constraints import IMPOSSIBLE
+from captioner.generation.diverse import DiverseBeamSearch
 from captioner.generation.greedy import GreedySearch
-from captioner.generation.search import IMPOSSIBLE, GenerationConfig, Search
+from captioner.generation.sampling import Sampling
+from captioner.generation.search import Search
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import Vocabulary
 
@@ -22,8 +27,8 @@ class Caption:
     """A generated caption.
 
     Attributes:
-        text: the words with spaces between them.
-        tokens: the words.
+        text: the words with spaces between them, or what the pieces of words make.
+        tokens: the words or pieces.
         log_prob: natural logarithm of its probability under the model, `<end>` included.
         attention: (tokens, regions) the weights of each word over the picture's regions, where the decoder has them.
     """
@@ -34,29 +39,53 @@ class Caption:
     attention: np.ndarray | None = None
 
 
-def make_search(decoder: CaptionDecoder, config: GenerationConfig, n: int = 1) -> Search:
-    """Return the search that `config` asks for, giving `n` captions a picture."""
-    return (GreedySearch if config.beam_size == 1 else BeamSearch)(decoder, config, n)
+def make_search(
+    decoder: CaptionDecoder, config: GenerationConfig, n: int = 1, vocabulary: Vocabulary | None = None
+) -> Search:
+    """Return the search that `config` asks for.
+
+    Args:
+        decoder: the decoder to run.
+        config: how captions are generated.
+        n: captions a picture.
+        vocabulary: the decoder's; needed where the configuration names words.
+
+    Raises:
+        ValueError: n is above the beam size, or words are named without a vocabulary.
+    """
+    return _kind(config)(decoder, config, n, vocabulary)
 
 
-def generate(search: Search, features: np.ndarray, vocabulary: Vocabulary) -> list[list[Caption]]:
+def _kind(config: GenerationConfig) -> type[Search]:
+    if config.sampling:
+        return Sampling
+    if config.groups > 1:
+        return DiverseBeamSearch
+    return GreedySearch if config.beam_size == 1 else BeamSearch
+
+
+def generate(search: Search, features: Any, vocabulary: Vocabulary, first: int = 0) -> list[list[Caption]]:
     """Caption pictures.
 
     Args:
         search: from `make_search`; used again it is not compiled again.
-        features: (pictures, channels) or (pictures, regions, channels) float32.
+        features: (pictures, channels) or (pictures, regions, channels) float32; of an ensemble a tuple of such.
         vocabulary: the decoder's.
+        first: the number of the first picture among the user's, which sampling draws by.
 
     Returns:
         for each picture its captions, best first; fewer than asked for where the model has no more.
     """
     captions: list[list[Caption]] = []
-    for start in range(0, len(features), LARGEST_BATCH):
-        part = features[start : start + LARGEST_BATCH]
-        size = min(LARGEST_BATCH, 1 << (len(part) - 1).bit_length())  # few sizes, or each would be compiled anew
-        padded = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
-        result = {name: ops.convert_to_numpy(value) for name, value in search.predict_on_batch(padded).items()}
-        captions += [_captions_of(result, row, vocabulary) for row in range(len(part))]
+    pictures = len(tree.flatten(features)[0])
+    for start in range(0, pictures, LARGEST_BATCH):
+        count = min(LARGEST_BATCH, pictures - start)
+        rows = np.arange(start, start + (1 << (count - 1).bit_length()))  # few sizes, or each would be compiled anew
+        rows = np.minimum(rows, pictures - 1)
+        part = tree.map_structure(lambda leaf, rows=rows: leaf[rows], features)
+        found = search.predict_on_batch(search.inputs(part, first + start))
+        result = {name: ops.convert_to_numpy(value) for name, value in found.items()}
+        captions += [_captions_of(result, row, vocabulary) for row in range(count)]
     return captions
 
 
@@ -68,7 +97,7 @@ def _captions_of(result: dict[str, np.ndarray], row: int, vocabulary: Vocabulary
             break
         tokens = vocabulary.decode(result["tokens"][row, rank])
         attention = result["attention"][row, rank, : len(tokens)] if "attention" in result else None
-        captions.append(Caption(" ".join(tokens), tuple(tokens), log_prob, attention))
+        captions.append(Caption(vocabulary.to_text(tokens), tuple(tokens), log_prob, attention))
     return captions
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from keras import ops
 
-from captioner.generation.search import Hypotheses, Search, Tensor
+from captioner.generation.likeliest import likeliest
+from captioner.generation.search import Choice, Hypotheses, Search, Tensor
 
 
 class GreedySearch(Search):
     """Takes the likeliest word at every step; the beam size must be 1."""
 
-    def choose(self, hypotheses: Hypotheses, log_probs: Tensor) -> Tensor:
+    branches = False
+
+    def choose(self, hypotheses: Hypotheses, logits: Tensor, total: Tensor, draws: Any) -> Choice:
         """See Search.choose: with one beam there is one candidate."""
-        return ops.zeros_like(hypotheses.lengths)
+        best, words = likeliest(logits, 1, self.constraints.forbidden)  # (pictures, 1)
+        return Choice(ops.zeros_like(words), words, best - total)

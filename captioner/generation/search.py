@@ -2,62 +2,83 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops, tree
 
+from captioner.generation.config import GenerationConfig
+from captioner.generation.constraints import IMPOSSIBLE, Constraints, block
 from captioner.models.decoder import CaptionDecoder
-from captioner.text.vocabulary import END, PAD, START, UNK
+from captioner.text.vocabulary import END, PAD, START, Vocabulary
 
-IMPOSSIBLE = -1e9  # a log-probability below any real one; finite, so that sums and comparisons stay defined
+HALVINGS = 2  # how often a batch shrinks to its unfinished half; each is one more copy of the loop to compile
+SMALLEST_TO_HALVE = 32  # pictures; below that a step costs what it costs
 
 Tensor = Any
 
 
-@dataclass(frozen=True)
-class GenerationConfig:
-    """How captions are generated.
-
-    Attributes:
-        beam_size: hypotheses kept per picture; 1 is greedy search.
-        max_length: the most words of a caption, `<end>` included.
-        normalization: how a hypothesis' log-probability is made comparable over lengths: `average` divides it by
-            length ** length_penalty, `wu` by ((5 + length) / 6) ** length_penalty (Wu et al. 2016, eq. 14).
-        length_penalty: the exponent.
-    """
-
-    beam_size: int = 3
-    max_length: int = 30
-    normalization: Literal["none", "average", "wu"] = "average"
-    length_penalty: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.beam_size < 1:
-            raise ValueError(f"beam_size must be 1 or more, found {self.beam_size}")
-        if self.max_length < 1:
-            raise ValueError(f"max_length must be 1 or more, found {self.max_length}")
-        if self.length_penalty < 0:
-            raise ValueError(f"length_penalty must be 0 or more, found {self.length_penalty}")
-
-
 class Hypotheses(NamedTuple):
-    """The loop's variables; a picture's beams stand side by side.
+    """The captions so far; a picture's beams stand side by side.
 
     Attributes:
         tokens: (pictures, beams, max_length) int32, `<pad>` after the end.
         log_probs: (pictures, beams) sum of the words' log-probabilities.
         lengths: (pictures, beams) int32 words so far, `<end>` included.
         finished: (pictures, beams) bool.
-        attention: (pictures, beams, max_length, regions), regions 0 where the decoder has none.
+        sources: (pictures, beams, max_length) int32, the beam in which a word was predicted: where its attention lies.
     """
 
     tokens: Tensor
     log_probs: Tensor
     lengths: Tensor
     finished: Tensor
+    sources: Tensor
+
+
+class Progress(NamedTuple):
+    """The loop's variables.
+
+    Attributes:
+        position: scalar int32, the index of the next word.
+        last: (pictures x beams,) int32, the word before.
+        state: of the decoder, leaves (pictures x beams, ...).
+        hypotheses: the captions so far.
+        attention: (max_length, pictures x beams, regions) as the decoder gave it, never put in another order.
+    """
+
+    position: Tensor
+    last: Tensor
+    state: Any
+    hypotheses: Hypotheses
     attention: Tensor
+
+
+class Choice(NamedTuple):
+    """How the hypotheses go on.
+
+    Attributes:
+        parents: (pictures, beams) int32, the beam that is gone on with.
+        words: (pictures, beams) int32.
+        log_probs: (pictures, beams) of the words.
+    """
+
+    parents: Tensor
+    words: Tensor
+    log_probs: Tensor
+
+
+class Given(NamedTuple):
+    """What stays the same over the loop.
+
+    Attributes:
+        memory: of the decoder, leaves (pictures, ...).
+        draws: (pictures, beams, max_length) numbers from 0 to 1 that sampling draws by; () for other searches.
+    """
+
+    memory: Any
+    draws: Any
 
 
 class Search(keras.Model):
@@ -70,115 +91,149 @@ class Search(keras.Model):
         decoder: the decoder to run.
         config: how captions are generated.
         n: captions returned per picture, at most the beam size.
+        vocabulary: the decoder's; needed where the configuration names words.
 
     Raises:
-        ValueError: n is not in 1..beam_size.
+        ValueError: n is not in 1..beams, or words are named without a vocabulary.
     """
 
-    def __init__(self, decoder: CaptionDecoder, config: GenerationConfig, n: int = 1) -> None:
-        super().__init__(name=type(self).__name__.lower())
-        if not 1 <= n <= config.beam_size:
-            raise ValueError(f"n must be between 1 and the beam size {config.beam_size}, found {n}")
-        self.decoder = decoder
-        self.config = config
-        self.n = n
+    branches = True  # whether two hypotheses may go on from one; if not, the beams keep their places
 
-    def choose(self, hypotheses: Hypotheses, log_probs: Tensor) -> Tensor:
+    def __init__(
+        self, decoder: CaptionDecoder, config: GenerationConfig, n: int = 1, vocabulary: Vocabulary | None = None
+    ) -> None:
+        super().__init__(name=type(self).__name__.lower())
+        self.decoder, self.config, self.n = decoder, config, n
+        if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
+            self.jit_compile = False  # XLA compiles for seconds and is no faster on a CPU
+        self.constraints = Constraints.of(config, vocabulary)
+        if not 1 <= n <= self.beams:
+            raise ValueError(f"n must be between 1 and the beam size {self.beams}, found {n}")
+
+    @property
+    def beams(self) -> int:
+        """Hypotheses kept per picture."""
+        return self.config.beam_size
+
+    def choose(self, hypotheses: Hypotheses, logits: Tensor, total: Tensor, draws: Any) -> Choice:
         """Choose how the hypotheses go on.
 
         Args:
-            hypotheses: those so far.
-            log_probs: (pictures, beams, candidates) of the likeliest next words of each, best first.
+            hypotheses: those so far, (pictures, parents, ...): one parent a picture at the first word, then `beams`.
+            logits: (pictures x parents, words) of the next words, those that are blocked at this step IMPOSSIBLE; the
+                ones that are always forbidden are for the subclass to pass over.
+            total: (pictures x parents, 1) logarithm of the sum of all words' exponentials.
+            draws: (pictures, beams) of this step for sampling, () otherwise.
 
         Returns:
-            (pictures, beams) int32, indices into a picture's beams x candidates. A finished hypothesis must be among
-            them once: whichever of its candidates is chosen, it stays as it is.
+            the choice. A finished hypothesis must be among the parents once; it stays as it is.
         """
         raise TypeError(f"{type(self).__name__} does not implement choose")
 
-    def call(self, features: Tensor) -> dict[str, Tensor]:
+    def inputs(self, features: Any, first: int = 0) -> Any:
+        """Return what `call` takes for features, the first of which is picture number `first` of the user's."""
+        return features
+
+    def call(self, features: Any) -> dict[str, Tensor]:
         """Generate captions for features (pictures, channels) or (pictures, regions, channels)."""
-        decoder, beams = self.decoder, self.config.beam_size
-        memory = decoder.encode(features)
-        pictures = ops.shape(features)[0]
-        state = decoder.initial_state(memory, self.config.max_length)
-        state = tree.map_structure(lambda leaf: ops.repeat(leaf, beams, axis=0), state)  # (hypotheses, ...)
-        last = ops.full((pictures * beams,), START, dtype="int32")
-        hypotheses = self._start(pictures, self._regions(last, state, memory))
+        return self.run(features, ())
 
-        def unfinished(position: Tensor, last: Tensor, state: Any, hypotheses: Hypotheses) -> Tensor:
-            return ops.logical_and(position < self.config.max_length, ops.any(self._can_improve(hypotheses)))
-
-        def advance(position: Tensor, last: Tensor, state: Any, hypotheses: Hypotheses) -> tuple[Any, ...]:
-            logits, state, attention = decoder.step(last, position, state, memory)
-            hypotheses, state, last = self._extend(hypotheses, position, logits, state, attention)
-            return position + 1, last, state, hypotheses
-
-        loop = ops.while_loop(unfinished, advance, (ops.convert_to_tensor(0, "int32"), last, state, hypotheses))
-        return self._best(Hypotheses(*loop[3]))
-
-    def _regions(self, last: Tensor, state: Any, memory: Tensor) -> int:
-        """Ask one step for the number of regions; its result is thrown away, so a compiled graph drops the work."""
-        return self.decoder.step(last, ops.convert_to_tensor(0, "int32"), state, memory)[2].shape[-1]
-
-    def _start(self, pictures: Tensor, regions: int) -> Hypotheses:
-        beams, length = self.config.beam_size, self.config.max_length
-        # All beams begin alike: only the first may be continued, or the others would be its copies.
-        first = ops.cast(ops.arange(beams) > 0, "float32") * IMPOSSIBLE  # (beams,)
-        return Hypotheses(
-            tokens=ops.full((pictures, beams, length), PAD, dtype="int32"),
-            log_probs=ops.zeros((pictures, beams)) + first,
-            lengths=ops.zeros((pictures, beams), dtype="int32"),
-            finished=ops.zeros((pictures, beams), dtype="bool"),
-            attention=ops.zeros((pictures, beams, length, regions)),
+    def run(self, features: Any, draws: Any) -> dict[str, Tensor]:
+        """Generate captions; for `draws` see Given."""
+        given = Given(self.decoder.encode(features), draws)
+        pictures = ops.shape(tree.flatten(given.memory)[0])[0]
+        start = Progress(
+            position=ops.convert_to_tensor(0, "int32"),
+            last=ops.full((pictures,), START, dtype="int32"),
+            state=self.decoder.initial_state(given.memory, self.config.max_length),
+            hypotheses=Hypotheses(
+                tokens=ops.full((pictures, 1, self.config.max_length), PAD, dtype="int32"),
+                log_probs=ops.zeros((pictures, 1)),
+                lengths=ops.zeros((pictures, 1), dtype="int32"),
+                finished=ops.zeros((pictures, 1), dtype="bool"),
+                sources=ops.zeros((pictures, 1, self.config.max_length), dtype="int32"),
+            ),
+            attention=(),
         )
+        known = isinstance(pictures, int)  # not while a graph for any number of pictures is made
+        halvings = 0 if known and pictures < SMALLEST_TO_HALVE else HALVINGS
+        return self._finish(self._advance(start, given), given, pictures, halvings)
 
-    def _extend(
-        self, hypotheses: Hypotheses, position: Tensor, logits: Tensor, state: Any, attention: Tensor
-    ) -> tuple[Hypotheses, Any, Tensor]:
+    def _finish(self, progress: Progress, given: Given, pictures: Any, halvings: int) -> dict[str, Tensor]:
+        """Run the loop to its end; when half of the pictures have their captions, go on with the others alone."""
+        rest = pictures // 2 if halvings else 0
+
+        def goes_on(*variables: Any) -> Tensor:
+            progress = Progress(*variables)
+            open_pictures = ops.sum(ops.cast(self._can_improve(Hypotheses(*progress.hypotheses)), "int32"))
+            return ops.logical_and(progress.position < self.config.max_length, open_pictures > rest)
+
+        def body(*variables: Any) -> tuple[Any, ...]:
+            progress = Progress(*variables)
+            return tuple(self._advance(progress._replace(hypotheses=Hypotheses(*progress.hypotheses)), given))
+
+        progress = Progress(*ops.while_loop(goes_on, body, tuple(progress)))
+        progress = progress._replace(hypotheses=Hypotheses(*progress.hypotheses))
+        best = self._best(progress)
+        if not halvings:
+            return best
+        open_first = ops.cast(self._can_improve(progress.hypotheses), "float32")
+        chosen = ops.cast(ops.top_k(open_first, rest)[1], "int32")  # (rest,)
+        part = self._finish(*_part(progress, given, chosen, self.beams), rest, halvings - 1)
+        return {name: ops.scatter_update(best[name], chosen[:, None], part[name]) for name in best}
+
+    def _advance(self, progress: Progress, given: Given) -> Progress:
         """Add a word to every open hypothesis and put the beams in the order of their parents."""
-        beams = self.config.beam_size
-        pictures = ops.shape(hypotheses.log_probs)[0]
-        candidates = min(beams, self.decoder.vocabulary_size)  # no more than `beams` of one hypothesis can be kept
-        logits = ops.cast(logits, "float32")  # (hypotheses, words)
-        best, words = ops.top_k(logits + self._forbidden(), candidates)
-        log_probs = best - ops.logsumexp(logits, axis=-1, keepdims=True)  # (hypotheses, candidates)
-        chosen = self.choose(hypotheses, ops.reshape(log_probs, (pictures, beams, candidates)))  # (pictures, beams)
+        position, last, old = progress.position, progress.last, progress.hypotheses
+        parents_before, length = old.log_probs.shape[1], self.config.max_length
+        pictures = ops.shape(old.log_probs)[0]
+        logits, state, attention = self.decoder.step(last, position, progress.state, given.memory)
+        logits = ops.cast(logits, "float32")  # (pictures x parents, words)
+        total = ops.logsumexp(logits, axis=-1, keepdims=True)
+        blocked = self.constraints.blocked(ops.reshape(old.tokens, (-1, length)), last, position)
+        draws = given.draws if isinstance(given.draws, tuple) else ops.take(given.draws, position, axis=2)
+        choice = self.choose(old, block(logits, blocked), total, draws)
 
-        parents = chosen // candidates  # (pictures, beams)
-        finished = ops.take_along_axis(hypotheses.finished, parents, axis=1)
-        tokens = ops.take_along_axis(ops.reshape(ops.cast(words, "int32"), (pictures, -1)), chosen, axis=1)
-        tokens = ops.where(finished, PAD, tokens)
-        added = ops.where(finished, 0.0, ops.take_along_axis(ops.reshape(log_probs, (pictures, -1)), chosen, axis=1))
-        now = ops.arange(self.config.max_length) == position  # (max_length,)
-        history = ops.take_along_axis(hypotheses.tokens, parents[:, :, None], axis=1)
-        total = ops.take_along_axis(hypotheses.log_probs, parents, axis=1) + added
-        # Where the words do not fill the beam, an impossible hypothesis stands in: it must not end and keep its place.
-        ended = ops.logical_and(tokens == END, total > IMPOSSIBLE / 2)
-        extended = Hypotheses(
-            tokens=ops.where(now, tokens[:, :, None], history),
-            log_probs=total,
-            lengths=ops.take_along_axis(hypotheses.lengths, parents, axis=1) + ops.cast(~finished, "int32"),
-            finished=ops.logical_or(finished, ended),
-            attention=self._extend_attention(hypotheses.attention, attention, parents, now),
-        )
-        if beams > 1:
-            rows = ops.reshape(parents + ops.arange(pictures)[:, None] * beams, (-1,))  # (hypotheses,)
+        rows = choice.parents + ops.arange(pictures)[:, None] * parents_before  # (pictures, beams)
+        rows = ops.reshape(rows, (-1,))
+        if self.branches or parents_before != self.beams:
+
+            def follow(values: Tensor) -> Tensor:
+                """Give every hypothesis what its parent had: (pictures, parents, ...) -> (pictures, beams, ...)."""
+                flat = ops.reshape(values, (-1, *values.shape[2:]))
+                return ops.reshape(ops.take(flat, rows, axis=0), (-1, self.beams, *values.shape[2:]))
+
+            old = Hypotheses(*map(follow, old))
             state = tree.map_structure(lambda leaf: ops.take(leaf, rows, axis=0), state)
-        return extended, state, ops.reshape(tokens, (-1,))
+        words = ops.where(old.finished, PAD, choice.words)  # (pictures, beams)
+        log_probs = old.log_probs + ops.where(old.finished, 0.0, choice.log_probs)
+        # Where the words do not fill the beam, an impossible hypothesis stands in: it must not end and keep its place.
+        ended = ops.logical_and(words == END, log_probs > IMPOSSIBLE / 2)
+        now = ops.arange(length) == position  # (max_length,)
+        hypotheses = Hypotheses(
+            tokens=ops.where(now, words[:, :, None], old.tokens),
+            log_probs=log_probs,
+            lengths=old.lengths + ops.cast(~old.finished, "int32"),
+            finished=ops.logical_or(old.finished, ended),
+            sources=ops.where(now, choice.parents[:, :, None], old.sources),
+        )
+        history = self._record(progress.attention, attention, position, parents_before)
+        return Progress(position + 1, ops.reshape(words, (-1,)), state, hypotheses, history)
 
-    def _extend_attention(self, history: Tensor, attention: Tensor, parents: Tensor, now: Tensor) -> Tensor:
-        if history.shape[-1] == 0:
+    def _record(self, history: Tensor, attention: Tensor, position: Tensor, parents: int) -> Tensor:
+        """Write a step's attention (pictures x parents, regions) into the history (see Progress)."""
+        regions = attention.shape[-1]
+        if parents < self.beams:  # at the first word all beams of a picture look alike
+            attention = ops.repeat(attention, self.beams, axis=0)
+        if isinstance(history, tuple):
+            history = ops.zeros((self.config.max_length, ops.shape(attention)[0], regions))
+        if not regions:
             return history
-        attention = ops.reshape(ops.cast(attention, "float32"), (-1, self.config.beam_size, history.shape[-1]))
-        attention = ops.take_along_axis(attention, parents[:, :, None], axis=1)  # (pictures, beams, regions)
-        history = ops.take_along_axis(history, parents[:, :, None, None], axis=1)
-        return ops.where(now[:, None], attention[:, :, None], history)
+        return ops.scatter_update(history, ops.reshape(position, (1, 1)), ops.cast(attention, "float32")[None])
 
-    def _forbidden(self) -> Tensor:
-        """Return IMPOSSIBLE for the words that are never emitted, 0 for the others: (words,)."""
-        index = ops.arange(self.decoder.vocabulary_size)
-        return ops.cast((index == PAD) | (index == START) | (index == UNK), "float32") * IMPOSSIBLE
+    def _scores(self, hypotheses: Hypotheses) -> Tensor:
+        """Return what hypotheses are ranked by in the end: (pictures, beams)."""
+        return self._normalized(hypotheses.log_probs, hypotheses.lengths)
 
     def _normalized(self, log_probs: Tensor, lengths: Tensor) -> Tensor:
         if self.config.normalization == "none":
@@ -186,9 +241,6 @@ class Search(keras.Model):
         lengths = ops.cast(lengths, "float32")
         base = lengths if self.config.normalization == "average" else (5.0 + lengths) / 6.0
         return log_probs / ops.power(ops.maximum(base, 1.0 / 6.0), self.config.length_penalty)
-
-    def _scores(self, hypotheses: Hypotheses) -> Tensor:
-        return self._normalized(hypotheses.log_probs, hypotheses.lengths)
 
     def _can_improve(self, hypotheses: Hypotheses) -> Tensor:
         """Tell for each picture whether an open hypothesis could still enter the n best: (pictures,).
@@ -202,16 +254,44 @@ class Search(keras.Model):
         bound = ops.where(hypotheses.finished, 2 * IMPOSSIBLE, self._normalized(hypotheses.log_probs, longest))
         return ops.max(bound, axis=1) > nth_best
 
-    def _best(self, hypotheses: Hypotheses) -> dict[str, Tensor]:
+    def _best(self, progress: Progress) -> dict[str, Tensor]:
         """Return the n best of each picture, best first."""
+        hypotheses, length = progress.hypotheses, self.config.max_length
         # An open hypothesis is beaten by every finished one only through its score: one that never ends is a caption.
-        _, order = ops.top_k(self._scores(hypotheses), self.n)  # (pictures, n)
-        order = ops.cast(order, "int32")
+        scores, order = ops.top_k(self._scores(hypotheses), self.n)
+        order = ops.cast(order, "int32")  # (pictures, n)
+        log_probs = ops.take_along_axis(hypotheses.log_probs, order, axis=1)
         best = {
             "tokens": ops.take_along_axis(hypotheses.tokens, order[:, :, None], axis=1),
-            "log_probs": ops.take_along_axis(hypotheses.log_probs, order, axis=1),
+            "log_probs": ops.where(scores > 2 * IMPOSSIBLE, log_probs, IMPOSSIBLE),
             "lengths": ops.take_along_axis(hypotheses.lengths, order, axis=1),
         }
-        if hypotheses.attention.shape[-1]:
-            best["attention"] = ops.take_along_axis(hypotheses.attention, order[:, :, None, None], axis=1)
+        regions = progress.attention.shape[-1]
+        if regions:
+            beams = ops.take_along_axis(hypotheses.sources, order[:, :, None], axis=1)  # (pictures, n, max_length)
+            pictures = ops.shape(order)[0]
+            rows = beams + ops.arange(pictures)[:, None, None] * self.beams
+            rows += ops.arange(length) * (pictures * self.beams)
+            flat = ops.reshape(progress.attention, (-1, regions))
+            best["attention"] = ops.take(flat, rows, axis=0)  # (pictures, n, max_length, regions)
         return best
+
+
+def _part(progress: Progress, given: Given, pictures: Tensor, beams: int) -> tuple[Progress, Given]:
+    """Return the loop's variables of some pictures (any,) alone."""
+    rows = ops.reshape(pictures[:, None] * beams + np.arange(beams, dtype="int32"), (-1,))
+
+    def of_rows(leaf: Tensor) -> Tensor:
+        return ops.take(leaf, rows, axis=0)
+
+    def of_pictures(leaf: Tensor) -> Tensor:
+        return ops.take(leaf, pictures, axis=0)
+
+    part = Progress(
+        position=progress.position,
+        last=of_rows(progress.last),
+        state=tree.map_structure(of_rows, progress.state),
+        hypotheses=Hypotheses(*map(of_pictures, progress.hypotheses)),
+        attention=ops.take(progress.attention, rows, axis=1),
+    )
+    return part, Given(tree.map_structure(of_pictures, given.memory), tree.map_structure(of_pictures, given.draws))

@@ -3,49 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
-from captioner.metrics.ngrams import ORDERS, NGrams, count_ngrams, documents, flatten
+from captioner.metrics.matching import Candidates, References
+from captioner.metrics.ngrams import ORDERS, NGrams, document_frequencies
+from captioner.metrics.statistics import Statistics, means
 
 SIGMA = 6.0  # words: the width of the length penalty
 
 
-def cider(
-    candidates: Mapping[str, Sequence[str]], references: Mapping[str, Sequence[Sequence[str]]]
-) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Return CIDEr-D of the corpus (the pictures' mean) and of each picture; 10 is the most, papers give it times 100.
-
-    The document frequencies come from the candidates' references, so a score holds for its set of pictures only, and
-    over a single picture it is 0.
+def cider(candidates: Candidates, frequencies_from: References | None = None) -> Statistics:
+    """Return the statistics of CIDEr-D: `cider_d`, 10 at most; papers give it times 100.
 
     Args:
-        candidates: image_id -> the tokenized candidate, one or more.
-        references: image_id -> the tokenized references, one or more for each candidate.
+        candidates: with their references.
+        frequencies_from: whose pictures give the document frequencies; None: those of the references. A score holds
+            for its document frequencies only, and those of a single picture make it 0.
     """
-    scorer = CiderD({image_id: references[image_id] for image_id in candidates})
-    scores = scorer.scores(list(candidates), list(candidates.values()))
-    each = {image_id: {"cider_d": float(score)} for image_id, score in zip(candidates, scores, strict=True)}
-    return {"cider_d": float(scores.mean())}, each
+    return means({"cider_d": CiderD(candidates.references, frequencies_from).scores_of(candidates)})
 
 
 class CiderD:
-    """CIDEr-D against fixed references: their document frequencies are counted once, then candidates score quickly.
+    """CIDEr-D against fixed references: they are counted and weighed once, then candidates score quickly.
 
     Args:
-        references: image_id -> tokenized references, one or more. An n-gram's document frequency is the number of
-            pictures with a reference that holds it.
+        references: image_id -> tokenized references, one or more.
+        frequencies_from: whose pictures give the document frequencies; None: those of the references. An n-gram's is
+            the number of pictures with a reference that holds it.
     """
 
-    def __init__(self, references: Mapping[str, Sequence[Sequence[str]]]) -> None:
-        self._references = references
-        captions, picture = flatten(list(references.values()))
-        _, orders = count_ngrams(captions)
-        self._frequencies = [documents(ngrams, picture) for ngrams in orders]
-        self._pictures = len(references)
+    def __init__(
+        self,
+        references: Mapping[str, Sequence[Sequence[str]]] | References,
+        frequencies_from: References | None = None,
+    ) -> None:
+        self.references = references if isinstance(references, References) else References(references)
+        source = frequencies_from or self.references
+        self._pictures = len(source.row)
+        self._known = source.counted[1]
+        self._frequencies = [document_frequencies(ngrams, source.picture) for ngrams in self._known]
 
     def scores(self, ids: Sequence[str], candidates: Sequence[Sequence[str]]) -> np.ndarray:
-        """Return CIDEr-D of each candidate, (candidates,) (Vedantam et al. 2015, equations 1, 4 and 5).
+        """Return CIDEr-D of each candidate, (candidates,).
 
         Args:
             ids: the candidates' image_ids; several candidates may share one.
@@ -54,38 +55,46 @@ class CiderD:
         Raises:
             KeyError: a picture is not among the references.
         """
-        captions, owner = flatten([self._references[image_id] for image_id in ids])
-        _, found = count_ngrams(candidates)
-        _, given = count_ngrams(captions)
-        total = np.zeros(len(captions))
-        for order in range(ORDERS):
-            mine, theirs = found[order], given[order]
-            my_weight, their_weight = self._weights(order, mine), self._weights(order, theirs)
-            shared, entry = mine.find(theirs.key, owner[theirs.caption])
+        return self.scores_of(Candidates(self.references, ids, candidates))
+
+    def scores_of(self, candidates: Candidates) -> np.ndarray:
+        """Return CIDEr-D of each candidate, (candidates,) (Vedantam et al. 2015, equations 1, 4 and 5)."""
+        pairs, owner = candidates.pair_reference, candidates.pair_candidate
+        found = candidates.counted[1]
+        total = np.zeros(len(pairs))
+        for order, (their_weight, their_norm) in enumerate(self._references_weighed):
+            my_weight = self._weigh(order, found[order])
+            shared = candidates.shared(order)
             # clipped to the reference's weight: repeating a rare word gains nothing
-            clipped = np.minimum(my_weight[entry], their_weight[shared]) * their_weight[shared]
-            product = np.bincount(theirs.caption[shared], clipped, len(captions))
-            norms = _norms(mine, my_weight, len(candidates))[owner] * _norms(theirs, their_weight, len(captions))
-            total += np.divide(product, norms, out=np.zeros(len(captions)), where=norms > 0)
+            theirs = their_weight[shared.theirs]
+            product = np.bincount(shared.pair, np.minimum(my_weight[shared.mine], theirs) * theirs, len(pairs))
+            norms = _norms(found[order], my_weight, len(candidates))[owner] * their_norm[pairs]
+            total += np.divide(product, norms, out=np.zeros(len(pairs)), where=norms > 0)
         # the evaluation code measures lengths in pairs of words
-        delta = _pairs(found, len(candidates))[owner] - _pairs(given, len(captions))
+        delta = _pairs_of_words(candidates.counted[0])[owner] - _pairs_of_words(self.references.counted[0])[pairs]
         total *= np.exp(-(delta**2) / (2 * SIGMA**2))
         several = np.bincount(owner, minlength=len(candidates))
         return 10 / ORDERS * np.bincount(owner, total, len(candidates)) / several
 
-    def _weights(self, order: int, ngrams: NGrams) -> np.ndarray:
+    @cached_property
+    def _references_weighed(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """By order, the weights of the references' entries and the norms of the references (captions,)."""
+        weighed = []
+        for order, ngrams in enumerate(self.references.counted[1]):
+            weights = self._weigh(order, ngrams)
+            weighed.append((weights, _norms(ngrams, weights, len(self.references.captions))))
+        return weighed
+
+    def _weigh(self, order: int, ngrams: NGrams) -> np.ndarray:
         """Return the TF-IDF of each entry: count * log(pictures / pictures that hold the n-gram)."""
-        keys, frequencies = self._frequencies[order]
-        frequency = np.ones(len(ngrams.key))  # an n-gram that no reference holds counts as held by one picture's
-        if len(keys):
-            near = np.minimum(np.searchsorted(keys, ngrams.key), len(keys) - 1)
-            frequency = np.where(keys[near] == ngrams.key, frequencies[near], frequency)
-        return ngrams.times * (np.log(self._pictures) - np.log(frequency))
+        number = self._known[order].number(ngrams.key)
+        frequency = np.append(self._frequencies[order], 1)[number]  # one that no reference holds counts as held by one
+        return ngrams.times * (np.log(self._pictures) - np.log(frequency))[ngrams.ngram]
 
 
 def _norms(ngrams: NGrams, weights: np.ndarray, captions: int) -> np.ndarray:
     return np.sqrt(np.bincount(ngrams.caption, weights**2, captions))
 
 
-def _pairs(orders: Sequence[NGrams], captions: int) -> np.ndarray:
-    return np.bincount(orders[1].caption, orders[1].times, captions)
+def _pairs_of_words(lengths: np.ndarray) -> np.ndarray:
+    return np.maximum(0, lengths - 1)

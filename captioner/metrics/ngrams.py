@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
 ORDERS = 4
 
-# Odd 64-bit numbers (of the golden ratio and of xxHash) that spread words over an n-gram's key, captions over places.
-_PER_WORD, _PER_CAPTION = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
+_UNBREAKABLE = "\u00a0"
+_PER_WORD = np.uint64(0x9E3779B97F4A7C15)  # odd, of the golden ratio: spreads words over an n-gram's key
 
 
 class NGrams(NamedTuple):
@@ -20,31 +21,23 @@ class NGrams(NamedTuple):
     different ones share a key once in a million runs.
 
     Attributes:
-        caption: (entries,) the caption's number.
-        key: (entries,) the n-gram.
+        key: (distinct,) the n-grams of all captions, rising.
+        caption: (entries,) the caption's number, rising.
+        ngram: (entries,) where the n-gram stands in `key`, rising within a caption.
         times: (entries,) how often the caption holds it.
-        place: (entries,) a hash of caption and key; the entries stand by rising place.
     """
 
-    caption: np.ndarray
     key: np.ndarray
+    caption: np.ndarray
+    ngram: np.ndarray
     times: np.ndarray
-    place: np.ndarray
 
-    def find(self, key: np.ndarray, caption: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Look n-grams up in captions.
-
-        Args:
-            key: (n,) n-grams.
-            caption: (n,) the caption in which each is looked for.
-
-        Returns:
-            which of the n were found, and the entries of those.
-        """
-        place = _place(key, caption)
-        entry = np.minimum(np.searchsorted(self.place, place), max(0, len(self.place) - 1))
-        found = np.flatnonzero(self.place[entry] == place) if len(self.place) else np.empty(0, int)
-        return found, entry[found]
+    def number(self, key: np.ndarray) -> np.ndarray:
+        """Return where n-grams (n,) stand in `self.key`: (n,), -1 for one that no caption holds."""
+        if not len(self.key):
+            return np.full(len(key), -1)
+        near = np.minimum(np.searchsorted(self.key, key), len(self.key) - 1)
+        return np.where(self.key[near] == key, near, -1)
 
 
 def count_ngrams(captions: Sequence[Sequence[str]]) -> tuple[np.ndarray, tuple[NGrams, ...]]:
@@ -53,41 +46,48 @@ def count_ngrams(captions: Sequence[Sequence[str]]) -> tuple[np.ndarray, tuple[N
     A token that holds an unbreakable space ("1 1/2" is one token) counts as two words here, though not for ROUGE-L:
     the COCO evaluation joins the tokens and splits the line again, here at any white space, there at plain spaces.
     """
-    words = [" ".join(tokens).split() for tokens in captions]
+    words = [_split(tokens) for tokens in captions]
     lengths = np.array([len(caption) for caption in words], int)
     caption = np.repeat(np.arange(len(words)), lengths)
-    hashes = np.array([hash(word) for caption in words for word in caption], np.int64).view(np.uint64)
+    hashes = np.fromiter(map(hash, chain.from_iterable(words)), np.int64, len(caption)).view(np.uint64)
     orders, key = [], np.zeros(len(hashes), np.uint64)
     for order in range(ORDERS):
         last = hashes[order:]
         key = key[: len(last)] * _PER_WORD + last
         inside = caption[: len(last)] == caption[order:]  # not from one caption into the next
-        orders.append(_distinct(caption[order:][inside], key[inside]))
+        orders.append(_count(caption[order:][inside], key[inside]))
     return lengths, tuple(orders)
 
 
-def _distinct(caption: np.ndarray, key: np.ndarray) -> NGrams:
-    place = _place(key, caption)
-    by_place = np.argsort(place)
-    place = place[by_place]
-    first = np.flatnonzero(np.append(True, place[1:] != place[:-1])[: len(place)])
-    entry = by_place[first]
-    return NGrams(caption[entry], key[entry], np.diff(np.append(first, len(place))), place[first])
+def _split(tokens: Sequence[str]) -> Sequence[str]:
+    line = " ".join(tokens)
+    return line.split() if _UNBREAKABLE in line else tokens
 
 
-def _place(key: np.ndarray, caption: np.ndarray) -> np.ndarray:
-    return key + caption.astype(np.uint64) * _PER_CAPTION
+def _count(caption: np.ndarray, key: np.ndarray) -> NGrams:
+    distinct, ngram = np.unique(key, return_inverse=True)
+    several = max(1, len(distinct))
+    place, times = _distinct(caption * several + ngram)
+    return NGrams(distinct, *np.divmod(place, several), times)
 
 
-def documents(ngrams: NGrams, document: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the n-grams (distinct,), by rising key, and how many documents hold each.
+def _distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct whole numbers, rising, and how often each is there; faster than np.unique on many."""
+    values = np.sort(values)
+    first = np.flatnonzero(np.append(True, values[1:] != values[:-1])[: len(values)])
+    return values[first], np.diff(np.append(first, len(values)))
+
+
+def document_frequencies(ngrams: NGrams, document: np.ndarray) -> np.ndarray:
+    """Return how many documents hold each n-gram of `ngrams.key`: (distinct,).
 
     Args:
         ngrams: n-grams of captions.
-        document: (captions,) the document to which each caption belongs.
+        document: (captions,) the number of the document to which each caption belongs.
     """
-    held = _distinct(document[ngrams.caption], ngrams.key)
-    return np.unique(held.key, return_counts=True)
+    several = max(1, len(ngrams.key))
+    held, _ = _distinct(document[ngrams.caption] * several + ngrams.ngram)
+    return np.bincount(held % several, minlength=len(ngrams.key))
 
 
 def flatten(several: Sequence[Sequence[Sequence[str]]]) -> tuple[list[Sequence[str]], np.ndarray]:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
+from captioner.metrics.matching import Candidates
+from captioner.metrics.statistics import Statistics, means
+
 BETA = 1.2  # the weight of recall
 
 
-def rouge(
-    candidates: Mapping[str, Sequence[str]], references: Mapping[str, Sequence[Sequence[str]]]
-) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Return ROUGE-L of the corpus (the pictures' mean) and of each picture, as fractions.
-
-    Args:
-        candidates: image_id -> the tokenized candidate.
-        references: image_id -> the tokenized references, one or more for each candidate.
-    """
-    scores = {image_id: rouge_l(candidate, references[image_id]) for image_id, candidate in candidates.items()}
-    mean = sum(scores.values()) / len(scores)
-    return {"rouge_l": mean}, {image_id: {"rouge_l": score} for image_id, score in scores.items()}
+def rouge(candidates: Candidates) -> Statistics:
+    """Return the statistics of ROUGE-L: `rouge_l`, the pictures' mean over a corpus."""
+    given = candidates.references.by_id
+    pairs = zip(candidates.ids, candidates.tokens, strict=True)
+    return means({"rouge_l": np.array([rouge_l(tokens, given[image_id]) for image_id, tokens in pairs])})
 
 
 def rouge_l(candidate: Sequence[str], references: Sequence[Sequence[str]]) -> float:

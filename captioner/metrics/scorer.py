@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
+
+import numpy as np
 
 from captioner.config import ConfigError
 from captioner.metrics.bleu import bleu
+from captioner.metrics.bootstrap import intervals
 from captioner.metrics.cider import cider
 from captioner.metrics.classic_bleu import classic_bleu
+from captioner.metrics.diversity import diversity
+from captioner.metrics.matching import Candidates, References
+from captioner.metrics.meteor import UnavailableError, meteor
 from captioner.metrics.rouge import rouge
+from captioner.metrics.statistics import Statistics, best_of
 from captioner.storage import DataError
 from captioner.text.cleaning import RULES
-
-Tokenized = Mapping[str, list[str]]
-TokenizedReferences = Mapping[str, list[list[str]]]
+from captioner.text.ptb import tokenize
 
 
 class Metric(NamedTuple):
-    """A metric: the rules that tokenize both sides for it, and the function that scores tokens.
-
-    The function returns the corpus' scores by key, and image_id -> that picture's scores by key.
-    """
+    """A metric: the rules that tokenize both sides for it, and the function that compares them."""
 
     rules: str
-    compute: Callable[[Tokenized, TokenizedReferences], tuple[dict[str, float], dict[str, dict[str, float]]]]
+    measure: Callable[[Candidates], Statistics]
 
 
 METRICS: dict[str, Metric] = {
     "bleu": Metric("ptb", bleu),  # bleu_1 ... bleu_4
     "rouge": Metric("ptb", rouge),  # rouge_l
     "cider": Metric("ptb", cider),  # cider_d
+    "meteor": Metric("ptb", meteor),  # meteor, by Java
     "classic-bleu": Metric("classic", classic_bleu),  # classic_bleu_1 ... classic_bleu_4, inflated
 }
+
+# What is no comparison of one candidate with its references: the variety of all candidates (distinct_1, distinct_2,
+# vocabulary, mean_length, novel), and what the best of several candidates a picture scores (oracle_ and each key).
+DIVERSITY, ORACLE = "diversity", "oracle"
+NAMES = (*METRICS, DIVERSITY, ORACLE)
+DEFAULT = ("bleu", "rouge", "cider")
 
 
 @dataclass(frozen=True)
@@ -41,35 +51,89 @@ class Scores:
     """What the metrics say.
 
     Attributes:
-        corpus: score by key, as fractions (cider_d reaches 10).
-        per_image: image_id -> score by key, in the order of the candidates.
+        corpus: score by key, as fractions (cider_d reaches 10; vocabulary and mean_length are counts).
+        per_image: image_id -> score by key, in the order of the candidates, of the metrics that score a picture.
         notes: what a reader of the numbers should know, a sentence each.
+        skipped: names of the metrics that could not be computed here.
+        intervals: confidence intervals of corpus scores by key, where they were asked for.
+        statistics: what the corpus scores are sums of, a row a picture; captioner.metrics.bootstrap draws from them.
     """
 
     corpus: dict[str, float]
     per_image: dict[str, dict[str, float]]
     notes: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    statistics: list[Statistics] = field(default_factory=list, compare=False, repr=False)
+
+
+def require_metrics(names: Sequence[str], where: str = "metrics") -> None:
+    """Check metrics' names, before hours of work end in scores that nobody can give.
+
+    Raises:
+        ConfigError: there is no such metric; `where` names what asked for it.
+    """
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        raise ConfigError(f"{where}: {unknown[0]!r} is not known (known: {', '.join(NAMES)})")
+    if names and set(names) <= {ORACLE}:
+        raise ConfigError(f"{where}: oracle chooses among captions by other metrics; name one beside it")
 
 
 def score(
     candidates: Mapping[str, str],
     references: Mapping[str, Sequence[str]],
-    metrics: Sequence[str] = ("bleu", "rouge", "cider"),
+    metrics: Sequence[str] = DEFAULT,
+    *,
+    alternatives: Mapping[str, Sequence[str]] | None = None,
+    cider_df: Mapping[str, Sequence[str]] | None = None,
+    training: Iterable[str] | None = None,
+    confidence: bool = False,
 ) -> Scores:
     """Score raw candidates against raw references; both are tokenized here.
 
     Args:
         candidates: image_id -> the caption. An empty one scores 0.
         references: image_id -> the picture's references. Those of pictures without a candidate do not count.
-        metrics: names in METRICS.
+        metrics: some of NAMES.
+        alternatives: image_id -> further captions of the picture, among which `oracle` chooses, too.
+        cider_df: image_id -> captions of the pictures that give CIDEr-D's document frequencies; None: the references.
+        training: the captions of the training, for `novel`.
+        confidence: whether confidence intervals are drawn.
 
     Raises:
-        DataError: there is no candidate, or one has no references (it is named).
+        DataError: there is no candidate, one has no references (it is named), oracle has nothing to choose from, or no
+            metric can be computed here.
         ConfigError: there is no such metric; the message names those that there are.
     """
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown:
-        raise ConfigError(f"metrics: {unknown[0]!r} is not known (known: {', '.join(METRICS)})")
+    require_metrics(metrics)
+    _require_candidates(candidates, references)
+    more = alternatives or {}
+    if ORACLE in metrics and not any(more.values()):
+        raise DataError("oracle scores the best of several captions a picture, and here is one each; give n-best lists")
+    names = list(dict.fromkeys(metrics))
+    lists = {i: [text, *(more.get(i, ()) if ORACLE in names else ())] for i, text in candidates.items()}
+    picture = np.repeat(np.arange(len(lists)), [len(texts) for texts in lists.values()])
+    own = np.flatnonzero(np.append(True, np.diff(picture) > 0))  # each picture's candidate, the first of its list
+    measured, notes = _measure(names, lists, references, cider_df)
+    if "cider" in names and cider_df is None and len(candidates) == 1:
+        notes.append("CIDEr-D of a single picture is 0: its document frequencies need several")
+    if "classic-bleu" in names:
+        notes.append("classic_bleu is inflated: compare it with the tutorials' numbers only")
+    statistics = [each.take(own) for each in measured.values()]
+    if ORACLE in names:
+        statistics += [best for each in measured.values() for best in best_of(each, picture)]
+    corpus = {key: value for each in statistics for key, value in each.corpus().items()}
+    if DIVERSITY in names:
+        corpus |= _diversity(candidates, training)
+    if not corpus:
+        raise DataError(f"there is nothing to score by: {'; '.join(notes)}")
+    skipped = [name for name in names if name in METRICS and name not in measured]
+    drawn = intervals(statistics) if confidence and statistics else {}
+    return Scores(corpus, _per_image(candidates, statistics), notes, skipped, drawn, statistics)
+
+
+def _require_candidates(candidates: Mapping[str, str], references: Mapping[str, Sequence[str]]) -> None:
     if not candidates:
         raise DataError("there are no candidates to score; check the predictions")
     missing = [image_id for image_id in candidates if not references.get(image_id)]
@@ -78,25 +142,48 @@ def score(
             f"{len(missing):,} of the {len(candidates):,} candidates have no references, first {missing[0]!r}; "
             "check that predictions and captions are of the same data set"
         )
-    corpus: dict[str, float] = {}
-    per_image: dict[str, dict[str, float]] = {image_id: {} for image_id in candidates}
-    for rules in dict.fromkeys(METRICS[name].rules for name in metrics):
-        clean = RULES[rules]
-        found = {image_id: clean(text) for image_id, text in candidates.items()}
-        given = {image_id: [clean(text) for text in references[image_id]] for image_id in candidates}
-        for name in dict.fromkeys(metrics):
-            if METRICS[name].rules == rules:
-                overall, parts = METRICS[name].compute(found, given)
-                corpus.update(overall)
-                for image_id, part in parts.items():
-                    per_image[image_id].update(part)
-    return Scores(corpus, per_image, _notes(metrics, len(candidates)))
 
 
-def _notes(metrics: Sequence[str], pictures: int) -> list[str]:
-    notes = []
-    if "cider" in metrics and pictures == 1:
-        notes.append("CIDEr-D of a single picture is 0: its document frequencies need several")
-    if "classic-bleu" in metrics:
-        notes.append("classic_bleu is inflated: compare it with the tutorials' numbers only")
-    return notes
+def _measure(
+    names: Sequence[str],
+    lists: Mapping[str, Sequence[str]],
+    references: Mapping[str, Sequence[str]],
+    cider_df: Mapping[str, Sequence[str]] | None,
+) -> tuple[dict[str, Statistics], list[str]]:
+    """Return each metric's statistics of all captions of the lists in a row, and what was left out and why."""
+    ids = [image_id for image_id, texts in lists.items() for _ in texts]
+    sides: dict[str, Candidates] = {}  # by the rules that tokenize
+    measured, notes = {}, []
+    for name in names:
+        if name not in METRICS:
+            continue
+        rules, measure = METRICS[name]
+        if rules not in sides:
+            given = _tokenize({image_id: references[image_id] for image_id in lists}, rules)
+            every = [tokens for several in _tokenize(lists, rules).values() for tokens in several]
+            sides[rules] = Candidates(References(given), ids, every)
+        if name == "cider" and cider_df is not None:
+            measure = partial(cider, frequencies_from=References(_tokenize(cider_df, rules)))
+        try:
+            measured[name] = measure(sides[rules])
+        except UnavailableError as error:
+            notes.append(f"METEOR is left out: {error}")
+    return measured, notes
+
+
+def _tokenize(captions: Mapping[str, Sequence[str]], rules: str) -> dict[str, list[list[str]]]:
+    return {image_id: [RULES[rules](text) for text in texts] for image_id, texts in captions.items()}
+
+
+def _diversity(candidates: Mapping[str, str], training: Iterable[str] | None) -> dict[str, float]:
+    seen = None if training is None else {tuple(tokenize(text)) for text in training}
+    return diversity([tokenize(text) for text in candidates.values()], seen)
+
+
+def _per_image(ids: Iterable[str], statistics: Sequence[Statistics]) -> dict[str, dict[str, float]]:
+    rows: dict[str, dict[str, float]] = {image_id: {} for image_id in ids}
+    for each in statistics:
+        for key, values in each.each().items():
+            for row, value in zip(rows.values(), values.tolist(), strict=True):
+                row[key] = value
+    return rows

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import re
 import string
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from captioner.config import ConfigError
+from captioner.memory import collector_paused
 from captioner.text import ptb
 
 _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+# Chinese, Japanese, Thai, Lao, Burmese and Khmer put no spaces between words: each letter stands for itself, with the
+# signs that hang on it.
+_SPACELESS = (
+    "\u3005\u3007\u3041-\u3096\u3099\u309a\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3105-\u312f\u31f0-\u31ff\u3400-\u4dbf"
+    "\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+    "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ebd\u0ec0-\u0ecd\u0edc-\u0edf\u1000-\u103f\u1050-\u109f\uaa60-\uaa7f\u1780-\u17d3"
+)
+_HANGING = (
+    "\u3099\u309a\uff9e\uff9f\ufe00-\ufe0f\U000e0100-\U000e01ef\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd"
+    "\u102b-\u103e\u1056-\u1059\u105e-\u1060\u1062-\u1064\u1067-\u106d\u1071-\u1074\u1082-\u108d\u108f\u109a-\u109d\u17b4-\u17d3"
+)
+_ALONE = re.compile(rf"[{_SPACELESS}][{_HANGING}]*|[^{_SPACELESS}]+")
+_SIGN = rf"[^\s'.,\-{_SPACELESS}]"
+_WORD = re.compile(rf"[{_SPACELESS}][{_HANGING}]*|{_SIGN}+(?:['-]{_SIGN}+|(?<=\d)[.,]\d{_SIGN}*)*")
+_BETWEEN_SPACELESS = re.compile(rf"(?<=[{_SPACELESS}]) (?=[{_SPACELESS}])")
 
 
 def clean_classic(text: str) -> list[str]:
@@ -22,8 +41,44 @@ def clean_classic(text: str) -> list[str]:
     return [word for word in words if len(word) > 1 and word.isalpha()]
 
 
+def clean_ptb(text: str) -> list[str]:
+    """Split text into the tokens that captions are scored by; see `captioner.text.ptb`.
+
+    Letters of scripts without spaces stand for themselves, where the reference tool takes a whole sentence for a word.
+    """
+    tokens = ptb.tokenize(text)
+    return tokens if text.isascii() else [part for token in tokens for part in _ALONE.findall(token)]
+
+
+class _Signs(dict[int, str]):
+    """What stays of each sign: letters, marks and digits; what may stand inside a word; spaces for everything else."""
+
+    def __missing__(self, code: int) -> str:
+        sign = chr(code)
+        kind = unicodedata.category(sign)
+        if kind[0] in "LMN" or sign in "'-.,\u200c\u200d":  # the last two join Persian and Hindi letters
+            self[code] = sign
+        else:
+            self[code] = {"’": "'", "‐": "-", "‑": "-"}.get(sign, "" if kind == "Cf" else " ")
+        return self[code]
+
+
+_SIGNS = _Signs()
+
+
+def clean_lower(text: str) -> list[str]:
+    """Split text in any script into words in lower case, without punctuation and symbols.
+
+    A word is a run of Unicode letters, marks and digits; apostrophes and hyphens inside it stay, points and commas
+    between digits too. Scripts without spaces between words are split into letters.
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    return _WORD.findall(text.lower().translate(_SIGNS))
+
+
 # A rule set maps raw text to words; `ptb` keeps one-letter words, hyphens and numbers, and takes contractions apart.
-RULES: dict[str, Callable[[str], list[str]]] = {"ptb": ptb.tokenize, "classic": clean_classic}
+RULES: dict[str, Callable[[str], list[str]]] = {"ptb": clean_ptb, "classic": clean_classic, "lower": clean_lower}
 
 
 def clean_caption(text: str, rules: str) -> list[str]:
@@ -32,6 +87,28 @@ def clean_caption(text: str, rules: str) -> list[str]:
     Raises:
         ConfigError: there is no such rule set; the message names those that there are.
     """
+    return _rule_set(rules)(text)
+
+
+def clean_captions(captions: Mapping[str, Iterable[str]], rules: str) -> dict[str, list[list[str]]]:
+    """Return image_id -> the words of its captions; captions left empty, and pictures without any, are dropped.
+
+    Raises:
+        ConfigError: there is no such rule set.
+    """
+    clean = _rule_set(rules)
+    with collector_paused():
+        cleaned = ((name, [words for text in texts if (words := clean(text))]) for name, texts in captions.items())
+        return {name: picture for name, picture in cleaned if picture}
+
+
+def _rule_set(rules: str) -> Callable[[str], list[str]]:
     if rules not in RULES:
         raise ConfigError(f"rules: {rules!r} is not known (known: {', '.join(RULES)})")
-    return RULES[rules](text)
+    return RULES[rules]
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Return words as text: with spaces between them, but none within a script that has none."""
+    text = " ".join(words)
+    return text if text.isascii() else _BETWEEN_SPACELESS.sub("", text)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from string import ascii_lowercase
+from unicodedata import category
 
 # What the evaluation drops. The names of brackets are not among it: it looks for -LRB- after lower-casing.
 PUNCTUATION = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
@@ -52,7 +53,12 @@ _UNREADABLE = re.compile(
 )
 _APOSTROPHE = "['’\u0092]"
 _LETTER = r"[^\W\d_²³¹¼-¾⁰-₟⅐-↉①-⓿❶-➓]"
-_ALNUM = r"(?:[^\W_²³¹¼-¾⁰-₟⅐-↉①-⓿❶-➓]|[\u0300-\u036f])"
+# Vowel signs and accents belong to the word. The tool knows those of Hindi and Thai, and tears words of Kannada or
+# Burmese to letters, which helps nobody.
+_MARKS = "".join(
+    sign for sign in map(chr, range(0x300, 0x1D00)) if category(sign)[0] == "M" and sign not in "\u0488\u0489\u0614"
+)
+_ALNUM = rf"(?:[^\W_²³¹¼-¾⁰-₟⅐-↉①-⓿❶-➓]|[{_MARKS}])"
 
 
 def _any_of(words: str, *cases: Callable[[str], str]) -> str:
@@ -110,6 +116,7 @@ _CLITIC = re.compile("['’\u0092](?:s|ll|re|ve|d|m)")
 
 # Most of a caption is a run of plain words, and most captions end in one and a period.
 _PLAIN = re.compile(r" *([A-Za-z]+(?: +[A-Za-z]+)*)(?= |,|$|(\. *$))")
+_NOTHING = re.compile(r"(?: |[.,](?= |$))+")  # no rule takes these further, and both are dropped
 _KEEPS_PERIOD = frozenset(
     " ".join([ABBREVIATIONS, ABBREVIATIONS_WITH_CAPITAL, ABBREVIATIONS_NOT_ALL_CAPITALS, *ascii_lowercase]).split()
 )
@@ -132,27 +139,31 @@ def tokenize(text: str) -> list[str]:
             position = plain.end(1) - len(plain[1].rpartition(" ")[2])
         elif plain:
             position = plain.end()
-        for word in words:
-            cut = SPLIT_WORDS.get(word)
-            tokens += [word] if cut is None else [word[:cut], word[cut:]]
-        if position < len(text) and text[position] == " ":
-            position += 1
+        if SPLIT_WORDS.keys().isdisjoint(words):
+            tokens += words
+        else:
+            tokens += [part for word in words for part in _parts(word)]
+        if nothing := _NOTHING.match(text, position):
+            position = nothing.end()
         elif position < len(text):
             longest = _LONGEST.match(text, position)
             match = max(filter(None, longest.groups() if longest else ()), key=len, default=text[position])
             position += len(match)
             tokens += _written(match, text[position : position + 2])
-    return [token for token in tokens if token not in PUNCTUATION]
+    return tokens if PUNCTUATION.isdisjoint(tokens) else [token for token in tokens if token not in PUNCTUATION]
+
+
+def _parts(word: str) -> list[str]:
+    cut = SPLIT_WORDS.get(word)
+    return [word] if cut is None else [word[:cut], word[cut:]]
 
 
 def _written(match: str, following: str) -> list[str]:
     """Return a match as the tool writes it: brackets by name, typographic signs in ASCII, spaces unbreakable."""
     word = match.lower()
     if match.isalpha():
-        cut = SPLIT_WORDS.get(word)
-        if cut is None or (len(following) == 2 and following[0] in "'’" and following[1].isalpha()):
-            return [word]
-        return [word[:cut], word[cut:]]
+        before_clitic = len(following) == 2 and following[0] in "'’" and following[1].isalpha()
+        return [word] if before_clitic else _parts(word)
     if _NOT.fullmatch(word, max(0, len(word) - 3)):
         return [part for part in (word[:-3], word[-3:].replace("’", "'")) if part]
     if _CLITIC.fullmatch(word):

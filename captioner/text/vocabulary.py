@@ -1,14 +1,18 @@
-"""Words and their numbers."""
+"""Words, or pieces of words, and their numbers."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
+from captioner.memory import collector_paused
 from captioner.storage import DataError, digest_json, read_json, write_json
+from captioner.text.bpe import BytePairs, fit_byte_pairs, to_text
+from captioner.text.cleaning import join_words
 
 PAD, START, END, UNK = 0, 1, 2, 3
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
@@ -20,12 +24,16 @@ class TextConfig:
 
     Attributes:
         rules: the cleaning rules, one of `captioner.text.cleaning.RULES`.
-        min_count: words seen less often in the training captions become <unk>.
-        max_size: at most this many words beside the four special ones, the commonest; None keeps all.
-        max_words: longer training captions are cut to this many words.
+        vocabulary: whole words, or byte-pair pieces of them (the extra `bpe`).
+        min_count: words seen less often in the training captions become <unk>; with `bpe`, letters, and pairs that are
+            seen less often are not merged.
+        max_size: at most this many words beside the four special ones, the commonest; None keeps all. With `bpe` the
+            number of pieces, None for 8,000.
+        max_words: longer training captions are cut to this many words, or pieces.
     """
 
-    rules: Literal["ptb", "classic"] = "ptb"
+    rules: Literal["ptb", "classic", "lower"] = "ptb"
+    vocabulary: Literal["words", "bpe"] = "words"
     min_count: int = 1
     max_size: int | None = None
     max_words: int = 40
@@ -42,19 +50,32 @@ class TextConfig:
 class Vocabulary:
     """The words a model knows: four special ones, then words by falling count, ties alphabetical.
 
+    With `merges` the "words" are byte-pair pieces: letters, then what was merged, in that order.
+
     Attributes:
         words: every word by its number, the special ones included.
         rules: the cleaning rules that made the words; captions in other rules do not fit.
         max_words: `encode` cuts captions to this many words.
         counts: appearances in the training captions by word; `<unk>` counts the tokens whose words were left out.
+        merges: the pairs of pieces that become one, first things first; None where words are whole.
     """
 
-    def __init__(self, words: Sequence[str], rules: str, max_words: int, counts: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        rules: str,
+        max_words: int,
+        counts: Mapping[str, int],
+        merges: Sequence[tuple[str, str]] | None = None,
+    ) -> None:
         self.words = list(words)
         self.rules = rules
         self.max_words = max_words
         self.counts = dict(counts)
-        self._ids = {word: number for number, word in enumerate(self.words)}
+        self.merges = None if merges is None else tuple((left, right) for left, right in merges)
+        # a caption that spells out a special word must not take its number
+        self._ids = {word: number for number, word in enumerate(self.words) if number > UNK}
+        self._pairs = None if self.merges is None else BytePairs(self.words[UNK + 1 :], self.merges, SPECIALS[UNK])
 
     @classmethod
     def fit(cls, captions: Iterable[Sequence[str]], config: TextConfig) -> Vocabulary:
@@ -62,10 +83,13 @@ class Vocabulary:
 
         Raises:
             DataError: there is no word in the captions, or none is left.
+            ConfigError: byte pairs are wanted and cannot be had.
         """
-        seen = Counter(word for caption in captions for word in caption)
+        if config.vocabulary == "bpe":
+            return cls._fit_pieces(captions, config)
+        seen = Counter(chain.from_iterable(captions))
         total = seen.total()
-        for special in SPECIALS:  # a caption that spells one out must not take its number
+        for special in SPECIALS:
             seen.pop(special, None)
         ranked = sorted(seen.items(), key=lambda item: (-item[1], item[0]))[: config.max_size]
         kept = {word: count for word, count in ranked if count >= config.min_count}
@@ -75,16 +99,34 @@ class Vocabulary:
         counts = {"<unk>": total - sum(kept.values()), **kept}
         return cls([*SPECIALS, *kept], config.rules, config.max_words, counts)
 
+    @classmethod
+    def _fit_pieces(cls, captions: Iterable[Sequence[str]], config: TextConfig) -> Vocabulary:
+        seen = Counter(word for caption in captions for word in join_words(caption).split())
+        for special in SPECIALS:
+            seen.pop(special, None)
+        if not seen:
+            raise DataError("training captions: they hold no words; check the split and the caption file")
+        pairs = fit_byte_pairs(seen, config.max_size, config.min_count, SPECIALS[UNK])
+        counts = dict.fromkeys((SPECIALS[UNK], *pairs.pieces), 0)
+        for word, count in seen.items():
+            for piece in pairs.split(word):
+                counts[piece] += count
+        return cls([*SPECIALS, *pairs.pieces], config.rules, config.max_words, counts, pairs.merges)
+
     def __len__(self) -> int:
         return len(self.words)
 
     def encode(self, tokens: Sequence[str]) -> list[int]:
         """Return `<start>`, the tokens' numbers (at most `max_words`; unknown words are `<unk>`) and `<end>`."""
-        return [START, *(self._number(token) for token in tokens[: self.max_words]), END]
+        if self._pairs is not None:
+            tokens = [piece for word in join_words(tokens).split() for piece in self._pairs.split(word)]
+        number = self._ids.get
+        return [START, *[number(token, UNK) for token in tokens[: self.max_words]], END]
 
-    def _number(self, token: str) -> int:
-        number = self._ids.get(token, UNK)
-        return number if number > UNK else UNK
+    def encode_all(self, text: Mapping[str, Iterable[Sequence[str]]]) -> dict[str, list[list[int]]]:
+        """Return image_id -> its captions as numbers; see `encode`."""
+        with collector_paused():
+            return {name: [self.encode(caption) for caption in picture] for name, picture in text.items()}
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         """Return the words of `ids` up to the first `<end>`, passing over `<pad>` and `<start>`.
@@ -104,14 +146,21 @@ class Vocabulary:
                 words.append(self.words[number])
         return words
 
+    def to_text(self, tokens: Iterable[str]) -> str:
+        """Return what `decode` gave as text."""
+        return join_words(list(tokens)) if self.merges is None else to_text(tokens)
+
     @property
     def digest(self) -> str:
         """64 hexadecimal digits that stand for the words, their order, the rules and the cut."""
-        return digest_json({"words": self.words, "rules": self.rules, "max_words": self.max_words})
+        content = self.to_json()
+        del content["counts"]
+        return digest_json(content)
 
     def to_json(self) -> dict[str, Any]:
         """Return the vocabulary as plain values; `from_json` reads them back."""
-        return {"rules": self.rules, "max_words": self.max_words, "words": self.words, "counts": self.counts}
+        content = {"rules": self.rules, "max_words": self.max_words, "words": self.words, "counts": self.counts}
+        return content if self.merges is None else {**content, "merges": [list(merge) for merge in self.merges]}
 
     @classmethod
     def from_json(cls, content: Any) -> Vocabulary:
@@ -123,7 +172,7 @@ class Vocabulary:
         fault = _fault(content)
         if fault:
             raise DataError(f"not a vocabulary: {fault}; train the model anew")
-        return cls(content["words"], content["rules"], content["max_words"], content["counts"])
+        return cls(content["words"], content["rules"], content["max_words"], content["counts"], content.get("merges"))
 
     def save(self, path: str | Path) -> None:
         """Write the vocabulary to a JSON file, atomically."""
@@ -157,4 +206,11 @@ def _fault(content: Any) -> str | None:
         return "'words' holds a word twice"
     if not all(isinstance(count, int) for count in content["counts"].values()):
         return "'counts' holds something that is no number"
+    merges = content.get("merges")
+    if merges is not None and not (isinstance(merges, list) and all(map(_is_merge, merges))):
+        return "'merges' is no list of pairs of pieces"
     return None
+
+
+def _is_merge(merge: Any) -> bool:
+    return isinstance(merge, list | tuple) and len(merge) == 2 and all(isinstance(piece, str) for piece in merge)

@@ -104,7 +104,7 @@ class EpochEnd(keras.callbacks.Callback):
         progress.epoch = epoch + 1
         self._swap_average()
         scores = self.score()
-        if self._improves(scores[self.config.monitor]):
+        if self._improves(scores):
             progress.best, progress.best_epoch, progress.waited = scores[self.config.monitor], progress.epoch, 0
             save_variables(self.folder / BEST, self.model.weights, progress, self.identity)
         else:
@@ -127,10 +127,15 @@ class EpochEnd(keras.callbacks.Callback):
             self.say(f"no better {self.config.monitor} for {self.config.patience} epochs: stopping")
             self.model.stop_training = True
 
-    def _improves(self, value: float) -> bool:
-        if self.progress.best is None:
+    def _improves(self, scores: dict[str, float]) -> bool:
+        value, best = scores[self.config.monitor], self.progress.best
+        if best is None:
             return True
-        return value < self.progress.best if self.config.monitor == "val_loss" else value > self.progress.best
+        if self.config.monitor == "val_loss":
+            return value < best
+        if value == best:  # captions of a young model or of few pictures may score 0 for epochs
+            return scores["val_loss"] < self.progress.history[self.progress.best_epoch - 1]["val_loss"]
+        return value > best
 
     def _swap_average(self) -> None:
         """Exchange the weights and their moving average, so that the average is what is scored and kept."""

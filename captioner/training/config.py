@@ -23,7 +23,8 @@ class TrainConfig:
         clip_norm: largest norm of all gradients together; null for none.
         label_smoothing: share of the target distribution spread evenly over all words.
         ema: momentum of an exponential moving average of the weights, which is evaluated and saved; null for none.
-        monitor: the dev score by which the best epoch is chosen. Scores of generated captions, or `val_loss`.
+        monitor: the dev score by which the best epoch is chosen and training stops: of generated captions, or
+            `val_loss`. Of two epochs with equal scores the one with the lower val_loss is better.
         patience: epochs without a better dev score before training stops; null for never.
         precision: `bfloat16` computes in bfloat16 and keeps weights in float32.
         seed: of weights, dropout and shuffling.
@@ -40,7 +41,7 @@ class TrainConfig:
     clip_norm: float | None = 5.0
     label_smoothing: float = 0.0
     ema: float | None = None
-    monitor: Literal["bleu_4", "cider_d", "val_loss"] = "bleu_4"
+    monitor: Literal["bleu_4", "cider_d", "val_loss"] = "cider_d"
     patience: int | None = 5
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0

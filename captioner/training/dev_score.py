@@ -8,7 +8,7 @@ from captioner.data.batches import CaptionBatches
 from captioner.data.captions import Captions
 from captioner.evaluation import decode, references_of
 from captioner.generation.caption import generate, make_search
-from captioner.generation.search import GenerationConfig
+from captioner.generation.config import GenerationConfig
 from captioner.metrics.scorer import score
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import Vocabulary
@@ -42,12 +42,14 @@ class DevScore:
         self.ids = captions.split("dev")
         self.references = references_of(captions, self.ids)
         self.batches = CaptionBatches(features, encoded, BATCH_SIZE, seed=0)
-        self.search = make_search(decoder, generation)
+        self.search = make_search(decoder, generation, vocabulary=vocabulary)
 
     def __call__(self) -> dict[str, float]:
         """Return `val_loss`, `bleu_1` to `bleu_4` and `cider_d`."""
         # The averages over batches weigh each by its pictures, which all have about as many words.
         loss = self.decoder.evaluate(self.batches, verbose=0)
-        decoded = decode(self.ids, self.features, lambda part: generate(self.search, part, self.vocabulary))
-        candidates = {image_id: caption.text for image_id, caption in decoded.items()}
+        decoded = decode(
+            self.ids, self.features, lambda part, first: generate(self.search, part, self.vocabulary, first)
+        )
+        candidates = {image_id: captions[0].text for image_id, captions in decoded.items()}
         return {"val_loss": float(loss), **score(candidates, self.references, ("bleu", "cider")).corpus}

@@ -17,10 +17,11 @@ from captioner.captioner import FILE_NAME, Captioner
 from captioner.config import dump_yaml, to_settings
 from captioner.data.batches import CaptionBatches
 from captioner.data.captions import Captions
-from captioner.data.readers import DataConfig, load_captions
+from captioner.data.formats import digest_captions
+from captioner.data.readers import DataConfig, load_captions, split_digests
 from captioner.data.training_text import training_text
-from captioner.evaluation import describe
-from captioner.generation.search import GenerationConfig
+from captioner.generation.config import GenerationConfig
+from captioner.metrics.labels import describe
 from captioner.models.architectures import build_decoder, model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.storage import DataError, digest_file, digest_json, read_manifest, write_manifest, write_text
@@ -92,14 +93,14 @@ def train(
     """
     _require_free(folder, resume, overwrite)
     started = time.monotonic()
-    captions = load_captions(sections.data, ("train", "dev"))
+    captions = load_captions(sections.data, ("train", "dev"), say)
     features = open_features(sections.features)
     _require_encoder(features, sections.encoder)
     _require_features(features, captions)
     text = training_text(sections.data, captions, ("train", "dev"), sections.text.rules)
     training = {image_id: text[image_id] for image_id in captions.split("train") if image_id in text}
     vocabulary = Vocabulary.fit((caption for picture in training.values() for caption in picture), sections.text)
-    encoded = _encode(training, vocabulary)
+    encoded = vocabulary.encode_all(training)
     dev = {image_id: text[image_id] for image_id in captions.split("dev") if image_id in text}
     identity = _identity(sections, features, encoded)
     resume = resume and not overwrite and state_of(folder) == "unfinished"
@@ -107,8 +108,8 @@ def train(
         require_identity(folder / CHECKPOINTS / CHECKPOINT, identity)
     inputs = {
         "features": {"path": str(features.path), "digest": features.digest},
-        "captions": {"path": sections.data.captions, "digest": digest_file(sections.data.captions)},
-        "splits": {name: digest_file(sections.data.splits[name]) for name in ("train", "dev")},
+        "captions": {"path": sections.data.captions, "digest": digest_captions(sections.data.captions)},
+        "splits": {name: digest for name, digest in split_digests(sections.data).items() if name in ("train", "dev")},
     }
     keras.utils.set_random_seed(sections.train.seed)
     decoder = _make_decoder(sections, vocabulary, features, precision=sections.train.precision)
@@ -123,10 +124,12 @@ def train(
         f"training on {len(encoded)} pictures with {sum(map(len, encoded.values()))} captions, "
         f"{len(vocabulary)} words, {decoder.count_params():,} weights"
     )
+    if sections.train.monitor == "cider_d" and len(captions.split("dev")) == 1:
+        say("note: CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
     progress = fit(
         decoder,
         batches,
-        DevScore(decoder, vocabulary, features, captions, _encode(dev, vocabulary), sections.generation),
+        DevScore(decoder, vocabulary, features, captions, vocabulary.encode_all(dev), sections.generation),
         sections.train,
         folder / CHECKPOINTS,
         identity=identity,
@@ -198,10 +201,6 @@ def _require_features(features: FeatureStore, captions: Captions) -> None:
                 f"{features.path}: lacks {len(missing)} of the {len(ids)} pictures of split {name}, the first is "
                 f"{missing[0]}; extract them (captioner extract) or take them off the split's list"
             )
-
-
-def _encode(text: Mapping[str, list[list[str]]], vocabulary: Vocabulary) -> dict[str, list[list[int]]]:
-    return {image_id: [vocabulary.encode(caption) for caption in picture] for image_id, picture in text.items()}
 
 
 def _identity(sections: Sections, features: FeatureStore, encoded: Mapping[str, list[list[int]]]) -> str:

@@ -1,33 +1,22 @@
-"""Benchmarks, each beside its reference in one run: `python scripts/bench train | decode | memory`."""
+"""Benchmarks, each beside its reference in one run: `python scripts/bench NAME`, where bench_NAME.py is one."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from pathlib import Path
 
+FOLDER = Path(__file__).parent
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).parent))
-
-BENCHES = ("train", "decode", "memory")
+sys.path.insert(0, str(FOLDER))
 
 
 def main() -> None:
-    if len(sys.argv) < 2 or sys.argv[1] not in BENCHES:
-        sys.exit(f"usage: python scripts/bench {'|'.join(BENCHES)} [--help]")
-    name = sys.argv.pop(1)
-    if name == "train":
-        import bench_train
-
-        bench_train.main()
-    elif name == "decode":
-        import bench_decode
-
-        bench_decode.main()
-    else:
-        import bench_memory
-
-        bench_memory.main()
+    names = sorted(path.stem.removeprefix("bench_") for path in FOLDER.glob("bench_*.py"))
+    if len(sys.argv) < 2 or sys.argv[1] not in names:
+        sys.exit(f"usage: python scripts/bench {'|'.join(names)} [--help]")
+    importlib.import_module(f"bench_{sys.argv.pop(1)}").main()
 
 
 if __name__ == "__main__":

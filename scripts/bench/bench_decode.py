@@ -1,4 +1,4 @@
-"""Decoding speed of the merge model, beside the tutorial's loop and a compiled step run picture by picture."""
+"""Decoding speed of every architecture, beside a compiled step run picture by picture and the tutorial's loop."""
 
 from __future__ import annotations
 
@@ -7,30 +7,25 @@ import time
 
 import keras
 import numpy as np
-from keras import ops
-from machine import CHANNELS, LONGEST, WORDS, device, seconds
+from keras import ops, tree
+from machine import CHANNELS, LONGEST, WORDS, device, gemm_rate, product_operations
+from one_by_one import beam_rate
 from tutorial import caption, make_model
 
-from captioner.generation.caption import generate, make_search
-from captioner.generation.search import GenerationConfig
-from captioner.models.architectures import build_decoder
+from captioner.config import ConfigError
+from captioner.generation.caption import LARGEST_BATCH, generate, make_search
+from captioner.generation.config import GenerationConfig
+from captioner.models.architectures import ARCHITECTURES, build_decoder
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import END, SPECIALS, START, TextConfig, Vocabulary
 
+GRID = (49, 512)  # VGG16's last grid, 7 x 7
 LENGTH = 12  # words that every caption gets, whoever decodes: the comparison must not hang on when a model ends
 
 
-def never_ending(decoder: CaptionDecoder) -> CaptionDecoder:
-    """Make <end> impossible."""
-    bias = ops.convert_to_numpy(decoder.output_layer.bias).copy()
-    bias[END] = -1e4
-    decoder.output_layer.bias.assign(bias)
-    return decoder
-
-
-def tutorial_rate(features: np.ndarray) -> float:
+def tutorial_rate(features: np.ndarray, words: int) -> float:
     """Return the tutorial's captions per second."""
-    model = make_model(WORDS, LONGEST, CHANNELS)
+    model = make_model(words, LONGEST, CHANNELS)
     caption(model, features[0], START, None, LONGEST, LENGTH)
     began = time.perf_counter()
     for vector in features:
@@ -38,52 +33,82 @@ def tutorial_rate(features: np.ndarray) -> float:
     return len(features) / (time.perf_counter() - began)
 
 
-def stepwise_rate(decoder: CaptionDecoder, features: np.ndarray) -> float:
-    """Return the captions per second of the decoder's compiled step, called once per word and picture."""
-    if keras.backend.backend() == "jax":
-        import jax
+def make_decoder(architecture: str, words: int) -> tuple[CaptionDecoder, np.ndarray]:
+    """Return an architecture with its own defaults, and a picture's features: a vector, or a grid if it wants one."""
+    keras.utils.set_random_seed(0)
+    for shape in ((CHANNELS,), GRID):
+        try:
+            decoder = build_decoder({"architecture": architecture}, words, shape)
+        except ConfigError:
+            continue
+        return never_ending(decoder), np.random.default_rng(0).normal(size=shape).astype("float32")
+    raise ConfigError(f"{architecture} takes neither a vector nor a grid")
 
-        compiled = jax.jit(decoder.step)
-    else:
-        import tensorflow
 
-        compiled = tensorflow.function(decoder.step)
+def never_ending(decoder: CaptionDecoder) -> CaptionDecoder:
+    """Make <end> impossible through the output layer's bias, the one weight that has a number for each word."""
+    for weight in decoder.weights:
+        if tuple(weight.shape) == (decoder.vocabulary_size,):
+            bias = ops.convert_to_numpy(weight).copy()
+            bias[END] = -1e4
+            weight.assign(bias)
+            return decoder
+    raise ConfigError("the decoder has no output bias")
 
-    def one(vector: np.ndarray) -> None:
-        memory = decoder.encode(vector[None])
+
+def operations_per_caption(decoder: CaptionDecoder, features: np.ndarray, beams: int) -> float:
+    """Return the matrix products' operations of a caption: the first word has one hypothesis, the others `beams`."""
+    batch = ops.convert_to_tensor(features)
+    memory = decoder.encode(batch)
+
+    def step(rows: int) -> float:
         state = decoder.initial_state(memory, LENGTH)
-        token = ops.convert_to_tensor([START], "int32")
-        for position in range(LENGTH):
-            logits, state, _ = compiled(token, ops.convert_to_tensor(position, "int32"), state, memory)
-            token = ops.cast(ops.top_k(logits, 1)[1][:, 0], "int32")
-            np.asarray(token)
+        state = tree.map_structure(lambda leaf: ops.repeat(leaf, rows, axis=0), state)
+        token = ops.full((rows * len(features),), START, dtype="int32")
+        position = ops.convert_to_tensor(0, "int32")
+        return product_operations(decoder.step, token, position, state, memory)
 
-    one(features[0])
-    began = time.perf_counter()
-    for vector in features:
-        one(vector)
-    return len(features) / (time.perf_counter() - began)
+    total = product_operations(decoder.encode, batch) + step(1) + (LENGTH - 1) * step(beams)
+    return total / len(features)
+
+
+def our_rate(decoder: CaptionDecoder, features: np.ndarray, beams: int) -> float:
+    """Return captioner's captions per second, the best of three: a pause of the machine is not ours."""
+    words = [f"w{index}" for index in range(decoder.vocabulary_size - len(SPECIALS))]
+    vocabulary = Vocabulary.fit([words], TextConfig())
+    search = make_search(decoder, GenerationConfig(beam_size=beams, max_length=LENGTH))
+    generate(search, features[:LARGEST_BATCH], vocabulary)
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        generate(search, features, vocabulary)
+        times.append(time.perf_counter() - began)
+    return len(features) / min(times)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=int, default=1000)
-    parser.add_argument("--reference-pictures", type=int, default=50, help="pictures the references are timed on")
+    parser.add_argument("--reference-pictures", type=int, default=30, help="pictures the references are timed on")
+    parser.add_argument("--words", type=int, default=WORDS, help="words of the vocabulary")
+    parser.add_argument("--architectures", default=",".join(ARCHITECTURES), help="which, with commas between them")
+    parser.add_argument("--no-tutorial", action="store_true", help="leave the tutorial's loop out")
     options = parser.parse_args()
-    features = np.random.default_rng(0).normal(size=(options.pictures, CHANNELS)).astype("float32")
-    keras.utils.set_random_seed(0)
-    decoder = never_ending(build_decoder({"architecture": "merge"}, WORDS, (CHANNELS,)))
-    words = [f"w{index}" for index in range(WORDS - len(SPECIALS))]
-    vocabulary = Vocabulary.fit([words], TextConfig())
-    print(f"merge, 256 wide, {WORDS} words, {LENGTH} words a caption, {options.pictures} pictures; {device()}")
-    tutorial = tutorial_rate(features[: options.reference_pictures])
-    stepwise = stepwise_rate(decoder, features[: options.reference_pictures])
-    print(f"tutorial's loop          greedy {tutorial:8.1f} captions/s")
-    print(f"compiled step, one by one greedy {stepwise:7.1f} captions/s")
-    for name, beam_size in (("greedy", 1), ("beam 3", 3)):
-        search = make_search(decoder, GenerationConfig(beam_size=beam_size, max_length=LENGTH))
-        ours = options.pictures / seconds(lambda search=search: generate(search, features, vocabulary), 3)  # type: ignore[misc]
-        print(
-            f"captioner                {name} {ours:8.1f} captions/s  {ours / tutorial:6.0f} x the tutorial  "
-            f"{ours / stepwise:5.1f} x the compiled step"
-        )
+    print(f"{options.words} words, {LENGTH} words a caption, {options.pictures} pictures; {device()}")
+    print(f"{'':14}{'beam':>5}{'one by one':>12}{'captioner':>11}{'':>9}{'limit':>8}{'share':>7}   (captions/s)")
+    for architecture in options.architectures.split(","):
+        decoder, one = make_decoder(architecture, options.words)
+        rng = np.random.default_rng(1)
+        features = rng.normal(size=(options.pictures, *one.shape)).astype("float32")
+        for beams in (1, 5):
+            reference = beam_rate(decoder, features[: options.reference_pictures], beams, LENGTH)
+            ours = our_rate(decoder, features, beams)
+            limit = gemm_rate() / operations_per_caption(decoder, features[:LARGEST_BATCH], beams)
+            print(
+                f"{architecture:14}{beams:5}{reference:12.1f}{ours:11.1f}{ours / reference:7.1f} x{limit:8.0f}"
+                f"{ours / limit:7.2f}",
+                flush=True,
+            )
+            if architecture == "merge" and beams == 1 and not options.no_tutorial:
+                tutorial = tutorial_rate(features[: options.reference_pictures], options.words)
+                print(f"{'':14}the tutorial's loop, greedy: {tutorial:.1f}; captioner is {ours / tutorial:.0f} x")

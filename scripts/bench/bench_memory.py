@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import pickle
-import re
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from machine import CHANNELS, LONGEST, WORDS, made_up_captions
+from resident import peak_gib
 
 PICTURES = 8000
 
@@ -56,15 +56,6 @@ def train_tutorial(path: Path) -> None:
     model = make_model(WORDS, LONGEST, CHANNELS)
     model.fit(inputs, targets, epochs=1, verbose=0, steps_per_epoch=2)
     print(f"arrays of 200 pictures: {sum(array.nbytes for array in (*inputs, targets)) / 2**30:.2f} GiB")
-
-
-def peak_gib() -> float:
-    """Return this process' peak resident size; getrusage would count its parent's before the exec, too."""
-    status = Path("/proc/self/status").read_text()
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    if found is None:
-        sys.exit("/proc/self/status has no VmHWM: this bench needs Linux")
-    return int(found[1]) / 2**20
 
 
 def main() -> None:

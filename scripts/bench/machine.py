@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -30,6 +32,48 @@ def gemm_rate(dtype: str = "float32") -> float:
     b = ops.cast(rng.normal(size=(2048, 4096)).astype("float32"), dtype)
     elapsed = seconds(lambda: np.asarray(ops.cast(ops.matmul(a, b)[0, 0], "float32")), 7)
     return 2 * 4096 * 2048 * 4096 / elapsed
+
+
+def product_operations(function: Callable[..., object], *arguments: object) -> float:
+    """Return the floating-point operations of the matrix products in a call, two per multiply-add."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return sum(map(_jax_operations, _equations(jax.make_jaxpr(function)(*arguments).jaxpr)))
+    import tensorflow
+
+    graph = tensorflow.function(function, autograph=False).get_concrete_function(*arguments).graph
+    return sum(map(_tensorflow_operations, graph.get_operations()))
+
+
+def _tensorflow_operations(operation: Any) -> float:
+    if operation.type not in ("MatMul", "BatchMatMulV2", "Einsum"):
+        return 0.0
+    left, right = (tensor.shape.as_list() for tensor in operation.inputs)
+    out = operation.outputs[0].shape.as_list()
+    if operation.type == "Einsum":
+        terms = operation.get_attr("equation").decode().split("->")[0].split(",")
+        sizes = dict(zip("".join(terms), [*left, *right], strict=True))
+        return 2.0 * math.prod(sizes.values())
+    transposed = operation.get_attr("transpose_a" if operation.type == "MatMul" else "adj_x")
+    return 2.0 * math.prod(out) * left[-2 if transposed else -1]
+
+
+def _jax_operations(equation: Any) -> float:
+    if equation.primitive.name != "dot_general":
+        return 0.0
+    (contracted, _), _ = equation.params["dimension_numbers"]
+    left = equation.invars[0].aval.shape
+    return 2.0 * math.prod(equation.outvars[0].aval.shape) * math.prod(left[axis] for axis in contracted)
+
+
+def _equations(jaxpr: Any) -> Iterator[Any]:
+    for equation in jaxpr.eqns:
+        yield equation
+        for inner in equation.params.values():
+            inner = getattr(inner, "jaxpr", inner)
+            if hasattr(inner, "eqns"):
+                yield from _equations(inner)
 
 
 def made_up_captions(pictures: int, words: int = WORDS, seed: int = 0) -> list[list[list[int]]]:

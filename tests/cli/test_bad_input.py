@@ -265,6 +265,29 @@ class TestScores:
         words = ["-n 3: needs a beam as wide, found --beam-size 2"]
         refused(2, words, "predict", "images/p00.png", "--model", RUN, "-n", "3", "--beam-size", "2")
 
+    def test_settings_of_generation_that_do_not_fit(self, refused, trained):
+        predict = ["predict", "images/p00.png", "--model", RUN]
+        words = ["groups must divide the beam into equal parts, found 3 groups of beam_size 2"]
+        refused(2, words, *predict, "--groups", "3")
+        refused(2, words, "evaluate", RUN, "--groups", "3", "-o", "out")
+        refused(2, ["min_length 9 is above max_length 6"], *predict, "--min-length", "9")
+
+    def test_results_among_the_pictures_themselves(self, refused, trained):
+        words = ["images: holds pictures that are to be captioned; name another folder"]
+        refused(2, [f"--out {words[0]}"], "predict", "images", "--model", RUN, "--out", "images")
+        refused(2, ["'--out'", "is a file"], "predict", "images", "--model", RUN, "--out", "train.txt")
+
+    def test_attention_of_a_model_without(self, refused, trained):
+        words = ["--attention: this model has none to draw", "leave it out"]
+        refused(1, words, "predict", "images/p00.png", "--model", RUN, "--attention", "att")
+
+    def test_an_ensemble_of_other_vocabularies(self, call, refused, trained):
+        settings = ["--set", "text.max_size=5", "-o", "runs/small"]
+        assert call("train", *RECIPE, *settings).code == 0
+        words = ["runs/small: has another vocabulary than runs/captioner (9 words against 13", "ensemble needs one"]
+        refused(1, words, "predict", "images/p00.png", "--model", RUN, "--model", "runs/small")
+        refused(1, words, "evaluate", RUN, "runs/small", "-o", "out")
+
     @pytest.mark.parametrize(
         "text, words",
         [
@@ -278,6 +301,45 @@ class TestScores:
     def test_broken_predictions(self, refused, trained, text, words):
         (trained / "mine.json").write_text(text)
         refused(1, [words], "evaluate", "--predictions", "mine.json", "--references", "captions.txt", "-o", "out")
+
+    def test_lists_where_one_caption_is_wanted(self, refused, trained):
+        (trained / "mine.txt").write_text("p00 a ball\np00 a box\n")
+        words = ["mine.txt: line 2: p00 has a caption already", "--metrics oracle", "--parallel"]
+        refused(1, words, "evaluate", "-P", "mine.txt", "-R", "captions.txt", "-o", "out")
+        refused(2, ["give -n 5, or evaluation.n in a recipe"], "evaluate", RUN, "--metrics", "bleu,oracle")
+        refused(2, ["n must be between 1 and the beam size 2, found 5"], "evaluate", RUN, "-n", "5")
+
+    def test_references_without_a_prediction_when_all_are_wanted(self, refused, trained):
+        (trained / "mine.txt").write_text("p00 a ball\n")
+        words = ["mine.txt: 15 of the 16 pictures in captions.txt have no prediction, first 'p01'", "leave --all away"]
+        refused(1, words, "evaluate", "-P", "mine.txt", "-R", "captions.txt", "-o", "out", "--all")
+
+    def test_files_that_are_not_parallel(self, refused, trained):
+        (trained / "mine.txt").write_text("a ball\n")
+        for name, text in {"1.txt": "a ball\na box\n", "2.txt": "a ball\n"}.items():
+            (trained / name).write_text(text)
+        words = ["1.txt: has 2 lines, mine.txt 1; parallel files have a line for each candidate"]
+        refused(1, words, "evaluate", "-P", "mine.txt", "-R", "1.txt", "-R", "2.txt", "-o", "out")
+
+    def test_predictions_and_frequencies_that_are_not_utf_8_or_not_there(self, refused, trained):
+        (trained / "mine.txt").write_bytes(b"p00 a ball\np01 a caf\xe9\n")
+        score = ["evaluate", "-R", "captions.txt", "-o", "out"]
+        refused(1, ["mine.txt: line 2 is not UTF-8"], *score, "-P", "mine.txt")
+        (trained / "mine.txt").write_text("p00 a ball\n")
+        refused(1, ["nope.txt: no such file"], *score, "-P", "mine.txt", "--cider-df", "nope.txt")
+        refused(1, ["nope.txt: no such file"], *score, "-P", "nope.txt")
+        refused(1, ["nope.txt: no such file"], "evaluate", RUN, "--cider-df", "nope.txt")
+
+    def test_comparing_what_cannot_be_compared(self, refused, trained):
+        refused(1, [f"{RUN}: has no predictions.json; captioner evaluate {RUN} makes it"], "compare", RUN, RUN)
+        (trained / "a.txt").write_text("p00 a ball\n")
+        (trained / "b.txt").write_text("p01 a ball\n")
+        words = ["a.txt and b.txt: have no picture in common"]
+        refused(1, words, "compare", "a.txt", "b.txt", "-R", "captions.txt")
+
+    def test_a_report_on_what_has_not_been_evaluated(self, refused, trained):
+        refused(1, [f"{RUN}: has no scores.json; captioner evaluate {RUN} makes it"], "report", RUN)
+        refused(1, ["nope: has no scores.json"], "report", "nope")
 
     def test_broken_references(self, refused, trained):
         (trained / "mine.json").write_text(json.dumps([{"image_id": "p00", "caption": "a ball"}]))

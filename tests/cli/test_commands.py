@@ -106,6 +106,56 @@ def test_evaluate_captions_made_elsewhere(call, trained):
     assert not (trained / "out/predictions.json").exists()
 
 
+def test_evaluate_lists_and_what_they_hold_at_best(call, trained):
+    options = ["--metrics", "bleu,cider,diversity,oracle", "-n", "2", "--confidence", "-o", "scores"]
+    result = call("evaluate", RUN, *options)
+    assert result.code == 0
+    lines = result.out.splitlines()
+    assert lines[0].split() == ["score", "95", "%", "interval"]
+    assert [line.split()[0] for line in lines[1:6]] == ["BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "CIDEr-D"]
+    assert any(line.startswith("oracle CIDEr-D") for line in lines) and lines[-1].startswith("novel ")
+    entry = json.loads((trained / "scores/predictions.json").read_text())[0]
+    assert len(entry["alternatives"]) == 1 and entry["alternatives"][0]["caption"] != entry["caption"]
+    scores = json.loads((trained / "scores/scores.json").read_text())
+    assert scores["n"] == 2 and scores["oracle_cider_d"] >= scores["cider_d"] and 0 <= scores["novel"] <= 1
+    low, high = scores["confidence"]["intervals"]["bleu_1"]
+    assert low <= scores["bleu_1"] <= high
+    files = ["-P", "scores/predictions.json", "-R", "captions.txt"]
+    assert call("evaluate", *files, "--metrics", "bleu,oracle", "-o", "x").code == 0
+    assert json.loads((trained / "x/scores.json").read_text())["oracle_bleu_1"] == scores["oracle_bleu_1"]
+
+
+def test_evaluate_plain_lines(call, trained):
+    (trained / "mine.txt").write_text("a red ball\na blue box\n")
+    (trained / "1.txt").write_text("a red ball\nthe blue box\n")
+    (trained / "2.txt").write_text("one ball\na blue box\n")
+    result = call("evaluate", "-P", "mine.txt", "-R", "1.txt", "-R", "2.txt", "--metrics", "bleu", "-o", "out")
+    assert (result.code, result.err) == (0, "") and result.out.startswith("BLEU-1 100.00")
+    assert (trained / "out/per_image.csv").read_text().splitlines()[1].startswith("1,1.000000,")
+
+
+def test_compare_two_runs(call, trained):
+    assert call("evaluate", RUN).code == 0
+    shutil.copytree(RUN, "runs/other")
+    entries = json.loads((trained / "runs/other/predictions.json").read_text())
+    (trained / "runs/other/predictions.json").write_text(json.dumps([{**e, "caption": "a red ball"} for e in entries]))
+    result = call("compare", RUN, "runs/other")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(f"A  {RUN}\nB  runs/other\n") and "CIDEr-D" in result.out
+    found = json.loads(call("compare", RUN, RUN, "--metrics", "rouge", "--json").out)
+    assert found["pictures"] == 4 and found["scores"]["rouge_l"]["p"] == 1
+
+
+def test_report(call, trained):
+    assert call("evaluate", RUN).code == 0
+    result = call("report", RUN)
+    assert (result.code, result.out, result.err) == (0, f"{RUN}/report.html\n", "")
+    page = (trained / RUN / "report.html").read_text()
+    assert page.startswith("<!doctype html>") and page.count('"source":"data:image/jpeg;base64,') == 4
+    assert call("report", RUN, "-o", "page.html", "--pictures", "2").out == "page.html\n"
+    assert (trained / "page.html").read_text().count('"source":"') == 2
+
+
 def test_predict_several_and_folders(call, trained):
     shutil.copytree("images", "more/deeper")
     result = call("predict", "images/p01.png", "more", "--model", RUN, "--beam-size", "1")
@@ -122,6 +172,47 @@ def test_predict_json_with_several_captions(call, trained):
     assert found["file"] == "images/p01.png" and len(found["captions"]) == 3
     log_probs = [caption["log_prob"] for caption in found["captions"]]
     assert len({caption["caption"] for caption in found["captions"]}) == 3 and max(log_probs) < 0
+
+
+def test_predict_draws_its_results(call, trained):
+    result = call("predict", "images", "--model", RUN, "--groups", "2", "-n", "3", "--out", "results")
+    assert result.code == 0 and result.err == ""
+    rows = list(csv.DictReader((trained / "results/results.csv").read_text().splitlines()))
+    assert [f"{row['file']}\t{row['caption']}" for row in rows] == result.out.splitlines()
+    assert {row["annotated"] for row in rows} == {path.name for path in (trained / "results").glob("*.jpg")}
+    assert [row["rank"] for row in rows[:2]] == ["1", "2"]
+
+
+def test_predict_samples(call, trained):
+    options = ["images/p01.png", "--model", RUN, "-n", "6", "--temperature", "1.5", "--json"]
+    once, again, other = (call("predict", *options, "--seed", seed) for seed in (4, 4, 5))
+    assert once.code == 0 and once == again != other
+    assert len(json.loads(once.out)[0]["captions"]) == 6
+
+
+def test_constraints_and_words_that_the_model_does_not_know(call, trained):
+    options = ["--model", RUN, "--banned-words", "red, unicorn", "--bad-endings", "english", "--min-length", "3"]
+    result = call("predict", "images", *options)
+    assert result.code == 0 and result.err == "note: banned_words: 'unicorn' is not in the vocabulary\n"
+    for line in result.out.splitlines():
+        words = line.split("\t")[1].split()
+        assert len(words) >= 3 and "red" not in words and words[-1] not in ("a", "is", "there")
+    result = call("evaluate", RUN, "--banned-words", "red,unicorn", "--metrics", "bleu", "-o", "scores")
+    assert result.code == 0 and "note: banned_words: 'unicorn' is not in the vocabulary\n" in result.err
+    assert "red" not in (trained / "scores/predictions.json").read_text()
+
+
+def test_an_ensemble(call, trained):
+    assert call("train", "-o", "runs/other", "--set", "train.seed=5", "--set", "model.units=12").code == 0
+    members = ["--model", RUN, "--model", "runs/other"]
+    result = call("predict", "images/p01.png", *members, "-n", "2", "--json")
+    assert result.code == 0 and result.err == ""
+    assert len(json.loads(result.out)[0]["captions"]) == 2
+    result = call("evaluate", RUN, "runs/other", "--metrics", "bleu", "-o", "scores")
+    assert result.code == 0 and result.out.startswith("BLEU-1 ")
+    assert result.err == "captioning the 4 pictures of split dev with 2 captioners\n"
+    digests = [digest_file(f"{run}/captioner.keras") for run in (RUN, "runs/other")]
+    assert read_manifest(trained / "scores/scores.json")["captioner"] == digests
 
 
 def test_run_does_what_is_missing(call, untrained):

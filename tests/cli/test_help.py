@@ -7,12 +7,24 @@ from captioner import __version__
 from captioner.cli import COMMANDS
 from tests.cli.conftest import assert_one_line
 
+GENERATION = (
+    *("--beam-size", "--max-length", "--length-penalty", "--groups", "--diversity", "--sample", "--temperature"),
+    *("--top-k", "--top-p", "--seed", "--min-length", "--no-repeat-ngram", "--banned-words", "--bad-endings"),
+    "--allow-unk",
+)
 OPTIONS = {
     "extract": ("--encoder", "--layer", "--weights", "--strict", "--overwrite", "-c", "--set"),
-    "clean": ("--rules", "--format", "--images", "-c", "--set"),
+    "download": ("-o", "--mirror", "--only", "--keep"),
+    "split": ("-o", "--images", "--shares", "--seed", "--check", "-c", "--set"),
+    "clean": ("--rules", "--format", "--images", "--stats", "--plot", "--features", "-c", "--set"),
     "train": ("--features", "--resume", "--overwrite", "-c", "--set"),
-    "evaluate": ("--split", "--metrics", "--beam-size", "--predictions", "--references", "-o"),
-    "predict": ("--model", "--beam-size", "-n", "--json"),
+    "evaluate": (
+        *("--split", "--metrics", *GENERATION, "-n", "--predictions", "--references", "--parallel", "--all"),
+        *("--cider-df", "--training", "--confidence", "-o"),
+    ),
+    "compare": ("--references", "--metrics", "--cider-df", "--parallel", "--all", "--json"),
+    "report": ("-o", "--scores", "--references", "--images", "--pictures"),
+    "predict": ("--model", *GENERATION, "-n", "--json", "--out", "--attention"),
     "run": ("-o", "-c", "--set"),
 }
 
@@ -59,14 +71,38 @@ def test_help_imports_nothing_heavy():
         (["train", "--epochs", "3"], ["No such option '--epochs'", "captioner train --help"]),
         (["extract", "a", "b"], ["unexpected extra argument (b)", "captioner extract --help"]),
         (["predict"], ["Missing argument 'PICTURES...'", "captioner predict --help"]),
-        (["clean", "--rules", "none"], ["'--rules'", "'ptb', 'classic'"]),
+        (["clean", "--rules", "none"], ["'--rules'", "'ptb', 'classic', 'lower'"]),
+        (["clean", "a.txt", "--format", "tsv"], ["'tsv' is not known (known: auto, flickr, csv"]),
+        (["clean", "a.txt", "--plot", "a.txt"], ["--plot a.txt: the picture's name ends in png, svg or pdf"]),
+        (["split", "a.txt", "--shares", "half"], ["--shares half: expected name=share"]),
+        (["split", "a.txt", "--check"], ["--images: missing"]),
+        (["split", "a.txt", "--check", "--shares", "train=1"], ["--check: writes nothing"]),
+        (["download", "flickr9k"], ["flickr9k: no such data set (known: flickr8k, coco2014"]),
+        (["download", "coco2017", "--only", "test2017"], ["--only test2017: coco2017 has no such archive"]),
         (["train", "-o", __file__], ["'-o'", "is a file"]),
         (["predict", "a.jpg", "-n", "0"], ["'-n'", "x>=1"]),
         (["predict", "a.jpg", "--beam-size", "0"], ["'--beam-size'", "x>=1"]),
         (["evaluate", "--beam-size", "0"], ["'--beam-size'", "x>=1"]),
+        (["predict", "a.jpg", "--temperature", "0"], ["'--temperature'", "x>0"]),
+        (["predict", "a.jpg", "--top-p", "1.5"], ["'--top-p'", "0<x<=1"]),
+        (["predict", "a.jpg", "--beam-size", "3", "--top-k", "4"], ["--beam-size and --top-k: a beam and sampling"]),
+        (["evaluate", "a", "b"], ["-o: missing; name the folder for the results of several runs"]),
+        (["evaluate", "a", "b", "-o", "c", "--features", "f.pkl"], ["--features: names one file", "leave it out"]),
+        (["evaluate", "--sample", "--predictions", "a", "--references", "b", "-o", "c"], ["--sample: has no part"]),
         (["evaluate", "--predictions", "a.json"], ["--references"]),
         (["evaluate", "--predictions", "a.json", "--references", "b.txt"], ["-o"]),
         (["evaluate", "run", "--predictions", "a", "--references", "b", "-o", "c"], ["leave the run folder out"]),
+        (["evaluate", "-P", "a", "-R", "b", "-o", "c", "-n", "3"], ["-n: has no part in scoring --predictions"]),
+        (["evaluate", "run", "--parallel"], ["--parallel: has no part in captioning a split"]),
+        (["evaluate", "run", "--all"], ["--all: has no part in captioning a split"]),
+        (["evaluate", "run", "-n", "0"], ["'-n'", "x>=1"]),
+        (["evaluate", "run", "--metrics", ","], ["--metrics: names nothing"]),
+        (["evaluate", "run", "--metrics", "oracle"], ["oracle chooses among captions by other metrics"]),
+        (["compare", "a"], ["Missing argument 'B'", "captioner compare --help"]),
+        (["compare", "a.json", "b.json"], ["-R: missing; name the captions to score against"]),
+        (["compare", "a.json", "b.json", "--metrics", "blue"], ["'blue' is not known (known: bleu, "]),
+        (["report"], ["Missing argument 'RUN'", "captioner report --help"]),
+        (["report", "run", "--pictures", "1"], ["'--pictures'", "x>=2"]),
     ],
 )
 def test_a_wrong_call_is_one_line(call, arguments, words):

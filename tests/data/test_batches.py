@@ -1,6 +1,10 @@
+import keras
 import numpy as np
+import pytest
 
 from captioner.data.batches import CaptionBatches, make_batch
+from captioner.models.architectures import build_decoder
+from captioner.training.losses import CaptionLoss
 
 
 class Rows:
@@ -35,6 +39,29 @@ def test_rounding_up_adds_only_positions_without_weight():
     assert rounded.targets[real].tolist() == plain.targets.tolist()
     read = rounded.tokens.reshape(-1)[rounded.positions[real]]
     assert read.tolist() == plain.tokens.reshape(-1)[plain.positions].tolist()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="other backends take batches as they come")
+def test_the_first_two_batches_agree_in_no_size():
+    # Keras would take it for that of every batch, and stop at the first one that is otherwise
+    captions = {str(picture): [[1, picture + 4, 5, 2]] * 5 for picture in range(12)}
+    batches = CaptionBatches(Rows(), captions, 4, seed=0)
+    first, second, third = (batches.batch(index) for index in range(3))
+    assert first.tokens.shape == third.tokens.shape == (4, 5, 3)
+    assert second.tokens.shape == (4, 6, 4)
+    assert second.targets.tolist() == [word for row in second.features[:, 0] for word in [int(row) + 4, 5, 2] * 5]
+    read = second.tokens.reshape(-1)[second.positions]
+    assert read.tolist() == [word for row in second.features[:, 0] for word in [1, int(row) + 4, 5] * 5]
+
+
+def test_keras_takes_batches_of_any_sizes():
+    captions = {str(picture): [[1, 5, 2]] * 2 for picture in range(12)}
+    captions |= {str(picture): [[1, 5, 6, 7, 8, 2]] * 3 for picture in range(12, 20)}
+    model = {"architecture": "merge", "units": 4, "embedding_size": 4}
+    decoder = build_decoder(model, vocabulary_size=10, feature_shape=(1,))
+    decoder.compile(loss=CaptionLoss(), jit_compile=False)
+    losses = {decoder.evaluate(CaptionBatches(Rows(), captions, 2, seed), verbose=0) for seed in range(6)}
+    assert all(0 < loss < 50 for loss in losses)
 
 
 def test_an_epoch_sees_every_word_of_every_picture_once():

@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 
-from captioner.data.captions import Captions
+from captioner.data.captions import Captions, collect, merge, require_apart, split_name
 from captioner.storage import DataError
 
 
@@ -11,3 +13,35 @@ def test_a_split_is_its_ids_and_an_unknown_one_names_the_known() -> None:
         captions.split("test")
     with pytest.raises(DataError, match=r"\(known: none\)"):
         Captions({}).split("val")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("val", "dev"), ("Validation ", "dev"), ("restval", "train"), ("train", "train"), ("odd", "odd")]
+)
+def test_splits_have_one_name_here(text: str, name: str) -> None:
+    assert split_name(text) == name
+
+
+def test_a_picture_in_two_splits_is_named() -> None:
+    require_apart({"train": ["a", "a"], "dev": ["b"]})
+    with pytest.raises(DataError, match="splits 'train' and 'test' share 2 pictures, first 'b'"):
+        require_apart({"train": ["a", "b", "c"], "dev": ["d"], "test": ["b", "c"]})
+
+
+def test_rows_are_grouped_by_picture_whatever_it_is_called() -> None:
+    rows = [("b.jpg", ["One "], None), ("a.jpg", ["Two"], "val"), ("b.jpg#1", ["Three"], "train")]
+    captions = collect("x", rows)
+    assert captions.references == {"b": ("One", "Three"), "a": ("Two",)}
+    assert captions.splits == {"dev": ("a",), "train": ("b",)}
+    with pytest.raises(DataError, match="x: holds no captions"):
+        collect("x", [])
+
+
+def test_merging_adds_captions_and_refuses_a_leak() -> None:
+    first = Captions({"a": ("A dog",), "b": ("A cat",)}, splits={"train": ("a", "b")})
+    second = Captions({"a": ("Dog",), "c": ("A bird",)}, {"c": Path("c.jpg")}, {"train": ("a",), "dev": ("c",)})
+    merged = merge([(Path("x.json"), first), (Path("y.json"), second)])
+    assert merged.references == {"a": ("A dog", "Dog"), "b": ("A cat",), "c": ("A bird",)}
+    assert merged.splits == {"train": ("a", "b"), "dev": ("c",)} and merged.pictures == {"c": Path("c.jpg")}
+    with pytest.raises(DataError, match=r"x\.json, y\.json: splits 'train' and 'dev' share 1 pictures, first 'b'"):
+        merge([(Path("x.json"), first), (Path("y.json"), Captions({"b": ("B",)}, splits={"dev": ("b",)}))])

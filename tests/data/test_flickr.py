@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from captioner.data.flickr import read_descriptions, read_table, read_tokens
+from captioner.data.flickr import read_descriptions, read_tokens
 from captioner.storage import DataError, read_text
 from tests.data.shared import FLICKR8K, needs_flickr8k
 
@@ -15,21 +15,21 @@ def write(folder: Path, text: str) -> Path:
 
 def test_token_lines_are_grouped_by_picture(tmp_path: Path) -> None:
     path = write(tmp_path, "b.jpg#0\tA dog .\nb.jpg#1\tThe dog runs\n\na.jpg#0\tA cat\n")
-    assert read_tokens(path) == {"b": ("A dog .", "The dog runs"), "a": ("A cat",)}
+    assert read_tokens(path).references == {"b": ("A dog .", "The dog runs"), "a": ("A cat",)}
 
 
 def test_an_id_that_only_looks_like_another_stays_apart(tmp_path: Path) -> None:
     path = write(tmp_path, "x.jpg.1#0\tA dog\nx.jpg#0\tA cat\n")
-    assert read_tokens(path) == {"x.jpg.1": ("A dog",), "x": ("A cat",)}
+    assert read_tokens(path).references == {"x.jpg.1": ("A dog",), "x": ("A cat",)}
 
 
 def test_windows_line_ends_byte_order_marks_and_doubled_lines_are_fine(tmp_path: Path) -> None:
     path = write(tmp_path, "\ufeffa.jpg#0\tA dog\r\na.jpg#0\tA dog\r\n")
-    assert read_tokens(path) == {"a": ("A dog", "A dog")}
+    assert read_tokens(path).references == {"a": ("A dog", "A dog")}
 
 
 def test_a_unicode_line_separator_is_part_of_the_caption(tmp_path: Path) -> None:
-    assert read_tokens(write(tmp_path, "a.jpg#0\tA\u2028dog\x0bruns\n")) == {"a": ("A\u2028dog\x0bruns",)}
+    assert read_tokens(write(tmp_path, "a.jpg#0\tA\u2028dog\x0bruns\n")).references == {"a": ("A\u2028dog\x0bruns",)}
 
 
 @pytest.mark.parametrize("line", ["b.jpg A dog", "b.jpg#0 A dog", "b.jpg#0\t ", "b.jpg\tA dog", "#0\tA dog"])
@@ -39,50 +39,9 @@ def test_a_malformed_token_line_is_named(tmp_path: Path, line: str) -> None:
         read_tokens(path)
 
 
-def test_a_table_may_quote_commas_and_quotes(tmp_path: Path) -> None:
-    path = write(tmp_path, 'image,caption\na.jpg,"A dog, and a ""cat"" ."\na.jpg,A dog .\n"b, c.jpg",Two\n')
-    assert read_table(path) == {"a": ('A dog, and a "cat" .', "A dog ."), "b,%20c": ("Two",)}
-
-
-def test_commas_in_a_last_column_need_no_quotes(tmp_path: Path) -> None:
-    path = write(tmp_path, "image_name,comment_number,comment\na.jpg,0,A dog, a cat, and a bird\n")
-    assert read_table(path) == {"a": ("A dog, a cat, and a bird",)}
-
-
-def test_columns_are_found_by_name(tmp_path: Path) -> None:
-    assert read_table(write(tmp_path, "split,Caption,Image\ntrain,A dog,a.jpg\n")) == {"a": ("A dog",)}
-
-
-def test_bars_may_part_the_columns(tmp_path: Path) -> None:
-    # the last line stands so in the published Flickr30k file
-    path = write(tmp_path, "image_name| comment_number| comment\n1.jpg| 0| A dog , a cat .\n2.jpg| 4   A dog runs .\n")
-    assert read_table(path) == {"1": ("A dog , a cat .",), "2": ("A dog runs .",)}
-
-
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("image,caption\na.jpg,A dog\nb.jpg\n", "line 3 is not `image,caption`"),
-        ("image,caption\na.jpg,\n", "line 2 is not"),
-        ("image,caption\n,A dog\n", "line 2 is not"),
-        ('image,caption\na.jpg,"A\ndog"\nb.jpg,"A cat\nc.jpg,A\n', "line 4 has a quote that does not close"),
-        ("a.jpg,A dog\n", "line 1 names no columns"),
-        ("image,caption\n", "holds no captions"),
-        ("image_name| comment_number| comment\na.jpg| A dog\n", "line 2 is not"),
-    ],
-)
-def test_a_broken_table_is_named_with_its_line(tmp_path: Path, text: str, fault: str) -> None:
-    with pytest.raises(DataError, match=rf"captions\.txt: {fault}"):
-        read_table(write(tmp_path, text))
-
-
-def test_a_caption_over_two_lines_is_one(tmp_path: Path) -> None:
-    assert read_table(write(tmp_path, 'image,caption\r\na.jpg,"A\r\ndog"\r\n')) == {"a": ("A\ndog",)}
-
-
 def test_descriptions_are_an_id_and_words(tmp_path: Path) -> None:
     path = write(tmp_path, "a dog runs\na the dog\nb.jpg cat\n")
-    assert read_descriptions(path) == {"a": ("dog runs", "the dog"), "b": ("cat",)}
+    assert read_descriptions(path).references == {"a": ("dog runs", "the dog"), "b": ("cat",)}
 
 
 def test_an_id_without_words_is_named(tmp_path: Path) -> None:
@@ -93,7 +52,7 @@ def test_an_id_without_words_is_named(tmp_path: Path) -> None:
 @pytest.mark.slow
 @needs_flickr8k
 def test_the_published_token_file_is_read_whole() -> None:
-    references = read_tokens(FLICKR8K / "Flickr8k.token.txt")
+    references = read_tokens(FLICKR8K / "Flickr8k.token.txt").references
     count = len(read_text(FLICKR8K / "Flickr8k.token.txt").splitlines())
     assert sum(map(len, references.values())) == count
     assert references["1000268201_693b08cb0e"][1] == "A girl going into a wooden building ."

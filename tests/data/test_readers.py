@@ -1,50 +1,28 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from captioner.config import ConfigError, build
-from captioner.data.readers import READERS, DataConfig, detect_format, load_captions, read_captions, read_split
-from captioner.storage import DataError
+from captioner.data.readers import (
+    DataConfig,
+    load_captions,
+    present_splits,
+    read_captions,
+    require_split,
+    split_digests,
+)
+from captioner.storage import DataError, digest_file
 from tests.data.shared import FLICKR8K, needs_flickr8k
 
-FILES = {
-    "flickr": "a.jpg#0\tA dog, a cat\n",
-    "csv": 'image,caption\na.jpg,"A dog, a cat"\n',
-    "coco": '{"annotations": [{"image_id": "a", "caption": "A dog, a cat"}]}',
-    "descriptions": "a A dog, a cat\n",
-}
 
-
-@pytest.mark.parametrize("name", READERS)
-def test_every_form_is_told_by_its_content(tmp_path: Path, name: str) -> None:
-    path = tmp_path / "captions"
-    path.write_text(FILES[name], encoding="utf-8")
-    assert detect_format(path) == name
-    assert read_captions(path) == read_captions(path, name) == {"a": ("A dog, a cat",)}
-
-
-def test_bars_are_a_table_and_blank_lines_at_the_top_say_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "results.csv"
-    path.write_text("image_name| comment_number| comment\na.jpg| 0| A dog\n")
-    assert detect_format(path) == "csv"
-    path.write_text("\n\na.jpg#0\tA dog\n")
-    assert read_captions(path) == {"a": ("A dog",)}
-
-
-@pytest.mark.parametrize("content", ["", "\n \n", "\ufeff"])
-@pytest.mark.parametrize("name", ["auto", *READERS])
-def test_an_empty_file_is_refused(tmp_path: Path, content: str, name: str) -> None:
-    path = tmp_path / "captions.txt"
-    path.write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match=r"captions\.txt: "):
-        read_captions(path, name)
-
-
-def test_a_missing_file_and_an_unknown_format_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such file"):
-        read_captions(tmp_path / "none.txt")
-    with pytest.raises(ConfigError, match=r"'tsv' is not known .*auto, flickr, csv"):
-        read_captions(tmp_path / "none.txt", "tsv")
+def test_captions_alone_are_their_references(tmp_path: Path) -> None:
+    (tmp_path / "captions.txt").write_text("a.jpg#0\tA dog\n")
+    assert read_captions(tmp_path / "captions.txt") == {"a": ("A dog",)}
+    (tmp_path / "info.json").write_text('{"images": [{"id": 1, "file_name": "a.jpg"}]}')
+    with pytest.raises(DataError, match=r"info\.json: lists 1 pictures and no captions"):
+        read_captions(tmp_path / "info.json")
 
 
 @pytest.fixture
@@ -93,16 +71,100 @@ def test_an_unknown_split_is_refused_with_the_known_ones(config: DataConfig) -> 
         load_captions(config, ["train"]).split("val")
 
 
-def test_an_empty_list_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "train.txt").write_text("\n")
-    with pytest.raises(DataError, match=r"train\.txt: names no picture"):
-        read_split(tmp_path / "train.txt")
-
-
-@pytest.mark.parametrize("settings", [{}, {"captions": "a.txt", "format": "tsv"}, {"captions": "a.txt", "splits": []}])
-def test_impossible_settings_are_refused(settings: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match=r"data\.captions|data: format 'tsv'|data\.splits"):
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({}, r"data\.captions: missing"),
+        ({"captions": "a.txt", "format": "tsv"}, "data: format: 'tsv' is not known"),
+        ({"captions": "a.txt", "splits": []}, r"data\.splits: expected a mapping"),
+        ({"captions": "a.txt", "splits": {"train": 0.8, "dev": "dev.txt"}}, "data: splits: all of them are lists, or"),
+        ({"captions": "a.txt", "splits": {"train": 0.9, "dev": 0.2}}, r"splits: the shares add up to 1\.1"),
+        ({"captions": "a.txt", "splits": {"train": 80, "dev": 20}}, r"splits\.train: a share .* found 80"),
+        ({"captions": "a.txt", "splits": {"train": 0.9, "dev": 0}}, r"splits\.dev: a share .* found 0"),
+        ({"captions": 5}, r"data\.captions: expected text or a list"),
+    ],
+)
+def test_impossible_settings_are_refused(settings: dict[str, object], fault: str) -> None:
+    with pytest.raises(ConfigError, match=fault):
         build(DataConfig, settings, "data")
+
+
+def test_without_splits_those_of_the_captions_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("image,caption,split\na.jpg,A,train\nb.jpg,B,val\n")
+    config = DataConfig(captions=str(tmp_path / "c.csv"))
+    assert load_captions(config).splits == {"train": ("a",), "dev": ("b",)}
+    assert load_captions(config, ["dev"]).splits == {"dev": ("b",)}
+    assert split_digests(config) == {} and present_splits(config) is None
+    require_split(config, "dev", "here")
+    with pytest.raises(ConfigError, match=r"here: 'test' is not in data\.splits \(known: train, dev\)"):
+        require_split(config, "test", "here")
+    with pytest.raises(DataError, match=r"split 'test' is not in the data \(known: train, dev\)"):
+        load_captions(config, ["test"])
+
+
+@pytest.fixture
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataConfig:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "captions.txt").write_text("".join(f"p{number}.jpg#0\tA {number}\n" for number in range(40)))
+    return DataConfig(captions="captions.txt", splits={"train": 0.8, "dev": 0.1, "test": 0.1})
+
+
+def test_shares_become_lists_once(shared: DataConfig, tmp_path: Path) -> None:
+    said: list[str] = []
+    first = load_captions(shared, ["train", "dev"], said.append)
+    (folder,) = (tmp_path / "splits").iterdir()
+    assert folder.name.startswith("captions-")
+    assert said == [
+        f"splits/{folder.name}/{name}.txt: {n} pictures" for name, n in (("train", 32), ("dev", 4), ("test", 4))
+    ]
+    assert {name: len(ids) for name, ids in first.splits.items()} == {"train": 32, "dev": 4}
+    said.clear()
+    whole = load_captions(shared, None, said.append)
+    assert whole.splits["train"] == first.splits["train"] and len(whole.splits) == 3 and not said
+    assert split_digests(shared) == {name: digest_file(folder / f"{name}.txt") for name in whole.splits}
+    (folder / "dev.txt").write_text("p39\n")  # the lists count, however they came there
+    ids = whole.split("dev")
+    assert load_captions(shared, ["dev"]).split("dev") == ("p39",) != ids
+
+
+def test_other_settings_make_other_lists(shared: DataConfig, tmp_path: Path) -> None:
+    first = load_captions(shared, say=lambda line: None).splits
+    seeded = load_captions(replace(shared, split_seed=1), say=lambda line: None).splits
+    assert seeded != first and len(list((tmp_path / "splits").iterdir())) == 2
+    with (tmp_path / "captions.txt").open("a") as file:
+        file.write("p40.jpg#0\tA 40\n")
+    grown = load_captions(shared, say=lambda line: None).splits
+    moved = [name for name in first["train"] if name not in grown["train"]]
+    assert len(list((tmp_path / "splits").iterdir())) == 3 and len(moved) <= 1
+
+
+def test_shares_look_for_near_duplicates_where_there_are_pictures(shared: DataConfig, tmp_path: Path) -> None:
+    config = replace(shared, images="pictures")
+    with pytest.raises(
+        DataError, match=r"pictures: no such folder; dividing by shares looks there .* splits/captions-"
+    ):
+        load_captions(config)
+    assert len(load_captions(replace(config, near_duplicates=False), say=lambda line: None).split("train")) == 32
+    (tmp_path / "pictures").mkdir()
+    for number in range(39):
+        Image.new("RGB", (8, 8)).save(tmp_path / "pictures" / f"p{number}.jpg")
+    said: list[str] = []
+    with pytest.raises(
+        DataError, match="39 pictures, 1 that do not look alike, are too few for a split 'dev'"
+    ):  # all of them look alike
+        load_captions(config, say=said.append)
+    assert said[0] == "note: 1 of 40 pictures are not in pictures and come into no split (p39)"
+    assert said[1].startswith("near-duplicate pictures, kept on one side: 1 group (p0 = p1 = p10")
+
+
+def test_a_list_that_is_not_there_is_said(config: DataConfig) -> None:
+    said: list[str] = []
+    assert present_splits(config, said.append) == ["train", "dev"]
+    assert said == [f"note: split test is left out: {config.splits['test']} is not there"]
+    assert set(split_digests(config)) == {"train", "dev"}
+    require_split(config, "dev", "here")
+    with pytest.raises(DataError, match=r"test\.txt: no such file; data\.splits\.test"):
+        require_split(config, "test", "here")
 
 
 @pytest.mark.slow

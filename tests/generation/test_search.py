@@ -1,147 +1,172 @@
+"""The loop that every search shares, shown on every search."""
+
 import itertools
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from captioner.generation.beam import BeamSearch
+from captioner.generation.caption import generate, make_search
+from captioner.generation.config import GenerationConfig
 from captioner.generation.greedy import GreedySearch
-from captioner.generation.search import GenerationConfig
-from tests.generation.toy import TableDecoder, log_softmax, random_table
+from captioner.models.architectures import build_decoder
+from captioner.text.vocabulary import SPECIALS, Vocabulary
+from tests.generation.toy import (
+    VOCABULARY,
+    TableDecoder,
+    assert_same,
+    caption_of,
+    log_prob_of,
+    log_softmax,
+    random_features,
+    random_table,
+    run,
+    run_compiled,
+    search,
+)
 
-WORDS = 9  # four specials and five words
-
-
-def numpy_of(result):
-    return {name: ops.convert_to_numpy(value) for name, value in result.items()}
-
-
-def beam(decoder, features, beam_size, n=1, **settings):
-    config = GenerationConfig(beam_size=beam_size, **settings)
-    return numpy_of(BeamSearch(decoder, config, n).predict(features, verbose=0))
-
-
-def greedy(decoder, features, **settings):
-    return numpy_of(GreedySearch(decoder, GenerationConfig(beam_size=1, **settings)).predict(features, verbose=0))
-
-
-def every_caption(table, features, length):
-    """Yield every caption of at most `length` words with its log-probability: what exhaustive search looks at."""
-    words = [4, 5, 6, 7, 8]
-    log_probs = log_softmax(table + features)
-    for size in range(length + 1):
-        for body in itertools.product(words, repeat=size):
-            tokens = [*body, 2] if size < length else list(body)
-            last, total = 1, 0.0
-            for position, token in enumerate(tokens):
-                total += log_probs[position, last, token]
-                last = token
-            yield tokens, total
+SEARCHES = {
+    "greedy": {"beam_size": 1},
+    "beam": {"beam_size": 4, "n": 2},
+    "diverse": {"beam_size": 6, "groups": 3, "n": 3},
+    "sampling": {"sampling": True, "n": 3},
+    "nucleus": {"sampling": True, "top_p": 0.7, "temperature": 1.5, "n": 2},
+}
 
 
-def test_wide_beam_equals_exhaustive_search():
-    length = 4
-    for seed in range(5):
-        table = random_table(length, WORDS, seed)
-        features = np.random.default_rng(seed + 50).normal(size=(2, WORDS)).astype("float32")
-        found = beam(TableDecoder(table), features, 700, n=3, max_length=length)
-        for picture in range(2):
-            ranked = sorted(every_caption(table, features[picture], length), key=lambda pair: -pair[1] / len(pair[0]))
-            for rank in range(3):
-                tokens, log_prob = ranked[rank]
-                assert found["tokens"][picture, rank].tolist() == tokens + [0] * (length - len(tokens))
-                assert found["log_probs"][picture, rank] == pytest.approx(log_prob, abs=1e-4)
+@pytest.fixture(params=SEARCHES)
+def settings(request):
+    return {**SEARCHES[request.param], "max_length": 8}
 
 
-def test_beam_of_one_equals_greedy():
-    decoder = TableDecoder(random_table(12, WORDS, 3, end=-1.0))
-    features = np.random.default_rng(4).normal(size=(200, WORDS)).astype("float32")
-    one, first = beam(decoder, features, 1, max_length=12), greedy(decoder, features, max_length=12)
-    np.testing.assert_array_equal(one["tokens"], first["tokens"])
-    np.testing.assert_allclose(one["log_probs"], first["log_probs"], atol=1e-5)
+def test_a_batch_equals_single_calls_though_it_shrinks_as_pictures_finish(settings):
+    decoder = TableDecoder(random_table(8, seed=10, end=0.5), regions=5)
+    features = random_features(48, seed=2)
+    together = search(decoder, features, **settings)
+    assert len(np.unique(together["lengths"].max(axis=1))) > 4  # the pictures finish at different times
+    for rows in (slice(0, 16), slice(16, 32), slice(32, 48), slice(5, 6), slice(40, 41)):  # too few to shrink
+        assert_same(together, search(decoder, features[rows], first=rows.start, **settings), rows)
 
 
-def test_a_wider_beam_finds_likelier_captions():
-    decoder = TableDecoder(random_table(8, WORDS, 5))
-    features = np.random.default_rng(6).normal(size=(100, WORDS)).astype("float32")
-    settings = {"max_length": 8, "normalization": "none"}
-    narrow, wide = beam(decoder, features, 1, **settings), beam(decoder, features, 30, **settings)
-    assert wide["log_probs"].mean() > narrow["log_probs"].mean() + 0.1
+def test_specials_are_never_emitted(settings):
+    table = random_table(8, seed=7)
+    table[:, :, [0, 1, 3]] += 20.0
+    result = search(TableDecoder(table), random_features(4), **settings)
+    for picture, rank in itertools.product(range(4), range(settings.get("n", 1))):
+        assert not set(caption_of(result, picture, rank)) & {0, 1, 3}
 
 
-def test_specials_are_never_emitted():
-    table = random_table(6, WORDS, 7)
-    table[:, :, [0, 1, 3]] += 50.0
-    for result in (
-        beam(TableDecoder(table), np.zeros((1, WORDS), "float32"), 3, max_length=6),
-        greedy(TableDecoder(table), np.zeros((1, WORDS), "float32"), max_length=6),
-    ):
-        caption = result["tokens"][0, 0][: result["lengths"][0, 0]]
-        assert not set(caption.tolist()) & {0, 1, 3}
+def test_unk_is_emitted_when_allowed(settings):
+    table = random_table(8, seed=7)
+    table[:, :, 3] += 20.0
+    result = search(TableDecoder(table), random_features(4), allow_unk=True, **settings)
+    assert (result["tokens"] == 3).any(axis=(1, 2)).all() and not (result["tokens"] == 1).any()
 
 
-def test_a_model_that_never_ends_returns_max_length_words():
-    table = random_table(6, WORDS, 8, end=-60.0)
-    result = beam(TableDecoder(table), np.zeros((2, WORDS), "float32"), 4, max_length=6)
-    assert (result["lengths"] == 6).all()
+def test_a_model_that_never_ends_returns_max_length_words(settings):
+    result = search(TableDecoder(random_table(8, seed=8, end=-60.0)), random_features(3), **settings)
+    assert (result["lengths"] == 8).all()
     assert (result["tokens"] >= 4).all()
 
 
-def test_log_probs_are_the_sum_over_the_words_of_the_caption():
-    table = random_table(10, WORDS, 9)
-    features = np.random.default_rng(1).normal(size=(5, WORDS)).astype("float32")
-    result = beam(TableDecoder(table), features, 5, n=5, max_length=10)
-    for picture, rank in itertools.product(range(5), range(5)):
-        log_probs = log_softmax(table + features[picture])
-        last, total = 1, 0.0
-        for position, token in enumerate(result["tokens"][picture, rank][: result["lengths"][picture, rank]]):
-            total += log_probs[position, last, token]
-            last = token
-        assert result["log_probs"][picture, rank] == pytest.approx(total, abs=1e-3)
+def test_captions_end_once_and_are_padded_after_it(settings):
+    result = search(TableDecoder(random_table(8, seed=3, end=1.0)), random_features(20), **settings)
+    for tokens, length in zip(result["tokens"].reshape(-1, 8), result["lengths"].ravel(), strict=True):
+        assert (tokens[length:] == 0).all() and (tokens[:length] >= 2).all()
+        assert 2 not in tokens[: length - 1] and (length == 8 or tokens[length - 1] == 2)
 
 
-def test_a_batch_equals_single_calls():
-    decoder = TableDecoder(random_table(10, WORDS, 10))
-    features = np.random.default_rng(2).normal(size=(7, WORDS)).astype("float32")
-    batch = beam(decoder, features, 3, n=2, max_length=10)
-    for row in range(7):
-        single = beam(decoder, features[row : row + 1], 3, n=2, max_length=10)
-        np.testing.assert_array_equal(single["tokens"][0], batch["tokens"][row])
+def test_log_probs_are_the_sum_over_the_words_of_the_caption(settings):
+    table = random_table(8, seed=9)
+    features = random_features(5, seed=1)
+    result = search(TableDecoder(table), features, **settings)
+    for picture, rank in itertools.product(range(5), range(settings.get("n", 1))):
+        expected = log_prob_of(log_softmax(table + features[picture]), caption_of(result, picture, rank))
+        assert result["log_probs"][picture, rank] == pytest.approx(expected, abs=1e-4)
 
 
-def test_wu_penalty_prefers_longer_captions_as_it_grows():
-    decoder = TableDecoder(random_table(12, WORDS, 11))
-    features = np.random.default_rng(3).normal(size=(50, WORDS)).astype("float32")
-    lengths = [
-        beam(decoder, features, 5, max_length=12, normalization="wu", length_penalty=penalty)["lengths"].mean()
-        for penalty in (0.0, 1.0, 3.0)
-    ]
-    assert lengths[0] < lengths[1] < lengths[2]
+def test_attention_follows_its_hypothesis(settings):
+    decoder = TableDecoder(random_table(8, seed=12), regions=9)
+    result = search(decoder, random_features(40, seed=5), **settings)
+    for picture, rank in itertools.product(range(40), range(settings.get("n", 1))):
+        read = [1, *caption_of(result, picture, rank)[:-1]]
+        looked = result["attention"][picture, rank][: len(read)]
+        np.testing.assert_array_equal(looked.argmax(axis=-1), read)
+        np.testing.assert_allclose(looked.sum(axis=-1), 1.0)
 
 
-def test_attention_follows_its_hypothesis():
-    decoder = TableDecoder(random_table(6, WORDS, 12), regions=WORDS)
-    features = np.random.default_rng(5).normal(size=(4, WORDS)).astype("float32")
-    result = beam(decoder, features, 3, n=2, max_length=6)
-    for picture, rank in itertools.product(range(4), range(2)):
-        read = [1, *result["tokens"][picture, rank][: result["lengths"][picture, rank] - 1]]
-        looked = result["attention"][picture, rank][: len(read)].argmax(axis=-1)
-        assert looked.tolist() == [int(token) for token in read]
+def test_one_word_of_room(settings):
+    settings["max_length"] = 1
+    result = search(TableDecoder(random_table(1, seed=2)), random_features(3), **settings)
+    assert (result["lengths"] == 1).all() and (result["tokens"] >= 2).all()
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"beam_size": 0}, "beam_size must be 1 or more"),
-        ({"max_length": 0}, "max_length must be 1 or more"),
-        ({"length_penalty": -1.0}, "length_penalty must be 0 or more"),
-    ],
-)
-def test_impossible_settings(settings, message):
-    with pytest.raises(ValueError, match=message):
-        GenerationConfig(**settings)
+def test_more_captions_than_the_model_has_come_back_as_fewer():
+    table = np.full((2, 5, 5), -1e4, "float32")
+    table[:, :, 4], table[:, :, 2] = 1.0, 2.0
+    vocabulary = Vocabulary([*SPECIALS, "a"], "ptb", 40, {})
+    made = make_search(TableDecoder(table), GenerationConfig(beam_size=8, max_length=2), 8)
+    captions = generate(made, np.zeros((2, 5), "float32"), vocabulary)
+    assert [[caption.text for caption in picture] for picture in captions] == [["", "a", "a a"]] * 2
+
+
+@pytest.fixture(scope="module")
+def merge():
+    """A merge decoder of real size whose random weights make captions of many words and lengths."""
+    decoder = build_decoder({"architecture": "merge"}, 2500, (512,))
+    rng = np.random.default_rng(0)
+    scales = {"words/embeddings": 3.0, "output/kernel": 0.1, "output/bias": 0.0}
+    weights = decoder.weights
+    decoder.set_weights(
+        [rng.normal(size=weight.shape).astype("float32") * scales.get(weight.path, 0.05) for weight in weights]
+    )
+    features = rng.normal(size=(200, 512)).astype("float32")
+    tokens = np.concatenate([np.ones((200, 1), "int32"), rng.integers(4, 2500, (200, 9))], axis=1)
+    logits = ops.convert_to_numpy(decoder((features, tokens)))  # (pictures, time, words)
+    bias = np.zeros(2500, "float32")
+    bias[2] = np.quantile(logits.max(axis=-1) - logits[..., 2], 0.4)  # <end> wins that often
+    decoder.output_layer.bias.assign(bias)
+    return decoder
+
+
+def test_beam_of_one_equals_greedy_on_a_thousand_pictures(merge):
+    features = np.random.default_rng(1).normal(size=(1000, 512)).astype("float32")
+    config = GenerationConfig(beam_size=1, max_length=16)
+    beam, greedy = BeamSearch(merge, config), GreedySearch(merge, config)
+    for start in range(0, 1000, 250):
+        part = features[start : start + 250]
+        found, expected = run_compiled(beam, part), run_compiled(greedy, part)
+        assert len(np.unique(expected["lengths"])) > 5 and len(np.unique(expected["tokens"])) > 100
+        assert_same(found, expected)
+
+
+def test_a_compiled_batch_equals_single_calls_at_real_size(merge):
+    features = np.random.default_rng(2).normal(size=(64, 512)).astype("float32")
+    made = make_search(merge, GenerationConfig(beam_size=5, max_length=16), 5)
+    together = run_compiled(made, features)
+    for picture in range(0, 64, 9):
+        assert_same(together, run_compiled(made, features[picture : picture + 1]), slice(picture, picture + 1))
 
 
 def test_more_captions_than_beams_is_refused():
     with pytest.raises(ValueError, match="n must be between 1 and the beam size 2, found 3"):
-        BeamSearch(TableDecoder(random_table(2, WORDS)), GenerationConfig(beam_size=2), n=3)
+        BeamSearch(TableDecoder(random_table(2)), GenerationConfig(beam_size=2), n=3)
+
+
+def test_a_search_exports_with_its_whole_loop(tmp_path):
+    tensorflow = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("a SavedModel is TensorFlow's")
+    settings = {"beam_size": 4, "max_length": 6, "no_repeat_ngram": 1, "bad_endings": ("a",), "min_length": 1}
+    made = make_search(TableDecoder(random_table(6, seed=4), regions=3), GenerationConfig(**settings), 2, VOCABULARY)
+    module = tensorflow.Module()
+    module.search = made
+    module.serve = tensorflow.function(made.call, [tensorflow.TensorSpec([None, 9])], jit_compile=False)
+    tensorflow.saved_model.save(module, str(tmp_path))
+    loaded = tensorflow.saved_model.load(str(tmp_path))
+    for pictures in (1, 40):
+        features = random_features(pictures, seed=6)
+        result = {name: value.numpy() for name, value in loaded.serve(ops.convert_to_tensor(features)).items()}
+        assert_same(result, run(made, features))

@@ -1,10 +1,17 @@
 """A decoder whose next word depends on the last word, the position and the picture through a table of random logits."""
 
-import keras
+import itertools
+
 import numpy as np
 from keras import ops
 
+from captioner.generation.caption import make_search
+from captioner.generation.config import GenerationConfig
 from captioner.models.decoder import CaptionDecoder
+from captioner.text.vocabulary import SPECIALS, Vocabulary
+
+WORDS = 9  # four specials and five words
+VOCABULARY = Vocabulary([*SPECIALS, "a", "dog", "runs", "the", "cat"], "ptb", 40, {})
 
 
 class TableDecoder(CaptionDecoder):
@@ -31,12 +38,80 @@ class TableDecoder(CaptionDecoder):
         return ops.reshape(logits, (-1, self.vocabulary_size)), (state[0] + 1,), attention
 
 
-def random_table(length, words, seed=0, end=0.0):
+def random_table(length, words=WORDS, seed=0, end=0.0):
     """Return logits (length, words, words) with `end` added to those of <end>."""
     table = np.random.default_rng(seed).normal(size=(length, words, words)).astype("float32") * 2
     table[:, :, 2] += end
     return table
 
 
+def random_features(pictures, seed=0, words=WORDS):
+    """Return (pictures, words), the pictures' part of the logits."""
+    return np.random.default_rng(seed).normal(size=(pictures, words)).astype("float32")
+
+
 def log_softmax(logits):
-    return logits - keras.ops.convert_to_numpy(keras.ops.logsumexp(logits, axis=-1, keepdims=True))
+    logits = np.asarray(logits, "float64")
+    return (
+        logits
+        - np.log(np.exp(logits - logits.max(-1, keepdims=True)).sum(-1, keepdims=True))
+        - logits.max(-1, keepdims=True)
+    )
+
+
+def search(decoder, features, n=1, first=0, **settings):
+    """Run the search that the settings ask for, step by step without compiling it; return its arrays."""
+    made = make_search(decoder, GenerationConfig(**settings), n, VOCABULARY)
+    return run(made, features, first)
+
+
+def run(made, features, first=0):
+    """Run a search on features as one batch, without compiling it; return its arrays."""
+    return _arrays(made(made.inputs(features, first)))
+
+
+def run_compiled(made, features, first=0):
+    """Run a search on features as one batch, compiled; return its arrays."""
+    return _arrays(made.predict_on_batch(made.inputs(features, first)))
+
+
+def _arrays(found):
+    return {name: ops.convert_to_numpy(value) for name, value in found.items()}
+
+
+def every_caption(log_probs, length, words=(4, 5, 6, 7, 8)):
+    """Yield every caption of at most `length` words and its log-probability: what exhaustive search looks at.
+
+    `log_probs` are (length, words, words); a caption that has room for it ends with <end>.
+    """
+    for size in range(length + 1):
+        for body in itertools.product(words, repeat=size):
+            tokens = [*body, 2] if size < length else list(body)
+            yield tokens, log_prob_of(log_probs, tokens)
+
+
+def log_prob_of(log_probs, tokens):
+    """Return a caption's log-probability from those of each next word, (length, words, words)."""
+    last, total = 1, 0.0
+    for position, token in enumerate(tokens):
+        total += log_probs[position, last, token]
+        last = token
+    return total
+
+
+def caption_of(result, picture, rank=0):
+    """Return one caption's tokens, <end> included."""
+    return result["tokens"][picture, rank][: result["lengths"][picture, rank]].tolist()
+
+
+def assert_same(result, other, rows=slice(None)):
+    """Check that the rows of one result are another's: every word, log-probabilities to rounding, attention."""
+    assert result.keys() == other.keys()
+    for name in ("tokens", "lengths"):
+        np.testing.assert_array_equal(result[name][rows], other[name])
+    np.testing.assert_allclose(result["log_probs"][rows], other["log_probs"], atol=1e-4)
+    if "attention" in result:
+        for picture, rank in itertools.product(*map(range, other["lengths"].shape)):
+            length = other["lengths"][picture, rank]
+            ours = result["attention"][rows][picture, rank, :length]
+            np.testing.assert_allclose(ours, other["attention"][picture, rank, :length], atol=1e-6)

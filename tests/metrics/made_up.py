@@ -1,5 +1,19 @@
 """Made-up captions with the scores that the COCO caption evaluation code gives them, corpus and per picture."""
 
+from captioner.metrics.matching import Candidates, References
+
+
+def beside(candidates, references):
+    """Put one tokenized candidate a picture beside its references."""
+    given = {image_id: references[image_id] for image_id in candidates}
+    return Candidates(References(given), list(candidates), list(candidates.values()))
+
+
+def per_image(statistics, candidates):
+    """Return image_id -> its scores by key."""
+    columns = {key: values.tolist() for key, values in statistics.each().items()}
+    return {image_id: {key: column[row] for key, column in columns.items()} for row, image_id in enumerate(candidates)}
+
 
 def words(caption: str) -> list[str]:
     return caption.split()

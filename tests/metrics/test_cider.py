@@ -1,27 +1,46 @@
+import numpy as np
 import pytest
 
 from captioner.metrics.cider import CiderD, cider
-from tests.metrics.made_up import CANDIDATES, CIDER_D, REFERENCES
+from captioner.metrics.matching import References
+from tests.metrics.made_up import CANDIDATES, CIDER_D, REFERENCES, beside, per_image
 
 
 def test_the_evaluation_codes_scores_are_met() -> None:
-    corpus, per_image = cider(CANDIDATES, REFERENCES)
-    for image_id, scores in {"corpus": corpus, **per_image}.items():
+    statistics = cider(beside(CANDIDATES, REFERENCES))
+    for image_id, scores in {"corpus": statistics.corpus(), **per_image(statistics, CANDIDATES)}.items():
         assert scores == {"cider_d": pytest.approx(CIDER_D[image_id], abs=1e-9)}
 
 
-def test_only_the_candidates_references_are_counted() -> None:
-    extra = {**REFERENCES, "e": [["a", "dog", "runs"]]}
-    assert cider(CANDIDATES, extra) == cider(CANDIDATES, REFERENCES)
-
-
 def test_a_single_picture_scores_zero() -> None:
-    assert cider({"a": CANDIDATES["a"]}, REFERENCES) == ({"cider_d": 0.0}, {"a": {"cider_d": 0.0}})
+    assert cider(beside({"a": CANDIDATES["a"]}, REFERENCES)).corpus() == {"cider_d": 0.0}
 
 
 def test_the_only_reference_itself_scores_ten() -> None:
     [reference] = REFERENCES["c"]
-    assert cider({**CANDIDATES, "c": reference}, REFERENCES)[1]["c"]["cider_d"] == pytest.approx(10)
+    candidates = {**CANDIDATES, "c": reference}
+    assert per_image(cider(beside(candidates, REFERENCES)), candidates)["c"]["cider_d"] == pytest.approx(10)
+
+
+def test_document_frequencies_may_come_from_elsewhere() -> None:
+    alone = beside({"a": CANDIDATES["a"]}, REFERENCES)
+    [score] = cider(alone, References(REFERENCES)).each()["cider_d"]
+    assert score == pytest.approx(CIDER_D["a"], abs=1e-9)
+    nothing_shared = References({str(number): [["xyzzy"]] for number in range(50)})
+    [rare] = cider(alone, nothing_shared).each()["cider_d"]  # every word as rare as can be
+    assert 0 < rare < 10 and rare != pytest.approx(score)
+
+
+def test_a_words_frequency_is_the_pictures_that_hold_it() -> None:
+    """By hand: "dog" is in 2 of 4 pictures, "runs" in 1, and a word of nobody counts as in 1."""
+    source = References({"1": [["a", "dog"], ["dog"]], "2": [["dog", "runs"]], "3": [["a"]], "4": [["a"]]})
+    given = beside({"x": ["dog", "runs", "home"]}, {"x": [["dog", "runs"]]})
+    words = {"dog": np.log(4 / 2), "runs": np.log(4), "home": np.log(4)}
+    norm = np.sqrt(sum(weight**2 for weight in words.values())) * np.hypot(words["dog"], words["runs"])
+    one = (words["dog"] ** 2 + words["runs"] ** 2) / norm
+    two = 1 / np.sqrt(2)  # one pair of two, all equally rare
+    expected = 10 / 4 * (one + two) * np.exp(-1 / 72)
+    assert cider(given, source).corpus()["cider_d"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_many_candidates_score_as_each_alone() -> None:

@@ -1,9 +1,11 @@
 import random
+import warnings
 
 import pytest
 from nltk.translate.bleu_score import corpus_bleu
 
 from captioner.metrics.classic_bleu import WEIGHTS, classic_bleu
+from tests.metrics.made_up import beside
 
 
 def framed(words: list[str]) -> list[str]:
@@ -17,13 +19,19 @@ def test_the_tutorials_call_of_nltk_is_met() -> None:
     candidates = {image_id: draw.choices(words, k=draw.randint(1, 9)) for image_id in references}
     given = [[framed(words) for words in several] for several in references.values()]
     found = [framed(words) for words in candidates.values()]
-    corpus, per_image = classic_bleu(candidates, references)
+    statistics = classic_bleu(beside(candidates, references))
+    corpus = statistics.corpus()
     for key, weights in WEIGHTS.items():
         assert corpus[key] == pytest.approx(corpus_bleu(given, found, weights=weights), abs=1e-9)
-    assert per_image.keys() == candidates.keys()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # nltk warns of every candidate without a match
+            alone = [
+                corpus_bleu([several], [words], weights=weights) for several, words in zip(given, found, strict=True)
+            ]
+        assert statistics.each()[key].tolist() == pytest.approx(alone, abs=1e-9)
 
 
 def test_an_empty_candidate_still_matches_start_and_end() -> None:
-    corpus, _ = classic_bleu({"a": []}, {"a": [["dog", "runs"]]})
+    corpus = classic_bleu(beside({"a": []}, {"a": [["dog", "runs"]]})).corpus()
     assert 0 < corpus["classic_bleu_1"] < 1
     assert corpus["classic_bleu_4"] == 0

@@ -4,12 +4,12 @@ import random
 import pytest
 
 from captioner.metrics.rouge import rouge, rouge_l
-from tests.metrics.made_up import CANDIDATES, REFERENCES, ROUGE_L
+from tests.metrics.made_up import CANDIDATES, REFERENCES, ROUGE_L, beside, per_image
 
 
 def test_the_evaluation_codes_scores_are_met() -> None:
-    corpus, per_image = rouge(CANDIDATES, REFERENCES)
-    for image_id, scores in {"corpus": corpus, **per_image}.items():
+    statistics = rouge(beside(CANDIDATES, REFERENCES))
+    for image_id, scores in {"corpus": statistics.corpus(), **per_image(statistics, CANDIDATES)}.items():
         assert scores == {"rouge_l": pytest.approx(ROUGE_L[image_id], abs=1e-9)}
 
 

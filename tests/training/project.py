@@ -3,7 +3,7 @@
 import numpy as np
 
 from captioner.data.readers import DataConfig
-from captioner.generation.search import GenerationConfig
+from captioner.generation.config import GenerationConfig
 from captioner.text.vocabulary import TextConfig
 from captioner.training.config import TrainConfig
 from captioner.training.run import Sections

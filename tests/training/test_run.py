@@ -45,12 +45,12 @@ def test_learns_and_leaves_a_whole_run_folder(project):
     folder, sections = project
     progress = fit_to(folder / "run", sections, epochs=25, patience=None)
     assert progress.history[-1]["loss"] < progress.history[0]["loss"] / 2
-    assert progress.best > 0.5  # BLEU-4 on pictures that it has not seen
+    assert progress.best > 2  # CIDEr-D on pictures that it has not seen
     assert state_of(folder / "run") == "finished"
     rows = list(csv.DictReader((folder / "run" / "history.csv").read_text().splitlines()))
     assert [int(float(row["epoch"])) for row in rows] == list(range(1, 26))
     manifest = json.loads((folder / "run" / "manifest.json").read_text())
-    assert manifest["best"]["bleu_4"] == pytest.approx(progress.best, abs=1e-5)
+    assert manifest["best"]["cider_d"] == pytest.approx(progress.best, abs=1e-5)
     loaded = captioner.load(folder / "run")
     assert loaded.encoder_description == {"backbone": "vgg16", "layer": "pool"}
     vector = open_features(sections.features)["p47"]
@@ -106,8 +106,27 @@ def test_stops_early_and_keeps_the_best_epoch(project, tmp_path):
     progress = fit_to(tmp_path / "run", sections, epochs=30, patience=2, learning_rate=0.05)
     assert progress.epoch < 30
     assert progress.epoch == progress.best_epoch + 2
-    scores = [row["bleu_4"] for row in progress.history]
-    assert scores.index(max(scores)) == progress.best_epoch - 1
+    ranks = [(row["cider_d"], -row["val_loss"]) for row in progress.history]
+    assert ranks.index(max(ranks)) == progress.best_epoch - 1
+
+
+def test_another_score_may_choose_the_epoch(project, tmp_path):
+    _, sections = project
+    progress = fit_to(tmp_path / "run", sections, epochs=6, monitor="bleu_4", patience=None)
+    ranks = [(row["bleu_4"], -row["val_loss"]) for row in progress.history]
+    assert ranks.index(max(ranks)) == progress.best_epoch - 1
+
+
+def test_with_a_single_dev_picture_the_loss_chooses(project, tmp_path):
+    _, sections = project
+    (tmp_path / "one.txt").write_text("p47.jpg\n")
+    splits = {**sections.data.splits, "dev": str(tmp_path / "one.txt")}
+    said = []
+    sections = replace(sections, data=replace(sections.data, splits=splits))
+    progress = train(tmp_path / "run", sections, {}, say=said.append)
+    losses = [row["val_loss"] for row in progress.history]
+    assert losses[progress.best_epoch - 1] == min(losses) < losses[0]
+    assert "note: CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch" in said
 
 
 def test_bfloat16_trains_and_saves_float32(project, tmp_path):

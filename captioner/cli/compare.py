@@ -1,0 +1,42 @@
+"""captioner compare."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from captioner.cli.options import say
+from captioner.cli.scoring import metric_names, scoring_options
+
+
+@click.command("compare")
+@click.argument("first", metavar="A", type=click.Path(path_type=Path))
+@click.argument("second", metavar="B", type=click.Path(path_type=Path))
+@scoring_options
+@click.option("--parallel", is_flag=True, help="A single -R file holds plain captions, a line for each prediction.")
+@click.option("--all", "every", is_flag=True, help="A picture that only one of them has captioned is an error.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with scores as fractions.")
+def command(
+    first: Path,
+    second: Path,
+    references: tuple[Path, ...],
+    metrics: str | None,
+    cider_df: str | None,
+    parallel: bool,
+    every: bool,
+    as_json: bool,
+) -> None:
+    """Tell whether the captions of A and B differ by more than chance.
+
+    A and B are run folders that have been evaluated, or files of predictions. Each score's difference has a confidence
+    interval, by paired bootstrap, and a p, by approximate randomization.
+    """
+    from captioner.compare import compare, describe
+    from captioner.scoring import EvaluationConfig
+
+    names = metric_names(metrics) or EvaluationConfig().metrics
+    config = EvaluationConfig(metrics=names, cider_df=cider_df or EvaluationConfig().cider_df)
+    found = compare(first, second, references, config, parallel=parallel, every=every, say=say)
+    click.echo(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else describe(found))

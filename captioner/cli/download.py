@@ -1,0 +1,31 @@
+"""captioner download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from captioner.cli.options import output_folder, say
+
+
+@click.command("download")
+@click.argument("name", required=False)
+@output_folder("Folder for the files (default: data/ and the data set's name)")
+@click.option("--mirror", metavar="WHERE", help="Address, or folder, that has the archives under their own names.")
+@click.option("--only", multiple=True, metavar="ARCHIVE", help="Only this archive. Can be given again.")
+@click.option("--keep", is_flag=True, help="Keep the archives beside what was in them.")
+def command(name: str | None, output: Path | None, mirror: str | None, only: tuple[str, ...], keep: bool) -> None:
+    """Download and unpack the public data set NAME; without NAME, list those that there are.
+
+    A download that breaks off goes on with the same command. Archives are checked before they are unpacked.
+    """
+    from captioner.data.download import DATA_SETS, download, total_size
+
+    if name is None:
+        margin = max(map(len, DATA_SETS))
+        for known, data_set in DATA_SETS.items():
+            click.echo(f"{known:<{margin}}  {total_size(data_set):>8}  {data_set.about}")
+            click.echo(f"{'':<{margin}}            {', '.join(archive.name for archive in data_set.archives)}")
+        return
+    download(name, output or Path("data") / name, mirror=mirror, only=only, keep=keep, say=say)

@@ -1,0 +1,134 @@
+"""The options that say how captions are generated, shared by the commands that generate them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from captioner.cli.options import say
+
+OF_BEAMS = ("beam_size", "groups", "diversity")
+OF_SAMPLING = ("sampling", "temperature", "top_k", "top_p", "seed")
+
+
+class Words(click.ParamType):
+    """Words with commas between them."""
+
+    name = "WORDS"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[str, ...]:
+        """Return the words."""
+        if isinstance(value, tuple):
+            return value
+        return tuple(word.strip() for word in value.split(",") if word.strip())
+
+
+_WHOLE, _ABOVE_ZERO = click.IntRange(min=0), click.FloatRange(min=0, min_open=True)
+_SHARE = click.FloatRange(min=0, min_open=True, max=1)
+_ENGLISH = 'Words that no caption ends with; "english" stands for a, the, of, with and their like.'
+
+# setting of GenerationConfig -> its option
+_OPTIONS = {
+    "beam_size": click.option(
+        "--beam-size", type=click.IntRange(min=1), help="Hypotheses kept per picture; 1 is greedy search."
+    ),
+    "max_length": click.option(
+        "--max-length", type=click.IntRange(min=1), help="The most words of a caption, its end included."
+    ),
+    "length_penalty": click.option(
+        "--length-penalty", type=click.FloatRange(min=0), help="The higher, the longer the captions."
+    ),
+    "groups": click.option(
+        "--groups", type=click.IntRange(min=1), help="Diverse beam search: the beam in so many groups."
+    ),
+    "diversity": click.option(
+        "--diversity",
+        type=click.FloatRange(min=0),
+        help="Diverse beam search: how much a group shuns others' words.",
+    ),
+    "sampling": click.option(
+        "--sample", "sampling", is_flag=True, default=None, help="Draw words by chance, without a beam."
+    ),
+    "temperature": click.option(
+        "--temperature", type=_ABOVE_ZERO, help="Sampling: below 1 keeps to likely words, above 1 dares more."
+    ),
+    "top_k": click.option("--top-k", type=_WHOLE, help="Sampling: draw from so many of the likeliest words; 0 is all."),
+    "top_p": click.option(
+        "--top-p", type=_SHARE, help="Sampling: draw from the likeliest words that together have this probability."
+    ),
+    "seed": click.option("--seed", type=_WHOLE, help="Sampling: the same seed gives the same captions."),
+    "min_length": click.option("--min-length", type=_WHOLE, help="The fewest words of a caption."),
+    "no_repeat_ngram": click.option(
+        "--no-repeat-ngram", type=_WHOLE, metavar="N", help="No sequence of N words twice in a caption."
+    ),
+    "banned_words": click.option(
+        "--banned-words", type=Words(), help="Words that no caption holds, with commas between them."
+    ),
+    "bad_endings": click.option("--bad-endings", type=Words(), help=_ENGLISH),
+    "allow_unk": click.option("--allow-unk", is_flag=True, default=None, help="Let captions hold <unk>."),
+}
+
+
+def generation_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options; the command gets those that were given as `generation`, settings of GenerationConfig."""
+
+    @functools.wraps(function)
+    def command(*positional: Any, **arguments: Any) -> Any:
+        given = {name: arguments.pop(name) for name in _OPTIONS}
+        settings = _settings({name: value for name, value in given.items() if value is not None})
+        return function(*positional, generation=settings, **arguments)
+
+    for option in reversed(_OPTIONS.values()):
+        option(command)
+    return command
+
+
+def option_of(setting: str) -> str:
+    """Return the option, as it is typed, of a command's argument or of a setting of GenerationConfig."""
+    name = "sample" if setting == "sampling" else setting.replace("_", "-")
+    return f"-{name}" if len(name) == 1 else f"--{name}"
+
+
+def _settings(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that options mean: those of one kind of search switch a recipe's other kind off.
+
+    Raises:
+        ConfigError: options of beam search and of sampling stand together.
+    """
+    from captioner.config import ConfigError
+
+    beam, sampling = ([name for name in names if name in given] for names in (OF_BEAMS, OF_SAMPLING))
+    if beam and sampling:
+        one, other = option_of(beam[0]), option_of(sampling[0])
+        raise ConfigError(f"{one} and {other}: a beam and sampling are two ways; choose one")
+    if sampling:
+        given.update(sampling=True, groups=1)
+    elif beam:
+        given["sampling"] = False
+    if given.get("bad_endings") == ("english",):
+        given["bad_endings"] = "english"
+    return given
+
+
+@contextlib.contextmanager
+def unknown_words_said() -> Iterator[None]:
+    """Say in one line each the words of settings that a model does not know; other warnings go their way."""
+    from captioner.generation.constraints import UnknownWordWarning
+
+    show = warnings.showwarning
+
+    def tell(message: Warning | str, category: type[Warning], *rest: Any, **options: Any) -> None:
+        if issubclass(category, UnknownWordWarning):
+            say(f"note: {message}")
+        else:
+            show(message, category, *rest, **options)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UnknownWordWarning)
+        warnings.showwarning = tell
+        yield

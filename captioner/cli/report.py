@@ -1,0 +1,56 @@
+"""captioner report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import captioner
+from captioner.cli.backend import load_keras
+from captioner.cli.options import say
+
+if TYPE_CHECKING:
+    from captioner.captioner import Captioner
+
+
+@click.command("report")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The page (default: report.html in RUN)."
+)
+@click.option("--scores", type=click.Path(path_type=Path), help="Folder of the results, where RUN does not hold them.")
+@click.option(
+    "-R", "--references", multiple=True, metavar="FILE", type=click.Path(path_type=Path), help="Instead of the run's."
+)
+@click.option("--images", type=click.Path(path_type=Path), help="Folder of pictures, instead of the run's.")
+@click.option(
+    "--pictures",
+    type=click.IntRange(min=2),
+    default=1000,
+    show_default=True,
+    help="At most so many are shown, the best and the worst.",
+)
+def command(
+    run: Path,
+    output: Path | None,
+    scores: Path | None,
+    references: tuple[Path, ...],
+    images: Path | None,
+    pictures: int,
+) -> None:
+    """Write the scores, curves, captions and pictures of the evaluated run RUN into one HTML page.
+
+    The page opens from disk and needs no network: pictures lie in it, and can be searched, sorted and looked at.
+    """
+    from captioner.report.run import report_run
+
+    def load(path: str) -> Captioner:
+        load_keras()
+        return captioner.load(path)
+
+    page = report_run(
+        run, output, evaluation=scores, references=references, images=images, shown=pictures, load=load, say=say
+    )
+    click.echo(page)

@@ -1,0 +1,52 @@
+"""Options of the commands that score captions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def scoring_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --metrics, --cider-df and -R."""
+    for option in (
+        click.option(
+            "-R",
+            "--references",
+            multiple=True,
+            metavar="FILE",
+            type=click.Path(path_type=Path),
+            help="Captions to score against: Flickr, Kaggle, COCO or descriptions.txt. Several text files: plain "
+            "captions, a line for each prediction.",
+        ),
+        click.option(
+            "--cider-df",
+            metavar="corpus|FILE",
+            help="Whose document frequencies CIDEr-D takes: the evaluated references' (corpus) or a caption file's.",
+        ),
+        click.option(
+            "--metrics", metavar="NAMES", help="What to score: bleu,rouge,cider,meteor,diversity,oracle,classic-bleu."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def metric_names(given: str | None) -> tuple[str, ...] | None:
+    """Return the names in a --metrics option, None where there is none.
+
+    Raises:
+        ConfigError: there is no such metric.
+    """
+    from captioner.config import ConfigError
+    from captioner.metrics.scorer import require_metrics
+
+    if given is None:
+        return None
+    names = tuple(name.strip() for name in given.split(",") if name.strip())
+    if not names:
+        raise ConfigError("--metrics: names nothing; leave it away, or name some, such as bleu,cider")
+    require_metrics(names, "--metrics")
+    return names

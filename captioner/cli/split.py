@@ -1,0 +1,98 @@
+"""captioner split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from captioner.cli.backend import load_keras
+from captioner.cli.options import output_folder, read_recipe, recipe_options, say
+
+if TYPE_CHECKING:
+    from captioner.data.readers import DataConfig
+
+
+@click.command("split")
+@click.argument("captions", nargs=-1, type=click.Path(path_type=Path))
+@output_folder("Folder for the lists (default: splits)")
+@click.option(
+    "--images", type=click.Path(path_type=Path), help="Folder of pictures; those that look alike stay together."
+)
+@click.option(
+    "--shares",
+    metavar="NAMES",
+    help="Shares of the pictures, such as train=0.9,dev=0.1 (default: train=0.8,dev=0.1,test=0.1).",
+)
+@click.option("--seed", type=int, help="Of the division (default: the recipe's, or 0).")
+@click.option("--check", is_flag=True, help="Look for pictures that stand in two splits, by what they show.")
+@recipe_options
+def command(
+    captions: tuple[Path, ...],
+    output: Path | None,
+    images: Path | None,
+    shares: str | None,
+    seed: int | None,
+    check: bool,
+    config: str | None,
+    assignments: tuple[str, ...],
+) -> None:
+    """Divide the pictures of CAPTIONS at random into lists: train.txt, dev.txt, test.txt.
+
+    A recipe can do the same: `data.splits: {train: 0.8, dev: 0.1, test: 0.1}`. Without CAPTIONS, the recipe's are
+    divided. With --check nothing is written: the recipe's splits, or those that CAPTIONS carries, are looked through
+    for one picture under two names, which ends in an error.
+    """
+    from dataclasses import replace
+
+    from captioner.config import ConfigError
+    from captioner.data.readers import DataConfig, read_captions
+    from captioner.data.splits import SHARES, write_splits
+
+    if captions and config is None:
+        data = DataConfig(captions=tuple(map(str, captions)), images=None if images is None else str(images))
+    else:
+        load_keras()  # a recipe is checked against all that it configures
+        data = read_recipe(config, assignments)[1].data
+        data = replace(
+            data,
+            captions=tuple(map(str, captions)) or data.captions,
+            images=str(images) if images is not None else data.images,
+        )
+    if check:
+        if shares is not None or output is not None:
+            raise ConfigError("--check: writes nothing; leave --shares and -o out")
+        _check(data)
+        return
+    wanted = _read_shares(shares) if shares is not None else data.shares or SHARES
+    seed = data.split_seed if seed is None else seed
+    references = read_captions(data.captions, data.format)
+    write_splits(output or Path("splits"), references, wanted, seed, data.images, data.near_duplicates, say)
+
+
+def _check(data: DataConfig) -> None:
+    from captioner.config import ConfigError
+    from captioner.data.readers import load_captions, present_splits
+    from captioner.data.splits import require_different
+
+    if data.images is None:
+        raise ConfigError("--images: missing; name the folder of pictures to look through")
+    splits = load_captions(data, present_splits(data, say), say).splits
+    if len(splits) < 2:
+        raise ConfigError(f"--check: needs two splits or more, found {', '.join(splits) or 'none'}")
+    compared = require_different(splits, data.images, say)
+    click.echo(f"no picture stands in two splits under two names: {compared:,} pictures compared")
+
+
+def _read_shares(text: str) -> dict[str, float]:
+    from captioner.config import ConfigError
+
+    shares = {}
+    for part in text.split(","):
+        name, _, share = part.partition("=")
+        try:
+            shares[name.strip()] = float(share)
+        except ValueError:
+            raise ConfigError(f"--shares {text}: expected name=share,..., such as train=0.9,dev=0.1") from None
+    return shares

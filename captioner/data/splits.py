@@ -1,0 +1,159 @@
+"""Splits: lists of pictures as files, splits made by shares, and pictures that stand on two sides of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from captioner.config import ConfigError
+from captioner.data.duplicates import hash_pictures, near_duplicates
+from captioner.data.flickr import lines
+from captioner.data.progress import Say
+from captioner.storage import DataError, digest_bytes, remove_manifest, write_manifest, write_text
+from captioner.vision.images import list_images, normalize_id
+
+SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
+SHOWN = 3  # so many groups stand in a message
+
+
+def read_split(path: str | Path) -> tuple[str, ...]:
+    """Read a list of pictures, one a line (file names or image_ids): their image_ids in its order, each once.
+
+    Raises:
+        DataError: the file cannot be read or names no picture.
+    """
+    ids = tuple(dict.fromkeys(normalize_id(line.strip()) for _, line in lines(path)))
+    if not ids:
+        raise DataError(f"{path}: names no picture; list one a line")
+    return ids
+
+
+def check_shares(shares: Mapping[str, float]) -> None:
+    """Raise ConfigError where shares are no fractions, or add up to more than the whole."""
+    if odd := [name for name, share in shares.items() if not 0 < share <= 1]:
+        raise ConfigError(f"splits.{odd[0]}: a share of the pictures is above 0 and at most 1, found {shares[odd[0]]}")
+    if (whole := math.fsum(shares.values())) > 1 + 1e-9:
+        raise ConfigError(f"splits: the shares add up to {whole:g}; they must not exceed 1")
+
+
+def make_splits(
+    ids: Iterable[str], shares: Mapping[str, float], seed: int = 0, groups: Iterable[Sequence[str]] = ()
+) -> dict[str, tuple[str, ...]]:
+    """Divide pictures at random.
+
+    A picture's place hangs on its id and the seed alone, so that pictures which come later leave nearly all others on
+    their side.
+
+    Args:
+        ids: the pictures.
+        shares: name -> the split's share of them; what they leave over is in no split.
+        seed: of the order.
+        groups: pictures that must stay together.
+
+    Returns:
+        name -> image_ids, sorted.
+
+    Raises:
+        ConfigError: see `check_shares`.
+        DataError: a split comes out empty.
+    """
+    check_shares(shares)
+    known = sorted(set(ids))
+    leaders = {member: min(group) for group in groups for member in group}
+    together: dict[str, list[str]] = {}
+    for name in known:
+        together.setdefault(leaders.get(name, name), []).append(name)
+    order = sorted(together, key=lambda leader: digest_bytes(f"{seed} {leader}".encode()))
+    names = list(shares)
+    ends = [round(len(known) * math.fsum(list(shares.values())[: index + 1])) for index in range(len(names))]
+    splits: dict[str, list[str]] = {name: [] for name in names}
+    placed = 0
+    for leader in order:
+        side = next((name for name, end in zip(names, ends, strict=True) if placed < end), None)
+        if side is not None:
+            splits[side] += together[leader]
+        placed += len(together[leader])
+    if empty := [name for name in names if not splits[name]]:
+        alike = f", {len(order):,} that do not look alike," if len(order) < len(known) else ""
+        share = f"{empty[0]!r} of {shares[empty[0]]:g} of them"
+        raise DataError(f"{len(known):,} pictures{alike} are too few for a split {share}")
+    return {name: tuple(sorted(members)) for name, members in splits.items()}
+
+
+def write_splits(
+    folder: Path,
+    ids: Iterable[str],
+    shares: Mapping[str, float],
+    seed: int = 0,
+    images: str | Path | None = None,
+    compare: bool = True,
+    say: Say = print,
+) -> dict[str, Path]:
+    """Divide pictures at random and write a list a split, `train.txt` and so on, with a manifest beside them.
+
+    Args:
+        folder: where the lists go.
+        ids, shares, seed: see `make_splits`.
+        images: the pictures' folder; what is not in it is left out. None: only ids are looked at.
+        compare: keep pictures of that folder that look alike on one side.
+        say: takes lines for the user.
+
+    Returns:
+        name -> the list.
+
+    Raises:
+        ConfigError, DataError: see `make_splits`; or the folder of pictures is not there.
+    """
+    check_shares(shares)
+    known = set(ids)
+    groups: list[tuple[str, ...]] = []
+    if images is not None:
+        pictures = {name: path for name, path in list_images(images).items() if name in known}
+        if missing := sorted(known - pictures.keys()):
+            count = f"{len(missing):,} of {len(known):,} pictures"
+            say(f"note: {count} are not in {images} and come into no split ({_first(missing)})")
+        known = set(pictures)
+        groups = near_duplicates(hash_pictures(pictures, say)) if compare else []
+        if groups:
+            say(f"near-duplicate pictures, kept on one side: {describe_groups(groups)}")
+    splits = make_splits(known, shares, seed, groups)
+    remove_manifest(folder)
+    paths = {name: folder / f"{name}.txt" for name in splits}
+    for name, members in splits.items():
+        write_text(paths[name], "".join(f"{member}\n" for member in members))
+        say(f"{paths[name]}: {len(members):,} pictures")
+    write_manifest(
+        folder, "split", shares=dict(shares), seed=seed, images=None if images is None else str(images),
+        near_duplicates=[list(group) for group in groups],
+    )  # fmt: skip
+    return paths
+
+
+def require_different(splits: Mapping[str, Sequence[str]], images: str | Path, say: Say = print) -> int:
+    """Refuse splits of which two hold pictures that look alike; return how many pictures were compared.
+
+    Raises:
+        DataError: naming the first such pictures and their splits, and counting the groups.
+    """
+    owners = {image_id: name for name, ids in splits.items() for image_id in ids}
+    pictures = {name: path for name, path in list_images(images).items() if name in owners}
+    groups = near_duplicates(hash_pictures(pictures, say))
+    leaks = [group for group in groups if len({owners[image_id] for image_id in group}) > 1]
+    if leaks:
+        first = ", ".join(f"{image_id} ({owners[image_id]})" for image_id in leaks[0])
+        raise DataError(
+            f"{images}: {len(leaks):,} {'pictures stand' if len(leaks) > 1 else 'picture stands'} in two splits under "
+            f"two names, the first as {first}; take one of them off its list"
+        )
+    return len(pictures)
+
+
+def describe_groups(groups: Sequence[Sequence[str]]) -> str:
+    """Return groups of pictures on one line: how many, and the first of them."""
+    noun = "group" if len(groups) == 1 else "groups"
+    return f"{len(groups):,} {noun} ({_first([' = '.join(group) for group in groups])})"
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

@@ -1,0 +1,84 @@
+"""The statistics of captions as a picture: lengths, how far a vocabulary reaches, the commonest words."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from captioner.config import ConfigError
+from captioner.data.statistics import Part, Statistics
+from captioner.storage import atomic_path
+
+WORDS = 25  # of which the counts are drawn
+SIZE = (15.0, 4.8)  # inches
+FORMATS = ("png", "svg", "pdf")
+
+
+def plot(statistics: Statistics, path: str | Path) -> None:
+    """Draw the statistics into a file: .png, .svg or .pdf.
+
+    Raises:
+        ConfigError: matplotlib is not installed, or the file's ending is another one.
+        DataError: the file cannot be written.
+    """
+    path = Path(path)
+    require_plot(path)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE, layout="constrained")
+    lengths, reach, words = figure.subplots(1, 3)
+    parts = dict(statistics.splits) or {"all": statistics.whole}
+    _draw_lengths(lengths, parts)
+    _draw_reach(reach, statistics, parts)
+    _draw_words(words, statistics.whole)
+    for axes in (lengths, reach, words):
+        axes.spines[["top", "right"]].set_visible(False)
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a script that the font lacks shows as boxes
+        figure.savefig(temporary, dpi=120)
+
+
+def require_plot(path: Path) -> None:
+    """Check, before the work, that a picture can be drawn into `path`; raises ConfigError as `plot` does."""
+    if path.suffix[1:].lower() not in FORMATS:
+        raise ConfigError(f"--plot {path}: the picture's name ends in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise ConfigError(f"--plot {path}: needs matplotlib; pip install 'captioner[plot]'") from None
+
+
+def _draw_lengths(axes: Any, parts: dict[str, Part]) -> None:
+    longest = int(max(np.percentile(part.lengths, 99.9) for part in parts.values()))
+    for name, part in parts.items():
+        counts = np.bincount(part.lengths, minlength=longest + 1)[: longest + 1]
+        axes.plot(100 * counts / part.captions, marker=".", label=f"{name}: {part.captions:,}")
+    axes.set(title="Length of captions", xlabel="words", ylabel="captions (%)", xlim=(0, longest), ylim=(0, None))
+    axes.legend(frameon=False)
+
+
+def _draw_reach(axes: Any, statistics: Statistics, parts: dict[str, Part]) -> None:
+    """Draw which share of each split's words is unknown to the commonest n words of the training captions."""
+    ranked = [word for word, _ in statistics.training.words.most_common()]
+    for name, part in parts.items():
+        found = np.cumsum([part.words.get(word, 0) for word in ranked])
+        axes.plot(np.arange(1, len(ranked) + 1), 100 * (1 - found / part.words.total()), label=name)
+    where = f"of {statistics.learned}" if statistics.learned else "of all captions"
+    axes.set(
+        title="Words outside the vocabulary",
+        xlabel=f"vocabulary: the commonest words {where}",
+        ylabel="unknown (% of all words)",
+        xscale="log",
+        ylim=(0, None),
+    )
+    axes.legend(frameon=False)
+
+
+def _draw_words(axes: Any, part: Part) -> None:
+    names, counts = zip(*reversed(part.words.most_common(WORDS)), strict=True)
+    axes.barh(range(len(names)), counts)
+    axes.set_yticks(range(len(names)), names, fontsize=8, parse_math=False)
+    axes.set(title="Commonest words", xlabel="appearances")

@@ -1,0 +1,75 @@
+"""How captions are generated: the `generation` section of a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class GenerationConfig:
+    """How captions are generated.
+
+    Attributes:
+        beam_size: hypotheses kept per picture; 1 is greedy search.
+        max_length: the most words of a caption, `<end>` included.
+        normalization: how a hypothesis' log-probability is made comparable over lengths: `average` divides it by
+            length ** length_penalty, `wu` by ((5 + length) / 6) ** length_penalty (Wu et al. 2016, eq. 14).
+        length_penalty: the exponent.
+        groups: diverse beam search in this many groups of beam_size / groups beams; 1 is plain beam search.
+        diversity: what a group's words lose in log-probability for each earlier group that chose them at the same step.
+        sampling: words are drawn by their probability and the beam has no part in it.
+        temperature: in sampling, logits are divided by it: below 1 likely words become likelier.
+        top_k: in sampling, only so many of the likeliest words are drawn from; 0 is all of them.
+        top_p: in sampling, only the likeliest words that together have this probability (the nucleus) are drawn from.
+        seed: of the numbers that sampling draws by; the same seed gives the same captions.
+        min_length: the fewest words of a caption, `<end>` not counted.
+        no_repeat_ngram: no sequence of this many words appears twice in a caption; 0 allows it.
+        banned_words: words that no caption holds.
+        bad_endings: words that no caption ends with, or `english` for such as "a", "the", "of", "with".
+        allow_unk: whether captions may hold `<unk>`.
+    """
+
+    beam_size: int = 3
+    max_length: int = 30
+    normalization: Literal["none", "average", "wu"] = "average"
+    length_penalty: float = 1.0
+    groups: int = 1
+    diversity: float = 0.5
+    sampling: bool = False
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
+    min_length: int = 0
+    no_repeat_ngram: int = 0
+    banned_words: tuple[str, ...] = ()
+    bad_endings: Literal["english"] | tuple[str, ...] = ()
+    allow_unk: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("beam_size", "max_length", "groups"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, found {getattr(self, name)}")
+        for name in ("length_penalty", "diversity", "top_k", "seed", "min_length", "no_repeat_ngram"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, found {getattr(self, name)}")
+        if self.beam_size % self.groups:
+            raise ValueError(
+                f"groups must divide the beam into equal parts, found {self.groups} groups of beam_size "
+                f"{self.beam_size}"
+            )
+        if self.sampling and self.groups > 1:
+            raise ValueError(f"groups belong to beam search, found {self.groups} with sampling; choose one")
+        if self.temperature <= 0:
+            raise ValueError(f"temperature must be above 0, found {self.temperature}; beam_size 1 takes the likeliest")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be above 0 and at most 1, found {self.top_p}")
+        if self.min_length > self.max_length:
+            raise ValueError(f"min_length {self.min_length} is above max_length {self.max_length}")
+        for name in ("banned_words", "bad_endings"):
+            words = getattr(self, name)
+            if isinstance(words, str) and (name, words) != ("bad_endings", "english"):
+                raise ValueError(f"{name} must be a list of words, found {words!r}")
+            if not isinstance(words, str):
+                object.__setattr__(self, name, tuple(words))  # a list is as good, but cannot be hashed

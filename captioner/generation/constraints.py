@@ -1,0 +1,135 @@
+"""What a caption may not hold, in the numbers of a vocabulary: which words are out at a step of the search."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from keras import ops
+
+from captioner.generation.config import GenerationConfig
+from captioner.text.vocabulary import END, PAD, START, UNK, Vocabulary
+
+IMPOSSIBLE = -1e9  # a log-probability below any real one; finite, so that sums and comparisons stay defined
+
+# Words after which an English caption goes on: articles, prepositions, conjunctions, possessives, auxiliaries.
+ENGLISH_ENDINGS = (
+    *("a", "an", "the", "this", "that", "these", "those", "his", "her", "its", "their", "my", "your", "our"),
+    *("of", "in", "on", "at", "with", "without", "to", "from", "for", "by", "into", "onto", "over", "under", "through"),
+    *("across", "along", "behind", "beside", "between", "against", "around", "near", "next", "towards", "toward"),
+    *("above", "below", "during", "among", "inside", "as", "and", "or", "but", "while", "who", "which", "whose"),
+    *("is", "are", "was", "were", "be", "being", "been", "has", "have", "very", "some", "several", "there"),
+)
+
+Tensor = Any
+
+
+class UnknownWordWarning(UserWarning):
+    """A word that a setting names is not in the vocabulary."""
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """The words that are out, by their numbers.
+
+    Attributes:
+        forbidden: are never emitted.
+        endings: no caption ends with one of them, be it for `<end>` or for want of room.
+        no_repeat_ngram, min_length, max_length: see GenerationConfig.
+    """
+
+    forbidden: tuple[int, ...]
+    endings: tuple[int, ...]
+    no_repeat_ngram: int
+    min_length: int
+    max_length: int
+
+    @classmethod
+    def of(cls, config: GenerationConfig, vocabulary: Vocabulary | None) -> Constraints:
+        """Translate a configuration's words.
+
+        Args:
+            config: names words.
+            vocabulary: numbers them; may be None where the configuration names none.
+
+        Raises:
+            ValueError: there are words and no vocabulary, or `<end>` is banned.
+
+        Warns:
+            UnknownWordWarning: for each banned word or bad ending that the user wrote and the vocabulary lacks.
+        """
+        english = config.bad_endings == "english"
+        endings = ENGLISH_ENDINGS if english else config.bad_endings
+        if vocabulary is None and (config.banned_words or endings):
+            raise ValueError("banned_words and bad_endings need the vocabulary")
+        known = {} if vocabulary is None else {word: number for number, word in enumerate(vocabulary.words)}
+        banned = _numbers(config.banned_words, known, "banned_words")
+        if END in banned:
+            raise ValueError("banned_words: <end> ends captions and cannot be banned")
+        never = {PAD, START} if config.allow_unk else {PAD, START, UNK}
+        return cls(
+            forbidden=tuple(sorted(never | banned)),
+            endings=tuple(sorted(_numbers(endings, known, None if english else "bad_endings"))),
+            no_repeat_ngram=config.no_repeat_ngram,
+            min_length=config.min_length,
+            max_length=config.max_length,
+        )
+
+    def blocked(self, tokens: Tensor, last: Tensor, position: Tensor) -> list[Tensor]:
+        """Return the words that are out at this step beside the forbidden ones.
+
+        Args:
+            tokens: (hypotheses, max_length) int32, `<pad>` from `position` on.
+            last: (hypotheses,) int32, the word before; `<start>` at first.
+            position: scalar, the index in `tokens` of the next word.
+
+        Returns:
+            arrays (hypotheses, any) of numbers, `<pad>` where there is none; no array where nothing is asked for.
+        """
+        words = []
+        no_end = position < self.min_length if self.min_length else None
+        if self.endings:
+            endings = ops.convert_to_tensor(self.endings, "int32")  # (endings,)
+            unfinished = ops.any(last[:, None] == endings, axis=1)  # (hypotheses,)
+            no_end = unfinished if no_end is None else ops.logical_or(no_end, unfinished)
+            cut = ops.where(position == self.max_length - 1, endings, PAD)
+            words.append(ops.broadcast_to(cut[None], (ops.shape(last)[0], len(self.endings))))
+        if no_end is not None:
+            words.append(ops.where(no_end, END, ops.full_like(last, PAD))[:, None])
+        if 0 < self.no_repeat_ngram <= self.max_length:
+            words.append(self._repeating(tokens, position))
+        return words
+
+    def _repeating(self, tokens: Tensor, position: Tensor) -> Tensor:
+        """Return the words that would end an n-gram that is there already: (hypotheses, max_length - n + 1)."""
+        before = self.no_repeat_ngram - 1  # words of an n-gram before its last
+        starts = self.max_length - before
+        matches = ops.arange(starts) < position - before  # (starts,): the n-gram is whole
+        matches = ops.broadcast_to(matches[None], (ops.shape(tokens)[0], starts))
+        for index in range(before):
+            latest = ops.take(tokens, ops.maximum(position - before + index, 0), axis=1)  # (hypotheses,)
+            matches = ops.logical_and(matches, tokens[:, index : index + starts] == latest[:, None])
+        return ops.where(matches, tokens[:, before:], PAD)
+
+
+def block(logits: Tensor, words: list[Tensor]) -> Tensor:
+    """Return the logits (hypotheses, all words) with those of `words`, arrays (hypotheses, any), made impossible."""
+    if not words:
+        return logits
+    numbers = ops.concatenate(words, axis=1)  # (hypotheses, blocked)
+    rows = ops.broadcast_to(ops.arange(ops.shape(numbers)[0])[:, None], ops.shape(numbers))
+    places = ops.reshape(ops.stack([rows, numbers], axis=-1), (-1, 2))
+    return ops.scatter_update(logits, places, ops.full((ops.shape(places)[0],), IMPOSSIBLE, dtype=logits.dtype))
+
+
+def _numbers(words: Iterable[str], known: dict[str, int], setting: str | None) -> set[int]:
+    """Return the numbers of the known ones among `words`; warn of the others if the user wrote them as `setting`."""
+    numbers = set()
+    for word in words:
+        if word in known:
+            numbers.add(known[word])
+        elif setting is not None:
+            warnings.warn(f"{setting}: {word!r} is not in the vocabulary", UnknownWordWarning, stacklevel=2)
+    return numbers

@@ -1,0 +1,79 @@
+"""Several decoders as one, so that every search runs them without knowing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras import ops
+
+from captioner.models.decoder import CaptionDecoder, State, Tensor
+
+LEAST = 1e-20  # stands for nothing where a logarithm is taken
+
+
+class EnsembleDecoder(CaptionDecoder):
+    """Decoders with the same words; a word's log-probability is the mean of theirs.
+
+    The probabilities that such means stand for add up to less than 1. What is missing goes to `<pad>`, which no search
+    emits, so that a caption's log-probability is the mean of those that the members give it.
+
+    Features, memory and state are tuples with one entry a member, each as that member has it. The attention is the mean
+    of the members' where all that have one look at the same number of regions; otherwise there is none.
+
+    Args:
+        members: two or more decoders, of any architectures.
+
+    Raises:
+        ValueError: they have vocabularies of different sizes.
+    """
+
+    def __init__(self, members: Sequence[CaptionDecoder], **kwargs: Any) -> None:
+        sizes = {member.vocabulary_size for member in members}
+        if len(sizes) != 1:
+            raise ValueError(f"the members of an ensemble have {' and '.join(map(str, sorted(sizes)))} words")
+        shapes: Any = tuple(member.feature_shape for member in members)
+        super().__init__(sizes.pop(), shapes, **kwargs)
+        self.members = list(members)
+        self.built = True
+
+    def encode(self, features: tuple[Tensor, ...], training: bool = False) -> tuple[Tensor, ...]:
+        """See CaptionDecoder.encode."""
+        return tuple(member.encode(own, training) for member, own in zip(self.members, features, strict=True))
+
+    def initial_state(self, memory: tuple[Tensor, ...], max_length: int) -> State:
+        """See CaptionDecoder.initial_state."""
+        return tuple(member.initial_state(own, max_length) for member, own in zip(self.members, memory, strict=True))
+
+    def step(
+        self, token: Tensor, position: Tensor, state: State, memory: tuple[Tensor, ...]
+    ) -> tuple[Tensor, State, Tensor]:
+        """See CaptionDecoder.step."""
+        steps = [
+            member.step(token, position, own_state, own_memory)
+            for member, own_state, own_memory in zip(self.members, state, memory, strict=True)
+        ]
+        logits, states, attentions = zip(*steps, strict=True)
+        return _mean(logits), tuple(states), _mean_attention(attentions)
+
+    def call(self, inputs: tuple[Any, ...], training: bool = False) -> Tensor:
+        """See CaptionDecoder.call; the features are a tuple."""
+        features, *rest = inputs
+        return _mean(
+            [member((own, *rest), training=training) for member, own in zip(self.members, features, strict=True)]
+        )
+
+
+def _mean(logits: Sequence[Tensor]) -> Tensor:
+    """Return the mean of log-probabilities (..., words), with the missing probability at <pad>, the first word."""
+    log_probs = sum(ops.log_softmax(ops.cast(own, "float32"), axis=-1) for own in logits) / len(logits)
+    words = log_probs[..., 1:]
+    missing = 1.0 - ops.sum(ops.exp(words), axis=-1, keepdims=True)
+    return ops.concatenate([ops.log(ops.maximum(missing, LEAST)), words], axis=-1)
+
+
+def _mean_attention(attentions: Sequence[Tensor]) -> Tensor:
+    looking = [attention for attention in attentions if attention.shape[-1]]
+    if len({attention.shape[-1] for attention in looking}) != 1:
+        return attentions[0][:, :0]
+    return sum(ops.cast(attention, "float32") for attention in looking) / len(looking)

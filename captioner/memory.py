@@ -1,0 +1,23 @@
+"""Building millions of small objects without the collector walking over all of them again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def collector_paused() -> Iterator[None]:
+    """Pause the collector of reference cycles while a block builds lists and dicts that stay.
+
+    It runs whenever enough new ones are there, and each time looks at old ones, too: reading a captions file of COCO's
+    size took half as long again. What is freed by its last reference going is freed as ever.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -1,0 +1,178 @@
+"""What a report shows, gathered from a run folder and the evaluation in it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from captioner.metrics.bootstrap import intervals
+from captioner.metrics.matching import Candidates, References
+from captioner.metrics.scorer import METRICS
+from captioner.metrics.statistics import means
+from captioner.report.pictures import Shown, embed_pictures
+from captioner.results import read_per_image, read_scores
+from captioner.storage import DataError, read_json, read_text
+from captioner.text.ptb import tokenize
+
+RANKED_BY = ("cider_d", "meteor", "rouge_l", "bleu_4", "bleu_1")  # the first one that there is ranks the pictures
+WORDS, UNSAID = 16, 60
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that the page shows.
+
+    Attributes:
+        name: of the run.
+        facts: what a reader should know of it: name and value.
+        corpus: score by key.
+        intervals: key -> confidence interval, of those that have one.
+        history: the training's rows by epoch, none where it is not known.
+        best_epoch: the one that was kept, where that is known.
+        ranked_by: the score by which pictures are best and worst.
+        ranks: that score of every picture.
+        pictures: of those that are shown: id, caption, references, scores, and source, width, height, attention.
+        total: pictures that were evaluated.
+        lengths: how many captions have how many words, of the model and of people.
+        words: the model's commonest words: word, how often in a thousand of its words, and of people's.
+        unsaid: people's commonest words that the model never says, and how often they say them.
+    """
+
+    name: str
+    facts: list[tuple[str, str]]
+    corpus: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    history: list[dict[str, float]]
+    best_epoch: int | None
+    ranked_by: str
+    ranks: Sequence[float]
+    pictures: list[dict[str, Any]]
+    total: int
+    lengths: tuple[Counter[int], Counter[int]]
+    words: list[tuple[str, float, float]]
+    unsaid: list[tuple[str, int]]
+
+
+def gather(
+    folder: Path,
+    evaluation: Path,
+    references: Mapping[str, Sequence[str]],
+    paths: Mapping[str, Path],
+    facts: Sequence[tuple[str, str]],
+    *,
+    shown: int,
+    attention: Callable[[Mapping[str, Shown]], Mapping[str, dict[str, Any]]],
+    say: Callable[[str], None],
+) -> Report:
+    """Read a run and its evaluation.
+
+    Args:
+        folder: the run folder, whose history.csv and manifest tell of the training, where they are there.
+        evaluation: the folder with scores.json and per_image.csv.
+        references: image_id -> raw references.
+        paths: image_id -> the picture's file, where known.
+        facts: what else a reader should know.
+        shown: at most so many pictures are shown, the best and the worst.
+        attention: gives the attention maps of the pictures that have some.
+        say: takes lines for the user.
+
+    Raises:
+        DataError: a file is missing or broken, or a picture has no references.
+    """
+    found = read_per_image(evaluation)
+    corpus, known = read_scores(evaluation)
+    missing = [image_id for image_id in found if not references.get(image_id)]
+    if not found:
+        raise DataError(f"{evaluation}: holds no captions; evaluate again")
+    if missing:
+        fault = f"{len(missing):,} of {len(found):,} pictures have no references, first {missing[0]!r}"
+        raise DataError(f"{evaluation}: {fault}; name the captions that it was evaluated with by -R")
+    ranked_by = next((key for key in RANKED_BY if key in next(iter(found.values()))[1]), None)
+    if ranked_by is None:
+        raise DataError(f"{evaluation}: no score tells good captions from bad ones; evaluate with --metrics cider")
+    ids = _best_and_worst({image_id: scores[ranked_by] for image_id, (_, scores) in found.items()}, shown)
+    pictures = embed_pictures({image_id: paths[image_id] for image_id in ids if image_id in paths}, say)
+    maps = attention({i: Shown(found[i][0], picture.width, picture.height) for i, picture in pictures.items()})
+    candidates = {image_id: tokenize(caption) for image_id, (caption, _) in found.items()}
+    given = {image_id: [tokenize(text) for text in references[image_id]] for image_id in found}
+    history, best_epoch = _training(folder)
+    return Report(
+        name=folder.name,
+        facts=list(facts),
+        corpus=corpus,
+        intervals=known or _intervals(candidates, given, found),
+        history=history,
+        best_epoch=best_epoch,
+        ranked_by=ranked_by,
+        ranks=[scores[ranked_by] for _, scores in found.values()],
+        pictures=[
+            {
+                "id": image_id,
+                "caption": found[image_id][0],
+                "references": list(references[image_id]),
+                "scores": {key: round(value, 4) for key, value in found[image_id][1].items()},
+                **(pictures[image_id]._asdict() if image_id in pictures else {}),
+                **({"attention": maps[image_id]} if image_id in maps else {}),
+            }
+            for image_id in ids
+        ],
+        total=len(found),
+        lengths=(
+            Counter(map(len, candidates.values())),
+            Counter(len(tokens) for several in given.values() for tokens in several),
+        ),
+        **_vocabulary(candidates, given),
+    )
+
+
+def _best_and_worst(ranks: Mapping[str, float], shown: int) -> list[str]:
+    """Return the image_ids of the best half and the worst half of `shown`, best first."""
+    ordered = sorted(ranks, key=lambda image_id: -ranks[image_id])
+    return ordered if len(ordered) <= shown else ordered[: shown - shown // 2] + ordered[len(ordered) - shown // 2 :]
+
+
+def _intervals(
+    candidates: Mapping[str, list[str]],
+    references: Mapping[str, list[list[str]]],
+    found: Mapping[str, tuple[str, Mapping[str, float]]],
+) -> dict[str, tuple[float, float]]:
+    """Return confidence intervals of the scores that can be drawn again: BLEU, and those that are means of pictures."""
+    keys = next(iter(found.values()))[1].keys()
+    statistics = [
+        means({key: np.array([scores[key] for _, scores in found.values()])})
+        for key in keys & {"rouge_l", "cider_d", "oracle_rouge_l", "oracle_cider_d"}
+    ]
+    if "bleu_1" in keys:
+        beside = Candidates(References(references), list(candidates), list(candidates.values()))
+        statistics.append(METRICS["bleu"].measure(beside))
+    return intervals(statistics) if statistics else {}
+
+
+def _training(folder: Path) -> tuple[list[dict[str, float]], int | None]:
+    path = folder / "history.csv"
+    if not path.is_file():
+        return [], None
+    try:
+        table = csv.DictReader(io.StringIO(read_text(path)))
+        rows = [{key: float(value) for key, value in row.items()} for row in table]
+        best = read_json(folder / "manifest.json")["best"]["epoch"] if (folder / "manifest.json").is_file() else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as a training's history ({error}); train again") from None
+    return rows, None if best is None else int(best)
+
+
+def _vocabulary(candidates: Mapping[str, list[str]], references: Mapping[str, list[list[str]]]) -> dict[str, Any]:
+    said = Counter(word for tokens in candidates.values() for word in tokens)
+    heard = Counter(word for several in references.values() for tokens in several for word in tokens)
+    of_said, of_heard = max(1, said.total()), max(1, heard.total())
+    return {
+        "words": [(word, 1000 * n / of_said, 1000 * heard[word] / of_heard) for word, n in said.most_common(WORDS)],
+        "unsaid": [(word, number) for word, number in heard.most_common() if word not in said][:UNSAID],
+    }

@@ -1,0 +1,100 @@
+"""Pictures and attention maps small enough to stand in a page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from captioner.storage import DataError
+from captioner.vision.images import load_image
+
+SIDE = 192  # pixels of the longer side
+QUALITY = 60  # of the JPEG
+
+
+class Embedded(NamedTuple):
+    """A picture in the page: a data URI, and its size there in pixels."""
+
+    source: str
+    width: int
+    height: int
+
+
+class Shown(NamedTuple):
+    """A picture whose attention maps are wanted: its caption and its size in pixels, of which only the shape counts."""
+
+    caption: str
+    width: int
+    height: int
+
+
+def embed_pictures(paths: Mapping[str, Path], say: Callable[[str], None]) -> dict[str, Embedded]:
+    """Return image_id -> the picture of those that can be read; the others are said."""
+
+    def embed(path: Path) -> Embedded | DataError:
+        try:
+            return _embed(path)
+        except DataError as error:
+            return error
+
+    with ThreadPoolExecutor() as threads:
+        found = dict(zip(paths, threads.map(embed, paths.values()), strict=True))
+    broken = [str(error) for error in found.values() if isinstance(error, DataError)]
+    if broken:
+        say(f"note: {len(broken):,} of {len(paths):,} pictures cannot be shown, the first: {broken[0]}")
+    return {image_id: picture for image_id, picture in found.items() if not isinstance(picture, DataError)}
+
+
+def _embed(path: Path) -> Embedded:
+    picture = Image.fromarray(load_image(path, at_least=(SIDE, SIDE)))
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=QUALITY, optimize=True)
+    source = "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+    return Embedded(source, picture.width, picture.height)
+
+
+def embed_attention(tokens: Sequence[str], attention: np.ndarray, columns: int, box: Sequence[float]) -> dict[str, Any]:
+    """Return a caption's attention maps for the page: each word's weights, as bytes of the largest.
+
+    Args:
+        tokens: the caption's words.
+        attention: (tokens, regions) weights, 0 or more; regions run row by row.
+        columns: regions in a row.
+        box: where the regions lie over the picture, see `grid_box`.
+    """
+    largest = np.maximum(attention.max(axis=1, keepdims=True), 1e-12)
+    levels = np.rint(255 * np.clip(attention / largest, 0, 1)).astype(np.uint8)
+    maps = [base64.b64encode(row.tobytes()).decode() for row in levels]
+    return {"words": list(tokens), "maps": maps, "columns": columns, "box": list(box)}
+
+
+def grid_columns(regions: int, input_size: Sequence[int]) -> int:
+    """Return how many of the regions stand in a row, in a grid as wide for its height as the encoder's input."""
+    height, width = input_size
+    fitting = [columns for columns in range(1, regions + 1) if regions % columns == 0]
+    return min(fitting, key=lambda columns: abs(math.log(columns * columns / regions * height / width)))
+
+
+def grid_box(size: tuple[int, int], input_size: Sequence[int], resizing: str) -> list[float]:
+    """Return where the encoder's grid lies over a picture: left, top, width and height, as shares of the picture's.
+
+    Args:
+        size: (height, width) of the picture.
+        input_size: (height, width) of the encoder's input.
+        resizing: the encoder's: `whole`, `crop` or `pad`, see captioner.vision.images.resize.
+    """
+    if resizing == "whole":
+        return [0.0, 0.0, 1.0, 1.0]
+    scales = [inside / outside for inside, outside in zip(input_size, size, strict=True)]
+    scale = max(scales) if resizing == "crop" else min(scales)
+    high, wide = (share / scale for share in scales)
+    return [round(number, 4) for number in ((1 - wide) / 2, (1 - high) / 2, wide, high)]

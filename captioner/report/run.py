@@ -1,0 +1,134 @@
+"""From a run folder to its report: which files belong to it, and what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import captioner
+from captioner.config import ConfigError, build, load_yaml
+from captioner.data.readers import DataConfig, read_captions
+from captioner.report.gather import gather
+from captioner.report.page import write_page
+from captioner.report.pictures import Shown
+from captioner.results import PER_IMAGE, SCORES
+from captioner.storage import DataError, read_json, read_manifest
+from captioner.vision.features import open_features
+from captioner.vision.images import list_images
+
+CONFIG, CAPTIONER = "config.yaml", "captioner.keras"
+
+Say = Callable[[str], None]
+
+
+def report_run(
+    folder: Path,
+    output: Path | None = None,
+    *,
+    evaluation: Path | None = None,
+    references: Sequence[Path] = (),
+    images: Path | None = None,
+    shown: int,
+    load: Callable[[str], Any] = captioner.load,
+    say: Say = print,
+) -> Path:
+    """Write the report on an evaluated run, and return where it is.
+
+    Args:
+        folder: a run folder, or a folder of `captioner evaluate --predictions`.
+        output: the page; None: report.html in the folder.
+        evaluation: the folder of the results, where that is another one.
+        references: caption files instead of the run's.
+        images: the folder of pictures instead of the run's.
+        shown: at most so many pictures are shown, the best and the worst.
+        load: loads the run's captioner; called only where it may have attention.
+        say: takes lines for the user.
+
+    Raises:
+        ConfigError: the references are not known.
+        DataError: the run has not been evaluated, or a file is missing or broken.
+    """
+    results = evaluation or folder
+    for name in (SCORES, PER_IMAGE):
+        if not (results / name).is_file():
+            raise DataError(f"{results}: has no {name}; captioner evaluate {folder} makes it")
+    settings = load_yaml(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    data = build(DataConfig, settings["data"], "data") if "data" in settings else None
+    manifest = read_manifest(results / SCORES) or {}
+
+    def attention(pictures: Mapping[str, Shown]) -> Mapping[str, dict[str, Any]]:
+        return _attention(folder, settings, manifest, pictures, load, say)
+
+    report = gather(
+        folder,
+        results,
+        _references(references, data),
+        _pictures(images, data, say),
+        _facts(folder, results, settings),
+        shown=shown,
+        attention=attention,
+        say=say,
+    )
+    output = output or folder / "report.html"
+    write_page(report, output)
+    return output
+
+
+def _references(named: Sequence[Path], data: DataConfig | None) -> Mapping[str, tuple[str, ...]]:
+    if not named and data is None:
+        raise ConfigError("-R: missing; name the captions that the predictions were scored against")
+    if not named and data is not None:
+        return read_captions(data.captions, data.format)
+    return read_captions(named)
+
+
+def _pictures(images: Path | None, data: DataConfig | None, say: Say) -> dict[str, Path]:
+    if images is not None:
+        return list_images(images)
+    if data is None or data.images is None or not Path(data.images).is_dir():
+        say("note: the folder of pictures is not known or not there; --images names one, or the page shows words only")
+        return {}
+    return list_images(data.images)
+
+
+def _attention(
+    folder: Path,
+    settings: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    pictures: Mapping[str, Shown],
+    load: Callable[[str], Any],
+    say: Say,
+) -> Mapping[str, dict[str, Any]]:
+    # what was evaluated before it was noted may have attention; Keras is loaded only where there may be some
+    if not manifest.get("attention", True) or not (folder / CAPTIONER).is_file() or not pictures:
+        return {}
+    try:
+        features = open_features(settings["features"])
+        loaded = load(str(folder))
+        from captioner.report.attention import attention_maps  # after `load`, which may keep Keras quiet
+
+        return attention_maps(loaded, features, pictures, manifest.get("generation", {}), say)
+    except (DataError, ConfigError) as error:
+        say(f"note: the page goes without attention maps: {error}")
+        return {}
+
+
+def _facts(folder: Path, results: Path, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    scores = read_json(results / SCORES)
+    trained = (read_manifest(folder) if (folder / "manifest.json").is_file() else None) or {}
+    encoder, model = settings.get("encoder", {}), settings.get("model", {})
+    known = {
+        "Split": scores.get("split"),
+        "Pictures": f"{scores.get('pictures', 0):,}",
+        "Architecture": model.get("architecture", "merge") if settings else None,
+        "Encoder": " ".join(str(encoder[key]) for key in ("backbone", "layer") if key in encoder),
+        "Beam size": scores.get("beam_size"),
+        "Document frequencies": scores.get("cider_df"),
+        "Trained in": _time(trained["seconds"]) if "seconds" in trained else None,
+    }
+    return [(name, str(value)) for name, value in known.items() if value]
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{max(1, round(seconds / 60))} minutes"

@@ -1,0 +1,105 @@
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from captioner.config import ConfigError
+from captioner.data.splits import SHARES, make_splits, read_split, require_different, write_splits
+from captioner.storage import DataError
+from tests.data.test_duplicates import draw
+
+IDS = [f"p{number}" for number in range(1000)]
+
+
+def test_shares_are_met_and_every_picture_stands_once() -> None:
+    splits = make_splits(IDS, SHARES)
+    assert {name: len(ids) for name, ids in splits.items()} == {"train": 800, "dev": 100, "test": 100}
+    assert sorted(name for ids in splits.values() for name in ids) == sorted(IDS)
+
+
+def test_a_seed_gives_the_same_division_and_another_one_another() -> None:
+    assert make_splits(IDS, SHARES, 3) == make_splits(reversed(IDS), SHARES, 3)
+    first, second = (set(make_splits(IDS, SHARES, seed)["dev"]) for seed in (3, 4))
+    assert len(first & second) < 30
+
+
+def test_pictures_that_come_later_leave_nearly_all_on_their_side() -> None:
+    before, after = make_splits(IDS[:990], SHARES), make_splits(IDS, SHARES)
+    moved = [name for split, ids in before.items() for name in ids if name not in after[split]]
+    assert len(moved) < 15
+
+
+def test_shares_may_leave_pictures_over() -> None:
+    splits = make_splits(IDS, {"train": 0.5, "dev": 0.01})
+    assert {name: len(ids) for name, ids in splits.items()} == {"train": 500, "dev": 10}
+
+
+def test_groups_stay_together() -> None:
+    groups = [IDS[start : start + 5] for start in range(0, 500, 5)]
+    splits = make_splits(IDS, SHARES, 1, [*groups, ("unknown", "p999")])
+    for group in groups:
+        assert sum(bool(set(group) & set(ids)) for ids in splits.values()) == 1
+    assert abs(len(splits["train"]) - 800) <= 5
+    assert sum(map(len, splits.values())) == 1000
+
+
+@pytest.mark.parametrize(
+    ("shares", "fault"),
+    [
+        ({"train": 0.8, "dev": 0.3}, r"shares add up to 1\.1"),
+        ({"train": 1.0, "dev": 0.0}, r"splits\.dev: .* found 0"),
+        ({"train": float("nan")}, r"splits\.train"),
+    ],
+)
+def test_impossible_shares(shares: dict[str, float], fault: str) -> None:
+    with pytest.raises(ConfigError, match=fault):
+        make_splits(IDS, shares)
+
+
+def test_too_few_pictures() -> None:
+    with pytest.raises(DataError, match=r"3 pictures are too few for a split 'test' of 0\.1 of them"):
+        make_splits("abc", SHARES)
+
+
+def test_an_empty_list_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("\n")
+    with pytest.raises(DataError, match=r"train\.txt: names no picture"):
+        read_split(tmp_path / "train.txt")
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Twenty pictures; p7 is p3 saved smaller."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(20):
+        picture = draw(3 if number == 7 else number)
+        (picture.resize((100, 75), Image.Resampling.LANCZOS) if number == 7 else picture).save(
+            folder / f"p{number}.jpg"
+        )
+    return folder
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pictures_that_look_alike_come_on_one_side(tmp_path: Path, images: Path, seed: int) -> None:
+    said: list[str] = []
+    ids = [*(f"p{number}" for number in range(20)), "nowhere"]
+    paths = write_splits(tmp_path / "out", ids, {"train": 0.5, "dev": 0.5}, seed, images, say=said.append)
+    splits = {name: read_split(path) for name, path in paths.items()}
+    assert {"p3", "p7"} <= set(splits["train"]) or {"p3", "p7"} <= set(splits["dev"])
+    assert sorted(name for found in splits.values() for name in found) == sorted(ids[:-1])
+    assert said[0].endswith("come into no split (nowhere)")
+    assert said[1] == "near-duplicate pictures, kept on one side: 1 group (p3 = p7)"
+    assert said[2] == f"{paths['train']}: {len(splits['train'])} pictures"
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["seed"] == seed and manifest["near_duplicates"] == [["p3", "p7"]]
+    assert require_different(splits, images) == 20
+
+
+def test_a_picture_in_two_splits_under_two_names_is_named(images: Path) -> None:
+    splits = {"train": ("p1", "p2", "p3"), "dev": ("p7", "p8")}
+    with pytest.raises(
+        DataError, match=r"images: 1 picture stands in two splits .* p3 \(train\), p7 \(dev\); take one"
+    ):
+        require_different(splits, images)
