@@ -9,7 +9,8 @@ from tests.cli.conftest import assert_one_line, start
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
 def test_an_interrupted_training_says_one_line_and_resumes(call, untrained):
-    process = start("train", "-c", "captioner.yaml", "-o", "runs/a", "--set", "train.epochs=999", cwd=untrained)
+    endless = ["--set", "train.epochs=999", "--set", "train.patience=null"]
+    process = start("train", "-c", "captioner.yaml", "-o", "runs/a", *endless, cwd=untrained)
     for line in process.stderr:
         if line.startswith("epoch 2/"):
             break
