@@ -13,13 +13,15 @@ class TrainConfig:
     Attributes:
         epochs: passes over the training captions, at most.
         batch_size: pictures a step, each with all its captions.
-        optimizer: `adam`, or `adamw` with `weight_decay`.
+        engine: `keras`, or `numpy`: the recurrent network written out in NumPy, for init-inject models.
+        optimizer: `adam`, `adamw` with `weight_decay`, or `sgd` with `momentum`.
         learning_rate: the highest one.
         schedule: `constant`; `cosine` (down to 0 over all epochs); `plateau` (halved when the dev score has not risen
             for `plateau_patience` epochs).
         warmup: share of all steps over which a cosine schedule rises from 0.
         plateau_patience: epochs.
         weight_decay: of adamw.
+        momentum: of sgd.
         clip_norm: largest norm of all gradients together; null for none.
         label_smoothing: share of the target distribution spread evenly over all words.
         ema: momentum of an exponential moving average of the weights, which is evaluated and saved; null for none.
@@ -32,12 +34,14 @@ class TrainConfig:
 
     epochs: int = 20
     batch_size: int = 64
-    optimizer: Literal["adam", "adamw"] = "adam"
+    engine: Literal["keras", "numpy"] = "keras"
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: float = 1e-3
     schedule: Literal["constant", "cosine", "plateau"] = "constant"
     warmup: float = 0.0
     plateau_patience: int = 2
     weight_decay: float = 0.0
+    momentum: float = 0.0
     clip_norm: float | None = 5.0
     label_smoothing: float = 0.0
     ema: float | None = None
@@ -61,5 +65,9 @@ class TrainConfig:
             raise ValueError(f"clip_norm must be above 0, or null, found {self.clip_norm}")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience must be 1 or more, or null, found {self.patience}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be at least 0 and below 1, found {self.momentum}")
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError("momentum needs optimizer: sgd")
         if self.weight_decay and self.optimizer != "adamw":
             raise ValueError("weight_decay needs optimizer: adamw")

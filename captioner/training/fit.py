@@ -9,34 +9,12 @@ import keras
 
 from captioner.data.batches import CaptionBatches
 from captioner.models.decoder import CaptionDecoder
-from captioner.training.callbacks import EpochEnd, ProgressLine
+from captioner.training.callbacks import AtEpochEnd, ProgressLine
 from captioner.training.checkpoint import BEST, CHECKPOINT, Progress, load_variables
 from captioner.training.config import TrainConfig
+from captioner.training.epoch_end import EpochEnd
 from captioner.training.losses import CaptionLoss
-
-
-def make_optimizer(config: TrainConfig, steps: int) -> keras.optimizers.Optimizer:
-    """Return the optimizer of a run of `steps` steps."""
-    rate: float | keras.optimizers.schedules.LearningRateSchedule = config.learning_rate
-    if config.schedule == "cosine":
-        warmup = round(config.warmup * steps)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else config.learning_rate,
-            decay_steps=max(1, steps - warmup),
-            warmup_target=config.learning_rate if warmup else None,
-            warmup_steps=warmup,
-        )
-    common = {
-        "learning_rate": rate,
-        "global_clipnorm": config.clip_norm,
-        "use_ema": config.ema is not None,
-        "ema_momentum": config.ema or 0.99,
-    }
-    if config.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(weight_decay=config.weight_decay, **common)
-        optimizer.exclude_from_weight_decay(var_names=["bias"])
-        return optimizer
-    return keras.optimizers.Adam(**common)
+from captioner.training.optimizers import make_optimizer
 
 
 def fit(
@@ -79,14 +57,14 @@ def fit(
         progress = load_variables(folder / CHECKPOINT, variables, identity)
         batches.start_at(progress.epoch)
         say(f"going on after epoch {progress.epoch} of {config.epochs}")
-    end = EpochEnd(config, progress, score, variables, folder, identity, say)
+    end = EpochEnd(decoder, optimizer, config, progress, score, variables, folder, identity, say)
     if progress.epoch < config.epochs and not end.exhausted():
         decoder.fit(
             batches,
             epochs=config.epochs,
             initial_epoch=progress.epoch,
             shuffle=False,  # the batches shuffle themselves, the same way in a resumed run
-            callbacks=[ProgressLine(len(batches), config.epochs, say), end],
+            callbacks=[ProgressLine(len(batches), config.epochs, say), AtEpochEnd(end)],
             verbose=0,
         )
     load_variables(folder / BEST, decoder.weights, identity)

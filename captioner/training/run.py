@@ -26,16 +26,18 @@ from captioner.models.architectures import build_decoder, model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.storage import DataError, digest_file, digest_json, read_manifest, write_manifest, write_text
 from captioner.text.vocabulary import TextConfig, Vocabulary
+from captioner.training import fit, numpy_fit
 from captioner.training.checkpoint import CHECKPOINT, Progress, require_identity
 from captioner.training.config import TrainConfig
 from captioner.training.dev_score import DevScore
 from captioner.training.device import describe_device
 from captioner.training.first_words import begin_words
-from captioner.training.fit import fit
 from captioner.vision.encoders import EncoderConfig
 from captioner.vision.features import FeatureStore, open_features
 
 CHECKPOINTS = "checkpoints"
+FEATURES_AT_ONCE = 256  # pictures whose features are held in memory at a time
+ENGINES = {"keras": fit.fit, "numpy": numpy_fit.fit}
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,14 @@ def train(
         ConfigError: the model does not suit the features.
     """
     _require_free(folder, resume, overwrite)
+    if sections.train.engine == "numpy":
+        numpy_fit.require_plain(sections.model, sections.train)
     started = time.monotonic()
     captions = load_captions(sections.data, ("train", "dev"), say)
     features = open_features(sections.features)
     _require_encoder(features, sections.encoder)
     _require_features(features, captions)
+    _require_numbers(features, captions)
     text = training_text(sections.data, captions, ("train", "dev"), sections.text.rules)
     training = {image_id: text[image_id] for image_id in captions.split("train") if image_id in text}
     vocabulary = Vocabulary.fit((caption for picture in training.values() for caption in picture), sections.text)
@@ -126,7 +131,7 @@ def train(
     )
     if sections.train.monitor == "cider_d" and len(captions.split("dev")) == 1:
         say("note: CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
-    progress = fit(
+    progress = ENGINES[sections.train.engine](
         decoder,
         batches,
         DevScore(decoder, vocabulary, features, captions, vocabulary.encode_all(dev), sections.generation),
@@ -201,6 +206,17 @@ def _require_features(features: FeatureStore, captions: Captions) -> None:
                 f"{features.path}: lacks {len(missing)} of the {len(ids)} pictures of split {name}, the first is "
                 f"{missing[0]}; extract them (captioner extract) or take them off the split's list"
             )
+
+
+def _require_numbers(features: FeatureStore, captions: Captions) -> None:
+    """Read all features once: `gather` refuses what is not a number, and that is better known before hours of training.
+
+    Raises:
+        DataError: naming the picture.
+    """
+    for ids in captions.splits.values():
+        for start in range(0, len(ids), FEATURES_AT_ONCE):
+            features.gather(ids[start : start + FEATURES_AT_ONCE])
 
 
 def _identity(sections: Sections, features: FeatureStore, encoded: Mapping[str, list[list[int]]]) -> str:

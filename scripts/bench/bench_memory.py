@@ -31,8 +31,8 @@ def train_ours(path: Path) -> None:
     from captioner.data.batches import CaptionBatches
     from captioner.models.architectures import build_decoder
     from captioner.training.config import TrainConfig
-    from captioner.training.fit import make_optimizer
     from captioner.training.losses import CaptionLoss
+    from captioner.training.optimizers import make_optimizer
     from captioner.vision.features import open_features
 
     captions = {str(row): picture for row, picture in enumerate(made_up_captions(PICTURES))}

@@ -13,8 +13,8 @@ from tutorial import examples, make_model
 from captioner.data.batches import CaptionBatches
 from captioner.models.architectures import build_decoder
 from captioner.training.config import TrainConfig
-from captioner.training.fit import make_optimizer
 from captioner.training.losses import CaptionLoss
+from captioner.training.optimizers import make_optimizer
 
 UNITS = 256
 

@@ -1,0 +1,118 @@
+"""What follows an epoch, whatever trained it: score, best weights, checkpoint, a lower learning rate, stopping."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from captioner.models.decoder import CaptionDecoder
+from captioner.storage import DataError
+from captioner.training.checkpoint import BEST, CHECKPOINT, Progress, save_variables
+from captioner.training.config import TrainConfig
+
+
+class EpochEnd:
+    """Scores the epoch, keeps the best weights, writes the checkpoint, halves the learning rate, says when to stop.
+
+    Args:
+        decoder: what is trained.
+        optimizer: what trains it; its `learning_rate` can be set.
+        config: the settings.
+        progress: the run's, continued in place.
+        score: scores the decoder as it is on the dev split.
+        variables: of the decoder and its optimizer: what a checkpoint holds.
+        folder: where best weights and checkpoint go.
+        identity: digest of settings and data.
+        say: takes lines for the user.
+    """
+
+    def __init__(
+        self,
+        decoder: CaptionDecoder,
+        optimizer: Any,
+        config: TrainConfig,
+        progress: Progress,
+        score: Callable[[], dict[str, float]],
+        variables: Sequence[keras.Variable],
+        folder: Path,
+        identity: str,
+        say: Callable[[str], None],
+    ) -> None:
+        self.decoder, self.optimizer, self.config = decoder, optimizer, config
+        self.progress, self.score = progress, score
+        self.variables, self.folder, self.identity, self.say = variables, folder, identity, say
+
+    def exhausted(self) -> bool:
+        """Tell whether the dev score has not risen for `patience` epochs."""
+        patience = self.config.patience
+        return patience is not None and self.progress.epoch - self.progress.best_epoch >= patience
+
+    def finish(self, loss: float, seconds: float) -> None:
+        """See the class.
+
+        Args:
+            loss: the epoch's.
+            seconds: that its training took.
+
+        Raises:
+            DataError: the loss is not a number.
+        """
+        if not math.isfinite(loss):
+            raise DataError(f"{self.folder}: the loss is not a number; lower train.learning_rate or check the features")
+        rate = float(self.optimizer.learning_rate)
+        progress = self.progress
+        progress.epoch += 1
+        self._swap_average()
+        scores = self.score()
+        if self._improves(scores):
+            progress.best, progress.best_epoch, progress.waited = scores[self.config.monitor], progress.epoch, 0
+            save_variables(self.folder / BEST, self.decoder.weights, progress, self.identity)
+        else:
+            progress.waited += 1
+        self._swap_average()
+        if self.config.schedule == "plateau" and progress.waited >= self.config.plateau_patience:
+            self.optimizer.learning_rate = rate / 2
+            progress.waited = 0
+        row = {
+            "epoch": progress.epoch,
+            "loss": loss,
+            **scores,
+            "learning_rate": rate,
+            "seconds": seconds,
+        }
+        progress.history.append({name: round(value, 6) for name, value in row.items()})
+        save_variables(self.folder / CHECKPOINT, self.variables, progress, self.identity)
+        self._report(row)
+        if self.exhausted():
+            self.say(f"no better {self.config.monitor} for {self.config.patience} epochs: stopping")
+
+    def _improves(self, scores: dict[str, float]) -> bool:
+        value, best = scores[self.config.monitor], self.progress.best
+        if best is None:
+            return True
+        if self.config.monitor == "val_loss":
+            return value < best
+        if value == best:  # captions of a young model or of few pictures may score 0 for epochs
+            return scores["val_loss"] < self.progress.history[self.progress.best_epoch - 1]["val_loss"]
+        return value > best
+
+    def _swap_average(self) -> None:
+        """Exchange the weights and their moving average, so that the average is what is scored and kept."""
+        if self.config.ema is None:
+            return
+        averages = self.optimizer._model_variables_moving_average  # no public name for it
+        for variable, average in zip(self.decoder.trainable_variables, averages, strict=True):
+            value = keras.ops.copy(variable.value)
+            variable.assign(average)
+            average.assign(value)
+
+    def _report(self, row: dict[str, float]) -> None:
+        best = " (best)" if self.progress.best_epoch == self.progress.epoch else ""
+        self.say(
+            f"epoch {row['epoch']}/{self.config.epochs}: loss {row['loss']:.4f}, dev loss {row['val_loss']:.4f}, "
+            f"dev BLEU-4 {100 * row['bleu_4']:.2f}, CIDEr-D {100 * row['cider_d']:.1f}{best}; {row['seconds']:.1f} s"
+        )

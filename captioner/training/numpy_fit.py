@@ -1,0 +1,190 @@
+"""Training with the recurrent network that is written out in NumPy; Keras only scores, keeps and saves the result.
+
+Slower than Keras' own training and without its regularization: it is there to learn from and to test against.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from captioner.config import ConfigError, to_settings
+from captioner.data.batches import Batch, CaptionBatches
+from captioner.models.architectures import model_config
+from captioner.models.decoder import CaptionDecoder
+from captioner.models.inject import InjectConfig
+from captioner.models.words import normalized
+from captioner.numpy_rnn.cells import Weights
+from captioner.numpy_rnn.model import CaptioningRNN
+from captioner.numpy_rnn.optimizers import SGD, Adam, clip_by_global_norm
+from captioner.text.vocabulary import PAD
+from captioner.training.callbacks import ProgressLine
+from captioner.training.checkpoint import BEST, CHECKPOINT, Progress, load_variables
+from captioner.training.config import TrainConfig
+from captioner.training.epoch_end import EpochEnd
+from captioner.training.losses import CaptionLoss
+
+ARCHITECTURE = "init-inject"
+FREE_IN_MODEL = {"cell", "units", "embedding_size", "embeddings", "output_bias", "normalize"}
+PLAIN = {"feature_dropout": 0.0, "word_dropout": 0.0}  # what the settings that have other defaults must be
+FREE_IN_TRAINING = {"engine", "optimizer", "momentum", "learning_rate", "clip_norm", "epochs", "batch_size", "seed"}
+FREE_IN_TRAINING |= {"monitor", "patience", "warmup", "plateau_patience"}
+
+
+def require_plain(model: Mapping[str, Any], train: TrainConfig) -> None:
+    """Refuse what the network in NumPy does not have.
+
+    Args:
+        model: a recipe's `model` section.
+        train: its `train` section.
+
+    Raises:
+        ConfigError: naming the setting and what it must be.
+    """
+    name, config = model_config(model)
+    if name != ARCHITECTURE:
+        raise ConfigError(f"model.architecture: train.engine numpy trains {ARCHITECTURE} only, found {name}")
+    for section, found, free, wanted in (
+        ("model", config, FREE_IN_MODEL, {**to_settings(InjectConfig()), **PLAIN}),
+        ("train", train, FREE_IN_TRAINING, to_settings(TrainConfig())),
+    ):
+        for key, value in to_settings(found).items():
+            if key not in free and value != wanted[key]:
+                raise ConfigError(f"{section}.{key}: train.engine numpy needs {_spell(wanted[key])}, found {value}")
+    if train.optimizer == "adamw":
+        raise ConfigError("train.optimizer: train.engine numpy has adam and sgd, found adamw")
+
+
+class Twin:
+    """A decoder's equal in NumPy, with its optimizer.
+
+    Attributes:
+        model: the network; it begins with the decoder's weights.
+        optimizer: changes its weights in place.
+        variables: what a checkpoint holds: the decoder's variables, the optimizer's arrays and its count of steps.
+    """
+
+    def __init__(self, decoder: CaptionDecoder, config: TrainConfig) -> None:
+        """Make the equal of an InitInjectDecoder with one recurrent layer."""
+        settings = decoder.config
+        self.clip_norm, self.normalize = config.clip_norm, settings.normalize
+        (channels,) = decoder.feature_shape
+        self.model = CaptioningRNN(
+            channels,
+            decoder.vocabulary_size,
+            cell=settings.cell,
+            embedding=settings.embedding_size,
+            units=settings.units,
+            pad=PAD,
+        )
+        cell, words = decoder.recurrent.layers[0].cell, decoder.words
+        self._of_decoder = {
+            "picture_w": decoder.picture.kernel,
+            "picture_b": decoder.picture.bias,
+            "embedding": words.embedding.embeddings,
+            "kernel": cell.kernel,
+            "recurrent_kernel": cell.recurrent_kernel,
+            "bias": cell.bias,
+            "vocabulary_w": words.output_layer.kernel,
+            "vocabulary_b": words.output_layer.bias,
+        }
+        self.optimizer = (
+            SGD(config.learning_rate, config.momentum) if config.optimizer == "sgd" else Adam(config.learning_rate)
+        )
+        self._running = [  # the optimizer's running means of gradients: name -> variable
+            {name: keras.Variable(ops.zeros(variable.shape)) for name, variable in self._of_decoder.items()}
+            for _ in self._means()
+        ]
+        self._steps = keras.Variable(0, dtype="int64")
+        running = [variable for variables in self._running for variable in variables.values()]
+        self.variables = [*decoder.variables, *running, self._steps]
+        self.restore()
+
+    def _means(self) -> list[Weights]:
+        optimizer = self.optimizer
+        return [optimizer.velocity] if isinstance(optimizer, SGD) else [optimizer.first, optimizer.second]
+
+    def restore(self) -> None:
+        """Take the network's weights and the optimizer's arrays from the variables."""
+        for name, variable in self._of_decoder.items():
+            self.model.weights[name] = ops.convert_to_numpy(variable).copy()
+        for means, variables in zip(self._means(), self._running, strict=True):
+            means.update({name: ops.convert_to_numpy(variable).copy() for name, variable in variables.items()})
+        if not isinstance(self.optimizer, SGD):
+            self.optimizer.steps = int(self._steps.numpy())
+
+    def keep(self) -> None:
+        """Give the network's weights to the decoder and the optimizer's arrays to the variables."""
+        for name, variable in self._of_decoder.items():
+            variable.assign(self.model.weights[name])
+        for means, variables in zip(self._means(), self._running, strict=True):
+            for name, variable in variables.items():
+                variable.assign(means[name])
+        if not isinstance(self.optimizer, SGD):
+            self._steps.assign(self.optimizer.steps)
+
+    def learn(self, batch: Batch) -> float:
+        """Take a step of the optimizer on a batch; return its loss before, in nats per real word."""
+        pictures, captions, time = batch.tokens.shape
+        following = np.full(batch.tokens.size, PAD)
+        real = batch.weights > 0
+        following[batch.positions[real]] = batch.targets[real]
+        rows = (pictures * captions, time)
+        tokens = np.concatenate([batch.tokens.reshape(rows)[:, :1], following.reshape(rows)], axis=1)  # (N, T + 1)
+        features = ops.convert_to_numpy(normalized(batch.features)) if self.normalize else batch.features
+        loss, gradients = self.model.loss(np.repeat(features, captions, axis=0), tokens)
+        if self.clip_norm is not None:
+            clip_by_global_norm(gradients, self.clip_norm)
+        self.optimizer.update(self.model.weights, gradients)
+        return loss
+
+
+def _spell(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def fit(
+    decoder: CaptionDecoder,
+    batches: CaptionBatches,
+    score: Callable[[], dict[str, float]],
+    config: TrainConfig,
+    folder: Path,
+    *,
+    identity: str,
+    resume: bool = False,
+    say: Callable[[str], None] = print,
+) -> Progress:
+    """Train `decoder`, an InitInjectDecoder, by way of its twin in NumPy; see captioner.training.fit.fit.
+
+    Raises:
+        DataError: the checkpoint cannot be resumed from, or the loss is not a number.
+    """
+    twin = Twin(decoder, config)
+    progress = Progress()
+    if resume:
+        progress = load_variables(folder / CHECKPOINT, twin.variables, identity)
+        twin.restore()
+        batches.start_at(progress.epoch)
+        say(f"going on after epoch {progress.epoch} of {config.epochs}")
+    decoder.compile(loss=CaptionLoss())
+    end = EpochEnd(decoder, twin.optimizer, config, progress, score, twin.variables, folder, identity, say)
+    line = ProgressLine(len(batches), config.epochs, say)
+    while progress.epoch < config.epochs and not end.exhausted():
+        started, losses = time.monotonic(), []
+        line.on_epoch_begin(progress.epoch)
+        for index in range(len(batches)):
+            losses.append(twin.learn(batches.batch(index)))
+            line.on_train_batch_end(index)
+        line.on_epoch_end(progress.epoch)
+        batches.on_epoch_end()
+        twin.keep()
+        end.finish(float(np.mean(losses)), time.monotonic() - started)
+    load_variables(folder / BEST, decoder.weights, identity)
+    return progress
