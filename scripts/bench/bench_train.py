@@ -1,4 +1,4 @@
-"""Training speed of the merge model: whole captions in one pass beside the tutorial's generator, same sizes."""
+"""Training speed: merge beside the tutorial's generator, attention and transformer beside plain PyTorch, same sizes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 import keras
 import numpy as np
 from machine import CHANNELS, LONGEST, WORDS, Rows, device, gemm_rate, made_up_captions, seconds
+from train_regions import CASES, compare
 from tutorial import examples, make_model
 
 from captioner.data.batches import CaptionBatches
@@ -64,10 +65,25 @@ def our_rate(precision: str, pictures: int, batch_size: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=2048, help="pictures of our epoch")
+    parser.add_argument("architectures", nargs="*", help=f"of merge, {', '.join(CASES)}; all without any")
+    parser.add_argument("--pictures", type=int, default=2048, help="pictures of merge's epoch")
+    parser.add_argument("--region-pictures", type=int, default=512, help="pictures of the others' epochs")
+    parser.add_argument("--region-batch-size", type=int, default=26, help="pictures a batch of theirs: 130 captions")
     parser.add_argument("--tutorial-pictures", type=int, default=40, help="pictures the tutorial is timed on")
-    parser.add_argument("--batch-size", type=int, default=64, help="pictures a batch of ours")
+    parser.add_argument("--batch-size", type=int, default=64, help="pictures a batch of merge")
     options = parser.parse_args()
+    known = ("merge", *CASES)
+    if unknown := [name for name in options.architectures if name not in known]:
+        parser.error(f"{unknown[0]}: not among {', '.join(known)}")
+    for name in options.architectures or known:
+        if name == "merge":
+            merge(options)
+        else:
+            compare(name, options.region_pictures, options.region_batch_size)
+
+
+def merge(options: argparse.Namespace) -> None:
+    """Print the tutorial's and captioner's captions per second, and the arithmetic limit."""
     lengths = [len(caption) - 1 for picture in made_up_captions(options.pictures) for caption in picture]
     operations = operations_per_caption(float(np.mean(lengths)))
     print(f"merge, {UNITS} wide, {WORDS} words, {np.mean(lengths):.1f} predicted words a caption; {device()}")
