@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from captioner.generation.constraints import IMPOSSIBLE
+from captioner.generation.hypotheses import Choice, Hypotheses, Tensor
 from captioner.generation.likeliest import likeliest
-from captioner.generation.search import Choice, Hypotheses, Search, Tensor
+from captioner.generation.search import Search
 from captioner.text.vocabulary import PAD
 
 

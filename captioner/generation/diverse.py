@@ -8,7 +8,7 @@ from keras import ops
 
 from captioner.generation.beam import BeamSearch, Candidates, best_of
 from captioner.generation.constraints import IMPOSSIBLE
-from captioner.generation.search import Choice, Hypotheses, Tensor
+from captioner.generation.hypotheses import Choice, Hypotheses, Tensor
 from captioner.text.vocabulary import PAD
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from keras import ops
 
+from captioner.generation.hypotheses import Choice, Hypotheses, Tensor
 from captioner.generation.likeliest import likeliest
-from captioner.generation.search import Choice, Hypotheses, Search, Tensor
+from captioner.generation.search import Search
 
 
 class GreedySearch(Search):

@@ -9,8 +9,9 @@ import numpy as np
 from keras import ops, tree
 
 from captioner.generation.constraints import IMPOSSIBLE
+from captioner.generation.hypotheses import Choice, Hypotheses, Tensor
 from captioner.generation.likeliest import BLOCK, likeliest
-from captioner.generation.search import Choice, Hypotheses, Search, Tensor
+from captioner.generation.search import Search
 
 BELOW_ONE = 1 - 2**-22  # keeps a target below a float32 sum whatever is rounded
 

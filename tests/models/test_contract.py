@@ -6,7 +6,7 @@ import pytest
 from keras import ops, tree
 
 from captioner.generation.greedy import GreedySearch
-from captioner.generation.search import GenerationConfig
+from captioner.generation.config import GenerationConfig
 from captioner.models.architectures import ARCHITECTURES
 from tests.models.cases import CASES, DEFAULT, WORDS, make
 
