@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -70,12 +71,18 @@ def contents(folder):
 
 
 def start(*arguments, **options):
-    """Start a command as a process of its own."""
+    """Start a command as a process of its own that heeds Ctrl-C, though a background job may not."""
     root = Path(captioner.__file__).parent.parent
     environment = {**os.environ, "PYTHONPATH": str(root)}
     command = [sys.executable, "-m", "captioner", *map(str, arguments)]
     return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        **options,
     )
 
 

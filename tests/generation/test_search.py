@@ -117,7 +117,7 @@ def merge():
     """A merge decoder of real size whose random weights make captions of many words and lengths."""
     decoder = build_decoder({"architecture": "merge"}, 2500, (512,))
     rng = np.random.default_rng(0)
-    scales = {"words/embeddings": 3.0, "output/kernel": 0.1, "output/bias": 0.0}
+    scales = {"words/embedding/embeddings": 3.0, "words/output/kernel": 0.1, "words/output/bias": 0.0}
     weights = decoder.weights
     decoder.set_weights(
         [rng.normal(size=weight.shape).astype("float32") * scales.get(weight.path, 0.05) for weight in weights]
@@ -127,7 +127,7 @@ def merge():
     logits = ops.convert_to_numpy(decoder((features, tokens)))  # (pictures, time, words)
     bias = np.zeros(2500, "float32")
     bias[2] = np.quantile(logits.max(axis=-1) - logits[..., 2], 0.4)  # <end> wins that often
-    decoder.output_layer.bias.assign(bias)
+    decoder.words.output_layer.bias.assign(bias)
     return decoder
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import ops, tree
 
-from captioner.generation.greedy import GreedySearch
 from captioner.generation.config import GenerationConfig
+from captioner.generation.greedy import GreedySearch
 from captioner.models.architectures import ARCHITECTURES
 from tests.models.cases import CASES, DEFAULT, WORDS, make
 
