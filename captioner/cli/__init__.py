@@ -17,6 +17,8 @@ COMMANDS = {
     "download": "Download and unpack a public data set.",
     "split": "Divide pictures into train, dev and test.",
     "extract": "Encode a folder of pictures into a feature file.",
+    "merge-features": "Merge the feature files of several extractions into one.",
+    "encoders": "List the networks that extract can use, and their layers.",
     "clean": "Clean a caption file into descriptions.txt.",
     "train": "Train a captioner from features and captions.",
     "evaluate": "Caption a split and score it, or score captions made elsewhere.",
@@ -53,7 +55,7 @@ class LazyGroup(click.Group):
         """Import and return a command."""
         if name not in COMMANDS:
             return None
-        return importlib.import_module(f"captioner.cli.{name}").command
+        return importlib.import_module(f"captioner.cli.{name.replace('-', '_')}").command
 
     def invoke(self, context: click.Context) -> Any:
         """Call the command, keeping from click what it would report in its own way."""

@@ -12,23 +12,57 @@ from captioner.cli.backend import load_keras
 from captioner.cli.options import read_recipe, recipe_options, say
 
 
+def _shard(context: click.Context, option: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    index, slash, count = value.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise click.BadParameter(f"expected I/N such as 2/8, with I from 1 to N; found {value!r}")
+    return int(index), int(count)
+
+
 @click.command("extract")
 @click.argument("images", required=False, type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Feature file: .pkl, or .h5 for grids."
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Feature file: .pkl, or .h5 for grids. With several layers, one for each, or one for their names to go into.",
 )
-@click.option("--encoder", metavar="NAME", help="Network, such as vgg16 or efficientnet_lite0.")
-@click.option("--layer", metavar="NAME", help="pool, grid, or an inner layer such as fc2 or block5_pool.")
+@click.option("--encoder", metavar="NAME", help="Network, such as vgg16; `captioner encoders` lists them.")
+@click.option(
+    "--layer",
+    "layers",
+    metavar="NAME",
+    multiple=True,
+    help="pool, grid, or an inner layer such as fc2 or block5_pool. Can be given again: one pass makes them all.",
+)
 @click.option("--weights", metavar="WHICH", help="imagenet, or the path of a weights file.")
-@click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be read.")
+@click.option(
+    "--resizing",
+    type=click.Choice(["whole", "crop", "pad"]),
+    help="Squeeze the whole picture, crop its middle, or pad it with black.",
+)
+@click.option("--engine", type=click.Choice(["local", "ray"]), help="Run here, or on a Ray cluster.")
+@click.option("--address", metavar="HOST:PORT", help="The Ray cluster's; without it Ray is started here.")
+@click.option("--shard", metavar="I/N", callback=_shard, help="Only part I of N, for captioner merge-features.")
+@click.option("--verify", is_flag=True, help="Write nothing; check the file, its pictures and its encoder.")
+@click.option("--strict", is_flag=True, help="Make no file where a picture cannot be read; exit with 1.")
 @click.option("--overwrite", is_flag=True, help="Replace features of another encoder.")
 @recipe_options
 def command(
     images: Path | None,
-    output: Path | None,
+    outputs: tuple[Path, ...],
     encoder: str | None,
-    layer: str | None,
+    layers: tuple[str, ...],
     weights: str | None,
+    resizing: str | None,
+    engine: str | None,
+    address: str | None,
+    shard: tuple[int, int] | None,
+    verify: bool,
     strict: bool,
     overwrite: bool,
     config: str | None,
@@ -36,25 +70,38 @@ def command(
 ) -> None:
     """Encode the pictures of the folder IMAGES into a feature file.
 
-    A picture that cannot be read is passed over and named. A killed extraction goes on where it stopped.
+    A picture that cannot be read is passed over and named in FILE.skipped.csv. A killed extraction goes on where it
+    stopped, and one whose folder has changed encodes what is new.
     """
     load_keras()
     from captioner.config import ConfigError
     from captioner.vision.encoders import EncoderConfig
     from captioner.vision.extraction import ExtractionConfig, extract
 
-    given = {"backbone": encoder, "layer": layer, "weights": weights}
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    settings = {"backbone": encoder, "layer": layers[0] if layers else None, "weights": weights, "resizing": resizing}
+    changes: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    running: dict[str, Any] = {} if engine is None else {"engine": engine}
+    if address is not None:
+        running = {"engine": "ray", **running, "address": address}
     if images is not None and config is None:
         if assignments:
             raise ConfigError("--set: belongs to a recipe; name it with -c, or leave IMAGES out")
-        features = output or Path("features.pkl")
-        encoding, extraction = EncoderConfig(**changes), ExtractionConfig()
+        features = outputs or (Path("features.pkl"),)
+        encoding, extraction = EncoderConfig(**changes), ExtractionConfig(**running)
     else:
         _, recipe = read_recipe(config, assignments)
         folder = images or (Path(recipe.data.images) if recipe.data.images else None)
         if folder is None:
             raise ConfigError("data.images: missing; name the folder of pictures")
-        images, features = folder, output or Path(recipe.features)
-        encoding, extraction = replace(recipe.encoder, **changes), recipe.extraction
-    extract(images, features, encoding, extraction, strict=strict, overwrite=overwrite, say=say)
+        images, features = folder, outputs or (Path(recipe.features),)
+        encoding, extraction = replace(recipe.encoder, **changes), replace(recipe.extraction, **running)
+    if verify:
+        from captioner.vision.targets import output_paths
+        from captioner.vision.verification import verify as check
+
+        for path in output_paths(features, layers or (encoding.layer,), shard):
+            check(path, images, say)
+        return
+    extract(
+        images, features, encoding, extraction, layers=layers, shard=shard, strict=strict, overwrite=overwrite, say=say
+    )

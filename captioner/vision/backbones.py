@@ -1,13 +1,11 @@
-"""The pretrained networks that pictures can go through, and where their weights come from. One row per network."""
+"""The classifiers of the table as trunks: building them, cutting them off at layers, and finding their weights."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -18,48 +16,10 @@ from keras import ops
 
 from captioner.config import ConfigError
 from captioner.storage import DataError
-from captioner.vision.efficientnet_lite import efficientnet_lite
+from captioner.vision.encoder_table import WEIGHTS_FOLDER, Backbone, find_backbone
+from captioner.vision.trunk import Head, Tensor, Trunk, clone_in, randomize, set_weights, stable_names, weights_digest
 
-WEIGHTS_FOLDER = "CAPTIONER_WEIGHTS"
-RANDOM_SEED = 0
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """A network, as `keras.applications` has them.
-
-    Attributes:
-        build: takes `include_top`, `weights` (None or "imagenet") and `input_shape`, and returns the keras.Model.
-        input_size: (height, width) in pixels.
-        preprocessing: a key of `PREPROCESSING`.
-        files: the names of Keras' weights files, without and with the top; None where `build` reads no such file.
-    """
-
-    build: Callable[..., keras.Model]
-    input_size: tuple[int, int]
-    preprocessing: str
-    files: tuple[str, str] | None
-
-
-def _keras_files(name: str) -> tuple[str, str]:
-    stem = f"{name}_weights_tf_dim_ordering_tf_kernels"
-    return f"{stem}_notop.h5", f"{stem}.h5"
-
-
-BACKBONES: dict[str, Backbone] = {
-    "vgg16": Backbone(keras.applications.VGG16, (224, 224), "caffe", _keras_files("vgg16")),
-    "vgg19": Backbone(keras.applications.VGG19, (224, 224), "caffe", _keras_files("vgg19")),
-    "resnet50": Backbone(keras.applications.ResNet50, (224, 224), "caffe", _keras_files("resnet50")),
-    "inception_v3": Backbone(keras.applications.InceptionV3, (299, 299), "tf", _keras_files("inception_v3")),
-    "xception": Backbone(keras.applications.Xception, (299, 299), "tf", _keras_files("xception")),
-    "densenet121": Backbone(keras.applications.DenseNet121, (224, 224), "torch", _keras_files("densenet121")),
-    "efficientnet_b0": Backbone(
-        keras.applications.EfficientNetB0, (224, 224), "raw", ("efficientnetb0_notop.h5", "efficientnetb0.h5")
-    ),
-    "efficientnet_lite0": Backbone(efficientnet_lite(0), (224, 224), "lite", None),
-    "efficientnet_lite1": Backbone(efficientnet_lite(1), (240, 240), "lite", None),
-    "efficientnet_lite2": Backbone(efficientnet_lite(2), (260, 260), "lite", None),
-}
+LAST_MAP = ("pool", "grid")
 
 _CAFFE_MEAN = np.array([103.939, 116.779, 123.68], np.float32)
 _TORCH_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -76,103 +36,118 @@ PREPROCESSING: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def find_backbone(name: str) -> Backbone:
-    """Return the row called `name`.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if name not in BACKBONES:
-        near = get_close_matches(name, BACKBONES, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(BACKBONES)}"
-        raise ConfigError(f"backbone {name!r} is unknown; {hint}")
-    return BACKBONES[name]
-
-
-def load_trunk(name: str, layer: str, weights: str) -> keras.Model:
-    """Return the network `name` up to `layer`, with its weights, in float32.
+def load_trunk(name: str, layers: Sequence[str], weights: str) -> Trunk:
+    """Return the network `name` up to `layers`, with its weights, in float32.
 
     Args:
-        name: a key of `BACKBONES`.
-        layer: the name of an inner layer; `grid` and `pool` mean the last one that has height and width.
+        name: a key of `captioner.vision.encoder_table.BACKBONES`.
+        layers: the names of inner layers; `grid` means the last one that has height and width, `pool` the mean over it.
         weights: `imagenet` (the folder named by CAPTIONER_WEIGHTS, then Keras' cache, then a download), `random`
             (seeded), or the path of a weights file.
 
     Raises:
-        ConfigError: there is no such network or layer.
+        ConfigError: there is no such network or layer, or a layer gives neither vectors nor a grid.
         DataError: the weights are missing, cannot be downloaded, or do not fit.
     """
     backbone = find_backbone(name)
     network = _build(backbone, include_top=False)
-    layer = network.layers[-1].name if layer in ("grid", "pool") else layer
-    needs_top = layer not in _names(network)
-    if needs_top:
+    last = list(stable_names(network))[-1]
+    wanted = [last if layer in LAST_MAP else layer for layer in layers]
+    needs_top = next((layer for layer in wanted if layer not in stable_names(network)), None)
+    if needs_top is not None:
         network = _build(backbone, include_top=True)
-        if layer not in (known := _names(network)):
-            near = ", ".join(get_close_matches(layer, known, n=3, cutoff=0.4)) or f"pool, grid, {known[-2]}"
+        _check_layers(name, layers, wanted, stable_names(network))
+    _set_weights(network, backbone, needs_top, weights)
+    known = stable_names(network)
+    outputs, heads = [], []
+    for layer, inner in zip(layers, wanted, strict=True):
+        output, finish = _end(known[inner], pooled=layer == "pool")
+        outputs.append(output)
+        digest = weights_digest(keras.Model(network.inputs, known[inner].output))
+        heads.append(Head("pool" if layer == "pool" else inner, digest, finish))
+        if finish is _as_regions and len(output.shape) not in (2, 4):
+            raise ConfigError(f"layer {layer!r} of {name} gives {output.shape[1:]}, neither a vector nor a grid")
+    model = keras.Model(network.inputs[0], outputs)
+    preprocess = PREPROCESSING[backbone.preprocessing]
+    return Trunk(model, tuple(heads), backbone.preprocessing, preprocess, clone_in)
+
+
+def _check_layers(name: str, layers: Sequence[str], wanted: Sequence[str], known: Mapping[str, keras.Layer]) -> None:
+    for layer, inner in zip(layers, wanted, strict=True):
+        if inner not in known:
+            near = ", ".join(get_close_matches(layer, known, n=3, cutoff=0.4)) or f"pool, grid, {list(known)[-1]}"
             raise ConfigError(f"layer {layer!r} is not in {name}; near it: {near}")
-    if weights == "random":
-        trunk = _up_to(network, layer)
-        _randomize(trunk)
-        return trunk
-    if weights != "imagenet":
-        return _up_to(_load_file(network, backbone, needs_top, layer, Path(weights)), layer)
-    if path := _find_file(backbone, needs_top):
-        return _up_to(_load_file(network, backbone, needs_top, layer, path), layer)
-    return _up_to(_download(backbone, needs_top, layer), layer)
+        if layer in LAST_MAP and len(known[inner].output.shape) != 4:
+            raise ConfigError(
+                f"{name}: {layer} cannot be had in one pass with layers of its dense top; extract it alone"
+            )
 
 
-def weights_digest(model: keras.Model) -> str:
-    """Return the SHA-256 over the names, shapes and float32 bytes of a model's weights, in their order."""
-    digest = hashlib.sha256()
-    for variable in model.weights:
-        value = np.ascontiguousarray(ops.convert_to_numpy(variable), dtype="<f4")
-        # not the path: layers without a name of their own are numbered through the whole process
-        digest.update(f"{variable.name} {value.shape} ".encode())
-        digest.update(value.tobytes())
-    return digest.hexdigest()
+def _end(layer: keras.Layer, pooled: bool) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Return where the trunk ends for a layer's sake, and what makes features of that."""
+    if not pooled:
+        return layer.output, _as_regions
+    if not isinstance(layer, keras.layers.LayerNormalization):
+        return layer.output, _mean
+    # ConvNeXt normalizes what is pooled, not what is to be pooled
+    norm = keras.layers.LayerNormalization.from_config(layer.get_config())
+    norm.build((None, layer.output.shape[-1]))
+    norm.set_weights(layer.get_weights())
+    return layer.input, lambda grid: norm(_mean(grid))
+
+
+def _mean(grid: Tensor) -> Tensor:
+    return ops.mean(_as_regions(grid), axis=1)  # (batch, channels)
+
+
+def _as_regions(features: Tensor) -> Tensor:
+    if len(features.shape) == 2:
+        return features  # (batch, channels)
+    _, rows, columns, channels = features.shape
+    return ops.reshape(features, (-1, rows * columns, channels))  # (batch, regions, channels)
 
 
 def _build(backbone: Backbone, include_top: bool, weights: str | None = None) -> keras.Model:
     return backbone.build(include_top=include_top, weights=weights, input_shape=(*backbone.input_size, 3))
 
 
-def _names(model: keras.Model) -> list[str]:
-    return [layer.name for layer in model.layers[1:]]
+def _set_weights(network: keras.Model, backbone: Backbone, needs_top: str | None, weights: str) -> None:
+    if weights == "random":
+        randomize(network)
+    elif weights != "imagenet":
+        _load_file(network, backbone, needs_top, Path(weights))
+    elif path := _find_file(backbone, needs_top):
+        _load_file(network, backbone, needs_top, path)
+    else:
+        _copy(_download(backbone, needs_top), network)
 
 
-def _up_to(model: keras.Model, layer: str) -> keras.Model:
-    return keras.Model(model.input, model.get_layer(layer).output)
+def _copy(source: keras.Model, network: keras.Model) -> None:
+    sources = stable_names(source)
+    for name, layer in stable_names(network).items():
+        if layer.weights:
+            set_weights(layer, sources[name].get_weights())
 
 
-def _randomize(model: keras.Model) -> None:
-    generator = np.random.default_rng(RANDOM_SEED)
-    for variable in model.trainable_weights:
-        if len(variable.shape) > 1:  # biases and normalisations begin at zeros and ones
-            outputs = variable.shape[-1] if variable.shape[-1] > 1 else variable.shape[-2]  # the latter: depthwise
-            fan_in = np.prod(variable.shape) / outputs
-            values = generator.standard_normal(variable.shape, dtype=np.float32)
-            variable.assign(values * np.float32(np.sqrt(2 / fan_in)))
-
-
-def _load_file(network: keras.Model, backbone: Backbone, needs_top: bool, layer: str, path: Path) -> keras.Model:
+def _load_file(network: keras.Model, backbone: Backbone, needs_top: str | None, path: Path) -> None:
     if not path.is_file():
         raise DataError(f"{path}: no such weights file; name one, or `imagenet`")
     try:
         network.load_weights(path)
-        return network
+        return
     except Exception as error:  # h5py and Keras raise nearly anything on a file of another network
         reason = " ".join(str(error).split())[:160]
-    if not needs_top:
+    if needs_top is None:
         with contextlib.suppress(Exception):  # a file with the top has all that is needed
             whole = _build(backbone, include_top=True)
             whole.load_weights(path)
-            return whole
-    missing = f" up to {layer!r}, which stands in the dense top (a `notop` file has none)" if needs_top else ""
+            _copy(whole, network)
+            return
+    missing = f" up to {needs_top!r}, which stands in the dense top (a `notop` file has none)" if needs_top else ""
     raise DataError(f"{path}: not the weights of {network.name}{missing} ({reason})")
 
 
-def _find_file(backbone: Backbone, needs_top: bool) -> Path | None:
+def _find_file(backbone: Backbone, needs_top: str | None) -> Path | None:
     folder = os.environ.get(WEIGHTS_FOLDER)
     if not folder or backbone.files is None:
         return None
@@ -182,17 +157,28 @@ def _find_file(backbone: Backbone, needs_top: bool) -> Path | None:
     return next((path for file in usable if (path := Path(folder, file)).is_file()), None)
 
 
-def _download(backbone: Backbone, needs_top: bool, layer: str) -> keras.Model:
+def _download(backbone: Backbone, needs_top: str | None) -> keras.Model:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras shows its progress on stdout, which is for captions
-            return _build(backbone, needs_top, "imagenet")
+            return _build(backbone, needs_top is not None, "imagenet")
     except DataError:
         raise
     except Exception as error:
         reason = " ".join(str(error).split())
-        file = backbone.files[needs_top] if backbone.files else "the weights"
-        top = f" ({layer!r} stands in the dense top; `pool` and `grid` do without it)" if needs_top else ""
+        file = backbone.files[needs_top is not None] if backbone.files else "the weights"
+        top = f" ({needs_top!r} stands in the dense top; `pool` and `grid` do without it)" if needs_top else ""
         raise DataError(
             f"{file}: cannot be downloaded ({reason}); put it into a folder and name that folder in "
             f"{WEIGHTS_FOLDER}{top}"
         ) from error
+
+
+def inner_layers(name: str) -> dict[str, tuple[int, ...]]:
+    """Return the layers of a network whose features can be had, and what shape those have, from first to last.
+
+    Raises:
+        ConfigError: there is no such network.
+    """
+    network = _build(find_backbone(name), include_top=True)
+    shapes = {layer: tuple(inner.output.shape[1:]) for layer, inner in stable_names(network).items()}
+    return {layer: shape for layer, shape in shapes.items() if len(shape) in (1, 3)}

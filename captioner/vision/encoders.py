@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import keras
@@ -12,8 +12,11 @@ from keras import ops
 
 from captioner.config import ConfigError, build
 from captioner.storage import DataError
-from captioner.vision.backbones import PREPROCESSING, find_backbone, load_trunk, weights_digest
+from captioner.vision.backbones import load_trunk
+from captioner.vision.encoder_table import HUB, canonical_name
+from captioner.vision.folding import fold_normalizations
 from captioner.vision.images import Filter, Resizing, resize
+from captioner.vision.trunk import Trunk, as_list
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -25,9 +28,9 @@ class EncoderConfig:
     """The `encoder` section of a recipe.
 
     Attributes:
-        backbone: a key of `captioner.vision.backbones.BACKBONES`.
+        backbone: a name of `captioner.vision.encoder_table.BACKBONES`, or `hub:` and a preset of KerasHub.
         layer: `pool` (the mean over the last grid), `grid` (the last grid itself), or the name of an inner layer.
-        weights: `imagenet`, `random` (seeded, for tests), or the path of a weights file.
+        weights: `imagenet` (a hub preset's own), `random` (seeded, for tests), or the path of a weights file.
         resizing: how a picture comes to the input size, see `captioner.vision.images.resize`.
         filter: how pixels are weighed in resizing.
     """
@@ -39,27 +42,56 @@ class EncoderConfig:
     filter: Filter = "bicubic"
 
     def __post_init__(self) -> None:
-        find_backbone(self.backbone)
+        object.__setattr__(self, "backbone", canonical_name(self.backbone))
 
 
 class Encoder:
-    """A pretrained network up to one layer, with its resizing and preprocessing. Made by `build_encoder`.
+    """A pretrained network up to one layer or several, with its resizing and preprocessing. Made by `build_encoder`.
 
     Attributes:
-        description: what it is, as JSON can hold it. The keys in `IDENTITY` make two encoders the same (`weights` is a
-            digest); `precision`, `feature_shape` and `source` (where the weights came from) are recorded.
+        descriptions: what it is, layer by layer, as JSON can hold it. The keys in `IDENTITY` make two encoders the same
+            (`weights` is a digest); `precision`, `feature_shape` and `source` (where the weights came from) are
+            recorded.
         input_size: (height, width) in pixels.
     """
 
-    def __init__(self, model: keras.Model, description: Mapping[str, Any]) -> None:
-        self._model = model  # (batch, height, width, 3) uint8 -> (batch, channels) or (batch, regions, channels)
-        self.description = dict(description)
-        self.input_size: tuple[int, int] = tuple(model.input_shape[1:3])
-        self.feature_shape: tuple[int, ...] = tuple(model.output_shape[1:])
+    def __init__(self, trunk: Trunk, config: EncoderConfig, precision: str = "float32") -> None:
+        self._trunk, self._config = trunk, config
+        self._model = _from_bytes(trunk)  # (batch, height, width, 3) uint8 -> a list of features, one a layer
+        self.input_size = trunk.input_size
+        self.descriptions: tuple[dict[str, Any], ...] = tuple(
+            {
+                "backbone": config.backbone,
+                "layer": head.layer,
+                "input_size": list(trunk.input_size),
+                "resizing": config.resizing,
+                "filter": config.filter,
+                "preprocessing": trunk.preprocessing,
+                "weights": head.digest,
+                "precision": precision,
+                "feature_shape": list(output.shape[1:]),
+                "source": config.weights,
+            }
+            for head, output in zip(trunk.heads, self._model.outputs, strict=True)
+        )
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The description of the first layer, which for most encoders is the only one."""
+        return self.descriptions[0]
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """(channels,) or (regions, channels) of the first layer."""
+        return tuple(self.description["feature_shape"])
+
+    def in_precision(self, precision: str) -> Encoder:
+        """Return the same encoder, computing in `float32` or `bfloat16`."""
+        return Encoder(self._trunk.in_precision(precision), self._config, precision)
 
     def prepare(self, picture: np.ndarray) -> np.ndarray:
         """Resize a picture (h, w, 3) uint8 to (height, width, 3) uint8, the encoder's way."""
-        return resize(picture, self.input_size, self.description["resizing"], self.description["filter"])
+        return resize(picture, self.input_size, self._config.resizing, self._config.filter)
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:
         """Encode prepared pictures.
@@ -68,20 +100,31 @@ class Encoder:
             pictures: (n, height, width, 3) uint8. They go through the network as one batch.
 
         Returns:
-            (n, channels) or (n, regions, channels) float32; regions run row by row.
+            (n, channels) or (n, regions, channels) float32, the first layer's; regions run row by row.
 
         Raises:
             ValueError: the pictures have another shape or type.
         """
+        return self.encode_layers(pictures)[0]
+
+    def encode_layers(self, pictures: np.ndarray) -> list[np.ndarray]:
+        """Encode prepared pictures; return what `encode` does for each layer, from one pass."""
         count = len(pictures)
         if pictures.shape[1:] != (*self.input_size, 3) or pictures.dtype != np.uint8:
             expected = f"(n, {self.input_size[0]}, {self.input_size[1]}, 3) uint8"
             raise ValueError(f"pictures: expected {expected}, found {pictures.shape} {pictures.dtype}")
         if not count:
-            return np.zeros((0, *self.feature_shape), np.float32)
+            return [np.zeros((0, *description["feature_shape"]), np.float32) for description in self.descriptions]
         padding = _padded(count) - count
         batch = np.pad(pictures, ((0, padding), (0, 0), (0, 0), (0, 0))) if padding else pictures
-        return np.asarray(self._model.predict_on_batch(batch))[:count]
+        return [np.asarray(features)[:count] for features in as_list(self._model.predict_on_batch(batch))]
+
+
+def _from_bytes(trunk: Trunk) -> keras.Model:
+    pictures = keras.Input((*trunk.input_size, 3), dtype="uint8")  # (batch, height, width, 3)
+    outputs = as_list(trunk.model(trunk.preprocess(ops.cast(pictures, "float32")), training=False))
+    features = [head.finish(ops.cast(output, "float32")) for head, output in zip(trunk.heads, outputs, strict=True)]
+    return keras.Model(pictures, features)
 
 
 def _padded(count: int) -> int:
@@ -89,8 +132,13 @@ def _padded(count: int) -> int:
     return -(-count // 8) * 8 if count > 8 else 1 << (count - 1).bit_length()
 
 
-def build_encoder(config: EncoderConfig, precision: str = "float32") -> Encoder:
+def build_encoder(config: EncoderConfig, precision: str = "float32", layers: Sequence[str] | None = None) -> Encoder:
     """Build an encoder and load its weights.
+
+    Args:
+        config: the network, its weights, and how pictures come to its size.
+        precision: of weights and activations.
+        layers: several layers whose features one pass gives; the configuration's one otherwise.
 
     Raises:
         ConfigError: an unknown backbone, layer or precision, or a layer that gives neither vectors nor a grid.
@@ -98,46 +146,15 @@ def build_encoder(config: EncoderConfig, precision: str = "float32") -> Encoder:
     """
     if precision not in get_args(Precision):
         raise ConfigError(f"precision {precision!r} is unknown; known: {', '.join(get_args(Precision))}")
-    backbone = find_backbone(config.backbone)
-    trunk = load_trunk(config.backbone, config.layer, config.weights)
-    digest = weights_digest(trunk)  # before the cast: precision is no part of the identity
-    layer = "pool" if config.layer == "pool" else trunk.layers[-1].name
-    if precision != "float32":
-        trunk = _cast(trunk, precision)
-    pictures = keras.Input((*backbone.input_size, 3), dtype="uint8")  # (batch, height, width, 3)
-    prepared = PREPROCESSING[backbone.preprocessing](ops.cast(pictures, "float32"))
-    features = ops.cast(trunk(prepared, training=False), "float32")
-    if len(features.shape) == 4:  # (batch, rows, columns, channels)
-        _, rows, columns, channels = features.shape
-        features = ops.reshape(features, (-1, rows * columns, channels))  # (batch, regions, channels)
-        if layer == "pool":
-            features = ops.mean(features, axis=1)  # (batch, channels)
-    elif len(features.shape) != 2:
-        raise ConfigError(
-            f"layer {layer!r} of {config.backbone} gives {features.shape[1:]}, neither a vector nor a grid"
-        )
-    description = {
-        "backbone": config.backbone,
-        "layer": layer,
-        "input_size": list(backbone.input_size),
-        "resizing": config.resizing,
-        "filter": config.filter,
-        "preprocessing": backbone.preprocessing,
-        "weights": digest,
-        "precision": precision,
-        "feature_shape": list(features.shape[1:]),
-        "source": config.weights,
-    }
-    return Encoder(keras.Model(pictures, features), description)
+    wanted = (config.layer,) if layers is None else tuple(layers)
+    if config.backbone.startswith(HUB):
+        from captioner.vision.hub import load_hub_trunk
 
-
-def _cast(model: keras.Model, precision: str) -> keras.Model:
-    def clone(layer: keras.Layer) -> keras.Layer:
-        return type(layer).from_config({**layer.get_config(), "dtype": precision})
-
-    narrow = keras.models.clone_model(model, clone_function=clone)
-    narrow.set_weights(model.get_weights())
-    return narrow
+        trunk = load_hub_trunk(config.backbone.removeprefix(HUB), wanted, config.weights)
+    else:
+        trunk = load_trunk(config.backbone, wanted, config.weights)
+    encoder = Encoder(replace(trunk, model=fold_normalizations(trunk.model)), config)
+    return encoder if precision == "float32" else encoder.in_precision(precision)
 
 
 def encoder_from_description(

@@ -9,7 +9,7 @@ import re
 import threading
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -72,40 +72,70 @@ def list_images(folder: str | Path) -> dict[str, Path]:
         DataError: there is no such folder, a folder under it cannot be read, there is no picture in it, or two files
             have one id.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        fault = "not a folder" if folder.exists() else "no such folder"
-        raise DataError(f"{folder}: {fault}; name a folder of pictures")
+    require_folder(folder)
     found: dict[str, Path] = {}
-    for path in _walk(folder):
+    for entry in walk_images(folder):
+        path = Path(entry.path)
         name = image_id(path, folder)
         if name in found:
-            raise DataError(f"{found[name]} and {path} are both the picture {name!r}; rename or remove one")
+            first, second = sorted((found[name], path))
+            raise DataError(f"{first} and {second} are both the picture {name!r}; rename or remove one")
         found[name] = path
-    if not found:
-        raise DataError(f"{folder}: no picture in it (looked for {', '.join(EXTENSIONS)})")
+    require_pictures(folder, found)
     return dict(sorted(found.items()))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
+def require_folder(folder: str | Path) -> None:
+    """Raise DataError where `folder` is none."""
+    if not Path(folder).is_dir():
+        fault = "not a folder" if Path(folder).exists() else "no such folder"
+        raise DataError(f"{folder}: {fault}; name a folder of pictures")
 
+
+def require_pictures(folder: str | Path, found: Sized) -> None:
+    """Raise DataError where no picture was found in `folder`."""
+    if not len(found):
+        raise DataError(f"{folder}: no picture in it (looked for {', '.join(EXTENSIONS)})")
+
+
+def walk_images(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    """Yield the files under `folder` whose names end as pictures' do, hidden ones passed over, in no order.
+
+    Raises:
+        DataError: a folder under it cannot be read.
+    """
     seen: set[str] = set()
-    for root, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
-        if (real := os.path.realpath(root)) in seen:  # a link that leads back
-            folders.clear()
+    waiting = [str(folder)]
+    while waiting:
+        current = waiting.pop()
+        if (real := os.path.realpath(current)) in seen:  # a link that leads back
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(root, name)
-            if not name.startswith(".") and path.suffix[1:].lower() in EXTENSIONS and path.is_file():
-                yield path
+        folders = []
+        try:
+            with os.scandir(current) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir():
+                        folders.append(entry.path)
+                    elif _is_picture(entry.name) and entry.is_file():
+                        yield entry
+        except OSError as error:
+            raise DataError(f"{error.filename or current}: cannot be read ({error.strerror})") from error
+        waiting += sorted(folders, reverse=True)
+
+
+def _is_picture(name: str) -> bool:
+    return name.rpartition(".")[2].lower() in EXTENSIONS
 
 
 def load_image(
-    source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS, at_least: tuple[int, int] | None = None
+    source: str | Path | bytes,
+    *,
+    name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    at_least: tuple[int, int] | None = None,
 ) -> np.ndarray:
     """Decode a picture (JPEG, PNG, GIF, BMP, WebP, TIFF, AVIF) to uint8 RGB, (height, width, 3).
 
@@ -114,6 +144,7 @@ def load_image(
 
     Args:
         source: a path, or an encoded picture as bytes.
+        name: what errors call it; a path's own otherwise.
         max_pixels: a picture that claims more is refused before it is decoded.
         at_least: (height, width) that the caller will resize to: a JPEG of many times that size is decoded at a half,
             a quarter or an eighth, with twice this size left over for the resizing.
@@ -121,7 +152,7 @@ def load_image(
     Raises:
         DataError: missing, empty, truncated, too large, or not a picture.
     """
-    name = "the picture" if isinstance(source, bytes) else str(source)
+    name = name or ("the picture" if isinstance(source, bytes) else str(source))
     try:
         with _pillow_silenced():
             file = io.BytesIO(source if isinstance(source, bytes) else Path(source).read_bytes())

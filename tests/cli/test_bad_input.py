@@ -195,7 +195,11 @@ class TestRecipes:
         path.write_text(good + "trian: {epochs: 3}\n")
         refused(2, ["captioner.yaml: trian: unknown setting; did you mean train?"], "train")
         path.write_text(good + "extraction: {threads: many}\n")
-        refused(2, ["captioner.yaml: extraction.threads: expected a whole number, found 'many' (str)"], "train")
+        refused(
+            2,
+            ["captioner.yaml: extraction.threads: expected a whole number or one of auto, found 'many' (str)"],
+            "train",
+        )
         path.write_text(good + "text: [\n")
         refused(2, ["captioner.yaml: line ", "is not YAML"], "train")
 

@@ -13,7 +13,12 @@ GENERATION = (
     "--allow-unk",
 )
 OPTIONS = {
-    "extract": ("--encoder", "--layer", "--weights", "--strict", "--overwrite", "-c", "--set"),
+    "extract": (
+        *("-o", "--encoder", "--layer", "--weights", "--resizing", "--engine", "--address", "--shard", "--verify"),
+        *("--strict", "--overwrite", "-c", "--set"),
+    ),
+    "merge-features": ("-o", "--overwrite"),
+    "encoders": ("NAME",),
     "download": ("-o", "--mirror", "--only", "--keep"),
     "split": ("-o", "--images", "--shares", "--seed", "--check", "-c", "--set"),
     "clean": ("--rules", "--format", "--images", "--stats", "--plot", "--features", "-c", "--set"),
@@ -69,6 +74,12 @@ def test_help_imports_nothing_heavy():
     [
         (["bogus"], ["No such command 'bogus'", "captioner --help"]),
         (["train", "--epochs", "3"], ["No such option '--epochs'", "captioner train --help"]),
+        (["extract", "a", "--shard", "3/2"], ["'--shard'", "expected I/N such as 2/8", "found '3/2'"]),
+        (["extract", "a", "--engine", "local", "--address", "b:1"], ["address: 'b:1' is a Ray cluster's"]),
+        (["extract", "a", "-o", "b.h5", "-o", "c.h5"], ["2 outputs for 1 layers; name one output"]),
+        (["extract", "a", "--encoder", "vgg61"], ["backbone 'vgg61' is unknown; did you mean vgg1"]),
+        (["encoders", "vgg61"], ["backbone 'vgg61' is unknown; did you mean vgg1"]),
+        (["merge-features", "a.h5"], ["Missing option '-o'"]),
         (["extract", "a", "b"], ["unexpected extra argument (b)", "captioner extract --help"]),
         (["predict"], ["Missing argument 'PICTURES...'", "captioner predict --help"]),
         (["clean", "--rules", "none"], ["'--rules'", "'ptb', 'classic', 'lower'"]),

@@ -1,7 +1,7 @@
 import keras
 import pytest
 
-from captioner.vision.backbones import BACKBONES, Backbone
+from captioner.vision.encoder_table import BACKBONES, Backbone
 
 
 def tiny(include_top, weights, input_shape):
@@ -15,4 +15,4 @@ def tiny(include_top, weights, input_shape):
 @pytest.fixture(autouse=True)
 def tiny_backbone(monkeypatch):
     """A network of one convolution over 9 x 13 pictures, called `tiny`."""
-    monkeypatch.setitem(BACKBONES, "tiny", Backbone(tiny, (9, 13), "caffe", None))
+    monkeypatch.setitem(BACKBONES, "tiny", Backbone(tiny, (9, 13), "caffe", None, (4, 6, 6), 168))

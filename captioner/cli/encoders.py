@@ -1,0 +1,65 @@
+"""captioner encoders."""
+
+from __future__ import annotations
+
+import click
+
+from captioner.cli.backend import load_keras
+from captioner.cli.options import say
+
+
+@click.command("encoders")
+@click.argument("name", required=False)
+def command(name: str | None) -> None:
+    """List the encoders: input size, parameters, and the shape of their features.
+
+    With NAME, list the layers of that encoder for extract's --layer.
+    """
+    if name is None:
+        _list_encoders()
+    else:
+        _list_layers(name)
+
+
+def _list_encoders() -> None:
+    from captioner.vision.encoder_table import BACKBONES, HUB, HUB_PRESETS, weights_at_hand
+
+    rows = [
+        (name, row.input_size, row.parameters, row.grid[-1], row.grid, weights_at_hand(name))
+        for name, row in BACKBONES.items()
+    ]
+    presets = {f"{HUB}{name}": row for name, row in HUB_PRESETS.items()}
+    rows += [
+        (name, row.input_size, row.parameters, row.pool, row.grid, weights_at_hand(name))
+        for name, row in presets.items()
+    ]
+    width = max(len(name) for name, *_ in rows)
+    click.echo(f"{'encoder':{width}}  {'input':9}  {'parameters':>11}  {'pool':>4}  {'grid':14}  weights")
+    for name, size, parameters, pool, grid, weights in rows:
+        click.echo(f"{name:{width}}  {_product(size):9}  {parameters:11,}  {pool:4}  {_product(grid):14}  {weights}")
+    say(
+        "`captioner encoders NAME` lists the layers of one; hub: takes any CLIP, SigLIP, DINO or ViT preset of KerasHub"
+    )
+
+
+def _list_layers(name: str) -> None:
+    load_keras()
+    from captioner.vision.encoder_table import HUB, canonical_name
+
+    name = canonical_name(name)
+    if name.startswith(HUB):
+        from captioner.vision.hub import hub_layers
+
+        layers = hub_layers(name.removeprefix(HUB))
+    else:
+        from captioner.vision.backbones import inner_layers
+
+        layers = inner_layers(name)
+    width = max(map(len, layers))
+    for layer, shape in layers.items():
+        click.echo(f"{layer:{width}}  {_product(shape)}")
+    say("`pool` is the pooled vector and `grid` the last grid, whatever its layer is called")
+
+
+def _product(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

@@ -1,0 +1,32 @@
+"""captioner merge-features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from captioner.cli.backend import load_keras
+from captioner.cli.options import say
+
+
+@click.command("merge-features")
+@click.argument("parts", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Feature file to write: .pkl, or .h5 for grids.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace features of another encoder.")
+def command(parts: tuple[Path, ...], output: Path, overwrite: bool) -> None:
+    """Merge the feature files PARTS into one.
+
+    The shards of an extraction (captioner extract --shard 1/4, 2/4, ...) give the file that an undivided one gives.
+    Other files are merged if they are of one encoder and no picture is in two of them.
+    """
+    load_keras()
+    from captioner.vision.merging import merge_features
+
+    merge_features(parts, output, overwrite=overwrite, say=say)

@@ -1,0 +1,208 @@
+"""The whole command beside what the cores can give, VGG16 beside a `predict` a picture, and a million tiny pictures."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+ENCODERS = ("vgg16", "nasnet_mobile", "efficientnet_lite0")
+SECONDS_A_ROW = 12.0  # of extraction; the pictures are linked as often as that takes
+STEPS = 5  # of the curve
+PROBED_FOR = 8000  # pictures: the probe chooses as for Flickr8k
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=Path, help="A folder of small pictures, as Flickr8k's.")
+    parser.add_argument("--full-size", type=Path, help="A folder of pictures of their own sizes, as COCO's.")
+    parser.add_argument("--tiny", type=int, default=1_000_000, help="How many tiny pictures; 0: none.")
+    parser.add_argument("--seconds", type=float, default=SECONDS_A_ROW, help="Of extraction, a row.")
+    parser.add_argument("--encoders", nargs="*", default=ENCODERS)
+    parser.add_argument("--no-predict", action="store_true", help="Leave out a predict per picture.")
+    parser.add_argument("--child", nargs=2, metavar=("COUNT", "FOLDER"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        count, folder = options.child
+        _extract_tiny(int(count), Path(folder))
+        return
+    for name, folder in (("small", options.pictures), ("full size", options.full_size)):
+        if folder is not None:
+            for encoder in options.encoders:
+                _whole_command(name, folder, encoder, options.seconds)
+    if options.pictures is not None and not options.no_predict:
+        _beside_predict(options.pictures, options.seconds)
+    if options.tiny:
+        _curve(options.tiny)
+
+
+def _whole_command(name: str, folder: Path, encoder: str, seconds: float) -> None:
+    """Print the pictures a second of an extraction, and what its two parts would give if nothing else took time."""
+    from captioner.vision.decoding import Decoder, decode, read_source
+    from captioner.vision.encoders import EncoderConfig, build_encoder
+    from captioner.vision.extraction import ExtractionConfig, extract
+    from captioner.vision.local_engine import available_cores, on_accelerator
+    from captioner.vision.pictures import find_pictures
+    from captioner.vision.probe import choose
+
+    config = EncoderConfig(encoder, weights=_weights(encoder))
+    pictures = find_pictures(folder)
+    paths = [pictures.path(place) for place in range(min(len(pictures), 256))]
+    wide = build_encoder(config)
+    decoder = Decoder(wide.input_size, wide.prepare)
+
+    def decode_all() -> np.ndarray:
+        return np.stack([decode(read_source(path)[0], path, decoder) for path in paths[:64]])
+
+    sample, cores = decode_all(), available_cores()
+    network, chosen = choose(wide, sample[:8], PROBED_FOR, "auto", "auto", accelerated=on_accelerator())
+    batch = np.resize(sample, (chosen.batch_size, *sample.shape[1:]))
+    network.encode_layers(batch)  # compiles
+
+    def parts() -> tuple[float, float]:
+        """Return the core-seconds a picture of decoding and of the forward pass."""
+        forward = cores * _fastest(lambda: network.encode_layers(batch)) / len(batch)
+        return _fastest(decode_all) / len(sample), forward
+
+    before, said = parts(), list[str]()
+    with tempfile.TemporaryDirectory() as scratch:
+        images = _linked(paths, Path(scratch, "images"), max(200, int(cores / sum(before) * seconds)))
+        settings = ExtractionConfig(precision=chosen.precision, batch_size=chosen.batch_size)  # type: ignore[arg-type]
+        result = extract(images, Path(scratch, "f.h5"), config, settings, say=said.append)
+    decoding, forward = (min(pair) for pair in zip(before, parts(), strict=True))
+    limit, rate = cores / (forward + decoding), _rate(said[-1])
+    print(
+        f"{name:9} {encoder:19} {chosen.precision:8} by {chosen.batch_size:3}: {rate:7.1f} a second of {limit:7.1f} "
+        f"that the cores give ({rate / limit:.2f}); forward {1000 * forward:.1f}, decoding {1000 * decoding:.1f} "
+        f"core-ms a picture; {result.pictures} pictures, {result.limit} is the limit",
+        flush=True,
+    )
+
+
+def _beside_predict(folder: Path, seconds: float) -> None:
+    """Print VGG16's pictures a second as the command does it, and with a `predict` a picture as the tutorials do."""
+    import keras
+
+    from captioner.vision.encoders import EncoderConfig
+    from captioner.vision.extraction import extract
+    from captioner.vision.pictures import find_pictures
+
+    config = EncoderConfig("vgg16", "block5_pool", weights=_weights("vgg16"))
+    pictures = find_pictures(folder)
+    paths = [pictures.path(place) for place in range(min(len(pictures), 256))]
+    network = keras.applications.VGG16(include_top=False, weights=None, input_shape=(224, 224, 3))
+
+    def caption_tutorial(path: Path) -> None:
+        picture = keras.utils.img_to_array(keras.utils.load_img(path, target_size=(224, 224)))
+        network.predict(keras.applications.vgg16.preprocess_input(picture[None]), verbose=0)
+
+    caption_tutorial(paths[0])
+    began, count = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        caption_tutorial(paths[count % len(paths)])
+        count += 1
+    theirs, said = count / (time.perf_counter() - began), list[str]()
+    with tempfile.TemporaryDirectory() as scratch:
+        images = _linked(paths, Path(scratch, "images"), max(400, int(4 * theirs * seconds)))
+        extract(images, Path(scratch, "f.h5"), config, say=said.append)
+    ours = _rate(said[-1])
+    print(f"vgg16, a predict a picture {theirs:.1f} a second; the command {ours:.1f}: {ours / theirs:.1f} times")
+    print("\n".join(f"  {line}" for line in said), flush=True)
+
+
+def _curve(count: int) -> None:
+    """Print time and memory of extractions of ever more tiny pictures by an encoder that costs nothing."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for step in range(1, STEPS + 1):
+            folder, pictures = Path(scratch, "images"), count * step // STEPS
+            _paint(folder, count * (step - 1) // STEPS, pictures)
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+            command = [sys.executable, str(Path(__file__).parent), "extract", "--child", str(pictures), str(folder)]
+            print(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.strip())
+            sys.stdout.flush()
+
+
+def _paint(folder: Path, first: int, last: int) -> None:
+    """Write GIFs of one pixel, a thousand a folder, each of another colour."""
+    head = b"GIF89a\x01\x00\x01\x00\x80\x00\x00"
+    tail = b"\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b"
+    for index in range(first, last):
+        inside = folder / f"{index // 1000:04}"
+        if index == first or not index % 1000:
+            inside.mkdir(parents=True, exist_ok=True)
+        (inside / f"{index:07}.gif").write_bytes(head + (index % 2**24).to_bytes(3, "big") + tail)
+
+
+def _nobody(line: str) -> None:
+    """Take a line and tell nobody."""
+
+
+def _extract_tiny(count: int, folder: Path) -> None:
+    import keras
+    from resident import peak_gib
+
+    from captioner.vision.encoder_table import BACKBONES, Backbone
+    from captioner.vision.encoders import EncoderConfig
+    from captioner.vision.extraction import ExtractionConfig, extract
+
+    def trivial(include_top: bool, weights: str | None, input_shape: tuple[int, int, int]) -> keras.Model:
+        inputs = keras.Input(input_shape)
+        return keras.Model(inputs, keras.layers.AveragePooling2D(2, name="mean")(inputs))
+
+    BACKBONES["trivial"] = Backbone(trivial, (4, 4), "raw", None, (2, 2, 3), 0)
+    settings = ExtractionConfig(precision="float32", batch_size=256)
+    with tempfile.TemporaryDirectory() as scratch:
+        warm = Path(scratch, "warm")
+        _paint(warm, 0, 512)
+        extract(warm, Path(scratch, "warm.h5"), EncoderConfig("trivial", weights="random"), settings, say=_nobody)
+        before, began = peak_gib(), time.perf_counter()
+        output = Path(scratch, "f.h5")
+        result = extract(folder, output, EncoderConfig("trivial", weights="random"), settings, say=_nobody)
+        seconds, grown = time.perf_counter() - began, 1024 * (peak_gib() - before)
+        assert result.pictures == count, result
+        print(
+            f"{count:9,} tiny pictures: {seconds:6.1f} s, {1e6 * seconds / count:5.0f} us each; memory + {grown:.0f} "
+            f"MiB, {grown * 1e5 / count:.1f} a 100,000; {output.stat().st_size / count:.0f} bytes a picture on disk"
+        )
+
+
+def _fastest(function: Callable[[], object], repeats: int = 3) -> float:
+    """Return the least seconds of a call."""
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def _linked(paths: Sequence[Path], folder: Path, count: int) -> Path:
+    """Return a folder with `count` links to pictures."""
+    folder.mkdir()
+    for index in range(count):
+        path = paths[index % len(paths)]
+        (folder / f"{index:06}{path.suffix}").symlink_to(path.resolve())
+    return folder
+
+
+def _rate(line: str) -> float:
+    """Return the pictures a second of `f.h5: 400 pictures in 9 s (45.4 a second; ...)`."""
+    return float(line.split("(")[1].split(" a second")[0])
+
+
+def _weights(encoder: str) -> str:
+    """Return the published weights where they are at hand, and else random ones: they are as fast."""
+    from captioner.vision.encoder_table import weights_at_hand
+
+    return "imagenet" if weights_at_hand(encoder) == "here" else "random"
+
+
+if __name__ == "__main__":
+    main()
