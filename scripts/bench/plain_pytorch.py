@@ -34,14 +34,16 @@ class Attention(nn.Module):
         keys, mean = self.keys(regions), regions.mean(dim=1)
         h, c = torch.tanh(self.first_h(mean)), torch.tanh(self.first_c(mean))
         embedded = self.dropout(self.embedding(tokens))
-        logits = []
+        outputs, contexts = [], []
         for t in range(tokens.shape[1]):
             scores = self.score(torch.tanh(keys + self.query(h)[:, None]))[..., 0]  # (captions, regions)
             attention = torch.softmax(scores, dim=-1)
-            context = (attention[..., None] * regions).sum(dim=1) * torch.sigmoid(self.gate(h))
+            context = torch.bmm(attention[:, None], regions)[:, 0] * torch.sigmoid(self.gate(h))
             h, c = self.cell(torch.cat([embedded[:, t], context], dim=-1), (h, c))
-            logits.append(self.output(embedded[:, t] + self.output_words(h) + self.context_words(context)))
-        return torch.stack(logits, dim=1)
+            outputs.append(h)
+            contexts.append(context)
+        output, context = torch.stack(outputs, dim=1), torch.stack(contexts, dim=1)  # (captions, time, width)
+        return self.output(embedded + self.output_words(output) + self.context_words(context))
 
 
 class Transformer(nn.Module):

@@ -80,6 +80,7 @@ def test_a_leak_by_content_is_an_error_that_names_it(refused, untrained):
     refused(1, words, "split", "--check", "-c", "captioner.yaml")
 
 
+@pytest.mark.slow
 def test_shares_in_a_recipe_run_from_end_to_end(call, untrained):
     # the drawn pictures look alike, so that nothing could be divided otherwise
     settings = ["--set", "data.splits={train: 0.75, dev: 0.25}", "--set", "data.near_duplicates=false"]
@@ -114,6 +115,7 @@ def test_splits_that_the_captions_carry_run_from_end_to_end(call, untrained):
     assert wrong.code == 2 and "(known: train, dev)" in wrong.err
 
 
+@pytest.mark.slow
 def test_a_byte_pair_run_carries_its_vocabulary(call, untrained):
     pytest.importorskip("tokenizers")
     settings = ["--set", "text.vocabulary=bpe", "--set", "text.max_size=40"]

@@ -44,6 +44,7 @@ def agree(folder, cases):
             np.testing.assert_allclose(theirs[case], ours[case], atol=1e-4, err_msg=case)
 
 
+@pytest.mark.slow
 def test_default_cells(tmp_path):
     pytest.importorskip("jax")
     agree(tmp_path, sorted(DEFAULT))

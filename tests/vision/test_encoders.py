@@ -129,6 +129,7 @@ def test_the_configuration_is_a_section():
         build_encoder(config(), "float16")
 
 
+@pytest.mark.slow
 def test_vgg16s_layers():
     shapes = {"pool": (512,), "block5_pool": (49, 512), "block5_conv3": (196, 512)}
     for layer, shape in shapes.items():
