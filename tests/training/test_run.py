@@ -2,6 +2,7 @@ import csv
 import json
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 
@@ -238,3 +239,15 @@ def test_descriptions_of_other_captions_are_refused(project, tmp_path):
     data = replace(sections.data, descriptions=str(tmp_path / "descriptions.txt"))
     with pytest.raises(DataError, match=r"descriptions\.txt: cleaned from captions of digest \w{12}, .* has \w{12}"):
         fit_to(tmp_path / "run", replace(sections, data=data))
+
+
+def test_numbers_that_are_none_are_refused_before_training(project, tmp_path):
+    _, sections = project
+    store = open_features(sections.features)
+    write_features(tmp_path / "f.h5", dict(store), store.description)
+    with h5py.File(tmp_path / "f.h5", "r+") as file:
+        file["features"][list(store).index("p7"), 2] = np.nan
+    (tmp_path / "f.h5.manifest.json").unlink()
+    with pytest.raises(DataError, match="features of 'p7' are not finite"):
+        fit_to(tmp_path / "run", replace(sections, features=str(tmp_path / "f.h5")))
+    assert not (tmp_path / "run").exists()
