@@ -1,12 +1,11 @@
-"""Pictures read and decoded in threads, batch after batch, for the network that takes them."""
+"""Pictures read and decoded in threads, batch after batch, ahead of the network that takes them."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from captioner.vision.partial import DIGEST_BYTES, SOURCE
 
 MAX_BYTES = 2**30  # of a picture's file, which is read whole
 PICTURES_A_TASK = 4  # fewer would spend their time on being handed about
+BATCHES_AHEAD = 2
 
 Prepare = Callable[[np.ndarray], np.ndarray]
 
@@ -76,58 +76,32 @@ class Decoded:
 
 
 def decode_batches(
-    pictures: Listing, batches: Iterable[np.ndarray], decoder: Decoder, threads: int, ahead: int
+    pictures: Listing, batches: Iterable[np.ndarray], decoder: Decoder, threads: int
 ) -> Generator[Decoded]:
-    """Yield one batch after another, while threads decode the next ones, if any are to be decoded ahead.
+    """Yield one batch after another, while threads decode the next ones.
 
     Args:
         pictures: the listing.
         batches: the places in it of the pictures that go together.
         decoder: how files become pictures.
         threads: that decode.
-        ahead: batches that are decoded before they are asked for; with 0, the next one's files are brought into memory.
     """
     waiting: deque[tuple[Decoded, list[Future[None]]]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-    reader = ThreadPoolExecutor(1, thread_name_prefix="read")
     try:
-        for places, following in _with_next(batches):
+        for places in batches:
             batch = _blank(pictures, places, decoder.size)
             tasks = [
                 pool.submit(_fill, batch, rows, pictures, decoder) for rows in _portions(len(places), PICTURES_A_TASK)
             ]
             waiting.append((batch, tasks))
-            enough = -(-threads * PICTURES_A_TASK // len(places))  # small batches: so many keep all threads at work
-            if len(waiting) > (max(ahead, enough) if ahead else 0):
-                batch = _finished(*waiting.popleft())
-                if not ahead:
-                    reader.submit(_bring, pictures, following)
-                yield batch
+            ahead = max(BATCHES_AHEAD, -(-threads * PICTURES_A_TASK // len(places)))
+            if len(waiting) > ahead:
+                yield _finished(*waiting.popleft())
         for batch, tasks in waiting:
             yield _finished(batch, tasks)
     finally:
         pool.shutdown(cancel_futures=True)
-        reader.shutdown(cancel_futures=True)
-
-
-def _with_next(batches: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield each batch with the one that follows, which is empty after the last."""
-    last: np.ndarray | None = None
-    for batch in batches:
-        if last is not None:
-            yield last, batch
-        last = batch
-    if last is not None:
-        yield last, last[:0]
-
-
-def _bring(listing: Listing, places: np.ndarray) -> None:
-    """Ask the system to read files that will be decoded next; one that cannot be read is told of then."""
-    if not hasattr(os, "posix_fadvise"):
-        return
-    for place in places:
-        with contextlib.suppress(OSError), listing.path(int(place)).open("rb") as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 def _blank(listing: Listing, places: np.ndarray, size: tuple[int, int]) -> Decoded:

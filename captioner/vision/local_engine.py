@@ -16,8 +16,6 @@ from captioner.vision.decoding import Decoded, Decoder, Listing, decode_batches
 from captioner.vision.encoders import Encoder
 from captioner.vision.partial import Batch
 
-BATCHES_AHEAD = 2  # of an accelerator
-
 
 def available_cores() -> int:
     """Return how many cores this process may use."""
@@ -54,10 +52,8 @@ def run_local(
 ) -> Iterator[Batch]:
     """Yield the batches' features in their order.
 
-    Two batches are on an accelerator at a time, one being brought there or back while the other is computed, and the
-    next ones are decoded meanwhile. On cores decoding and the network take turns, and only reading goes on beside
-    them: side by side they would have no more cores, and every product of the network would wait for the core on which
-    a picture is being decoded.
+    Two batches are on an accelerator at a time, one being brought there or back while the other is computed; on cores
+    one batch has them all, but for those that decoding takes.
 
     Args:
         pictures: the listing.
@@ -67,10 +63,10 @@ def run_local(
         threads: that decode.
         waits: is told where the time goes.
     """
-    at_once, ahead = (2, BATCHES_AHEAD) if on_accelerator() else (0, 0)
+    at_once = 2 if on_accelerator() else 1
     running: deque[tuple[Decoded, Future[list[np.ndarray]]]] = deque()
-    forward = ThreadPoolExecutor(max(1, at_once), thread_name_prefix="forward")
-    decoded = decode_batches(pictures, batches, decoder, threads, ahead)
+    forward = ThreadPoolExecutor(at_once, thread_name_prefix="forward")
+    decoded = decode_batches(pictures, batches, decoder, threads)
     try:
         while True:
             began = time.perf_counter()

@@ -226,6 +226,7 @@ def test_pictures_that_change_or_vanish_during_the_run_are_reported(folder, tmp_
             (folder / "p02.png").unlink()
         return encode(self, pictures)
 
+    monkeypatch.setattr("captioner.vision.decoding.BATCHES_AHEAD", 0)
     monkeypatch.setattr("captioner.vision.decoding.PICTURES_A_TASK", 100)
     monkeypatch.setattr(Encoder, "encode_layers", meanwhile)
     listed = extraction_run.ExtractionRun._prepare
