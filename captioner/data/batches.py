@@ -11,6 +11,7 @@ import numpy as np
 from captioner.text.vocabulary import PAD
 
 CHUNK = 32  # batches that are sorted by length together: more gives less padding, fewer more varied batches
+BATCHES_AHEAD = 2  # that are laid out while the network trains
 
 
 class Features(Protocol):
@@ -43,7 +44,6 @@ def make_batch(
     features: np.ndarray,
     captions: Sequence[Sequence[Sequence[int]]],
     multiple: int = 1,
-    unlike: tuple[int, int] | None = None,
 ) -> Batch:
     """Lay out the captions of some pictures for one teacher-forced pass.
 
@@ -52,12 +52,10 @@ def make_batch(
         captions: per picture its captions, each `<start>` ... `<end>`.
         multiple: time is rounded up to a multiple of it and the positions to 64 times as many, so that a backend
             that compiles a program per shape compiles few.
-        unlike: numbers of captions and of time steps that this batch may not have: it gets one more.
     """
-    most, longest = _extent(captions)
+    most = max(len(picture) for picture in captions)
+    longest = max(len(caption) for picture in captions for caption in picture) - 1
     time = -(-longest // multiple) * multiple
-    if unlike is not None:
-        most, time = most + (most == unlike[0]), time + (time == unlike[1])
     tokens = np.full((len(captions), most, time), PAD, dtype="int32")
     following = np.full_like(tokens, PAD)
     for row, picture in enumerate(captions):
@@ -74,14 +72,8 @@ def make_batch(
     return Batch(features, tokens, positions, following.reshape(-1)[positions], weights)
 
 
-def _extent(captions: Sequence[Sequence[Sequence[int]]]) -> tuple[int, int]:
-    """Return the most captions of a picture and the most time steps of a caption."""
-    most = max(len(picture) for picture in captions)
-    return most, max(len(caption) for picture in captions for caption in picture) - 1
-
-
 class CaptionBatches(keras.utils.PyDataset):
-    """The batches of one epoch after another, shuffled anew in each, the same for the same seed.
+    """The batches of an epoch, shuffled anew for each, the same for the same seed.
 
     Args:
         features: gives the pictures' features.
@@ -104,14 +96,13 @@ class CaptionBatches(keras.utils.PyDataset):
         self.lengths = np.array([max(map(len, captions[image_id])) for image_id in captions])
         self.batch_size = min(batch_size, len(self.ids))
         self.seed = seed
-        self.epoch = 0
         # XLA compiles a program per shape; the other backends take any shape as it comes.
         self.multiple = 4 if keras.backend.backend() == "jax" else 1
-        self._order = self._shuffle()
+        self._order = self._shuffle(0)
 
-    def _shuffle(self) -> list[np.ndarray]:
+    def _shuffle(self, epoch: int) -> list[np.ndarray]:
         """Return each batch's rows: batches of like lengths, in random order."""
-        rng = np.random.default_rng([self.seed, self.epoch])
+        rng = np.random.default_rng([self.seed, epoch])
         rows = rng.permutation(len(self.ids))
         batches = []
         for start in range(0, len(rows), self.batch_size * CHUNK):
@@ -126,12 +117,8 @@ class CaptionBatches(keras.utils.PyDataset):
     def batch(self, index: int) -> Batch:
         """Return the epoch's batch number `index`."""
         ids = [str(image_id) for image_id in self.ids[self._order[index]]]
-        # On TensorFlow, Keras takes a size in which the first two batches agree for that of all: they must not agree.
-        unlike = _extent(self._captions(0)) if index == 1 and self.multiple == 1 else None
-        return make_batch(self.features.gather(ids), self._captions(index), self.multiple, unlike)
-
-    def _captions(self, index: int) -> list[Sequence[Sequence[int]]]:
-        return [self.captions[str(image_id)] for image_id in self.ids[self._order[index]]]
+        captions = [self.captions[image_id] for image_id in ids]
+        return make_batch(self.features.gather(ids), captions, self.multiple)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         """Return ((features, tokens, positions), targets, weights), as keras' fit takes it."""
@@ -139,10 +126,27 @@ class CaptionBatches(keras.utils.PyDataset):
         return (batch.features, batch.tokens, batch.positions), batch.targets, batch.weights
 
     def start_at(self, epoch: int) -> None:
-        """Go on with epoch number `epoch` (from 0): its batches are those of a run that came there by itself."""
-        self.epoch = epoch
-        self._order = self._shuffle()
+        """Shuffle for epoch number `epoch` (from 0): its batches are those of a run that came there by itself."""
+        self._order = self._shuffle(epoch)
 
-    def on_epoch_end(self) -> None:
-        """Shuffle for the next epoch."""
-        self.start_at(self.epoch + 1)
+    def for_keras(self) -> Any:
+        """Return what keras' fit and evaluate are to be given.
+
+        On TensorFlow it is a tf.data.Dataset that says that sizes vary (Keras would take those in which the first two
+        batches agree for those of all), and that does not tune itself: at an epoch's end the tuner may sleep for as
+        long as the epoch took before it lets go.
+        """
+        if keras.backend.backend() != "tensorflow":
+            return self
+        import tensorflow as tf
+
+        rows = tf.TensorSpec((None, *self.batch(0).features.shape[1:]), tf.float32)
+        tokens, positions = tf.TensorSpec((None, None, None), tf.int32), tf.TensorSpec((None,), tf.int32)
+        signature = ((rows, tokens, positions), positions, tf.TensorSpec((None,), tf.float32))
+        batches = tf.data.Dataset.from_generator(
+            lambda: map(self.__getitem__, range(len(self))), output_signature=signature
+        )
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        counted = batches.apply(tf.data.experimental.assert_cardinality(len(self)))
+        return counted.prefetch(BATCHES_AHEAD).with_options(options)

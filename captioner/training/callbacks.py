@@ -10,15 +10,30 @@ from typing import Any
 import keras
 from tqdm import tqdm
 
+from captioner.data.batches import CaptionBatches
 from captioner.training.epoch_end import EpochEnd
 
 LINE_EVERY = 30.0  # seconds between progress lines where there is no terminal
 
 
+class Shuffling(keras.callbacks.Callback):
+    """Shuffles the batches for the epoch that begins."""
+
+    async_safe = True  # it looks at no logs, so Keras need not wait for the device after every batch
+
+    def __init__(self, batches: CaptionBatches) -> None:
+        super().__init__()
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Shuffle."""
+        self.batches.start_at(epoch)
+
+
 class ProgressLine(keras.callbacks.Callback):
     """A bar on a terminal, a plain line now and then elsewhere."""
 
-    async_safe = True  # it looks at no logs, so Keras need not wait for the device after every batch
+    async_safe = True
 
     def __init__(self, steps: int, epochs: int, say: Callable[[str], None]) -> None:
         super().__init__()

@@ -41,7 +41,7 @@ class DevScore:
         self.decoder, self.vocabulary, self.features = decoder, vocabulary, features
         self.ids = captions.split("dev")
         self.references = references_of(captions, self.ids)
-        self.batches = CaptionBatches(features, encoded, BATCH_SIZE, seed=0)
+        self.batches = CaptionBatches(features, encoded, BATCH_SIZE, seed=0).for_keras()
         self.search = make_search(decoder, generation, vocabulary=vocabulary)
 
     def __call__(self) -> dict[str, float]:

@@ -9,7 +9,7 @@ import keras
 
 from captioner.data.batches import CaptionBatches
 from captioner.models.decoder import CaptionDecoder
-from captioner.training.callbacks import AtEpochEnd, ProgressLine
+from captioner.training.callbacks import AtEpochEnd, ProgressLine, Shuffling
 from captioner.training.checkpoint import BEST, CHECKPOINT, Progress, load_variables
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd
@@ -55,16 +55,15 @@ def fit(
     progress = Progress()
     if resume:
         progress = load_variables(folder / CHECKPOINT, variables, identity)
-        batches.start_at(progress.epoch)
         say(f"going on after epoch {progress.epoch} of {config.epochs}")
     end = EpochEnd(decoder, optimizer, config, progress, score, variables, folder, identity, say)
     if progress.epoch < config.epochs and not end.exhausted():
         decoder.fit(
-            batches,
+            batches.for_keras(),
             epochs=config.epochs,
             initial_epoch=progress.epoch,
             shuffle=False,  # the batches shuffle themselves, the same way in a resumed run
-            callbacks=[ProgressLine(len(batches), config.epochs, say), AtEpochEnd(end)],
+            callbacks=[Shuffling(batches), ProgressLine(len(batches), config.epochs, say), AtEpochEnd(end)],
             verbose=0,
         )
     load_variables(folder / BEST, decoder.weights, identity)

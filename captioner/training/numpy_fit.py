@@ -171,19 +171,18 @@ def fit(
     if resume:
         progress = load_variables(folder / CHECKPOINT, twin.variables, identity)
         twin.restore()
-        batches.start_at(progress.epoch)
         say(f"going on after epoch {progress.epoch} of {config.epochs}")
     decoder.compile(loss=CaptionLoss())
     end = EpochEnd(decoder, twin.optimizer, config, progress, score, twin.variables, folder, identity, say)
     line = ProgressLine(len(batches), config.epochs, say)
     while progress.epoch < config.epochs and not end.exhausted():
         started, losses = time.monotonic(), []
+        batches.start_at(progress.epoch)
         line.on_epoch_begin(progress.epoch)
         for index in range(len(batches)):
             losses.append(twin.learn(batches.batch(index)))
             line.on_train_batch_end(index)
         line.on_epoch_end(progress.epoch)
-        batches.on_epoch_end()
         twin.keep()
         end.finish(float(np.mean(losses)), time.monotonic() - started)
     load_variables(folder / BEST, decoder.weights, identity)

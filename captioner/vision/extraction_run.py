@@ -24,6 +24,7 @@ from captioner.vision.progress import Progress, Say
 from captioner.vision.targets import Reusable, Target, skipped_path, write_skipped, write_target
 
 PROBE_PAYS_FROM = 128  # pictures; fewer are done sooner than the probe
+PLACES_AT_ONCE = 2**16
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,11 @@ class ExtractionRun:
             DataError: see `captioner.vision.extraction.extract`.
         """
         reusable = [Reusable(target, self._pictures) for target in self._targets]
-        reused = np.all([found.places >= 0 for found in reusable], axis=0)  # (pictures,)
+        reused = np.logical_and.reduce([found.places >= 0 for found in reusable])  # (pictures,)
         encoder, chosen = self._prepare(reused)
-        todo = np.flatnonzero(self._partial.undone() & ~reused)
+        todo = self._partial.undone() & ~reused  # (pictures,)
         self._announce(encoder, chosen, reused)
-        encoded, speed = len(todo), self._encode(todo, encoder, chosen)
-        del todo  # of millions of pictures it is not small
+        encoded, speed = int(todo.sum()), self._encode(todo, encoder, chosen)
         count = self._write(encoder, chosen, reusable, reused, strict, about)
         skipped = self._skipped()
         seconds = time.monotonic() - began
@@ -144,19 +144,19 @@ class ExtractionRun:
         return encoder, chosen
 
     def _choose(self, reused: np.ndarray) -> tuple[Encoder, Chosen]:
-        config, todo = self._config, np.flatnonzero(~reused)
+        config, count = self._config, len(reused) - int(reused.sum())
         before = self._targets[0].manifest
         if before is not None and reused.any():  # what is added to a file is made as the file was
             batch_size = before.get("chosen", {}).get("batch_size", DEFAULT_BATCH_SIZE)
             chosen = Chosen(before["encoder"]["precision"], batch_size)
             return self._in_precision(chosen.precision), chosen
-        if len(todo) < PROBE_PAYS_FROM or "auto" not in (config.precision, config.batch_size):
+        if count < PROBE_PAYS_FROM or "auto" not in (config.precision, config.batch_size):
             precision = "float32" if config.precision == "auto" else config.precision
             batch_size = DEFAULT_BATCH_SIZE if config.batch_size == "auto" else config.batch_size
             return self._in_precision(precision), Chosen(precision, batch_size)
-        sample = self._sample(todo)
+        sample = self._sample(np.flatnonzero(~reused)[: 4 * PROBE_PICTURES])
         encoder, chosen = choose(
-            self._wide, sample, len(todo), config.precision, config.batch_size, accelerated=on_accelerator()
+            self._wide, sample, count, config.precision, config.batch_size, accelerated=on_accelerator()
         )
         if chosen.rates or chosen.batch_rates:
             self._say(str(chosen))
@@ -165,10 +165,10 @@ class ExtractionRun:
     def _in_precision(self, precision: str) -> Encoder:
         return self._wide if precision == "float32" else self._wide.in_precision(precision)
 
-    def _sample(self, todo: np.ndarray) -> np.ndarray:
-        """Return the first pictures that can be read, (n, height, width, 3)."""
+    def _sample(self, places: np.ndarray) -> np.ndarray:
+        """Return the first of some pictures that can be read, (n, height, width, 3)."""
         found = []
-        for place in todo[: 4 * PROBE_PICTURES]:
+        for place in places:
             path = self._pictures.path(int(place))
             try:
                 found.append(decode(read_source(path)[0], path, self._decoder()))
@@ -195,13 +195,12 @@ class ExtractionRun:
         self._say(", ".join(part for part in parts if part))
 
     def _encode(self, todo: np.ndarray, encoder: Encoder, chosen: Chosen) -> float:
-        """Encode pictures batch after batch; return how many a second, 0 where it was over too soon to tell."""
+        """Encode what is marked; return how many pictures a second, 0 where it was over too soon to tell."""
         first = None  # batch: compiles the network, which is no part of the speed
         size = chosen.batch_size if self._config.batch_size == "auto" else self._config.batch_size
-        batches = (todo[start : start + size] for start in range(0, len(todo), size))
-        progress = Progress(len(self._pictures) - len(todo), len(self._pictures), self._say)
+        progress = Progress(len(todo) - int(todo.sum()), len(todo), self._say)
         try:
-            for batch in self._run_engine(batches, encoder):
+            for batch in self._run_engine(_in_batches(todo, size), encoder):
                 self._changes.note_read(batch)
                 self._partial.append(self._narrowed(batch))
                 progress.advance(len(batch.places))
@@ -283,3 +282,16 @@ class ExtractionRun:
             count = write_target(target, description, self._pictures, self._partial, layer, found, **facts)
         self._partial.close(remove=True)
         return count
+
+
+def _in_batches(marked: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Yield the places of what is marked (pictures,), `size` at a time, without a list of all of them."""
+    places = np.zeros(0, np.int64)
+    for start in range(0, len(marked), PLACES_AT_ONCE):
+        found = start + np.flatnonzero(marked[start : start + PLACES_AT_ONCE])
+        places = np.concatenate([places, found])
+        whole = len(places) // size * size
+        yield from np.split(places[:whole], whole // size) if whole else ()
+        places = places[whole:]
+    if len(places):
+        yield places

@@ -58,7 +58,8 @@ class Content:
         shape: that shape.
         description: the Encoder's.
         dtype: of the numbers in an HDF5 file; a pickle holds float32.
-        sources: (pictures,) with the fields `bytes` and `digest` of the files, where they are known.
+        sources: gives, of part of the pictures, (part,) with the fields `bytes` and `digest` of the files, where they
+            are known.
     """
 
     ids: IdIndex
@@ -66,7 +67,7 @@ class Content:
     shape: tuple[int, ...]
     description: Mapping[str, Any] | None
     dtype: Storage
-    sources: np.ndarray | None = None
+    sources: Callable[[slice], np.ndarray] | None = None
 
 
 def read_pickle(path: Path) -> Held:
@@ -160,21 +161,28 @@ def write_h5(path: Path, temporary: Path, content: Content) -> None:
         encoded = content.ids.encoded
         text = h5py.string_dtype("utf-8", encoded.dtype.itemsize)
         ids = file.create_dataset("ids", encoded.shape, text)
-        _write_in_pieces(ids, lambda part: encoded[part].astype(text))
-        if (sources := content.sources) is not None:
-            width = sources.dtype["digest"].itemsize
-            _write_in_pieces(file.create_dataset("bytes", sources.shape, "<i8"), lambda part: sources["bytes"][part])
-            digests = file.create_dataset("digests", (*sources.shape, width), np.uint8)
-            _write_in_pieces(digests, lambda part: np.array(sources["digest"][part]).view(np.uint8).reshape(-1, width))
+        for part in _pieces(len(encoded)):
+            ids[part] = encoded[part].astype(text)
+        if content.sources is not None:
+            _write_sources(file, len(encoded), content.sources)
         if content.description is not None:
             file.attrs["encoder"] = json.dumps(content.description)
 
 
-def _write_in_pieces(dataset: h5py.Dataset, piece: Callable[[slice], np.ndarray]) -> None:
-    """Write a long dataset without a second copy of all of it in memory."""
-    for start in range(0, len(dataset), ROWS_AT_ONCE):
-        part = slice(start, min(start + ROWS_AT_ONCE, len(dataset)))
-        dataset[part] = piece(part)
+def _write_sources(file: h5py.File, count: int, sources: Callable[[slice], np.ndarray]) -> None:
+    width = sources(slice(0, 1)).dtype["digest"].itemsize
+    sizes = file.create_dataset("bytes", (count,), "<i8")
+    digests = file.create_dataset("digests", (count, width), np.uint8)
+    for part in _pieces(count):
+        found = sources(part)
+        sizes[part] = found["bytes"]
+        digests[part] = np.array(found["digest"]).view(np.uint8).reshape(-1, width)
+
+
+def _pieces(count: int) -> Iterator[slice]:
+    """Yield parts of a long dataset: a second copy of all of it would take as much memory again."""
+    for start in range(0, count, ROWS_AT_ONCE):
+        yield slice(start, min(start + ROWS_AT_ONCE, count))
 
 
 def _create(path: Path) -> h5py.h5f.FileID:

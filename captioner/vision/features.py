@@ -222,7 +222,7 @@ def _sources_for_manifest(path: Path, content: Content) -> dict[str, Any]:
     if path.suffix != ".pkl" or content.sources is None:
         return {}
     # the tutorials' dict has no place for them
-    sources = zip(content.ids, content.sources, strict=True)
+    sources = zip(content.ids, content.sources(slice(None)), strict=True)
     return {"sources": {name: f"{source['bytes']} {source['digest'].tobytes().hex()}" for name, source in sources}}
 
 

@@ -134,7 +134,7 @@ def _merged(parts: Sequence[Part], dtype: Storage) -> Content:
         raise DataError(f"{one} and {other} both have the picture {ids[same[0]]!r}; leave one of the files out")
     sources = [part.store.sources() for part in parts]
     known = [source for source in sources if source is not None]
-    joined = np.concatenate(known)[order] if len(known) == len(parts) else None
+    joined = np.concatenate(known)[order].__getitem__ if len(known) == len(parts) else None
     shape, description = parts[0].store.shape, parts[0].manifest["encoder"]
     return Content(ids, _rows(parts, whose, places), shape, description, dtype, joined)
 

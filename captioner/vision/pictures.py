@@ -15,6 +15,23 @@ from captioner.vision.ids import IdIndex
 from captioner.vision.images import normalize_id, require_folder, require_pictures, walk_images
 
 SHARD_STEP = 64  # pictures: a multiple of every batch size, so that a shard's batches are those of the whole
+NAMES_A_BLOCK = 4096
+
+
+class Paths:
+    """Relative paths one after the other in one piece of memory, in whatever order."""
+
+    def __init__(self, text: bytes | bytearray, starts: np.ndarray, lengths: np.ndarray) -> None:
+        """Take the text, and where each path (paths,) starts in it and how many bytes it has."""
+        self._text, self._starts, self._lengths = text, starts, lengths
+
+    def __getitem__(self, place: int) -> str:
+        start = int(self._starts[place])
+        return os.fsdecode(bytes(self._text[start : start + int(self._lengths[place])]))
+
+    def take(self, places: np.ndarray | slice) -> Paths:
+        """Return those at `places`, in that order; they share the text."""
+        return Paths(self._text, self._starts[places], self._lengths[places])
 
 
 class Pictures:
@@ -27,20 +44,17 @@ class Pictures:
         modified: (pictures,) int64, when the files were changed last, in nanoseconds.
     """
 
-    def __init__(
-        self, folder: Path, ids: IdIndex, paths: bytearray, ends: np.ndarray, sizes: np.ndarray, modified: np.ndarray
-    ) -> None:
+    def __init__(self, folder: Path, ids: IdIndex, paths: Paths, sizes: np.ndarray, modified: np.ndarray) -> None:
         self.folder, self.ids = folder, ids
         self.bytes, self.modified = sizes, modified
-        self._paths, self._ends = paths, ends  # one path after the other; where each ends and the next begins
+        self._paths = paths
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def relative(self, place: int) -> str:
         """Return a picture's path relative to the folder."""
-        start = int(self._ends[place - 1]) if place else 0
-        return os.fsdecode(bytes(self._paths[start : self._ends[place]]))
+        return self._paths[place]
 
     def path(self, place: int) -> Path:
         """Return a picture's path."""
@@ -68,10 +82,8 @@ class Pictures:
         if first == last:
             raise DataError(f"{self.folder}: shard {index}/{count} of {len(self)} pictures is empty; make fewer shards")
         part = slice(first, last)
-        start = int(self._ends[first - 1]) if first else 0
-        paths = self._paths[start : self._ends[last - 1]]
         ids = IdIndex(self.ids.encoded[part])
-        return Pictures(self.folder, ids, paths, self._ends[part] - start, self.bytes[part], self.modified[part])
+        return Pictures(self.folder, ids, self._paths.take(part), self.bytes[part], self.modified[part])
 
 
 def find_pictures(folder: str | Path) -> Pictures:
@@ -83,67 +95,53 @@ def find_pictures(folder: str | Path) -> Pictures:
     """
     require_folder(folder)
     root = os.path.join(str(folder), "")  # noqa: PTH118 - a Path would drop the last slash
-    paths, sizes, modified = _Texts(), array("q"), array("q")
+    text, lengths, sizes, modified, names = bytearray(), array("H"), array("q"), array("q"), _Names()
     for entry in walk_images(folder):
         try:
             status = entry.stat()
         except FileNotFoundError:  # gone since its folder was read
             continue
-        paths.append(os.fsencode(entry.path.removeprefix(root)))
+        path = entry.path.removeprefix(root)
+        text += (encoded := os.fsencode(path))
+        lengths.append(len(encoded))
         sizes.append(status.st_size)
         modified.append(status.st_mtime_ns)
+        names.append(normalize_id(PurePath(path).as_posix()).encode())
     require_pictures(folder, sizes)
-    encoded = _ids_of(paths)
-    order = np.argsort(encoded, kind="stable")
-    ids = IdIndex(encoded[order])
-    del encoded
-    if (same := ids.repeated()) is not None:
-        first, second = sorted(os.fsdecode(paths[int(order[place])]) for place in same)
+    ids = names.together()
+    order = np.argsort(ids, kind="stable")
+    ids.sort(kind="stable")
+    index, paths = IdIndex(ids), _paths(text, lengths).take(order)
+    if (same := index.repeated()) is not None:
+        first, second = sorted(paths[place] for place in same)
         raise DataError(
-            f"{Path(folder, first)} and {Path(folder, second)} are both the picture {ids[same[0]]!r}; "
+            f"{Path(folder, first)} and {Path(folder, second)} are both the picture {index[same[0]]!r}; "
             "rename or remove one"
         )
-    bytes_, times = np.frombuffer(sizes, "q")[order], np.frombuffer(modified, "q")[order]
-    del sizes, modified
-    text, ends = paths.in_order(order)
-    return Pictures(Path(folder), ids, text, ends, bytes_, times)
+    bytes_ = np.frombuffer(sizes, "q")[order]
+    del sizes  # of millions of pictures these are not small
+    return Pictures(Path(folder), index, paths, bytes_, np.frombuffer(modified, "q")[order])
 
 
-class _Texts:
-    """Texts one after the other in one piece of memory."""
+def _paths(text: bytearray, lengths: array[int]) -> Paths:
+    widths = np.frombuffer(lengths, "H")
+    ends = np.cumsum(widths, dtype=np.uint32 if len(text) < 2**32 else np.int64)
+    return Paths(text, np.subtract(ends, widths, out=ends), widths)
+
+
+class _Names:
+    """Encoded ids of which the longest is not known yet."""
 
     def __init__(self) -> None:
-        self._all = bytearray()
-        self._ends = array("q")
+        self._blocks: list[np.ndarray] = []
+        self._last: list[bytes] = []
 
-    def append(self, text: bytes) -> None:
-        self._all += text
-        self._ends.append(len(self._all))
+    def append(self, name: bytes) -> None:
+        self._last.append(name)
+        if len(self._last) == NAMES_A_BLOCK:
+            self._blocks.append(np.array(self._last))
+            self._last = []
 
-    def __len__(self) -> int:
-        return len(self._ends)
-
-    def __getitem__(self, index: int) -> bytes:
-        return bytes(self._all[self._ends[index - 1] if index else 0 : self._ends[index]])
-
-    def in_order(self, order: np.ndarray) -> tuple[bytearray, np.ndarray]:
-        """Return the texts in another order, and where each ends."""
-        ends = np.frombuffer(self._ends, "q")
-        sorted_texts = bytearray()
-        for index in order:
-            sorted_texts += self[int(index)]
-        fits = np.uint32 if len(sorted_texts) < 2**32 else np.int64
-        return sorted_texts, np.cumsum(np.diff(ends, prepend=0)[order], dtype=fits)
-
-
-def _ids_of(paths: _Texts) -> np.ndarray:
-    """Return the image_ids of paths, (paths,) of NumPy's kind `S`."""
-    width = max(len(_id_of(paths[index])) for index in range(len(paths)))
-    ids = np.zeros(len(paths), f"S{width}")
-    for index in range(len(paths)):
-        ids[index] = _id_of(paths[index])
-    return ids
-
-
-def _id_of(path: bytes) -> bytes:
-    return normalize_id(PurePath(os.fsdecode(path)).as_posix()).encode()
+    def together(self) -> np.ndarray:
+        """Return all of them, (names,) of NumPy's kind `S`."""
+        return np.concatenate([*self._blocks, np.array(self._last, "S")])

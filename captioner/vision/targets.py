@@ -116,7 +116,7 @@ class Reusable:
         Raises:
             DataError: the file cannot be read.
         """
-        self.places = np.full(len(pictures), -1)  # of the pictures in the file
+        self.places = np.full(len(pictures), -1, np.int32)  # of the pictures in the file
         if target.manifest is None:
             return
         store = open_features(target.path)
@@ -161,11 +161,15 @@ def write_target(
         DataError: it cannot be written.
     """
     extracted = partial.extracted()
-    kept = np.flatnonzero(extracted | (reusable.places >= 0))
-    sources = np.zeros(len(kept), KEPT)
-    for row, place in enumerate(map(int, kept)):
-        digest = (partial.source(place) if extracted[place] else reusable.source(place))["digest"]
-        sources[row] = pictures.bytes[place], digest
+    kept = np.flatnonzero(extracted | (reusable.places >= 0)).astype(np.int32)
+
+    def sources(part: slice) -> np.ndarray:
+        found = np.zeros(len(kept[part]), KEPT)
+        for row, place in enumerate(map(int, kept[part])):
+            digest = (partial.source(place) if extracted[place] else reusable.source(place))["digest"]
+            found[row] = pictures.bytes[place], digest
+        return found
+
     rows = (
         partial.features(place, layer) if extracted[place] else reusable.features(place) for place in map(int, kept)
     )

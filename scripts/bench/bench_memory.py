@@ -36,7 +36,7 @@ def train_ours(path: Path) -> None:
     from captioner.vision.features import open_features
 
     captions = {str(row): picture for row, picture in enumerate(made_up_captions(PICTURES))}
-    batches = CaptionBatches(open_features(path), captions, 64, seed=0)
+    batches = CaptionBatches(open_features(path), captions, 64, seed=0).for_keras()
     decoder = build_decoder({"architecture": "merge"}, WORDS, (CHANNELS,))
     compiled = "auto" if keras.backend.backend() != "tensorflow" else False
     decoder.compile(make_optimizer(TrainConfig(), 1000), CaptionLoss(), jit_compile=compiled)

@@ -55,7 +55,7 @@ def our_rate(precision: str, pictures: int, batch_size: int) -> float:
     rng = np.random.default_rng(0)
     features = rng.normal(size=(pictures, CHANNELS)).astype("float32")
     captions = {str(row): picture for row, picture in enumerate(made_up_captions(pictures))}
-    batches = CaptionBatches(Rows(features), captions, batch_size, seed=0)
+    batches = CaptionBatches(Rows(features), captions, batch_size, seed=0).for_keras()
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     decoder = build_decoder({"architecture": "merge"}, WORDS, (CHANNELS,), dtype=policy)
     compiled = "auto" if keras.backend.backend() != "tensorflow" else False

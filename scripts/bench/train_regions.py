@@ -64,7 +64,7 @@ def our_rate(architecture: str, precision: str, pictures: int, batch_size: int) 
     case = CASES[architecture]
     features = np.random.default_rng(0).normal(size=(pictures, REGIONS, CHANNELS)).astype("float32")
     captions = {str(row): picture for row, picture in enumerate(made_up_captions(pictures, case.words))}
-    batches = CaptionBatches(Rows(features), captions, batch_size, seed=0)
+    batches = CaptionBatches(Rows(features), captions, batch_size, seed=0).for_keras()
     settings: dict[str, Any] = {"word_dropout": DROPOUT, "feature_dropout": DROPOUT}
     settings |= ATTENTION if architecture == "attention" else {"dropout": DROPOUT, "embedding_size": case.width}
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"

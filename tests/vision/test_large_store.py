@@ -21,7 +21,7 @@ from captioner.training.losses import CaptionLoss
 from captioner.vision.features import open_features
 store = open_features(sys.argv[1])
 captions = {name: [[1, 4 + index % 90, 5, 6, 2]] for index, name in enumerate(store)}
-batches = CaptionBatches(store, captions, 64, seed=0)
+batches = CaptionBatches(store, captions, 64, seed=0).for_keras()
 decoder = build_decoder({"architecture": "attention", "units": 32, "embedding_size": 32}, 100, store.shape)
 decoder.compile("adam", CaptionLoss())
 decoder.fit(batches, epochs=1, steps_per_epoch=int(sys.argv[2]), shuffle=False, verbose=0)

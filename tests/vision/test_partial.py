@@ -10,7 +10,7 @@ import pytest
 from captioner.storage import DataError
 from captioner.vision.ids import IdIndex
 from captioner.vision.partial import SOURCE, Batch, PartialFeatures
-from captioner.vision.pictures import Pictures
+from captioner.vision.pictures import Paths, Pictures
 
 HEADER = {"encoder": "tiny", "precision": "float32"}
 NAMES = "abcdefg"
@@ -19,7 +19,7 @@ ROWS = [("float16", (2, 3)), ("float32", (4,))]
 
 def listing(names=NAMES):
     places = np.array([NAMES.index(name) for name in names])
-    return Pictures(Path(), IdIndex.of(list(names)), bytearray(), places, 100 + places, 10**18 + places)
+    return Pictures(Path(), IdIndex.of(list(names)), Paths(b"", places, places), 100 + places, 10**18 + places)
 
 
 def grid(place):
