@@ -53,9 +53,13 @@ class IdIndex(Sequence[str]):
 
     def repeated(self) -> tuple[int, int] | None:
         """Return the places of two ids that are the same, or None."""
-        order = np.arange(len(self)) if self._order is None else self._order
-        same = np.flatnonzero(self.encoded[order[:-1]] == self.encoded[order[1:]])
-        return (int(order[same[0]]), int(order[same[0] + 1])) if len(same) else None
+        ordered = self.encoded if self._order is None else self.encoded[self._order]
+        same = np.flatnonzero(ordered[:-1] == ordered[1:])
+        if not len(same):
+            return None
+        pair = same[0] + np.arange(2)
+        first, second = pair if self._order is None else self._order[pair]
+        return int(first), int(second)
 
 
 def encode_ids(ids: Sequence[str]) -> np.ndarray:

@@ -16,6 +16,8 @@ from captioner.vision.decoding import Decoded, Decoder, Listing, decode_batches
 from captioner.vision.encoders import Encoder
 from captioner.vision.partial import Batch
 
+AT_ONCE = 2  # batches in the network
+
 
 def available_cores() -> int:
     """Return how many cores this process may use."""
@@ -52,8 +54,8 @@ def run_local(
 ) -> Iterator[Batch]:
     """Yield the batches' features in their order.
 
-    Two batches are on an accelerator at a time, one being brought there or back while the other is computed; on cores
-    one batch has them all, but for those that decoding takes.
+    Two batches are on their way through the network at a time: one is brought to an accelerator or back while the other
+    is computed, and on cores the one takes what the other, in its small layers, leaves idle.
 
     Args:
         pictures: the listing.
@@ -63,9 +65,8 @@ def run_local(
         threads: that decode.
         waits: is told where the time goes.
     """
-    at_once = 2 if on_accelerator() else 1
     running: deque[tuple[Decoded, Future[list[np.ndarray]]]] = deque()
-    forward = ThreadPoolExecutor(at_once, thread_name_prefix="forward")
+    forward = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="forward")
     decoded = decode_batches(pictures, batches, decoder, threads)
     try:
         while True:
@@ -76,7 +77,7 @@ def run_local(
             idle = all(future.done() for _, future in running)
             waits.decoding += time.perf_counter() - began if idle else 0.0
             running.append((batch, forward.submit(encoder.encode_layers, batch.pictures)))
-            if len(running) > at_once:
+            if len(running) > AT_ONCE:
                 yield _finished(*running.popleft(), waits)
         while running:
             yield _finished(*running.popleft(), waits)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from array import array
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 
@@ -106,7 +106,7 @@ def find_pictures(folder: str | Path) -> Pictures:
         lengths.append(len(encoded))
         sizes.append(status.st_size)
         modified.append(status.st_mtime_ns)
-        names.append(normalize_id(PurePath(path).as_posix()).encode())
+        names.append(normalize_id(path.replace(os.sep, "/")).encode())
     require_pictures(folder, sizes)
     ids = names.together()
     order = np.argsort(ids, kind="stable")
@@ -143,5 +143,13 @@ class _Names:
             self._last = []
 
     def together(self) -> np.ndarray:
-        """Return all of them, (names,) of NumPy's kind `S`."""
-        return np.concatenate([*self._blocks, np.array(self._last, "S")])
+        """Return all of them, (names,) of NumPy's kind `S`, and keep none."""
+        self._blocks.append(np.array(self._last, "S"))
+        width = max(block.itemsize for block in self._blocks)
+        names = np.zeros(sum(map(len, self._blocks)), f"S{width}")
+        end = len(names)
+        while self._blocks:
+            block = self._blocks.pop()
+            names[end - len(block) : end] = block
+            end -= len(block)
+        return names

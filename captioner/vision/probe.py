@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from captioner.vision.encoders import Encoder
+from captioner.vision.local_engine import AT_ONCE
 
 PROBE_PICTURES = 8
 LEAST_COSINE = 0.999
@@ -17,7 +19,7 @@ LARGEST_BATCH = 64  # on cores, where a batch of that size gives all of them eno
 LARGEST_BATCH_ON_ACCELERATOR = 1024
 WORTHWHILE = 1.03  # times as fast, for twice the memory
 WORTH_PROBING = 20.0  # seconds of work; with less, building the network anew costs more than it can save
-PASSES = 3  # through the network for one measurement, the first of which compiles it
+REPEATS = 2  # of a measurement, after a pass that compiles the network
 PART_OF_RUN = 0.03  # that measuring batch sizes may take
 
 
@@ -108,7 +110,7 @@ def _rates_by_batch(
     enough = 1.0 if accelerated else WORTHWHILE  # what a batch may take of an accelerator's memory is nobody else's
     until = time.perf_counter() + PART_OF_RUN * expected / rate
     rates = {size: rate}
-    while 2 * size <= largest and time.perf_counter() + PASSES * 2 * size / rates[size] < until:
+    while 2 * size <= largest and time.perf_counter() + (1 + REPEATS * AT_ONCE) * 2 * size / rates[size] < until:
         try:
             seconds, _ = _time(encoder, _repeated(pictures, 2 * size))
         except Exception as error:
@@ -139,10 +141,12 @@ def _repeated(pictures: np.ndarray, count: int) -> np.ndarray:
 
 
 def _time(encoder: Encoder, pictures: np.ndarray) -> tuple[float, list[np.ndarray]]:
+    """Return the seconds of a pass, as many beside one another as an extraction has, and the features."""
     features = encoder.encode_layers(pictures)  # compiles
     seconds = []
-    for _ in range(PASSES - 1):
-        began = time.perf_counter()
-        encoder.encode_layers(pictures)
-        seconds.append(time.perf_counter() - began)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for _ in range(REPEATS):
+            began = time.perf_counter()
+            list(pool.map(encoder.encode_layers, [pictures] * AT_ONCE))
+            seconds.append((time.perf_counter() - began) / AT_ONCE)
     return min(seconds), features
