@@ -10,6 +10,7 @@ from keras import ops
 
 from captioner.models.cells import STATES, CellWeights
 from captioner.models.decoder import State, Tensor, per_caption
+from captioner.models.layout import Layout
 from captioner.models.recurrent import RecurrentConfig, RecurrentDecoder
 from captioner.models.words import require_sizes
 
@@ -130,29 +131,20 @@ class AttentionDecoder(RecurrentDecoder):
         logits = self.logits(ops.concatenate([words, output, context], axis=-1))
         return logits, state, attention
 
-    def hidden(self, tokens: Tensor, memory: Memory, training: bool = False) -> Tensor:
-        """See CaptionDecoder.hidden; word, output and context stand side by side."""
-        shape = ops.shape(tokens)
-        everywhere = ops.arange(shape[0] * shape[1] * shape[2])
-        hidden = self.hidden_at(tokens, everywhere, memory, training=training)
-        return ops.reshape(hidden, (*shape, hidden.shape[-1]))
-
     def hidden_at(self, tokens: Tensor, positions: Tensor, memory: Memory, training: bool = False) -> Tensor:
         """See CaptionDecoder.hidden_at.
 
-        The captions stand in the order of their lengths, the longest first, so that those which have not ended are the
-        first few, and a step reads no others where the backend knows shapes that change (TensorFlow).
+        The captions stand in the order of their lengths: a step has no work with those that have ended.
         """
-        pictures, captions, time = ops.shape(tokens)
-        rows = pictures * captions
-        flat = ops.reshape(tokens, (rows, time))
-        lengths = ops.sum(ops.cast(flat != 0, "int32"), axis=1)  # (rows,)
-        order = ops.argsort(-lengths)
+        layout = Layout(positions, *ops.shape(tokens))
+        rows, longest = layout.rows, layout.longest_first()
+        order = longest.order
+        flat = ops.reshape(tokens, (-1, layout.time))
         by_time = ops.transpose(ops.take(flat, order, axis=0))  # (time, rows)
         words = self.words(by_time, training=training)
         weights = self._step_weights()
         masks = self.recurrent.masks(rows, training)
-        first = per_caption(memory.first, captions)
+        first = per_caption(memory.first, layout.captions)
         nothing = ops.zeros((rows, 1), self.compute_dtype)
         start = (
             ops.zeros((), "int32"),
@@ -160,13 +152,10 @@ class AttentionDecoder(RecurrentDecoder):
             nothing + ops.zeros((1, self.feature_shape[1]), self.compute_dtype),
             nothing + ops.zeros((1, self.feature_shape[0]), self.compute_dtype),
         )
-        shrinks = keras.backend.backend() == "tensorflow"
-
-        open_rows = ops.sum(ops.cast(lengths[None] > ops.arange(time)[:, None], "int32"), axis=1)  # (time,)
 
         def advance(carry: Any, read: Tensor) -> tuple[Any, Any]:
             step, *before = carry
-            active = ops.take(open_rows, step) if shrinks else rows
+            active = longest.open(step)
             state = keras.tree.map_structure(lambda leaf: leaf[:active], before[0])
             kept = keras.tree.map_structure(lambda mask: mask[:active], masks)
             _, *now = self._advance(read[:active], state, memory, weights, kept, (order[:active], rows))
@@ -176,9 +165,10 @@ class AttentionDecoder(RecurrentDecoder):
         _, (_, states, contexts, attention) = ops.scan(advance, start, self._read(words, weights))
         if training and self.config.doubly_stochastic:
             self.add_loss(self.config.doubly_stochastic * _unseen(attention, by_time))
-        places = (positions % time) * rows + ops.take(ops.argsort(order), positions // time)
         outputs = self.recurrent.output(states)
-        parts = [ops.take(ops.reshape(x, (-1, x.shape[-1])), places, axis=0) for x in (words, outputs, contexts)]
+        parts = [
+            ops.take(ops.reshape(x, (-1, x.shape[-1])), longest.places, axis=0) for x in (words, outputs, contexts)
+        ]
         return ops.concatenate(parts, axis=-1)  # (n, embedding_size + units + channels)
 
     def logits(self, hidden: Tensor, training: bool = False) -> Tensor:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from captioner.models.layout import Layout, LongestFirst
+
 Tensor = Any
 CELLS = {"rnn": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
 STATES = {"rnn": 1, "gru": 1, "lstm": 2}
@@ -87,7 +89,8 @@ class Recurrent(keras.layers.Layer):
         self.cell_name, self.units, self.layer_count = cell, units, layers
         self.recurrent_dropout, self.dropout_rate, self.layer_norm, self.l2 = recurrent_dropout, dropout, layer_norm, l2
         policy = self.dtype_policy
-        # cuDNN, where there is one, is used by itself: no mask is given, captions are padded on the right.
+        # Keras takes cuDNN, where there is one, by itself: no mask is given, captions are padded on the right.
+        # Elsewhere its layers multiply each step's input by itself, so there captions are run by hand.
         options: dict[str, Any] = {}
         if cell != "rnn" and keras.backend.backend() == "jax" and self.compute_dtype != "float32":
             options["use_cudnn"] = False  # JAX's cuDNN layers know float32 and float64 only, and fail late
@@ -121,14 +124,65 @@ class Recurrent(keras.layers.Layer):
             norm.build((None, None, self.units))
         self.built = True
 
-    def call(self, inputs: Tensor, state: Any = None, training: bool = False) -> Tensor:
-        """Run over inputs (captions, time, channels), from `state` or zeros, to outputs (captions, time, units)."""
-        for index, layer in enumerate(self.layers):
+    def read_captions(self, inputs: Tensor, state: Any, layout: Layout, training: bool = False) -> Tensor:
+        """Read captions, all the words of each.
+
+        Args:
+            inputs: (n, channels), what is read with each word.
+            state: what each caption begins with, leaves (captions, units).
+            layout: where the words stand.
+            training: whether dropout is on.
+
+        Returns:
+            (n, units)
+        """
+        longest = None if self._has_cudnn() else layout.longest_first()
+        for index, (layer, weights) in enumerate(zip(self.layers, self.cell_weights(), strict=True)):
             if index:
                 inputs = self.between(inputs, training=training)
-            initial = None if state is None else list(state[index])
-            inputs = self._normalized(index, layer(inputs, initial_state=initial, training=training))
+            if longest is not None:
+                outputs = self._run(inputs, state[index], weights, longest, layout, training)
+            else:
+                padded = layout.by_caption(inputs)  # (captions, time, channels)
+                outputs = layout.in_a_row(layer(padded, initial_state=list(state[index]), training=training))
+            inputs = self._normalized(index, outputs)
         return inputs
+
+    @staticmethod
+    def _has_cudnn() -> bool:
+        return keras.distribution.list_devices()[0].startswith(("gpu", "cuda"))
+
+    def _run(
+        self,
+        inputs: Tensor,
+        state: tuple[Tensor, ...],
+        weights: CellWeights,
+        longest: LongestFirst,
+        layout: Layout,
+        training: bool,
+    ) -> Tensor:
+        """Run one layer, whose inputs (n, channels) enter the gates in one product for all steps."""
+        read = ops.matmul(inputs, weights.kernel) + weights.bias  # (n, gates x units)
+        gates = read.shape[-1]
+        read = ops.scatter(longest.places[:, None], read, (layout.time * layout.rows, gates))
+        read = ops.reshape(read, (layout.time, -1, gates))
+        state = tuple(ops.take(leaf, longest.order, axis=0) for leaf in state)
+        mask = self.within(ops.ones_like(state[0]), training=training) if self.recurrent_dropout and training else None
+
+        def advance_open(carry: tuple[Any, ...], read: Tensor) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+            step, *before = carry
+            active = longest.open(step)
+            first = [leaf[:active] for leaf in before]
+            recalled = first[0] if mask is None else first[0] * mask[:active]
+            recalled = ops.matmul(recalled, weights.recurrent_kernel)
+            if weights.recurrent_bias is not None:
+                recalled = recalled + weights.recurrent_bias
+            now = advance(self.cell_name, read[:active], recalled, tuple(first))
+            now = tuple(ops.concatenate([new, old[active:]]) for new, old in zip(now, before, strict=True))
+            return (step + 1, *now), (step + 1, *now)  # on TensorFlow both have to be alike
+
+        _, (_, outputs, *_) = ops.scan(advance_open, (ops.zeros((), "int32"), *state), read)  # (time, captions, units)
+        return ops.take(ops.reshape(outputs, (-1, self.units)), longest.places, axis=0)
 
     def initial_state(self, batch_size: Tensor) -> tuple[tuple[Tensor, ...], ...]:
         """Return zeros, each (batch_size, units)."""

@@ -17,7 +17,7 @@ class CaptionDecoder(keras.Model):
     """A language model conditioned on a picture: features and the words so far to the logits of the next word.
 
     A subclass makes and builds its layers in `__init__`, its Words as `words`, keeps its settings as `config`, and
-    implements `encode`, `initial_state`, `step`, `hidden` and `logits`; `call` (teacher forcing) follows from them.
+    implements `encode`, `initial_state`, `step`, `hidden_at` and `logits`; `call` (teacher forcing) follows from them.
     Search, training, attention maps and export know nothing else.
 
     Args:
@@ -58,31 +58,26 @@ class CaptionDecoder(keras.Model):
         """
         raise _missing(self, "step")
 
-    def hidden(self, tokens: Tensor, memory: Tensor, training: bool = False) -> Tensor:
-        """Return what the output layer reads at every position, in one teacher-forced pass.
+    def hidden_at(self, tokens: Tensor, positions: Tensor, memory: Tensor, training: bool = False) -> Tensor:
+        """Return what the output layer reads at some positions, in one teacher-forced pass.
 
         Args:
             tokens: (pictures, captions, time), beginning with `<start>`, padded on the right.
+            positions: (n,), different indices into the flattened tokens; every word of a caption is among them.
             memory: (pictures, ...) as `encode` gives it, shared by a picture's captions.
             training: whether dropout is on.
 
         Returns:
-            (pictures, captions, time, units)
-        """
-        raise _missing(self, "hidden")
-
-    def hidden_at(self, tokens: Tensor, positions: Tensor, memory: Tensor, training: bool = False) -> Tensor:
-        """Return what the output layer reads at some positions; an architecture may do less work than for all.
-
-        Args:
-            tokens, memory, training: see `hidden`.
-            positions: (n,), different indices into the flattened tokens; every word of a caption is among them.
-
-        Returns:
             (n, units)
         """
-        hidden = self.hidden(tokens, memory, training=training)
-        return ops.take(ops.reshape(hidden, (-1, hidden.shape[-1])), positions, axis=0)
+        raise _missing(self, "hidden_at")
+
+    def hidden(self, tokens: Tensor, memory: Tensor, training: bool = False) -> Tensor:
+        """Return what `hidden_at` does at every position: (pictures, captions, time, units)."""
+        shape = ops.shape(tokens)
+        everywhere = ops.arange(shape[0] * shape[1] * shape[2])
+        hidden = self.hidden_at(tokens, everywhere, memory, training=training)
+        return ops.reshape(hidden, (*shape, hidden.shape[-1]))
 
     def logits(self, hidden: Tensor, training: bool = False) -> Tensor:
         """Return the words' logits (..., words) of the output layer's inputs (..., units)."""

@@ -14,6 +14,7 @@ import keras
 from keras import ops
 
 from captioner.models.decoder import State, Tensor, per_caption
+from captioner.models.layout import Layout
 from captioner.models.recurrent import RecurrentConfig, RecurrentDecoder
 
 
@@ -60,29 +61,25 @@ class InjectDecoder(RecurrentDecoder):
         """Return the recurrent layers' zeros, (pictures, units) each."""
         return self.recurrent.initial_state(ops.shape(memory)[0])
 
-    def step_input(self, words: Tensor, memory: Tensor) -> Tensor:
-        """Return what the recurrent layer reads with the words (hypotheses, embedding_size)."""
+    def inputs(self, words: Tensor, picture: Tensor) -> Tensor:
+        """Return what the recurrent layer reads with words (n, embedding_size), of pictures (n, picture_size)."""
         return words
 
     def step(self, token: Tensor, position: Tensor, state: State, memory: Tensor) -> tuple[Tensor, State, Tensor]:
         """See CaptionDecoder.step; the attention has no regions."""
-        output, state = self.recurrent.step(self.step_input(self.words(token), memory), state)
+        picture = per_caption(memory, ops.shape(token)[0] // ops.shape(memory)[0])
+        output, state = self.recurrent.step(self.inputs(self.words(token), picture), state)
         return self.logits(output), state, ops.zeros((ops.shape(token)[0], 0))
 
-    def outputs(self, words: Tensor, picture: Tensor, training: bool) -> Tensor:
-        """Run the recurrent layer over words (captions, time, embedding_size), each with its picture's memory.
-
-        Returns:
-            (captions, time, units)
-        """
-        raise TypeError(f"{type(self).__name__} does not implement outputs")
-
-    def hidden(self, tokens: Tensor, memory: Tensor, training: bool = False) -> Tensor:
-        """See CaptionDecoder.hidden."""
-        _, captions, time = ops.shape(tokens)
-        words = self.words(ops.reshape(tokens, (-1, time)), training=training)
-        output = self.outputs(words, per_caption(memory, captions), training)
-        return ops.reshape(output, (-1, captions, time, self.config.units))
+    def hidden_at(self, tokens: Tensor, positions: Tensor, memory: Tensor, training: bool = False) -> Tensor:
+        """See CaptionDecoder.hidden_at."""
+        layout = Layout(positions, *ops.shape(tokens))
+        words = self.words(ops.take(ops.reshape(tokens, (-1,)), positions), training=training)  # (n, embedding_size)
+        first = keras.tree.map_structure(
+            lambda leaf: per_caption(leaf, layout.captions), self.initial_state(memory, layout.time)
+        )
+        read = self.inputs(words, layout.of_picture(memory))
+        return self.recurrent.read_captions(read, first, layout, training=training)
 
 
 @keras.saving.register_keras_serializable("captioner")
@@ -97,10 +94,6 @@ class InitInjectDecoder(InjectDecoder):
         """See CaptionDecoder.initial_state."""
         return self.recurrent.state_from(memory)
 
-    def outputs(self, words: Tensor, picture: Tensor, training: bool) -> Tensor:
-        """See InjectDecoder.outputs."""
-        return self.recurrent(words, self.recurrent.state_from(picture), training=training)
-
 
 @keras.saving.register_keras_serializable("captioner")
 class PreInjectDecoder(InjectDecoder):
@@ -109,11 +102,6 @@ class PreInjectDecoder(InjectDecoder):
     def initial_state(self, memory: Tensor, max_length: int) -> State:
         """Return the state after the picture has been read."""
         return self.recurrent.step(memory, self.recurrent.initial_state(ops.shape(memory)[0]))[1]
-
-    def outputs(self, words: Tensor, picture: Tensor, training: bool) -> Tensor:
-        """See InjectDecoder.outputs; the output after the picture itself predicts nothing and is left out."""
-        read = ops.concatenate([picture[:, None], words], axis=1)  # (captions, 1 + time, embedding_size)
-        return self.recurrent(read, training=training)[:, 1:]
 
 
 @keras.saving.register_keras_serializable("captioner")
@@ -124,12 +112,6 @@ class ParInjectDecoder(InjectDecoder):
         """See InjectDecoder."""
         return 2 * self.config.embedding_size
 
-    def step_input(self, words: Tensor, memory: Tensor) -> Tensor:
-        """See InjectDecoder.step_input."""
-        beams = ops.shape(words)[0] // ops.shape(memory)[0]
-        return ops.concatenate([words, per_caption(memory, beams)], axis=-1)
-
-    def outputs(self, words: Tensor, picture: Tensor, training: bool) -> Tensor:
-        """See InjectDecoder.outputs."""
-        beside = ops.broadcast_to(picture[:, None], ops.shape(words))
-        return self.recurrent(ops.concatenate([words, beside], axis=-1), training=training)
+    def inputs(self, words: Tensor, picture: Tensor) -> Tensor:
+        """See InjectDecoder.inputs."""
+        return ops.concatenate([words, picture], axis=-1)

@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from captioner.models.decoder import State, Tensor
+from captioner.models.layout import Layout
 from captioner.models.recurrent import RecurrentConfig, RecurrentDecoder
 
 
@@ -70,13 +71,14 @@ class MergeDecoder(RecurrentDecoder):
         logits = ops.reshape(self.logits(joined), (-1, self.vocabulary_size))
         return logits, state, ops.zeros((ops.shape(token)[0], 0))
 
-    def hidden(self, tokens: Tensor, memory: Tensor, training: bool = False) -> Tensor:
-        """See CaptionDecoder.hidden."""
-        _, captions, time = ops.shape(tokens)
-        words = self.words(ops.reshape(tokens, (-1, time)), training=training)  # (pictures x captions, time, embedding)
-        output = self.recurrent(words, training=training)
-        output = ops.reshape(output, (-1, captions, time, self.config.units))
-        return self.joint(self._join(memory[:, None, None], output))
+    def hidden_at(self, tokens: Tensor, positions: Tensor, memory: Tensor, training: bool = False) -> Tensor:
+        """See CaptionDecoder.hidden_at."""
+        layout = Layout(positions, *ops.shape(tokens))
+        words = self.words(ops.take(ops.reshape(tokens, (-1,)), positions), training=training)  # (n, embedding_size)
+        output = self.recurrent.read_captions(
+            words, self.recurrent.initial_state(layout.rows), layout, training=training
+        )
+        return self.joint(self._join(layout.of_picture(memory), output))
 
     def _join(self, picture: Tensor, words: Tensor) -> Tensor:
         """Join the picture's part, one wherever the words have many, with the words' part."""

@@ -12,7 +12,8 @@ from keras import ops
 
 from captioner.config import build
 from captioner.models.decoder import CaptionDecoder, State, Tensor
-from captioner.models.transformer_layers import DecoderLayer, EncoderLayer, Layout
+from captioner.models.layout import Layout
+from captioner.models.transformer_layers import DecoderLayer, EncoderLayer
 from captioner.models.words import Words, WordsConfig, normalized, require_shares, require_sizes
 
 
@@ -129,13 +130,6 @@ class TransformerDecoder(CaptionDecoder):
             new_state.append(cache)
         logits = self.logits(self.output_norm(x))
         return logits, tuple(new_state), attention
-
-    def hidden(self, tokens: Tensor, memory: tuple[Tensor, ...], training: bool = False) -> Tensor:
-        """See CaptionDecoder.hidden."""
-        shape = ops.shape(tokens)
-        everywhere = ops.arange(shape[0] * shape[1] * shape[2])
-        hidden = self.hidden_at(tokens, everywhere, memory, training=training)
-        return ops.reshape(hidden, (*shape, self.config.embedding_size))
 
     def hidden_at(
         self, tokens: Tensor, positions: Tensor, memory: tuple[Tensor, ...], training: bool = False

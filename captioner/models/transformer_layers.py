@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 from keras import ops
 
+from captioner.models.layout import Layout
+
 Tensor = Any
 UNSEEN = -1e9  # score of what must not be looked at; finite, so that softmax stays defined
-
-
-class Layout(NamedTuple):
-    """Where the words of a batch stand: dense layers see them in one row, attention sees them in their captions.
-
-    Attributes:
-        positions: (n,) of the words, different indices into the flattened tokens.
-        pictures, captions, time: the tokens' shape.
-    """
-
-    positions: Tensor
-    pictures: Tensor
-    captions: Tensor
-    time: Tensor
-
-    def by_caption(self, x: Tensor) -> Tensor:
-        """Lay words (n, width) out as (pictures x captions, time, width), zeros where there is none."""
-        places = self.pictures * self.captions * self.time
-        laid_out = ops.scatter(self.positions[:, None], x, (places, x.shape[-1]))
-        return ops.reshape(laid_out, (-1, self.time, x.shape[-1]))
-
-    def in_a_row(self, x: Tensor) -> Tensor:
-        """Take the words back: (..., width) -> (n, width)."""
-        return ops.take(ops.reshape(x, (-1, x.shape[-1])), self.positions, axis=0)
 
 
 def attend(query: Tensor, keys_values: Tensor, heads: int, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,36 @@ def test_equals_cross_entropy_with_the_smoothed_distribution(smoothing):
     assert float(CaptionLoss(smoothing)(targets, logits)) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_improbable_words_have_a_finite_and_exact_loss(smoothing):
+    logits = np.array([[200.0, 0, 0, 0], [0, 0, 1, 0]], "float32")
+    loss = float(CaptionLoss(smoothing)(np.array([1, 2], "int32"), logits))
+    second = np.log(3 + np.e) - (1 - smoothing) - smoothing / 4
+    assert loss == pytest.approx((200 - smoothing * 50 + second) / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_gradient_is_that_of_the_definition(smoothing):
+    logits, targets = logits_and_targets()
+    weights = np.array([1, 2, 0.5, 0, 1, 1, 3], "float32")
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    distribution = (1 - smoothing) * np.eye(5)[targets] + smoothing / 5
+    expected = (probabilities - distribution) * (weights / weights.sum())[:, None]
+    if keras.backend.backend() == "jax":
+        import jax
+
+        found = jax.grad(lambda x: CaptionLoss(smoothing)(targets, x, weights))(logits)
+    else:
+        import tensorflow as tf
+
+        x = tf.constant(logits)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = CaptionLoss(smoothing)(targets, x, weights)
+        found = tape.gradient(loss, x)
+    assert ops.convert_to_numpy(found) == pytest.approx(expected, abs=1e-6)
+
+
 def test_words_of_weight_zero_do_not_count():
     logits, targets = logits_and_targets()
     weights = np.array([1, 1, 1, 1, 0, 0, 0], "float32")

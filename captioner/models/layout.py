@@ -1,0 +1,80 @@
+"""Where the words of a batch of captions stand."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+Tensor = Any
+
+
+class Layout(NamedTuple):
+    """Where the words of a batch stand: dense layers see them in one row, others see them in their captions.
+
+    Attributes:
+        positions: (n,) of the words, different indices into the flattened tokens.
+        pictures, captions, time: the tokens' shape.
+    """
+
+    positions: Tensor
+    pictures: Tensor
+    captions: Tensor
+    time: Tensor
+
+    @property
+    def rows(self) -> Tensor:
+        """How many captions there are."""
+        return self.pictures * self.captions
+
+    def by_caption(self, x: Tensor) -> Tensor:
+        """Lay words (n, width) out as (pictures x captions, time, width), zeros where there is none."""
+        laid_out = ops.scatter(self.positions[:, None], x, (self.rows * self.time, x.shape[-1]))
+        return ops.reshape(laid_out, (-1, self.time, x.shape[-1]))
+
+    def in_a_row(self, x: Tensor) -> Tensor:
+        """Take the words back: (..., width) -> (n, width)."""
+        return ops.take(ops.reshape(x, (-1, x.shape[-1])), self.positions, axis=0)
+
+    def of_picture(self, x: Tensor) -> Tensor:
+        """Return for each word what there is of its picture: (pictures, width) -> (n, width)."""
+        return ops.take(x, self.positions // (self.captions * self.time), axis=0)
+
+    def longest_first(self) -> LongestFirst:
+        """Put the captions in the order of their lengths."""
+        words = self.by_caption(ops.ones((ops.shape(self.positions)[0], 1), "int32"))
+        return LongestFirst.of(ops.sum(words, axis=(1, 2)), self)
+
+
+class LongestFirst(NamedTuple):
+    """Captions in the order of their lengths, the longest first: those that have not ended are the first few.
+
+    A step then has no work with the others where the backend knows shapes that change (TensorFlow).
+
+    Attributes:
+        order: (rows,) the captions.
+        places: (n,) where the words stand in (time x rows), flattened.
+        rows: how many captions there are.
+        unended: (time,) how many have not ended; None where shapes cannot change.
+    """
+
+    order: Tensor
+    places: Tensor
+    rows: Tensor
+    unended: Tensor | None
+
+    @classmethod
+    def of(cls, lengths: Tensor, layout: Layout) -> LongestFirst:
+        """Order captions of `lengths` (rows,)."""
+        order = ops.argsort(-lengths)
+        places = (layout.positions % layout.time) * layout.rows
+        places = places + ops.take(ops.argsort(order), layout.positions // layout.time)
+        if keras.backend.backend() != "tensorflow":
+            return cls(order, places, layout.rows, None)
+        unended = ops.sum(ops.cast(lengths[None] > ops.arange(layout.time)[:, None], "int32"), axis=1)
+        return cls(order, places, layout.rows, unended)
+
+    def open(self, step: Tensor) -> Tensor:
+        """Return how many of the first captions a step has work with."""
+        return self.rows if self.unended is None else ops.take(self.unended, step)
