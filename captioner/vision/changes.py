@@ -37,18 +37,20 @@ class Changes:
             with_features: (pictures,) bool.
         """
         pictures = self._pictures
-        for place in np.flatnonzero(with_features):
+        for place in range(len(pictures)):
+            if not with_features[place]:
+                continue
             try:
-                status = pictures.path(int(place)).stat()
+                status = pictures.path(place).stat()
             except OSError:
-                self.notes[pictures.ids[int(place)]] = "vanished after it was read; the next call leaves it out"
+                self.notes[pictures.ids[place]] = "vanished after it was read; the next call leaves it out"
                 continue
             if (status.st_size, status.st_mtime_ns) != (pictures.bytes[place], pictures.modified[place]):
-                self.notes[pictures.ids[int(place)]] = "changed after it was read; the next call extracts it anew"
+                self.notes[pictures.ids[place]] = "changed after it was read; the next call extracts it anew"
                 pictures.bytes[place] = STALE
 
     def report(self, say: Say) -> None:
         """Name the first of them, and how many there are."""
         if self.notes:
             name, note = next(iter(self.notes.items()))
-            say(f"{len(self.notes)} pictures changed or vanished while the extraction ran; the first: {name} {note}")
+            say(f"pictures changed or vanished while the extraction ran: {len(self.notes)}; the first: {name} {note}")

@@ -116,7 +116,7 @@ class ExtractionRun:
         first = self._targets[0].path
         if skipped:
             reason = next(iter(skipped.values()))
-            self._say(f"{len(skipped)} pictures were skipped, see {skipped_path(first)}; the first: {reason}")
+            self._say(f"skipped pictures: {len(skipped)}, see {skipped_path(first)}; the first: {reason}")
         self._changes.report(self._say)
         limit = self._waits.limit if self._config.engine == "local" and speed else None
         rate = f" ({speed:.1f} a second; {limit} is the limit)" if limit else ""
@@ -140,7 +140,7 @@ class ExtractionRun:
         changed = self._partial.begin(header, self._pictures, rows, go_on=self.goes_on)
         if changed:
             first = self._pictures.ids[changed[0]]
-            self._say(f"{len(changed)} pictures have changed since they were extracted, {first} the first: once more")
+            self._say(f"pictures changed since they were extracted: {len(changed)}, {first} the first; once more")
         return encoder, chosen
 
     def _choose(self, reused: np.ndarray) -> tuple[Encoder, Chosen]:

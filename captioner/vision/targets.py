@@ -161,7 +161,7 @@ def write_target(
         DataError: it cannot be written.
     """
     extracted = partial.extracted()
-    kept = np.flatnonzero(extracted | (reusable.places >= 0)).astype(np.int32)
+    kept = np.arange(len(pictures), dtype=np.int32)[extracted | (reusable.places >= 0)]
 
     def sources(part: slice) -> np.ndarray:
         found = np.zeros(len(kept[part]), KEPT)

@@ -62,8 +62,8 @@ def _check_pictures(store: FeatureStore, manifest: Mapping[str, Any], pictures: 
     gone = [name for name in store if name not in pictures.ids]
     sources = store.sources()
     changed = [] if sources is None else _changed(store, sources, pictures)
-    faults = {"have no features": lacking, "are not in the folder any more": gone, "have changed since": changed}
-    found = [f"{len(names)} pictures {fault} ({names[0]} the first)" for fault, names in faults.items() if names]
+    faults = {"without features": lacking, "not in the folder any more": gone, "changed since": changed}
+    found = [f"{fault}: {len(names)} ({names[0]} the first)" for fault, names in faults.items() if names]
     if found:
         raise DataError(f"{store.path}: {'; '.join(found)}; captioner extract -o {store.path} brings it up to date")
     known = "all there; nobody noted their digests" if sources is None else "all there and unchanged"

@@ -35,7 +35,7 @@ class TestPictures:
         faults = broken(untrained / "images")
         result = call("extract", *RECIPE, "-o", "new.pkl")
         assert result.code == 0
-        assert "3 pictures were skipped, see new.pkl.skipped.csv" in result.err and "images/empty.jpg" in result.err
+        assert "skipped pictures: 3, see new.pkl.skipped.csv" in result.err and "images/empty.jpg" in result.err
         listed = (untrained / "new.pkl.skipped.csv").read_text()
         assert all(name in listed and fault in listed for name, fault in faults.items())
         assert len(pickle.loads((untrained / "new.pkl").read_bytes())) == 16

@@ -57,7 +57,7 @@ def test_verify(call, refused, trained):
     (trained / "images" / "p03.png").write_bytes((trained / "images" / "p05.png").read_bytes())
     result = call("extract", "images", "--verify", "-o", "features.pkl")
     assert (result.code, result.out) == (1, "")
-    assert "features.pkl: 1 pictures have changed since (p03 the first); captioner extract" in result.err
+    assert "features.pkl: changed since: 1 (p03 the first); captioner extract" in result.err
     refused(1, ["none.pkl: no such file"], "extract", "images", "--verify", "-o", "none.pkl")
 
 
@@ -67,7 +67,7 @@ def test_broken_pictures_are_named_and_strict_fails(call, trained):
     (trained / "images" / "p08.png").unlink()
     result = call("extract", "images", *NETWORK, "-o", "f.pkl")
     assert (result.code, result.out) == (0, "")
-    assert "2 pictures were skipped, see f.pkl.skipped.csv; the first: images/p07.png: not a picture" in result.err
+    assert "skipped pictures: 2, see f.pkl.skipped.csv; the first: images/p07.png: not a picture" in result.err
     with Path("f.pkl.skipped.csv").open() as file:
         rows = {row["image_id"]: row["reason"] for row in csv.DictReader(file)}
     assert list(rows) == ["p07", "p08"]

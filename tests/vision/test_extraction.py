@@ -208,7 +208,7 @@ def test_pictures_that_come_go_or_change_while_it_is_stopped(folder, tmp_path, m
         calls = counting(patch)
         extract(folder, tmp_path / "f.h5", tiny(), SMALL, say=said.append)
     assert sum(calls) == 6, "b, p00 and the four that were left"
-    assert "1 pictures have changed since they were extracted, p00 the first: once more" in said
+    assert "pictures changed since they were extracted: 1, p00 the first; once more" in said
     encoder, store = build_encoder(tiny()), open_features(tmp_path / "f.h5")
     assert list(store) == ["b", "p00", *(f"p{index:02}" for index in range(2, 12) if index != 5)]
     for name in store:
@@ -248,7 +248,7 @@ def test_pictures_that_change_or_vanish_during_the_run_are_reported(folder, tmp_
     }
     assert "p11.png: no such file; it vanished" in result.skipped["p11"]
     assert any(
-        line.startswith("3 pictures changed or vanished while the extraction ran; the first: p00") for line in said
+        line.startswith("pictures changed or vanished while the extraction ran: 3; the first: p00") for line in said
     )
     again = extract(folder, tmp_path / "f.h5", tiny(), SMALL, say=said.append)
     assert (again.up_to_date, again.encoded, again.pictures) == (False, 2, 9), "p01, and the broken one"

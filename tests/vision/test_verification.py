@@ -54,8 +54,8 @@ def test_pictures_that_came_went_or_changed(output):
     with pytest.raises(DataError) as refused:
         check(output)
     assert str(refused.value) == (
-        f"{output}: 1 pictures have no features (new the first); 1 pictures are not in the folder any more (p03 the "
-        f"first); 1 pictures have changed since (p07 the first); captioner extract -o {output} brings it up to date"
+        f"{output}: without features: 1 (new the first); not in the folder any more: 1 (p03 the first); "
+        f"changed since: 1 (p07 the first); captioner extract -o {output} brings it up to date"
     )
 
 
