@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from captioner.models.layout import Layout, LongestFirst
+from captioner.models.recurrence import forward, run
 
 Tensor = Any
 CELLS = {"rnn": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
@@ -29,32 +30,6 @@ class CellWeights(NamedTuple):
     recurrent_kernel: Tensor
     bias: Tensor
     recurrent_bias: Tensor | None
-
-
-def advance(cell: str, read: Tensor, recalled: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Return a cell's next state, its output first, from the two products that enter its gates.
-
-    Gates in Keras' order: i f g o of an LSTM (Hochreiter and Schmidhuber 1997), z r g of a GRU (Cho et al. 2014, eq. 5
-    to 8, the reset gate after the product).
-
-    Args:
-        cell: `rnn`, `gru` or `lstm`.
-        read: (n, gates x units), input times kernel, plus bias.
-        recalled: (n, gates x units), previous output times recurrent kernel, plus recurrent bias.
-        state: the previous one, arrays (n, units).
-    """
-    if cell == "rnn":
-        return (ops.tanh(read + recalled),)
-    if cell == "lstm":
-        i, f, g, o = ops.split(read + recalled, 4, axis=-1)
-        memory = ops.sigmoid(f) * state[1] + ops.sigmoid(i) * ops.tanh(g)
-        return ops.sigmoid(o) * ops.tanh(memory), memory
-    (h,) = state
-    read_z, read_r, read_g = ops.split(read, 3, axis=-1)
-    recalled_z, recalled_r, recalled_g = ops.split(recalled, 3, axis=-1)
-    z = ops.sigmoid(read_z + recalled_z)
-    g = ops.tanh(read_g + ops.sigmoid(read_r + recalled_r) * recalled_g)
-    return (z * h + (1 - z) * g,)
 
 
 class Recurrent(keras.layers.Layer):
@@ -169,19 +144,7 @@ class Recurrent(keras.layers.Layer):
         state = tuple(ops.take(leaf, longest.order, axis=0) for leaf in state)
         mask = self.within(ops.ones_like(state[0]), training=training) if self.recurrent_dropout and training else None
 
-        def advance_open(carry: tuple[Any, ...], read: Tensor) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-            step, *before = carry
-            active = longest.open(step)
-            first = [leaf[:active] for leaf in before]
-            recalled = first[0] if mask is None else first[0] * mask[:active]
-            recalled = ops.matmul(recalled, weights.recurrent_kernel)
-            if weights.recurrent_bias is not None:
-                recalled = recalled + weights.recurrent_bias
-            now = advance(self.cell_name, read[:active], recalled, tuple(first))
-            now = tuple(ops.concatenate([new, old[active:]]) for new, old in zip(now, before, strict=True))
-            return (step + 1, *now), (step + 1, *now)  # on TensorFlow both have to be alike
-
-        _, (_, outputs, *_) = ops.scan(advance_open, (ops.zeros((), "int32"), *state), read)  # (time, captions, units)
+        outputs = run(self.cell_name, read, state, weights.recurrent_kernel, weights.recurrent_bias, mask, longest)
         return ops.take(ops.reshape(outputs, (-1, self.units)), longest.places, axis=0)
 
     def initial_state(self, batch_size: Tensor) -> tuple[tuple[Tensor, ...], ...]:
@@ -263,7 +226,7 @@ class Recurrent(keras.layers.Layer):
                 recalled = ops.matmul(before, layer.recurrent_kernel)
             if layer.recurrent_bias is not None:
                 recalled = recalled + layer.recurrent_bias
-            new_state.append(advance(self.cell_name, read, recalled, state[index]))
+            new_state.append(forward(self.cell_name, read, recalled, state[index])[0])
             output = self._normalized(index, new_state[-1][0])
         return output, tuple(new_state)
 
