@@ -143,7 +143,6 @@ class Recurrent(keras.layers.Layer):
         read = ops.reshape(read, (layout.time, -1, gates))
         state = tuple(ops.take(leaf, longest.order, axis=0) for leaf in state)
         mask = self.within(ops.ones_like(state[0]), training=training) if self.recurrent_dropout and training else None
-
         outputs = run(self.cell_name, read, state, weights.recurrent_kernel, weights.recurrent_bias, mask, longest)
         return ops.take(ops.reshape(outputs, (-1, self.units)), longest.places, axis=0)
 
