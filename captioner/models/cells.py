@@ -112,11 +112,12 @@ class Recurrent(keras.layers.Layer):
             (n, units)
         """
         longest = None if self._has_cudnn() else layout.longest_first()
-        for index, (layer, weights) in enumerate(zip(self.layers, self.cell_weights(), strict=True)):
+        weights = [] if longest is None else self.cell_weights()
+        for index, layer in enumerate(self.layers):
             if index:
                 inputs = self.between(inputs, training=training)
             if longest is not None:
-                outputs = self._run(inputs, state[index], weights, longest, layout, training)
+                outputs = self._run(inputs, state[index], weights[index], longest, layout, training)
             else:
                 padded = layout.by_caption(inputs)  # (captions, time, channels)
                 outputs = layout.in_a_row(layer(padded, initial_state=list(state[index]), training=training))

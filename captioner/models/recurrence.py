@@ -44,8 +44,10 @@ def forward(cell: str, read: Tensor, recalled: Tensor, state: tuple[Tensor, ...]
 
 def backward(
     cell: str, gates: Tensor, before: tuple[Tensor, ...], now: tuple[Tensor, ...], upstream: tuple[Tensor, ...]
-) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-    """Return a step's gradients: of `read`, of `recalled`, and of the previous state but for its way by `recalled`.
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Return a step's gradients: of `read` and `recalled`, and of the previous state but for its way by `recalled`.
+
+    The first two are one tensor where they are equal, as in all cells but the GRU.
 
     Args:
         cell: `rnn`, `gru` or `lstm`.
@@ -55,19 +57,19 @@ def backward(
     """
     if cell == "rnn":
         dz = upstream[0] * (1 - ops.square(gates))
-        return dz, dz, (ops.zeros_like(upstream[0]),)
+        return (dz,), (ops.zeros_like(upstream[0]),)
     if cell == "lstm":
         i, f, g, o = ops.split(gates, 4, axis=-1)
         out = ops.tanh(now[1])
         dmemory = upstream[1] + upstream[0] * o * (1 - ops.square(out))
         parts = (dmemory * g * i * (1 - i), dmemory * before[1] * f * (1 - f), dmemory * i * (1 - ops.square(g)))
         dz = ops.concatenate([*parts, upstream[0] * out * o * (1 - o)], axis=-1)
-        return dz, dz, (ops.zeros_like(upstream[0]), dmemory * f)
+        return (dz,), (ops.zeros_like(upstream[0]), dmemory * f)
     z, r, g, recalled_g = ops.split(gates, 4, axis=-1)
     dg = upstream[0] * (1 - z) * (1 - ops.square(g))
     dz, dr = upstream[0] * (before[0] - g) * z * (1 - z), dg * recalled_g * r * (1 - r)
     dread, drecalled = ops.concatenate([dz, dr, dg], axis=-1), ops.concatenate([dz, dr, dg * r], axis=-1)
-    return dread, drecalled, (upstream[0] * z,)
+    return (dread, drecalled), (upstream[0] * z,)
 
 
 def run(
@@ -122,24 +124,24 @@ def run(
             transposed = ops.transpose(kernel)
 
             def retreat(carry: tuple[Tensor, ...], step: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-                *after, dread, _ = carry
+                after = carry[: len(state)]
                 active = longest.open(step)
                 old, new = (tuple(leaf[step, :active] for leaf in leaves) for leaves in (before, states))
                 doutput, *others = (leaf[:active] for leaf in after)
                 changes = (doutput + upstream[step, :active], *others)
-                *products, dstate = backward(cell, gates[step, :active], old, new, changes)
-                doutput = dstate[0] + recall(ops.matmul(products[1], transposed), active)
-                none = ops.zeros((rows - active, dread.shape[-1]), dread.dtype)
+                products, dstate = backward(cell, gates[step, :active], old, new, changes)
+                doutput = dstate[0] + recall(ops.matmul(products[-1], transposed), active)
+                none = ops.zeros((rows - active, read.shape[-1]), read.dtype)
                 kept = [ops.concatenate([x, y[active:]]) for x, y in zip((doutput, *dstate[1:]), after, strict=True)]
                 kept += [ops.concatenate([x, none]) for x in products]
                 return tuple(kept), tuple(kept)
 
-            blank = ops.zeros_like(read[0])
-            start = (*(ops.zeros_like(leaf) for leaf in state), blank, blank)
-            (*dstate, _, _), (*_, dread, drecalled) = ops.scan(retreat, start, steps, reverse=True)
+            start = [ops.zeros_like(leaf) for leaf in state] + [ops.zeros_like(read[0])] * (2 if cell == "gru" else 1)
+            last, gradients = ops.scan(retreat, tuple(start), steps, reverse=True)
+            dread, drecalled = gradients[len(state)], gradients[-1]
             recalled_from = before[0] if mask is None else before[0] * mask
             flat = [ops.reshape(x, (-1, x.shape[-1])) for x in (recalled_from, drecalled)]
-            return dread, ops.matmul(ops.transpose(flat[0]), flat[1]), ops.sum(flat[1], axis=0), *dstate
+            return dread, ops.matmul(ops.transpose(flat[0]), flat[1]), ops.sum(flat[1], axis=0), *last[: len(state)]
 
         return states[0], gradient
 
