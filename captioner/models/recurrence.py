@@ -96,6 +96,7 @@ def run(
         the outputs, (time, rows, units).
     """
     width = state[0].shape[-1] * (1 if cell == "rnn" else 4)  # of what forward keeps
+    gates_width = read.shape[-1]
 
     def recall(output: Tensor, rows: Tensor) -> Tensor:
         return output if mask is None else output * mask[:rows]
@@ -131,12 +132,12 @@ def run(
                 changes = (doutput + upstream[step, :active], *others)
                 products, dstate = backward(cell, gates[step, :active], old, new, changes)
                 doutput = dstate[0] + recall(ops.matmul(products[-1], transposed), active)
-                none = ops.zeros((rows - active, read.shape[-1]), read.dtype)
                 kept = [ops.concatenate([x, y[active:]]) for x, y in zip((doutput, *dstate[1:]), after, strict=True)]
-                kept += [ops.concatenate([x, none]) for x in products]
+                kept += [ops.concatenate([x, nothing[active:]]) for x in products]
                 return tuple(kept), tuple(kept)
 
-            start = [ops.zeros_like(leaf) for leaf in state] + [ops.zeros_like(read[0])] * (2 if cell == "gru" else 1)
+            nothing = ops.zeros((rows, gates_width), upstream.dtype)  # not like `read`, which would have to be kept
+            start = [ops.zeros_like(leaf) for leaf in state] + [nothing] * (2 if cell == "gru" else 1)
             last, gradients = ops.scan(retreat, tuple(start), steps, reverse=True)
             dread, drecalled = gradients[len(state)], gradients[-1]
             recalled_from = before[0] if mask is None else before[0] * mask

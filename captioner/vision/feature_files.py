@@ -89,8 +89,11 @@ def read_pickle(path: Path) -> Held:
         if not value.ndim or not value.size or rows[name].shape != rows[first].shape:
             shapes = f"{rows[name].shape} at {name!r}, {rows[first].shape} at {first!r}"
             raise DataError(f"{path}: ragged or empty features: {shapes}; extract them anew")
+    del content  # whose arrays go one by one as they are copied
     ids = IdIndex.of(list(rows))
-    features = np.stack([rows[name].astype(np.float32) for name in ids]) if rows else np.zeros((0, 0), np.float32)
+    features = np.empty((len(rows), *next(iter(rows.values())).shape) if rows else (0, 0), np.float32)
+    for place, name in enumerate(ids):
+        features[place] = rows.pop(name)
     check_finite(path, features, ids)
     return Held(ids, features, None)
 

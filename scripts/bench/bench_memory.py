@@ -25,7 +25,7 @@ def make_features(path: Path) -> None:
 
 
 def train_ours(path: Path) -> None:
-    """An epoch over the whole file's pictures, as `captioner train` does it."""
+    """An epoch over the whole file's pictures, as `captioner train` does it with the batches of the merge recipes."""
     import keras
 
     from captioner.data.batches import CaptionBatches
@@ -36,7 +36,7 @@ def train_ours(path: Path) -> None:
     from captioner.vision.features import open_features
 
     captions = {str(row): picture for row, picture in enumerate(made_up_captions(PICTURES))}
-    batches = CaptionBatches(open_features(path), captions, 64, seed=0).for_keras()
+    batches = CaptionBatches(open_features(path), captions, 32, seed=0).for_keras()
     decoder = build_decoder({"architecture": "merge"}, WORDS, (CHANNELS,))
     compiled = "auto" if keras.backend.backend() != "tensorflow" else False
     decoder.compile(make_optimizer(TrainConfig(), 1000), CaptionLoss(), jit_compile=compiled)
