@@ -107,15 +107,21 @@ class Encoder:
         """
         return self.encode_layers(pictures)[0]
 
-    def encode_layers(self, pictures: np.ndarray) -> list[np.ndarray]:
-        """Encode prepared pictures; return what `encode` does for each layer, from one pass."""
+    def encode_layers(self, pictures: np.ndarray, at_least: int = 0) -> list[np.ndarray]:
+        """Encode prepared pictures; return what `encode` does for each layer, from one pass.
+
+        Args:
+            pictures: see `encode`.
+            at_least: black pictures fill the batch up to this size, for which the network is compiled already:
+                compiling it for another one can take longer than many batches.
+        """
         count = len(pictures)
         if pictures.shape[1:] != (*self.input_size, 3) or pictures.dtype != np.uint8:
             expected = f"(n, {self.input_size[0]}, {self.input_size[1]}, 3) uint8"
             raise ValueError(f"pictures: expected {expected}, found {pictures.shape} {pictures.dtype}")
         if not count:
             return [np.zeros((0, *description["feature_shape"]), np.float32) for description in self.descriptions]
-        padding = _padded(count) - count
+        padding = _padded(max(count, at_least)) - count
         batch = np.pad(pictures, ((0, padding), (0, 0), (0, 0), (0, 0))) if padding else pictures
         return [np.asarray(features)[:count] for features in as_list(self._model.predict_on_batch(batch))]
 

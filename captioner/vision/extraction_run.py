@@ -109,7 +109,7 @@ class ExtractionRun:
         encoder, chosen = self._prepare(reused)
         todo = self._partial.undone() & ~reused  # (pictures,)
         self._announce(encoder, chosen, reused)
-        encoded, speed = int(todo.sum()), self._encode(todo, encoder, chosen)
+        encoded, speed = int(todo.sum()), self._encode(todo, int((~reused).sum()), encoder, chosen)
         count = self._write(encoder, chosen, reusable, reused, strict, about)
         skipped = self._skipped()
         seconds = time.monotonic() - began
@@ -194,13 +194,21 @@ class ExtractionRun:
         ]
         self._say(", ".join(part for part in parts if part))
 
-    def _encode(self, todo: np.ndarray, encoder: Encoder, chosen: Chosen) -> float:
-        """Encode what is marked; return how many pictures a second, 0 where it was over too soon to tell."""
+    def _encode(self, todo: np.ndarray, whole: int, encoder: Encoder, chosen: Chosen) -> float:
+        """Encode what is marked; return how many pictures a second, 0 where it was over too soon to tell.
+
+        Args:
+            todo: (pictures,) what is left to be done.
+            whole: how many pictures an undisturbed run would encode.
+            encoder: the network.
+            chosen: the batch size.
+        """
         first = None  # batch: compiles the network, which is no part of the speed
         size = chosen.batch_size if self._config.batch_size == "auto" else self._config.batch_size
+        at_least = size if whole > size else 0  # so the last batch is as large as the others
         progress = Progress(len(todo) - int(todo.sum()), len(todo), self._say)
         try:
-            for batch in self._run_engine(_in_batches(todo, size), encoder):
+            for batch in self._run_engine(_in_batches(todo, size), encoder, at_least):
                 self._changes.note_read(batch)
                 self._partial.append(self._narrowed(batch))
                 progress.advance(len(batch.places))
@@ -217,14 +225,14 @@ class ExtractionRun:
             return 0.0
         return (progress.done - first[1]) / (time.monotonic() - first[0])
 
-    def _run_engine(self, batches: Iterator[np.ndarray], encoder: Encoder) -> Iterator[Batch]:
+    def _run_engine(self, batches: Iterator[np.ndarray], encoder: Encoder, at_least: int) -> Iterator[Batch]:
         config = self._config
         if config.engine == "ray":
             from captioner.vision.ray_engine import run_ray
 
-            return run_ray(self._pictures, batches, encoder, config)
+            return run_ray(self._pictures, batches, encoder, config, at_least)
         threads = available_cores() if config.threads == "auto" else config.threads
-        return run_local(self._pictures, batches, encoder, self._decoder(), threads, self._waits)
+        return run_local(self._pictures, batches, encoder, self._decoder(), threads, self._waits, at_least)
 
     def _narrowed(self, batch: Batch) -> Batch:
         """Return a batch whose features have the files' types."""

@@ -50,7 +50,13 @@ class Waits:
 
 
 def run_local(
-    pictures: Listing, batches: Iterable[np.ndarray], encoder: Encoder, decoder: Decoder, threads: int, waits: Waits
+    pictures: Listing,
+    batches: Iterable[np.ndarray],
+    encoder: Encoder,
+    decoder: Decoder,
+    threads: int,
+    waits: Waits,
+    at_least: int = 0,
 ) -> Iterator[Batch]:
     """Yield the batches' features in their order.
 
@@ -64,6 +70,7 @@ def run_local(
         decoder: how files become pictures.
         threads: that decode.
         waits: is told where the time goes.
+        at_least: see `Encoder.encode_layers`.
     """
     running: deque[tuple[Decoded, Future[list[np.ndarray]]]] = deque()
     forward = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="forward")
@@ -76,7 +83,7 @@ def run_local(
                 break
             idle = all(future.done() for _, future in running)
             waits.decoding += time.perf_counter() - began if idle else 0.0
-            running.append((batch, forward.submit(encoder.encode_layers, batch.pictures)))
+            running.append((batch, forward.submit(encoder.encode_layers, batch.pictures, at_least)))
             if len(running) > AT_ONCE:
                 yield _finished(*running.popleft(), waits)
         while running:

@@ -71,6 +71,7 @@ class Job:
         precision: of weights and activations.
         threads: that decode.
         max_pixels: a picture that claims more is refused.
+        at_least: see `Encoder.encode_layers`.
     """
 
     folder: Path
@@ -78,6 +79,7 @@ class Job:
     precision: str
     threads: int
     max_pixels: int
+    at_least: int
 
 
 class Worker:
@@ -99,8 +101,15 @@ class Worker:
         """Encode a portion; yield its batches."""
         for row in rows["portion"]:
             portion: Portion = pickle.loads(row)
-            threads = self._job.threads
-            for batch in run_local(portion, portion.batches(), self._encoder, self._decoder, threads, Waits()):
+            for batch in run_local(
+                portion,
+                portion.batches(),
+                self._encoder,
+                self._decoder,
+                self._job.threads,
+                Waits(),
+                self._job.at_least,
+            ):
                 skipped = {int(portion.places[place]): reason for place, reason in batch.skipped.items()}
                 found = Batch(portion.places[batch.places], batch.sources, skipped, batch.features)
                 yield {"batch": np.array([pickle.dumps(found)], object)}
@@ -118,7 +127,7 @@ def _build(job: Job, node: str) -> Encoder:
 
 
 def run_ray(
-    pictures: Pictures, batches: Iterator[np.ndarray], encoder: Encoder, config: ExtractionConfig
+    pictures: Pictures, batches: Iterator[np.ndarray], encoder: Encoder, config: ExtractionConfig, at_least: int
 ) -> Iterator[Batch]:
     """Yield the batches' features in the order in which they are finished.
 
@@ -129,6 +138,7 @@ def run_ray(
         batches: the places in it of the pictures that go together.
         encoder: what the workers build; it itself is not used.
         config: the cluster and its workers.
+        at_least: see `Encoder.encode_layers`.
 
     Raises:
         ConfigError: Ray is not installed.
@@ -144,7 +154,7 @@ def run_ray(
         folder = pictures.folder.resolve()
         threads = max(1, int(resources["num_cpus"])) if config.threads == "auto" else config.threads
         precision = encoder.description["precision"]
-        job = Job(folder, encoder.descriptions, precision, threads, config.max_pixels)
+        job = Job(folder, encoder.descriptions, precision, threads, config.max_pixels, at_least)
         rows = [{"portion": pickle.dumps(portion)} for portion in _portions(pictures, folder, whole, workers)]
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             Worker,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 ENCODERS = ("vgg16", "nasnet_mobile", "efficientnet_lite0")
-SECONDS_A_ROW = 12.0  # of extraction; the pictures are linked as often as that takes
+SECONDS_A_TURN = 6.0  # of extraction; the pictures are linked as often as that takes
+TURNS = 3  # of extraction, its parts measured before, between and after
 STEPS = 4  # of the curve, each of twice as many pictures as the one before
 PROBED_FOR = 8000  # pictures: the probe chooses as for Flickr8k
 
@@ -24,7 +26,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="A folder of small pictures, as Flickr8k's.")
     parser.add_argument("--full-size", type=Path, help="A folder of pictures of their own sizes, as COCO's.")
     parser.add_argument("--tiny", type=int, default=1_000_000, help="How many tiny pictures; 0: none.")
-    parser.add_argument("--seconds", type=float, default=SECONDS_A_ROW, help="Of extraction, a row.")
+    parser.add_argument("--seconds", type=float, default=SECONDS_A_TURN, help="Of extraction, a turn.")
     parser.add_argument("--encoders", nargs="*", default=ENCODERS)
     parser.add_argument("--no-predict", action="store_true", help="Leave out a predict per picture.")
     parser.add_argument("--child", nargs=2, metavar=("COUNT", "FOLDER"), help=argparse.SUPPRESS)
@@ -66,22 +68,29 @@ def _whole_command(name: str, folder: Path, encoder: str, seconds: float) -> Non
     batch = np.resize(sample, (chosen.batch_size, *sample.shape[1:]))
     network.encode_layers(batch)  # compiles
 
-    def parts() -> tuple[float, float]:
+    def parts() -> np.ndarray:
         """Return the core-seconds a picture of decoding and of the forward pass."""
-        forward = cores * _fastest(lambda: network.encode_layers(batch)) / len(batch)
-        return _fastest(decode_all) / len(sample), forward
+        forward = cores * _mean_time(lambda: network.encode_layers(batch), seconds / 4) / len(batch)
+        return np.array([_mean_time(decode_all, seconds / 8) / len(sample), forward])
 
-    before, said = parts(), list[str]()
+    measured, rates = [parts()], []
+    settings = ExtractionConfig(precision=chosen.precision, batch_size=chosen.batch_size)  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory() as scratch:
-        images = _linked(paths, Path(scratch, "images"), max(200, int(cores / sum(before) * seconds)))
-        settings = ExtractionConfig(precision=chosen.precision, batch_size=chosen.batch_size)  # type: ignore[arg-type]
-        result = extract(images, Path(scratch, "f.h5"), config, settings, say=said.append)
-    decoding, forward = (min(pair) for pair in zip(before, parts(), strict=True))
-    limit, rate = cores / (forward + decoding), _rate(said[-1])
+        images = _linked(paths, Path(scratch, "images"), max(200, int(cores / measured[0].sum() * seconds)))
+        for turn in range(TURNS):
+            said = list[str]()
+            result = extract(images, Path(scratch, f"{turn}.h5"), config, settings, say=said.append)
+            rates.append(_rate(said[-1]))
+            measured.append(parts())
+    around = [(before + after) / 2 for before, after in itertools.pairwise(measured)]
+    limits = [cores / both.sum() for both in around]
+    shares = sorted(rate / limit for rate, limit in zip(rates, limits, strict=True))
+    decoding, forward = np.median(around, axis=0)
     print(
-        f"{name:9} {encoder:19} {chosen.precision:8} by {chosen.batch_size:3}: {rate:7.1f} a second of {limit:7.1f} "
-        f"that the cores give ({rate / limit:.2f}); forward {1000 * forward:.1f}, decoding {1000 * decoding:.1f} "
-        f"core-ms a picture; {result.pictures} pictures, {result.limit} is the limit",
+        f"{name:9} {encoder:19} {chosen.precision:8} by {chosen.batch_size:3}: {np.median(rates):7.1f} a second of "
+        f"{np.median(limits):7.1f} that the cores give ({' '.join(f'{share:.2f}' for share in shares)}); forward "
+        f"{1000 * forward:.1f}, decoding {1000 * decoding:.1f} core-ms a picture; {result.pictures} pictures, "
+        f"{result.limit} is the limit",
         flush=True,
     )
 
@@ -175,14 +184,16 @@ def _extract_tiny(count: int, folder: Path) -> None:
         )
 
 
-def _fastest(function: Callable[[], object], repeats: int = 3) -> float:
-    """Return the least seconds of a call."""
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
+def _mean_time(function: Callable[[], object], seconds: float) -> float:
+    """Return the mean seconds of a call, of as many as fill `seconds`.
+
+    The mean, as of the extraction beside it: where a machine's speed swings, the fastest call is a lucky one.
+    """
+    began, calls = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
         function()
-        times.append(time.perf_counter() - began)
-    return min(times)
+        calls += 1
+    return (time.perf_counter() - began) / calls
 
 
 def _linked(paths: Sequence[Path], folder: Path, count: int) -> Path:

@@ -2,6 +2,7 @@ import csv
 import zlib
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -32,11 +33,11 @@ def counting(monkeypatch, stop_after=None):
     """Record how many pictures go through the network at a time; interrupt it after some batches."""
     encode, calls = Encoder.encode_layers, []
 
-    def counted(self, pictures):
+    def counted(self, pictures, at_least=0):
         if len(calls) == stop_after:
             raise KeyboardInterrupt
         calls.append(len(pictures))
-        return encode(self, pictures)
+        return encode(self, pictures, at_least)
 
     monkeypatch.setattr(Encoder, "encode_layers", counted)
     return calls
@@ -87,6 +88,23 @@ def test_a_broken_picture_is_named(folder, tmp_path, quiet):
     (folder / "p05.png").unlink()
     extract(folder, tmp_path / "f.pkl", tiny(), SMALL, say=quiet)
     assert not (tmp_path / "f.pkl.skipped.csv").exists()
+
+
+@pytest.mark.parametrize("count, sizes", [(1, {1}), (9, {4})])
+def test_the_network_is_compiled_for_one_size_of_batch(tmp_path, monkeypatch, quiet, count, sizes):
+    (tmp_path / "images").mkdir()
+    for index in range(count):
+        paint(tmp_path / "images" / f"p{index:02}.png", index)
+    seen = set()
+    predict = keras.Model.predict_on_batch
+
+    def watched(self, batch):
+        seen.add(len(batch))
+        return predict(self, batch)
+
+    monkeypatch.setattr(keras.Model, "predict_on_batch", watched)
+    extract(tmp_path / "images", tmp_path / "f.h5", tiny(), SMALL, say=quiet)
+    assert seen == sizes
 
 
 def test_strict_makes_no_output_but_names_every_broken_picture_and_keeps_the_work(folder, tmp_path, quiet, monkeypatch):
@@ -219,12 +237,12 @@ def test_pictures_that_come_go_or_change_while_it_is_stopped(folder, tmp_path, m
 def test_pictures_that_change_or_vanish_during_the_run_are_reported(folder, tmp_path, monkeypatch):
     encode, said = Encoder.encode_layers, []
 
-    def meanwhile(self, pictures):
+    def meanwhile(self, pictures, at_least=0):
         if not said[1:]:
             said.append("first batch")
             paint(folder / "p01.png", 100)  # of the first batch, after it was read
             (folder / "p02.png").unlink()
-        return encode(self, pictures)
+        return encode(self, pictures, at_least)
 
     monkeypatch.setattr("captioner.vision.decoding.BATCHES_AHEAD", 0)
     monkeypatch.setattr("captioner.vision.decoding.PICTURES_A_TASK", 100)
