@@ -24,7 +24,8 @@ def affine_forward(x: Array, w: Array, b: Array) -> tuple[Array, tuple[Array, Ar
     Returns:
         y (..., M), and the cache.
     """
-    return x @ w + b, (x, w)
+    rows = x.reshape(-1, x.shape[-1])  # one large matrix product is faster than one a picture
+    return (rows @ w + b).reshape(*x.shape[:-1], -1), (x, w)
 
 
 def affine_backward(dy: Array, cache: tuple[Array, Array]) -> tuple[Array, Array, Array]:
@@ -32,7 +33,7 @@ def affine_backward(dy: Array, cache: tuple[Array, Array]) -> tuple[Array, Array
     x, w = cache
     rows = x.reshape(-1, x.shape[-1])  # (pictures x steps, D): all of them share w and b, so their gradients add up
     drows = dy.reshape(-1, dy.shape[-1])  # (pictures x steps, M)
-    return dy @ w.T, rows.T @ drows, drows.sum(axis=0)
+    return (drows @ w.T).reshape(x.shape), rows.T @ drows, drows.sum(axis=0)
 
 
 def embedding_forward(tokens: Tokens, w: Array) -> tuple[Array, tuple[Tokens, tuple[int, ...]]]:
@@ -72,11 +73,12 @@ def temporal_softmax_loss(logits: Array, targets: Tokens, mask: NDArray[np.bool_
     """
     count = max(1, int(mask.sum()))
     shifted = logits - logits.max(axis=-1, keepdims=True)  # the same softmax, and exp cannot overflow
-    log_probs = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))  # (N, T, V)
-    target_log_probs = np.take_along_axis(log_probs, targets[..., None], axis=-1)[..., 0]  # (N, T)
-    loss = -float((target_log_probs * mask).sum()) / count
-    dlogits = np.exp(log_probs)
+    of_targets = np.take_along_axis(shifted, targets[..., None], axis=-1)  # (N, T, 1)
+    exps = np.exp(shifted, out=shifted)  # in place: arrays of this size take longer to make than to compute
+    sums = exps.sum(axis=-1, keepdims=True)  # (N, T, 1)
+    loss = -float(((of_targets - np.log(sums))[..., 0] * mask).sum()) / count
+    share = mask[..., None] / np.asarray(count, dtype=logits.dtype)  # of the mean, (N, T, 1)
+    dlogits = np.multiply(exps, share / sums, out=exps)
     rows, steps = np.indices(targets.shape)
-    dlogits[rows, steps, targets] -= 1
-    dlogits *= mask[..., None] / np.asarray(count, dtype=logits.dtype)
+    dlogits[rows, steps, targets] -= share[..., 0]
     return loss, dlogits

@@ -1,0 +1,58 @@
+"""Training speed and size of recipes on their own features and captions, warm, one after the other."""
+
+from __future__ import annotations
+
+import argparse
+
+import keras
+from machine import seconds
+
+from captioner.data.batches import CaptionBatches
+from captioner.data.readers import load_captions
+from captioner.data.training_text import training_text
+from captioner.models.architectures import build_decoder
+from captioner.recipe import Recipe, find_recipe, load_recipe
+from captioner.text.vocabulary import Vocabulary
+from captioner.training.losses import CaptionLoss
+from captioner.training.numpy_fit import Twin
+from captioner.training.optimizers import make_optimizer
+from captioner.vision.features import open_features
+
+TURNS = 3  # whose median counts, after one that compiles
+
+
+def measure(recipe: Recipe, pictures: int) -> tuple[int, float]:
+    """Return how many weights a recipe's decoder has, and how many captions a second it trains on."""
+    captions = load_captions(recipe.data, ("train",))
+    text = training_text(recipe.data, captions, ("train",), recipe.text.rules)
+    vocabulary = Vocabulary.fit((caption for picture in text.values() for caption in picture), recipe.text)
+    features = open_features(recipe.features)
+    some = dict(list(vocabulary.encode_all(text).items())[:pictures])
+    keras.utils.set_random_seed(recipe.train.seed)
+    policy = "mixed_bfloat16" if recipe.train.precision == "bfloat16" else "float32"
+    decoder = build_decoder(recipe.model, len(vocabulary), features.shape, dtype=policy)
+    weights, trained = decoder.count_params(), sum(map(len, some.values()))
+    batches = CaptionBatches(features, some, recipe.train.batch_size, recipe.train.seed)
+    if recipe.train.engine == "numpy":
+        twin = Twin(decoder, recipe.train)
+        return weights, trained / seconds(lambda: [twin.learn(batches.batch(at)) for at in range(len(batches))], TURNS)
+    compiled = "auto" if keras.backend.backend() != "tensorflow" else False
+    loss = CaptionLoss(recipe.train.label_smoothing)
+    decoder.compile(make_optimizer(recipe.train, len(batches) * (1 + TURNS)), loss, jit_compile=compiled)
+    fed = batches.for_keras()
+    return weights, trained / seconds(lambda: decoder.fit(fed, epochs=1, shuffle=False, verbose=0), TURNS)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipes", nargs="+")
+    parser.add_argument("--pictures", type=int, default=960, help="An epoch's.")
+    options = parser.parse_args()
+    for name in options.recipes:
+        recipe = load_recipe(find_recipe(name))
+        weights, rate = measure(recipe, options.pictures)
+        print(f"{name}: {recipe.model['architecture']}, {weights:,} weights, {rate:.0f} captions/s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
