@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from captioner.vision.partial import DIGEST_BYTES, SOURCE
 MAX_BYTES = 2**30  # of a picture's file, which is read whole
 PICTURES_A_TASK = 4  # fewer would spend their time on being handed about
 BATCHES_AHEAD = 2
+PLACES_AT_ONCE = 2**16  # that are looked through
 
 Prepare = Callable[[np.ndarray], np.ndarray]
 
@@ -73,6 +74,19 @@ class Decoded:
     pictures: np.ndarray
     sources: np.ndarray
     skipped: dict[int, str]
+
+
+def in_batches(marked: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Yield the places of what is marked (pictures,), `size` at a time, without a list of all of them."""
+    places = np.zeros(0, np.int64)
+    for start in range(0, len(marked), PLACES_AT_ONCE):
+        found = start + np.flatnonzero(marked[start : start + PLACES_AT_ONCE])
+        places = np.concatenate([places, found])
+        whole = len(places) // size * size
+        yield from np.split(places[:whole], whole // size) if whole else ()
+        places = places[whole:]
+    if len(places):
+        yield places
 
 
 def decode_batches(

@@ -13,7 +13,7 @@ import numpy as np
 
 from captioner.storage import DataError
 from captioner.vision.changes import Changes
-from captioner.vision.decoding import Decoder, decode, read_source
+from captioner.vision.decoding import Decoder, decode, in_batches, read_source
 from captioner.vision.encoders import Encoder
 from captioner.vision.extraction_config import ExtractionConfig
 from captioner.vision.local_engine import Waits, available_cores, on_accelerator, run_local
@@ -24,7 +24,6 @@ from captioner.vision.progress import Progress, Say
 from captioner.vision.targets import Reusable, Target, skipped_path, write_skipped, write_target
 
 PROBE_PAYS_FROM = 128  # pictures; fewer are done sooner than the probe
-PLACES_AT_ONCE = 2**16
 
 
 @dataclass(frozen=True)
@@ -208,7 +207,7 @@ class ExtractionRun:
         at_least = size if whole > size else 0  # so the last batch is as large as the others
         progress = Progress(len(todo) - int(todo.sum()), len(todo), self._say)
         try:
-            for batch in self._run_engine(_in_batches(todo, size), encoder, at_least):
+            for batch in self._run_engine(in_batches(todo, size), encoder, at_least):
                 self._changes.note_read(batch)
                 self._partial.append(self._narrowed(batch))
                 progress.advance(len(batch.places))
@@ -290,16 +289,3 @@ class ExtractionRun:
             count = write_target(target, description, self._pictures, self._partial, layer, found, **facts)
         self._partial.close(remove=True)
         return count
-
-
-def _in_batches(marked: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Yield the places of what is marked (pictures,), `size` at a time, without a list of all of them."""
-    places = np.zeros(0, np.int64)
-    for start in range(0, len(marked), PLACES_AT_ONCE):
-        found = start + np.flatnonzero(marked[start : start + PLACES_AT_ONCE])
-        places = np.concatenate([places, found])
-        whole = len(places) // size * size
-        yield from np.split(places[:whole], whole // size) if whole else ()
-        places = places[whole:]
-    if len(places):
-        yield places
