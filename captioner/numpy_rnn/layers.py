@@ -25,7 +25,7 @@ def affine_forward(x: Array, w: Array, b: Array) -> tuple[Array, tuple[Array, Ar
         y (..., M), and the cache.
     """
     rows = x.reshape(-1, x.shape[-1])  # one large matrix product is faster than one a picture
-    return (rows @ w + b).reshape(*x.shape[:-1], -1), (x, w)
+    return (rows @ w + b).reshape(*x.shape[:-1], w.shape[1]), (x, w)
 
 
 def affine_backward(dy: Array, cache: tuple[Array, Array]) -> tuple[Array, Array, Array]:
