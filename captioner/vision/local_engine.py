@@ -56,7 +56,7 @@ def run_local(
     decoder: Decoder,
     threads: int,
     waits: Waits,
-    at_least: int = 0,
+    at_least: int,
 ) -> Iterator[Batch]:
     """Yield the batches' features in their order.
 
