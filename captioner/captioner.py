@@ -117,9 +117,10 @@ class Captioner(keras.Model):
             raise DataError(f"features: this captioner takes {expected} a picture, found {found}")
         return generate(self.search(n, **changes), features, self.vocabulary, first)
 
-    @property
-    def encoder(self) -> Encoder:
-        """The encoder, built and its weights found when first asked for.
+    def find_encoder(self) -> Encoder:
+        """Return the encoder, built and its weights found when first asked for.
+
+        A method, because Keras, loading and saving a model, asks for the value of each of its properties.
 
         Raises:
             DataError: it is not known, or its weights cannot be had or are others than in training.
@@ -160,12 +161,14 @@ class Captioner(keras.Model):
         Raises:
             DataError: the picture cannot be read, or the encoder cannot be had.
         """
-        size = self.encoder.input_size
-        return self.encoder.prepare(picture if isinstance(picture, np.ndarray) else load_image(picture, at_least=size))
+        encoder = self.find_encoder()
+        if not isinstance(picture, np.ndarray):
+            picture = load_image(picture, at_least=encoder.input_size)
+        return encoder.prepare(picture)
 
     def encode(self, pictures: Sequence[Picture]) -> Any:
         """Return the features (pictures, ...) of a few pictures. Raises DataError as `caption` does."""
-        return self.encoder.encode(np.stack([self.prepare(picture) for picture in pictures]))
+        return self.find_encoder().encode(np.stack([self.prepare(picture) for picture in pictures]))
 
     def save_to(self, path: str | Path) -> None:
         """Save to a `.keras` file, atomically: `keras.Model.save` alone leaves half a file when it is killed."""

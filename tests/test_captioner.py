@@ -50,6 +50,19 @@ def test_saving_after_captioning_keeps_no_search(captioner, features, tmp_path):
     assert load(tmp_path / "used.keras").caption_features(features, n=2, beam_size=4) == before
 
 
+def test_loading_saving_and_captioning_features_look_for_no_encoder(captioner, features, tmp_path, monkeypatch):
+    description = {"encoder": "vgg16", "layer": "pool", "weights": "0" * 64}
+    built = Captioner(captioner.decoder, captioner.vocabulary, description, captioner.generation)
+    asked = []
+    monkeypatch.setattr(captioner_module, "encoder_from_description", asked.append)
+    built.save_to(tmp_path / "captioner.keras")
+    loaded = load(tmp_path / "captioner.keras")
+    loaded.caption_features(features)
+    assert loaded.encoder_description == description and not asked
+    loaded.find_encoder()
+    assert asked == [description]
+
+
 def test_settings_of_words_are_saved(captioner, tmp_path):
     generation = GenerationConfig(banned_words=("dog",), bad_endings="english", sampling=True, top_p=0.5, seed=3)
     Captioner(captioner.decoder, captioner.vocabulary, None, generation).save_to(tmp_path / "c.keras")

@@ -103,7 +103,7 @@ def _load(models: tuple[Path, ...]) -> tuple[Captioner, dict[str, Any] | None]:
     members = [load(model) for model in models]
     for model, member in zip(models, members, strict=True):
         try:
-            _ = member.encoder
+            member.find_encoder()
         except DataError as error:
             raise DataError(f"{model}: {error}") from None
     captioner = members[0] if len(members) == 1 else Ensemble(members, models)
