@@ -27,6 +27,14 @@ def test_affine_gradients(generator, leading):
         assert relative_error(gradient, numeric) < 1e-6
 
 
+def test_affine_of_no_rows(generator):
+    w, b = generator.normal(size=(5, 2)), generator.normal(size=2)
+    y, cache = affine_forward(np.zeros((0, 3, 5)), w, b)
+    assert y.shape == (0, 3, 2)
+    dx, dw, db = affine_backward(y, cache)
+    assert dx.shape == (0, 3, 5) and not dw.any() and not db.any()
+
+
 def test_embedding_gradient_adds_up_over_a_repeated_word(generator):
     tokens, w = np.array([[1, 3, 1], [1, 0, 0]]), generator.normal(size=(5, 4))
     x, cache = embedding_forward(tokens, w)
