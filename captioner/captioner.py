@@ -14,15 +14,15 @@ import numpy as np
 from keras import tree
 
 from captioner.config import ConfigError, build, to_settings
-from captioner.generation.caption import Caption, generate, make_search
+from captioner.encoders.encoder import Encoder, encoder_from_description
 from captioner.generation.config import GenerationConfig
+from captioner.generation.decode import Caption, generate, make_search
 from captioner.generation.search import Search
+from captioner.images.decode import load_image
 from captioner.models import architectures  # noqa: F401  (registers every decoder for loading)
 from captioner.models.decoder import CaptionDecoder
 from captioner.storage import DataError, atomic_path
 from captioner.text.vocabulary import Vocabulary
-from captioner.vision.encoders import Encoder, encoder_from_description
-from captioner.vision.images import load_image
 
 FILE_NAME = "captioner.keras"
 PICTURES_AT_ONCE = 32  # decoded pictures held in memory at a time

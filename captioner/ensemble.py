@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from captioner.captioner import Captioner, Picture
+from captioner.encoders.encoder import differences
+from captioner.features.store import FeatureStore
 from captioner.generation.ensemble import EnsembleDecoder
 from captioner.storage import DataError
-from captioner.vision.encoders import differences
-from captioner.vision.features import FeatureStore
 
 
 class Ensemble(Captioner):

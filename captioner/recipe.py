@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from captioner.config import ConfigError, build, load_yaml, override, to_settings
-from captioner.data.readers import DataConfig
+from captioner.data.dataset import DataConfig
+from captioner.encoders.encoder import EncoderConfig
 from captioner.generation.config import GenerationConfig
 from captioner.metrics.scorer import require_metrics
 from captioner.models.architectures import model_config
-from captioner.scoring import EvaluationConfig, require_choice
+from captioner.stages.extract import ExtractionConfig
+from captioner.stages.score import EvaluationConfig, require_choice
+from captioner.stages.train import Sections
 from captioner.storage import DataError
 from captioner.text.vocabulary import TextConfig
 from captioner.training.config import TrainConfig
-from captioner.training.run import Sections
-from captioner.vision.encoders import EncoderConfig
-from captioner.vision.extraction import ExtractionConfig
 
 OWN = "captioner.yaml"  # of the current folder: what a command without -c looks for first
 SAMPLE = "configs/sample.yaml"

@@ -26,10 +26,10 @@ import numpy as np
 
 import captioner
 import captioner.cli
-import captioner.pipeline
+import captioner.stages.run
 from captioner.cli import COMMANDS, cli
-from captioner.training.run import train
-from captioner.vision.features import open_features
+from captioner.stages.train import train
+from captioner.features.store import open_features
 from tests.training.project import make_project
 
 for name in COMMANDS:
@@ -52,7 +52,7 @@ from pathlib import Path
 import numpy as np
 
 import captioner
-from captioner.vision.features import open_features
+from captioner.features.store import open_features
 
 folder = Path(sys.argv[1])
 features = np.stack([open_features(folder / "features.pkl")[f"p{index}"] for index in range(4)])

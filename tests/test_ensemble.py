@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 
 from captioner.captioner import Captioner
+from captioner.encoders.encoder import EncoderConfig, build_encoder
 from captioner.ensemble import Ensemble, JointFeatures
+from captioner.features.store import open_features, write_features
 from captioner.generation.config import GenerationConfig
 from captioner.models.architectures import build_decoder
 from captioner.storage import DataError
 from captioner.text.vocabulary import TextConfig, Vocabulary
-from captioner.vision.encoders import EncoderConfig, build_encoder
-from captioner.vision.features import open_features, write_features
 
 WORDS = [["a", "dog", "runs"], ["a", "cat", "sleeps"], ["the", "dog", "sleeps"]]
 

@@ -11,8 +11,8 @@ from captioner.cli.backend import load_keras
 from captioner.cli.options import read_recipe, recipe_options, say
 
 if TYPE_CHECKING:
-    from captioner.data.descriptions import CleanResult
-    from captioner.data.readers import DataConfig
+    from captioner.data.dataset import DataConfig
+    from captioner.stages.clean import CleanResult
 
 LIST = "list"
 
@@ -64,11 +64,11 @@ def command(
     if form == LIST:
         _list_formats()
         return
-    from captioner.data.descriptions import clean
-    from captioner.data.readers import DataConfig
+    from captioner.data.dataset import DataConfig
+    from captioner.stages.clean import clean
 
     if plot is not None:
-        from captioner.data.statistics_plot import require_plot
+        from captioner.plots.statistics import require_plot
 
         require_plot(plot)
     if not captions or config is not None:
@@ -90,7 +90,7 @@ def command(
 
 
 def _list_formats() -> None:
-    from captioner.data.formats import READERS
+    from captioner.data.readers.detect import READERS
 
     margin = max(map(len, READERS))
     for name, form in READERS.items():
@@ -99,7 +99,7 @@ def _list_formats() -> None:
 
 def _import_features(captions: tuple[Path, ...], features: Path) -> None:
     from captioner.config import ConfigError
-    from captioner.data.cs231n import import_features
+    from captioner.data.readers.cs231n import import_features
 
     if len(captions) != 1:
         raise ConfigError("--features: name the one HDF5 file that carries them as CAPTIONS")
@@ -108,9 +108,9 @@ def _import_features(captions: tuple[Path, ...], features: Path) -> None:
 
 
 def _show(result: CleanResult, data: DataConfig, stats: bool, plot: Path | None) -> None:
-    from captioner.data.readers import load_captions, present_splits
+    from captioner.data.dataset import load_captions, present_splits
     from captioner.data.statistics import describe, measure
-    from captioner.data.statistics_plot import plot as draw
+    from captioner.plots.statistics import plot as draw
 
     splits = load_captions(data, present_splits(data, say), say).splits
     statistics = measure(result.text, splits, result.without_captions)

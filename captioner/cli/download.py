@@ -20,7 +20,7 @@ def command(name: str | None, output: Path | None, mirror: str | None, only: tup
 
     A download that breaks off goes on with the same command. Archives are checked before they are unpacked.
     """
-    from captioner.data.download import DATA_SETS, download, total_size
+    from captioner.data.download.catalog import DATA_SETS, download, total_size
 
     if name is None:
         margin = max(map(len, DATA_SETS))

@@ -22,7 +22,7 @@ def command(name: str | None) -> None:
 
 
 def _list_encoders() -> None:
-    from captioner.vision.encoder_table import BACKBONES, HUB, HUB_PRESETS, weights_at_hand
+    from captioner.encoders.table import BACKBONES, HUB, HUB_PRESETS, weights_at_hand
 
     rows = [
         (name, row.input_size, row.parameters, row.grid[-1], row.grid, weights_at_hand(name))
@@ -44,15 +44,15 @@ def _list_encoders() -> None:
 
 def _list_layers(name: str) -> None:
     load_keras()
-    from captioner.vision.encoder_table import HUB, canonical_name
+    from captioner.encoders.table import HUB, canonical_name
 
     name = canonical_name(name)
     if name.startswith(HUB):
-        from captioner.vision.hub import hub_layers
+        from captioner.encoders.hub import hub_layers
 
         layers = hub_layers(name.removeprefix(HUB))
     else:
-        from captioner.vision.backbones import inner_layers
+        from captioner.encoders.applications import inner_layers
 
         layers = inner_layers(name)
     width = max(map(len, layers))

@@ -77,8 +77,8 @@ def command(
         return
     load_keras()
     from captioner.captioner import newest_run
-    from captioner.pipeline import evaluate_run, read_run
-    from captioner.results import describe_scores
+    from captioner.stages.results import describe_scores
+    from captioner.stages.run import evaluate_run, read_run
 
     run, *others = runs or (newest_run(say),)
     recipe = read_run(run)
@@ -102,8 +102,8 @@ def _score_files(
     every: bool,
     training: Path | None,
 ) -> str:
-    from captioner.results import describe_scores
-    from captioner.scoring import EvaluationConfig, score_files
+    from captioner.stages.results import describe_scores
+    from captioner.stages.score import EvaluationConfig, score_files
 
     config = EvaluationConfig(**changes)
     scores = score_files(

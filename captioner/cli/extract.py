@@ -75,8 +75,8 @@ def command(
     """
     load_keras()
     from captioner.config import ConfigError
-    from captioner.vision.encoders import EncoderConfig
-    from captioner.vision.extraction import ExtractionConfig, extract
+    from captioner.encoders.encoder import EncoderConfig
+    from captioner.stages.extract import ExtractionConfig, extract
 
     settings = {"backbone": encoder, "layer": layers[0] if layers else None, "weights": weights, "resizing": resizing}
     changes: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
@@ -96,8 +96,8 @@ def command(
         images, features = folder, outputs or (Path(recipe.features),)
         encoding, extraction = replace(recipe.encoder, **changes), replace(recipe.extraction, **running)
     if verify:
-        from captioner.vision.targets import output_paths
-        from captioner.vision.verification import verify as check
+        from captioner.extraction.outputs import output_paths
+        from captioner.extraction.verification import verify as check
 
         for path in output_paths(features, layers or (encoding.layer,), shard):
             check(path, images, say)

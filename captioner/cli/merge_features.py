@@ -27,6 +27,6 @@ def command(parts: tuple[Path, ...], output: Path, overwrite: bool) -> None:
     Other files are merged if they are of one encoder and no picture is in two of them.
     """
     load_keras()
-    from captioner.vision.merging import merge_features
+    from captioner.extraction.merging import merge_features
 
     merge_features(parts, output, overwrite=overwrite, say=say)

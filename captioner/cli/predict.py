@@ -53,8 +53,8 @@ def command(
     load_keras()
     from captioner.captioner import newest_run
     from captioner.config import ConfigError
-    from captioner.drawing import require_matplotlib
-    from captioner.prediction import AttentionFolder, ResultsFolder, caption_pictures, find_pictures
+    from captioner.plots.pictures import require_matplotlib
+    from captioner.stages.predict import AttentionFolder, ResultsFolder, caption_pictures, find_pictures
 
     if count > generation.get("beam_size", count):
         raise ConfigError(f"-n {count}: needs a beam as wide, found --beam-size {generation['beam_size']}; widen it")

@@ -16,7 +16,7 @@ from captioner.cli.options import output_folder, read_recipe, recipe_options, sa
 def command(output: Path | None, config: str | None, assignments: tuple[str, ...]) -> None:
     """Extract, clean, train and evaluate: whatever is missing or out of date, in order."""
     load_keras()
-    from captioner.pipeline import run
+    from captioner.stages.run import run
 
     source, recipe = read_recipe(config, assignments)
     scores = run(recipe, output or Path("runs") / source.name, say=say)

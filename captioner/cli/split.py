@@ -11,7 +11,7 @@ from captioner.cli.backend import load_keras
 from captioner.cli.options import output_folder, read_recipe, recipe_options, say
 
 if TYPE_CHECKING:
-    from captioner.data.readers import DataConfig
+    from captioner.data.dataset import DataConfig
 
 
 @click.command("split")
@@ -47,7 +47,7 @@ def command(
     from dataclasses import replace
 
     from captioner.config import ConfigError
-    from captioner.data.readers import DataConfig, read_captions
+    from captioner.data.dataset import DataConfig, read_captions
     from captioner.data.splits import SHARES, write_splits
 
     if captions and config is None:
@@ -73,7 +73,7 @@ def command(
 
 def _check(data: DataConfig) -> None:
     from captioner.config import ConfigError
-    from captioner.data.readers import load_captions, present_splits
+    from captioner.data.dataset import load_captions, present_splits
     from captioner.data.splits import require_different
 
     if data.images is None:

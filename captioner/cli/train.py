@@ -32,7 +32,7 @@ def command(
     """
     load_keras()
     from captioner.config import ConfigError, to_settings
-    from captioner.training.run import train
+    from captioner.stages.train import train
 
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite: choose one")

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from captioner.images.ids import normalize_id
 from captioner.storage import DataError
-from captioner.vision.images import normalize_id
 
 # What data sets call their splits: name there -> name here. COCO's `restval` is train for everybody since Karpathy.
 SPLIT_NAMES = {

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from captioner.data.progress import Progress, Say
+from captioner.images.decode import load_image, resize
+from captioner.progress import Progress, Say
 from captioner.storage import DataError
-from captioner.vision.images import load_image, resize
 
 SIDE = 32  # pixels of the picture that is hashed
 LOW = 8  # frequencies kept in each direction

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from captioner.config import ConfigError
 from captioner.data.duplicates import hash_pictures, near_duplicates
-from captioner.data.flickr import lines
-from captioner.data.progress import Say
+from captioner.data.readers.flickr import lines
+from captioner.images.ids import normalize_id
+from captioner.images.listing import list_images
+from captioner.progress import Say
 from captioner.storage import DataError, digest_bytes, remove_manifest, write_manifest, write_text
-from captioner.vision.images import list_images, normalize_id
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 SHOWN = 3  # so many groups stand in a message

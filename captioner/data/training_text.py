@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captioner.data.captions import Captions
-from captioner.data.flickr import read_descriptions
-from captioner.data.formats import digest_captions, spell
-from captioner.data.readers import DataConfig
+from captioner.data.dataset import DataConfig
+from captioner.data.readers.detect import digest_captions, spell
+from captioner.data.readers.flickr import read_descriptions
 from captioner.storage import DataError, read_manifest
 from captioner.text.cleaning import clean_captions
 

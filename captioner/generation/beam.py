@@ -8,8 +8,8 @@ from keras import ops
 
 from captioner.generation.constraints import IMPOSSIBLE
 from captioner.generation.hypotheses import Choice, Hypotheses, Tensor
-from captioner.generation.likeliest import likeliest
 from captioner.generation.search import Search
+from captioner.generation.top_k import likeliest
 from captioner.text.vocabulary import PAD
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from keras import ops
 
 from captioner.generation.hypotheses import Choice, Hypotheses, Tensor
-from captioner.generation.likeliest import likeliest
 from captioner.generation.search import Search
+from captioner.generation.top_k import likeliest
 
 
 class GreedySearch(Search):

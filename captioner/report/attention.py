@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from captioner.captioner import Captioner
-from captioner.evaluation import decode
+from captioner.features.store import FeatureStore
 from captioner.report.pictures import Shown, embed_attention, grid_box, grid_columns
-from captioner.vision.features import FeatureStore
+from captioner.stages.evaluate import decode
 
 
 def attention_maps(

@@ -15,7 +15,7 @@ import numpy as np
 from captioner import __version__
 from captioner.metrics.bootstrap import LEVEL
 from captioner.metrics.labels import label, show
-from captioner.report.charts import Series, columns, curves, nice_step
+from captioner.plots.charts import Series, columns, curves, nice_step
 from captioner.report.gather import Report
 from captioner.storage import write_text
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from captioner.images.decode import load_image
 from captioner.storage import DataError
-from captioner.vision.images import load_image
 
 SIDE = 192  # pixels of the longer side
 QUALITY = 60  # of the JPEG
@@ -90,7 +90,7 @@ def grid_box(size: tuple[int, int], input_size: Sequence[int], resizing: str) ->
     Args:
         size: (height, width) of the picture.
         input_size: (height, width) of the encoder's input.
-        resizing: the encoder's: `whole`, `crop` or `pad`, see captioner.vision.images.resize.
+        resizing: the encoder's: `whole`, `crop` or `pad`, see captioner.images.decode.resize.
     """
     if resizing == "whole":
         return [0.0, 0.0, 1.0, 1.0]

@@ -8,14 +8,14 @@ from typing import Any
 
 import captioner
 from captioner.config import ConfigError, build, load_yaml
-from captioner.data.readers import DataConfig, read_captions
+from captioner.data.dataset import DataConfig, read_captions
+from captioner.features.store import open_features
+from captioner.images.listing import list_images
 from captioner.report.gather import gather
 from captioner.report.page import write_page
 from captioner.report.pictures import Shown
-from captioner.results import PER_IMAGE, SCORES
+from captioner.stages.results import PER_IMAGE, SCORES
 from captioner.storage import DataError, read_json, read_manifest
-from captioner.vision.features import open_features
-from captioner.vision.images import list_images
 
 CONFIG, CAPTIONER = "config.yaml", "captioner.keras"
 

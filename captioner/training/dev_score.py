@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from captioner.data.batches import CaptionBatches
 from captioner.data.captions import Captions
-from captioner.evaluation import decode, references_of
-from captioner.generation.caption import generate, make_search
+from captioner.features.store import FeatureStore
 from captioner.generation.config import GenerationConfig
+from captioner.generation.decode import generate, make_search
 from captioner.metrics.scorer import score
 from captioner.models.decoder import CaptionDecoder
+from captioner.stages.evaluate import decode, references_of
 from captioner.text.vocabulary import Vocabulary
-from captioner.vision.features import FeatureStore
 
 BATCH_SIZE = 64  # pictures; of the loss only
 

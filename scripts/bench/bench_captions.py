@@ -14,7 +14,7 @@ from pathlib import Path
 
 from resident import peak_gib
 
-from captioner.data.readers import DataConfig, load_captions, read_captions
+from captioner.data.dataset import DataConfig, load_captions, read_captions
 from captioner.data.training_text import training_text
 from captioner.text.vocabulary import TextConfig, Vocabulary
 

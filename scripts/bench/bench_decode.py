@@ -13,8 +13,8 @@ from one_by_one import beam_rate
 from tutorial import caption, make_model
 
 from captioner.config import ConfigError
-from captioner.generation.caption import LARGEST_BATCH, generate, make_search
 from captioner.generation.config import GenerationConfig
+from captioner.generation.decode import LARGEST_BATCH, generate, make_search
 from captioner.models.architectures import ARCHITECTURES, build_decoder
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import END, SPECIALS, START, TextConfig, Vocabulary

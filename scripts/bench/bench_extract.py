@@ -47,12 +47,12 @@ def main() -> None:
 
 def _whole_command(name: str, folder: Path, encoder: str, seconds: float) -> None:
     """Print the pictures a second of an extraction, and what its two parts would give if nothing else took time."""
-    from captioner.vision.decoding import Decoder, decode, read_source
-    from captioner.vision.encoders import EncoderConfig, build_encoder
-    from captioner.vision.extraction import ExtractionConfig, extract
-    from captioner.vision.local_engine import available_cores, on_accelerator
-    from captioner.vision.pictures import find_pictures
-    from captioner.vision.probe import choose
+    from captioner.encoders.encoder import EncoderConfig, build_encoder
+    from captioner.extraction.loader import Decoder, decode, read_source
+    from captioner.extraction.local_engine import available_cores, on_accelerator
+    from captioner.extraction.probe import choose
+    from captioner.images.listing import find_pictures
+    from captioner.stages.extract import ExtractionConfig, extract
 
     config = EncoderConfig(encoder, weights=_weights(encoder))
     pictures = find_pictures(folder)
@@ -99,9 +99,9 @@ def _beside_predict(folder: Path, seconds: float) -> None:
     """Print VGG16's pictures a second as the command does it, and with a `predict` a picture as the tutorials do."""
     import keras
 
-    from captioner.vision.encoders import EncoderConfig
-    from captioner.vision.extraction import extract
-    from captioner.vision.pictures import find_pictures
+    from captioner.encoders.encoder import EncoderConfig
+    from captioner.images.listing import find_pictures
+    from captioner.stages.extract import extract
 
     config = EncoderConfig("vgg16", "block5_pool", weights=_weights("vgg16"))
     pictures = find_pictures(folder)
@@ -159,9 +159,9 @@ def _extract_tiny(count: int, folder: Path) -> None:
     import keras
     from resident import peak_gib
 
-    from captioner.vision.encoder_table import BACKBONES, Backbone
-    from captioner.vision.encoders import EncoderConfig
-    from captioner.vision.extraction import ExtractionConfig, extract
+    from captioner.encoders.encoder import EncoderConfig
+    from captioner.encoders.table import BACKBONES, Backbone
+    from captioner.stages.extract import ExtractionConfig, extract
 
     def trivial(include_top: bool, weights: str | None, input_shape: tuple[int, int, int]) -> keras.Model:
         inputs = keras.Input(input_shape)
@@ -212,7 +212,7 @@ def _rate(line: str) -> float:
 
 def _weights(encoder: str) -> str:
     """Return the published weights where they are at hand, and else random ones: they are as fast."""
-    from captioner.vision.encoder_table import weights_at_hand
+    from captioner.encoders.table import weights_at_hand
 
     return "imagenet" if weights_at_hand(encoder) == "here" else "random"
 

@@ -29,11 +29,11 @@ def train_ours(path: Path) -> None:
     import keras
 
     from captioner.data.batches import CaptionBatches
+    from captioner.features.store import open_features
     from captioner.models.architectures import build_decoder
     from captioner.training.config import TrainConfig
     from captioner.training.losses import CaptionLoss
     from captioner.training.optimizers import make_optimizer
-    from captioner.vision.features import open_features
 
     captions = {str(row): picture for row, picture in enumerate(made_up_captions(PICTURES))}
     batches = CaptionBatches(open_features(path), captions, 32, seed=0).for_keras()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from machine import seconds
 
-from captioner.data.readers import read_captions
+from captioner.data.dataset import read_captions
 from captioner.metrics.bootstrap import differences, intervals
 from captioner.metrics.cider import CiderD
 from captioner.metrics.scorer import score

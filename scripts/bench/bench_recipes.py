@@ -8,15 +8,15 @@ import keras
 from machine import seconds
 
 from captioner.data.batches import CaptionBatches
-from captioner.data.readers import load_captions
+from captioner.data.dataset import load_captions
 from captioner.data.training_text import training_text
+from captioner.features.store import open_features
 from captioner.models.architectures import build_decoder
 from captioner.recipe import Recipe, find_recipe, load_recipe
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.losses import CaptionLoss
 from captioner.training.numpy_fit import Twin
 from captioner.training.optimizers import make_optimizer
-from captioner.vision.features import open_features
 
 TURNS = 3  # whose median counts, after one that compiles
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from captioner.captioner import load
-from captioner.data import download as download_module
-from captioner.data.download import Archive, DataSet
-from captioner.data.formats import READERS
+from captioner.data.download import catalog as download_module
+from captioner.data.download.catalog import Archive, DataSet
+from captioner.data.readers.detect import READERS
+from captioner.features.store import open_features
 from captioner.storage import read_manifest
 from captioner.text.vocabulary import Vocabulary
-from captioner.vision.features import open_features
 from tests.cli.conftest import assert_one_line
 from tests.data.server import serve
 

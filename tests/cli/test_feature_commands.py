@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 
+from captioner.features.store import open_features
 from captioner.storage import digest_file, read_manifest
-from captioner.vision.features import open_features
 
 NETWORK = ["--encoder", "efficientnet_lite0", "--weights", "random"]
 

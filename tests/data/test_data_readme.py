@@ -9,9 +9,9 @@ import yaml
 
 from captioner.cli import COMMANDS, cli
 from captioner.config import build
-from captioner.data.download import DATA_SETS
-from captioner.data.formats import READERS
-from captioner.data.readers import DataConfig
+from captioner.data.dataset import DataConfig
+from captioner.data.download.catalog import DATA_SETS
+from captioner.data.readers.detect import READERS
 from captioner.recipe import find_recipe
 
 README = (Path(__file__).parents[2] / "data" / "README.md").read_text()

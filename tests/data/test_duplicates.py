@@ -6,8 +6,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
 from captioner.data.duplicates import BITS, FARTHEST, hash_pictures, near_duplicates, perceptual_hash
-from captioner.vision.images import list_images
-from tests.data.shared import FLICKR8K, needs_flickr8k
+from captioner.images.listing import list_images
+from tests.shared import FLICKR8K, needs_flickr8k
 
 
 def draw(seed: int) -> Image.Image:

@@ -4,7 +4,7 @@ import pytest
 
 from captioner.config import ConfigError
 from captioner.data.statistics import describe, kept_words, measure, unknown_share
-from captioner.data.statistics_plot import plot, require_plot
+from captioner.plots.statistics import plot, require_plot
 
 TEXT = {
     "a": [["a", "dog", "runs"], ["a", "dog"]],

@@ -5,9 +5,9 @@ import warnings
 
 import pytest
 
-from captioner.generation.caption import make_search
 from captioner.generation.config import GenerationConfig
 from captioner.generation.constraints import ENGLISH_ENDINGS, Constraints, UnknownWordWarning
+from captioner.generation.decode import make_search
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from tests.generation.toy import (
     VOCABULARY,

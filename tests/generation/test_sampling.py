@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from captioner.generation.caption import make_search
 from captioner.generation.config import GenerationConfig
+from captioner.generation.decode import make_search
 from captioner.generation.sampling import invert
 from tests.generation.toy import TableDecoder, random_features, random_table, run, search
 

@@ -8,8 +8,8 @@ import pytest
 from keras import ops
 
 from captioner.generation.beam import BeamSearch
-from captioner.generation.caption import generate, make_search
 from captioner.generation.config import GenerationConfig
+from captioner.generation.decode import generate, make_search
 from captioner.generation.greedy import GreedySearch
 from captioner.models.architectures import build_decoder
 from captioner.text.vocabulary import SPECIALS, Vocabulary

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 from keras import ops
 
-from captioner.generation.caption import make_search
 from captioner.generation.config import GenerationConfig
+from captioner.generation.decode import make_search
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 

@@ -5,12 +5,12 @@ import random
 import numpy as np
 import pytest
 
-from captioner.data.readers import read_captions
+from captioner.data.dataset import read_captions
 from captioner.metrics.scorer import score
 from captioner.recipe import in_the_box
 from captioner.text.ptb import tokenize
-from tests.data.shared import COCO_MINI, FLICKR8K, needs_coco_mini, needs_flickr8k
 from tests.metrics.coco import coco_scores, needs_pycocoevalcap
+from tests.shared import COCO_MINI, FLICKR8K, needs_coco_mini, needs_flickr8k
 
 KEYS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider_d")
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from captioner.data.readers import read_captions
+from captioner.data.dataset import read_captions
 from captioner.metrics.matching import Candidates, References
 from captioner.metrics.meteor import ATTEMPTS, UnavailableError, _ask, _scores, meteor, meteor_command
 from captioner.metrics.scorer import score
 from captioner.storage import read_text
 from captioner.text.ptb import tokenize
-from tests.data.shared import FLICKR8K, KNOWN_ANSWERS, needs_flickr8k, needs_known_answers
 from tests.metrics.coco import needs_java, needs_pycocoevalcap
+from tests.shared import FLICKR8K, KNOWN_ANSWERS, needs_flickr8k, needs_known_answers
 
 # What the program says of nlg-eval's example, a line a candidate, and the scores that it and nlg-eval give.
 ROWS = """

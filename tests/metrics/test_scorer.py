@@ -6,8 +6,8 @@ from captioner.config import ConfigError
 from captioner.metrics.scorer import METRICS, score
 from captioner.storage import DataError, read_text
 from captioner.text.ptb import tokenize
-from tests.data.shared import KNOWN_ANSWERS, needs_known_answers
 from tests.metrics.made_up import BLEU, CANDIDATES, CIDER_D, REFERENCES, ROUGE_L
+from tests.shared import KNOWN_ANSWERS, needs_known_answers
 
 RAW = {image_id: " ".join(words).capitalize() + " ." for image_id, words in CANDIDATES.items()}
 RAW_REFERENCES = {

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from captioner.captioner import Captioner
+from captioner.features.store import open_features, write_features
 from captioner.generation.config import GenerationConfig
 from captioner.report.attention import attention_maps
 from captioner.report.pictures import Shown
 from captioner.text.vocabulary import TextConfig, Vocabulary
-from captioner.vision.features import open_features, write_features
 from tests.generation.toy import TableDecoder, random_table
 
 WORDS = ["dog", "cat", "runs", "sits"]

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from captioner.images.decode import resize
 from captioner.report.pictures import SIDE, embed_attention, embed_pictures, grid_box, grid_columns
-from captioner.vision.images import resize
 
 
 def test_pictures_become_small_jpegs_and_broken_ones_are_said(tmp_path):

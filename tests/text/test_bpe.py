@@ -4,12 +4,12 @@ from collections import Counter
 import pytest
 
 from captioner.config import ConfigError
-from captioner.data.readers import read_captions
+from captioner.data.dataset import read_captions
 from captioner.storage import DataError
 from captioner.text.bpe import BytePairs, fit_byte_pairs, to_text
 from captioner.text.cleaning import clean_caption
 from captioner.text.vocabulary import END, START, UNK, TextConfig, Vocabulary
-from tests.data.shared import FLICKR8K, needs_flickr8k
+from tests.shared import FLICKR8K, needs_flickr8k
 
 CAPTIONS = [caption.split() for caption in ["low lower lowest", "a new newer newest low", "low wide wider widest"]]
 

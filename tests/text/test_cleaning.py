@@ -1,11 +1,11 @@
 import pytest
 
 from captioner.config import ConfigError
-from captioner.data.readers import read_captions
+from captioner.data.dataset import read_captions
 from captioner.storage import read_text
 from captioner.text.cleaning import RULES, clean_caption, clean_captions, join_words
 from captioner.text.ptb import tokenize
-from tests.data.shared import FLICKR8K, needs_flickr8k
+from tests.shared import FLICKR8K, needs_flickr8k
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@ import time
 
 import pytest
 
-from captioner.data.readers import read_captions
+from captioner.data.dataset import read_captions
 from captioner.recipe import in_the_box
 from captioner.storage import read_text
 from captioner.text.ptb import PUNCTUATION, tokenize
-from tests.data.shared import COCO_MINI, FLICKR8K, KNOWN_ANSWERS, needs_flickr8k
 from tests.metrics.coco import java_tokens, needs_java
+from tests.shared import COCO_MINI, FLICKR8K, KNOWN_ANSWERS, needs_flickr8k
 
 # Captions and what the COCO evaluation's Java tool makes of them, a set of rules a line.
 ANSWERS = [

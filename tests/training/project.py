@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from captioner.data.readers import DataConfig
+from captioner.data.dataset import DataConfig
+from captioner.encoders.encoder import EncoderConfig
+from captioner.features.store import write_features
 from captioner.generation.config import GenerationConfig
+from captioner.stages.train import Sections
 from captioner.text.vocabulary import TextConfig
 from captioner.training.config import TrainConfig
-from captioner.training.run import Sections
-from captioner.vision.encoders import EncoderConfig
-from captioner.vision.features import write_features
 
 COLOURS, THINGS = ("red", "green", "blue", "grey"), ("ball", "house", "tree")
 

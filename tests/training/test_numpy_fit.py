@@ -8,13 +8,13 @@ from keras import ops
 import captioner
 from captioner.config import ConfigError
 from captioner.data.batches import make_batch
+from captioner.features.store import open_features
 from captioner.models.architectures import build_decoder
 from captioner.numpy_rnn.layers import affine_forward, embedding_forward
 from captioner.numpy_rnn.sequence import sequence_forward
+from captioner.stages.train import train
 from captioner.training.config import TrainConfig
 from captioner.training.numpy_fit import Twin, require_plain
-from captioner.training.run import train
-from captioner.vision.features import open_features
 from tests.training.project import make_project
 
 PLAIN = {"architecture": "init-inject", "units": 16, "embedding_size": 12, "feature_dropout": 0.0, "word_dropout": 0.0}

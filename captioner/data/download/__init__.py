@@ -1,0 +1,1 @@
+"""Downloads: data sets fetched, checked and unpacked."""

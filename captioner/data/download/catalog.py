@@ -1,0 +1,226 @@
+"""Public data sets: where their archives are, and bringing them to where the recipes look for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from captioner.config import ConfigError
+from captioner.data.download.fetch import RemoteFile, fetch, require_known
+from captioner.data.download.unpack import require_space, unpack
+from captioner.progress import Say, amount
+from captioner.storage import DataError, read_manifest, write_manifest
+
+JBROWNLEE = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
+COCO = "http://images.cocodataset.org"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One archive of a data set.
+
+    Attributes:
+        url: where it is.
+        size: its bytes.
+        digest: `sha256:...`, or `md5:...` where nobody published the other.
+        holds: a file or folder that it unpacks to.
+        unpacked: about how many bytes that makes.
+    """
+
+    url: str
+    size: int | None
+    digest: str | None
+    holds: str
+    unpacked: int
+
+    @property
+    def name(self) -> str:
+        """The archive's file name."""
+        return self.url.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set that can be downloaded.
+
+    Attributes:
+        about: what it is.
+        terms: under which terms, in a sentence that a user sees before the download begins.
+        archives: what it consists of.
+        then: the command to go on with.
+    """
+
+    about: str
+    terms: str
+    archives: tuple[Archive, ...]
+    then: str
+
+
+COCO_TERMS = (
+    "The captions are under CC BY 4.0, the photographs under their own Flickr licences; see https://cocodataset.org."
+)
+# Sizes and digests as TensorFlow Datasets lists them; Flickr8k's are what several projects pin.
+DATA_SETS: dict[str, DataSet] = {
+    "flickr8k": DataSet(
+        "8,091 photographs, five captions each",
+        "Flickr8k is for non-commercial research and education only, and may not be redistributed.",
+        (
+            Archive(
+                f"{JBROWNLEE}/Flickr8k_text.zip", None, "md5:bf6c1abcb8e4a833b7f922104de18627",
+                "Flickr8k.token.txt", 12 * 10**6,
+            ),
+            Archive(
+                f"{JBROWNLEE}/Flickr8k_Dataset.zip", None, "md5:f18a1e2920de5bd84dae7cf08ec78978",
+                "Flicker8k_Dataset", 1_130 * 10**6,
+            ),
+        ),
+        "captioner run -c merge_vgg16",
+    ),
+    "coco2014": DataSet(
+        "123,287 photographs (train and val), five captions each",
+        COCO_TERMS,
+        (
+            Archive(
+                f"{COCO}/annotations/annotations_trainval2014.zip", 252_872_794,
+                "sha256:031296bbc80c45a1d1f76bf9a90ead27e94e99ec629208449507a4917a3bf009",
+                "annotations/captions_train2014.json", 910 * 10**6,
+            ),
+            Archive(
+                f"{COCO}/zips/val2014.zip", 6_645_013_297,
+                "sha256:fe9be816052049c34717e077d9e34aa60814a55679f804cd043e3cbee3b9fde0",
+                "val2014", 6_660 * 10**6,
+            ),
+            Archive(
+                f"{COCO}/zips/train2014.zip", 13_510_573_713,
+                "sha256:ede4087e640bddba550e090eae701092534b554b42b05ac33f0300b984b31775",
+                "train2014", 13_540 * 10**6,
+            ),
+        ),
+        "captioner clean FOLDER/annotations --stats",
+    ),
+    "coco2017": DataSet(
+        "123,287 photographs (train and val), five captions each",
+        COCO_TERMS,
+        (
+            Archive(
+                f"{COCO}/annotations/annotations_trainval2017.zip", 252_907_541,
+                "sha256:113a836d90195ee1f884e704da6304dfaaecff1f023f49b6ca93c4aaae470268",
+                "annotations/captions_train2017.json", 830 * 10**6,
+            ),
+            Archive(
+                f"{COCO}/zips/val2017.zip", 815_585_330,
+                "sha256:4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05",
+                "val2017", 820 * 10**6,
+            ),
+            Archive(
+                f"{COCO}/zips/train2017.zip", 19_336_861_798,
+                "sha256:69a8bb58ea5f8f99d24875f21416de2e9ded3178e903f1f7603e283b9e06d929",
+                "train2017", 19_370 * 10**6,
+            ),
+        ),
+        "captioner clean FOLDER/annotations --stats",
+    ),
+    "karpathy": DataSet(
+        "Karpathy's splits and captions of COCO, Flickr8k and Flickr30k, without pictures",
+        "The captions are those of the data sets and come under their terms.",
+        (
+            Archive(
+                "https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip", 36_745_453,
+                "sha256:4cfd70132527b80933105e5829dc9034eaab9573482e2e680abbab6130244817",
+                "dataset_coco.json", 210 * 10**6,
+            ),
+        ),
+        "captioner clean FOLDER/dataset_coco.json --stats",
+    ),
+}  # fmt: skip
+
+
+def download(
+    name: str,
+    folder: Path,
+    *,
+    mirror: str | None = None,
+    only: Sequence[str] = (),
+    keep: bool = False,
+    say: Say = print,
+) -> None:
+    """Fetch and unpack a data set; what is there already is not fetched again.
+
+    Args:
+        name: in DATA_SETS.
+        folder: where its files go.
+        mirror: an address or a folder that has the archives under their own names.
+        only: names of archives, with or without their ending; none for all.
+        keep: leave the archives beside their files.
+        say: takes lines for the user.
+
+    Raises:
+        ConfigError: there is no such data set, or no such archive in it.
+        DataError: an archive cannot be fetched, is not the one that is expected, cannot be unpacked, or the disk is
+            too full.
+    """
+    if name not in DATA_SETS:
+        raise ConfigError(f"{name}: no such data set (known: {', '.join(DATA_SETS)})")
+    data_set = DATA_SETS[name]
+    chosen = _choose(name, data_set, only)
+    say(f"{name}: {data_set.about}. {data_set.terms}")
+    pending = [archive for archive in chosen if not _is_unpacked(archive, folder)]
+    _require_room(pending, folder, keep)
+    for archive in pending:
+        _bring(archive, folder, mirror, keep, say)
+    state = "is ready" if pending else "is up to date"
+    say(f"{folder} {state}: {data_set.then.replace('FOLDER', str(folder))}")
+
+
+def total_size(data_set: DataSet) -> str:
+    """Return about how much disk a data set takes, for people."""
+    return amount(sum(archive.unpacked for archive in data_set.archives), "B")
+
+
+def _choose(name: str, data_set: DataSet, only: Sequence[str]) -> list[Archive]:
+    known = {archive.name.removesuffix(".zip"): archive for archive in data_set.archives}
+    if unknown := [one for one in only if one.removesuffix(".zip") not in known]:
+        raise ConfigError(f"--only {unknown[0]}: {name} has no such archive (known: {', '.join(known)})")
+    return [archive for key, archive in known.items() if not only or key in {one.removesuffix(".zip") for one in only}]
+
+
+def _is_unpacked(archive: Archive, folder: Path) -> bool:
+    return (folder / archive.holds).exists() and read_manifest(folder / archive.name) is not None
+
+
+def _require_room(pending: Sequence[Archive], folder: Path, keep: bool) -> None:
+    """Check that there is room for everything before the first byte: archives go away one by one unless kept."""
+    packed = [archive.size or archive.unpacked for archive in pending]
+    there = sum(part.stat().st_size for archive in pending if (part := folder / f"{archive.name}.part").is_file())
+    needed = sum(archive.unpacked for archive in pending) + (sum(packed) if keep else max(packed, default=0)) - there
+    require_space(folder, needed, "downloading and unpacking")
+
+
+def _bring(archive: Archive, folder: Path, mirror: str | None, keep: bool, say: Say) -> None:
+    path, fetched = folder / archive.name, False
+    if mirror is not None and Path(mirror).is_dir():
+        path = Path(mirror) / archive.name
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; --mirror names a folder that has {archive.name}")
+    remote = RemoteFile(_address(archive, mirror), archive.size, archive.digest)
+    if path.is_file():
+        say(f"{path}: is there; checking it")
+        require_known(remote, path)
+    else:
+        size = f" ({amount(archive.size, 'B')})" if archive.size is not None else ""
+        say(f"fetching {remote.url}{size}")
+        fetch(remote, path, say)
+        fetched = True
+    files = unpack(path, folder, say=say)
+    if not (folder / archive.holds).exists():
+        raise DataError(f"{path}: does not hold {archive.holds}; it is another archive than expected")
+    held = {"files": len(files), "bytes": path.stat().st_size, "digest": archive.digest}
+    write_manifest(folder / archive.name, "download", url=remote.url, **held)
+    say(f"{folder}: {len(files):,} files of {archive.name}")
+    if fetched and not keep:
+        path.unlink()
+
+
+def _address(archive: Archive, mirror: str | None) -> str:
+    return archive.url if mirror is None else f"{mirror.rstrip('/')}/{archive.name}"

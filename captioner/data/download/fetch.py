@@ -1,0 +1,239 @@
+"""Fetching large files over HTTP: goes on where it broke off, and believes neither lengths nor contents."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from captioner.data.download.unpack import require_space
+from captioner.progress import Progress, Say, amount
+from captioner.storage import DataError, read_json, write_json
+
+CHUNK = 2**20
+TIMEOUT = 30.0  # seconds without a byte
+TRIES = 5  # in a row that bring nothing new
+WAITS = (1.0, 2.0, 5.0, 10.0)  # seconds between them
+MAX_BYTES = 100 * 10**9  # of a file whose size nobody told
+
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+# What may pass: a server is busy, or a connection breaks.
+_PASSING = (408, 425, 429, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file to fetch.
+
+    Attributes:
+        url: where it is.
+        size: its bytes, where known.
+        digest: `sha256:...` or `md5:...` in hexadecimal digits, where known.
+    """
+
+    url: str
+    size: int | None = None
+    digest: str | None = None
+
+
+class _PassingError(Exception):
+    """Something that may go well at the next try."""
+
+
+def fetch(remote: RemoteFile, path: Path, say: Say = print, waits: tuple[float, ...] = WAITS) -> None:
+    """Fetch a file to `path`; what a broken-off call has left in `path`.part is gone on with.
+
+    Args:
+        remote: the file.
+        path: where it goes, whole and checked or not at all.
+        say: takes lines about the progress and about tries that failed.
+        waits: seconds between tries that bring nothing new.
+
+    Raises:
+        DataError: the server does not have it or breaks off again and again, the file is not the one that is expected,
+            or the disk is full.
+    """
+    part = path.with_name(path.name + ".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    failures, reached = 0, _size(part)
+    while True:
+        try:
+            _continue(remote, part, say)
+            break
+        except _PassingError as error:
+            failures = 1 if _size(part) > reached else failures + 1
+            reached = max(reached, _size(part))
+            if failures >= TRIES:
+                raise DataError(
+                    f"{remote.url}: {error}; the same command goes on from here, or name a --mirror"
+                ) from None
+            wait = waits[min(failures - 1, len(waits) - 1)]
+            say(f"{path.name}: {error}; trying again in {wait:g} s")
+            time.sleep(wait)
+        except OSError as error:
+            raise DataError(f"{part}: cannot be written ({error.strerror or error})") from error
+    _require_digest(remote, part)
+    part.replace(path)
+    _note(part).unlink(missing_ok=True)
+
+
+def require_known(remote: RemoteFile, path: Path) -> None:
+    """Refuse a file that is not the one expected, by its size and its digest where they are known.
+
+    Raises:
+        DataError: naming both values.
+    """
+    size = _size(path)
+    if remote.size is not None and size != remote.size:
+        raise DataError(f"{path}: has {size:,} bytes, expected {remote.size:,}; remove it and get it anew")
+    if remote.digest is not None:
+        kind, _, expected = remote.digest.partition(":")
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, kind).hexdigest()
+        if found != expected:
+            raise DataError(f"{path}: its {kind} is {found[:12]}, expected {expected[:12]}; remove it and get it anew")
+
+
+def _require_digest(remote: RemoteFile, part: Path) -> None:
+    """Check what was fetched; what is wrong is thrown away, or the next call would go on from it."""
+    try:
+        require_known(remote, part)
+    except DataError as error:
+        part.unlink()
+        _note(part).unlink(missing_ok=True)
+        fault = str(error).removeprefix(f"{part}: ").removesuffix("; remove it and get it anew")
+        raise DataError(
+            f"{remote.url}: what came from there is another file ({fault}); it was thrown away, try again or a --mirror"
+        ) from None
+
+
+def _continue(remote: RemoteFile, part: Path, say: Say) -> None:
+    """Fetch what is missing in `part`; raise _PassingError where it broke off."""
+    had = _size(part)
+    if remote.size is not None and had > remote.size:
+        part.unlink()
+        had = 0
+    if remote.size is not None and had == remote.size:
+        return
+    with _opened(remote.url, had, _validator(part)) as answer:
+        extent = _extent(answer, had)
+        if extent is None:
+            part.unlink(missing_ok=True)
+            raise _PassingError("does not send the rest of the file as asked; beginning anew")
+        start, total = extent
+        if remote.size is not None and total is not None and total != remote.size:
+            raise DataError(f"{remote.url}: has {total:,} bytes, expected {remote.size:,}; try a --mirror")
+        end = total if total is not None else remote.size
+        if start == end:
+            return
+        require_space(part.parent, (end or 0) - start, part.stem)
+        if start == 0:
+            write_json(_note(part), {"validator": answer.headers.get("ETag") or answer.headers.get("Last-Modified")})
+        _copy(answer, part, start, end, say)
+
+
+def _copy(answer: Any, part: Path, start: int, end: int | None, say: Say) -> None:
+    most = MAX_BYTES if end is None else end
+    done = start
+    with part.open("r+b" if start else "wb") as file, Progress(part.stem, end, "B", say, done=start) as progress:
+        file.truncate(start)
+        file.seek(start)
+        while True:
+            try:
+                chunk = answer.read(min(CHUNK, most - done + 1))
+            except (OSError, http.client.HTTPException) as error:
+                raise _PassingError(f"broke off after {amount(done, 'B')} ({_reason(error)})") from None
+            if not chunk:
+                break
+            file.write(chunk[: most - done])
+            progress.advance(len(chunk))
+            done += len(chunk)
+            if done > most:
+                raise DataError(f"{answer.url}: sends more than the {amount(most, 'B')} that it should; try a --mirror")
+    if end is not None and done < end:
+        raise _PassingError(f"broke off after {amount(done, 'B')} of {amount(end, 'B')}")
+
+
+def _extent(answer: Any, had: int) -> tuple[int, int | None] | None:
+    """Return where in the file the answer begins and how long the file is; None where the answer cannot be used."""
+    if answer.status == 200:
+        length = answer.headers.get("Content-Length", "")
+        return 0, int(length) if length.isdecimal() else None
+    extent = answer.headers.get("Content-Range", "")
+    if answer.status == 416:  # nothing is there from here on
+        return (had, had) if extent == f"bytes */{had}" else None
+    found = _RANGE.fullmatch(extent)
+    if answer.status != 206 or found is None or int(found[1]) != had:
+        return None
+    return had, None if found[3] == "*" else int(found[3])
+
+
+@contextlib.contextmanager
+def _opened(url: str, had: int, validator: str | None) -> Iterator[Any]:
+    headers = {"Accept-Encoding": "identity", "User-Agent": "captioner"}
+    if had:
+        headers["Range"] = f"bytes={had}-"
+        if validator:
+            headers["If-Range"] = validator  # the whole file comes where it has changed since
+    try:
+        answer = _opener().open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:
+            answer = error
+        elif error.code in _PASSING:
+            raise _PassingError(f"answers {error.code} {error.reason}") from None
+        else:
+            raise DataError(f"{url}: answers {error.code} {error.reason}; name a --mirror that has the file") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise _PassingError(f"cannot be reached ({_reason(error)})") from None
+    except ValueError as error:
+        raise DataError(f"{url}: not an address that can be asked ({error}); give http:// or https://") from None
+    with answer:
+        yield answer
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Return what speaks HTTP and nothing else: a redirection must not read local files."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _reason(error: BaseException) -> str:
+    inner = getattr(error, "reason", None) or error  # urllib wraps what the system said
+    reason = getattr(inner, "strerror", None) or inner
+    return " ".join(str(reason).split()) or type(error).__name__
+
+
+def _note(part: Path) -> Path:
+    return part.with_name(part.name + ".json")
+
+
+def _validator(part: Path) -> str | None:
+    """Return what the server called the version of the file of which `part` is the beginning."""
+    if not _note(part).is_file():
+        return None
+    note = read_json(_note(part))
+    validator = note.get("validator") if isinstance(note, dict) else None
+    return validator if isinstance(validator, str) and not validator.startswith("W/") else None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0

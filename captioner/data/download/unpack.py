@@ -1,0 +1,204 @@
+"""Unpacking of archives that nobody has looked at: zip and tar, no path leaves the folder, no links, no bombs."""
+
+from __future__ import annotations
+
+import contextlib
+import lzma
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from captioner.progress import Progress, Say, amount
+from captioner.storage import DataError
+
+MAX_FILES = 1_000_000
+MAX_BYTES = 200 * 10**9
+CHUNK = 2**20
+# What macOS puts into zips beside the files.
+JUNK = ("__MACOSX", ".DS_Store")
+_ENCRYPTED = 0x1
+# What the libraries raise on broken archives; RuntimeError and NotImplementedError for compressions they do not know.
+_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in an archive.
+
+    Attributes:
+        name: its path, as the archive gives it.
+        size: how many bytes it claims.
+        open: opens its content.
+    """
+
+    name: str
+    size: int
+    open: Callable[[], IO[bytes]]
+
+
+def unpack(
+    archive: Path,
+    folder: Path,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_files: int = MAX_FILES,
+    say: Say = print,
+) -> list[Path]:
+    """Unpack a zip or a tar into `folder`, file by file, over those that are there.
+
+    Everything is unpacked into a hidden folder inside `folder` first and then moved: an archive that is refused leaves
+    nothing there, and a killed unpacking is done anew.
+
+    Args:
+        archive: the file.
+        folder: where its files go, under the names that they have in it.
+        max_bytes, max_files: an archive that holds more is refused.
+        say: takes lines about the progress.
+
+    Returns:
+        the files.
+
+    Raises:
+        DataError: the archive is broken or encrypted; a name in it is absolute, leads out of the folder or stands
+            twice; it holds a link or a device, or more than it may or claims; or the disk is full.
+    """
+    staging = folder / f".{archive.name}.unpacking"
+    _remove(staging)
+    try:
+        staging.mkdir(parents=True)
+        with _members(archive) as members:
+            _check(archive, members, max_bytes, max_files)
+            require_space(folder, sum(member.size for member in members), f"unpacking {archive.name}")
+            with Progress(f"unpacking {archive.name}", len(members), "files", say) as progress:
+                for member in members:
+                    _extract(archive, member, staging)
+                    progress.advance(1)
+        return [_move(staging, folder, member.name) for member in members]
+    except _BROKEN as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(":")
+        raise DataError(f"{archive}: broken, or no zip or tar ({reason}); get it anew") from error
+    except OSError as error:
+        raise DataError(f"{folder}: {archive.name} cannot be unpacked there ({error.strerror or error})") from error
+    finally:
+        _remove(staging)
+
+
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """Refuse what will not fit on the disk of `folder`, which need not be there yet.
+
+    Raises:
+        DataError: with both figures.
+    """
+    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise DataError(
+            f"{folder}: {what} needs {amount(needed, 'B')}, {amount(free, 'B')} are free; "
+            "make room or name another folder"
+        )
+
+
+@contextlib.contextmanager
+def _members(archive: Path) -> Iterator[list[Member]]:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as zipped:
+            files = [entry for entry in zipped.infolist() if not entry.filename.endswith("/")]
+            yield [_zip_member(archive, zipped, entry) for entry in files if not _is_junk(entry.filename)]
+        return
+    with tarfile.open(archive, "r:*") as tarred:
+        members = [member for member in tarred if not member.isdir() and not _is_junk(member.name)]
+        require_end(tarred)
+        yield [_tar_member(archive, tarred, member) for member in members]
+
+
+def require_end(archive: tarfile.TarFile) -> None:
+    """Refuse a tar, read to its last member, that does not end as a tar ends: tarfile takes a cut header for the end.
+
+    Raises:
+        tarfile.ReadError: it breaks off.
+    """
+    assert archive.fileobj is not None
+    archive.fileobj.seek(archive.offset)
+    if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("it breaks off")
+
+
+def _is_junk(name: str) -> bool:
+    return any(part in JUNK for part in PurePosixPath(name).parts)
+
+
+def _zip_member(archive: Path, zipped: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Member:
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG):
+        raise DataError(
+            f"{archive}: {entry.filename!r} is a link or a device; no data set needs one, it may be hostile"
+        )
+    if entry.flag_bits & _ENCRYPTED:
+        raise DataError(f"{archive}: {entry.filename!r} is encrypted; unpack it by hand")
+    return Member(entry.filename, entry.file_size, lambda: zipped.open(entry))
+
+
+def _tar_member(archive: Path, tarred: tarfile.TarFile, member: tarfile.TarInfo) -> Member:
+    if not member.isreg():
+        raise DataError(f"{archive}: {member.name!r} is a link or a device; no data set needs one, it may be hostile")
+
+    def read() -> Any:
+        return tarred.extractfile(member)
+
+    return Member(member.name, member.size, read)
+
+
+def _check(archive: Path, members: list[Member], max_bytes: int, max_files: int) -> None:
+    """Refuse an archive by what it claims, before anything is written."""
+    if len(members) > max_files:
+        raise DataError(f"{archive}: holds {len(members):,} files, more than {max_files:,}; it may be hostile")
+    total = sum(member.size for member in members)
+    if total > max_bytes:
+        raise DataError(
+            f"{archive}: unpacks to {amount(total, 'B')}, more than {amount(max_bytes, 'B')}; it may be hostile"
+        )
+    seen: set[str] = set()
+    for member in members:
+        path = PurePosixPath(member.name)
+        odd = "\\" in member.name or "\0" in member.name or ":" in path.parts[0] if path.parts else True
+        if path.is_absolute() or odd or ".." in path.parts:
+            raise DataError(f"{archive}: {member.name!r} leads out of the folder; it may be hostile")
+        if (key := path.as_posix().casefold()) in seen:
+            raise DataError(f"{archive}: {member.name!r} stands in it twice; it may be hostile")
+        seen.add(key)
+
+
+def _extract(archive: Path, member: Member, staging: Path) -> None:
+    target = staging / member.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    left = member.size
+    with member.open() as source, target.open("xb") as file:
+        while chunk := source.read(min(CHUNK, left + 1)):
+            left -= len(chunk)
+            if left < 0:
+                raise DataError(f"{archive}: {member.name!r} is larger than it claims; it may be hostile")
+            file.write(chunk)
+    if left:
+        raise DataError(f"{archive}: {member.name!r} breaks off; get the archive anew")
+
+
+def _move(staging: Path, folder: Path, name: str) -> Path:
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.parent.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{target.parent}: is a link that leads out of {folder}; remove it")
+    (staging / name).replace(target)
+    return target
+
+
+def _remove(staging: Path) -> None:
+    if staging.is_symlink():
+        staging.unlink()
+    elif staging.exists():
+        shutil.rmtree(staging)

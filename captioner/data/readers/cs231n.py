@@ -1,0 +1,161 @@
+"""Reader of the COCO captions that Stanford's CS231n hands out as HDF5: captions as numbers, features, vocabulary."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlparse
+
+import h5py
+import numpy as np
+
+from captioner.data.captions import Captions, collect
+from captioner.features.store import write_features
+from captioner.images.ids import normalize_id
+from captioner.storage import DataError, read_json, read_text
+
+PARTS = ("train", "val")
+NO_WORDS = frozenset(["<NULL>", "<START>", "<END>"])
+# The full 4,096 numbers and the course's 512 principal components of them; the course trains on the latter.
+FEATURE_FILES = ("{part}*_vgg16_fc7_pca.h5", "{part}*_vgg16_fc7.h5")
+
+
+def read_cs231n(path: str | Path) -> Captions:
+    """Read coco2014_captions.h5; coco2014_vocab.json must lie beside it.
+
+    A picture's id is that of its line in train2014_images.txt, or of the address in train2014_urls.txt, where they lie
+    beside the file; else it is `train/12` for row 12. The captions are the course's: lower case, without punctuation,
+    rare words `<UNK>`; COCO's own JSON is better for scores.
+
+    Raises:
+        DataError: a file is missing or broken, or the numbers in it do not fit together.
+    """
+    path = Path(path)
+    words = _words(path)
+    with _open(path) as file:
+        parts = [part for part in PARTS if f"{part}_captions" in file]
+        if not parts:
+            raise DataError(f"{path}: holds no train_captions; CS231n's coco2014_captions.h5 is expected")
+        rows = [row for part in parts for row in _rows(path, file, part, words)]
+    return collect(path, rows)
+
+
+def import_features(path: str | Path, output: str | Path) -> Path:
+    """Write the features that CS231n computed into a feature file of ours, called by the ids of `read_cs231n`.
+
+    They stand as train_features in the file itself, or in train2014_vgg16_fc7_pca.h5 or train2014_vgg16_fc7.h5 beside
+    it. Nobody wrote down which preprocessing made them, so they carry no description of an encoder.
+
+    Args:
+        path: coco2014_captions.h5.
+        output: `.h5` or `.pkl`.
+
+    Returns:
+        where the features stood.
+
+    Raises:
+        DataError: there are none, or they cannot be read or written.
+    """
+    path = Path(path)
+    with contextlib.ExitStack() as stack:
+        own = stack.enter_context(_open(path))
+        features: dict[str, h5py.Dataset] = {}
+        source = path
+        for part in PARTS:
+            if f"{part}_features" in own:
+                features[part] = _dataset(path, own, f"{part}_features", dimensions=2)
+            elif (beside := _feature_file(path, part)) is not None:
+                features[part] = _dataset(beside, stack.enter_context(_open(beside)), "features", dimensions=2)
+                source = beside
+        if not features:
+            raise DataError(f"{path}: holds no train_features, and no train2014_vgg16_fc7_pca.h5 lies beside it")
+        names = {part: _names(path, part, len(rows)) for part, rows in features.items()}
+        write_features(output, _Rows(features, names), None, "float32", source=str(source))
+    return source
+
+
+class _Rows(Mapping[str, np.ndarray]):
+    """Rows of several datasets by image_id, read when asked for: all of fc7 would be 2 GB."""
+
+    def __init__(self, features: Mapping[str, h5py.Dataset], names: Mapping[str, list[str]]) -> None:
+        self._features = features
+        self._places = {normalize_id(name): (part, row) for part in names for row, name in enumerate(names[part])}
+
+    def __getitem__(self, image_id: str) -> np.ndarray:
+        part, row = self._places[image_id]
+        return np.asarray(self._features[part][row], np.float32)  # (channels,)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def _feature_file(path: Path, part: str) -> Path | None:
+    found = (file for pattern in FEATURE_FILES for file in sorted(path.parent.glob(pattern.format(part=part))))
+    return next(found, None)
+
+
+def _words(path: Path) -> list[str]:
+    files = sorted(path.parent.glob("*vocab*.json"))
+    if not files:
+        raise DataError(f"{path}: its vocabulary is not beside it; put coco2014_vocab.json there")
+    content = read_json(files[0])
+    words = content.get("idx_to_word") if isinstance(content, dict) else None
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise DataError(f"{files[0]}: has no list idx_to_word; CS231n's coco2014_vocab.json is expected")
+    return words
+
+
+def _names(path: Path, part: str, count: int) -> list[str]:
+    """Return what each of the part's pictures is called."""
+    for kind in ("images", "urls"):
+        for file in sorted(path.parent.glob(f"{part}*_{kind}.txt")):
+            listed = [line.strip() for line in read_text(file).splitlines() if line.strip()]
+            if len(listed) < count:
+                raise DataError(f"{file}: lists {len(listed):,} pictures, {path} has {count:,}; take both from one set")
+            return [Path(urlparse(line).path).name for line in listed]
+    return [f"{part}/{row}" for row in range(count)]
+
+
+def _rows(path: Path, file: h5py.File, part: str, words: list[str]) -> Iterator[tuple[str, tuple[str], str]]:
+    captions = _dataset(path, file, f"{part}_captions", dimensions=2)[:]  # (captions, time)
+    pictures = _dataset(path, file, f"{part}_image_idxs", dimensions=1)[:]  # (captions,)
+    if len(captions) != len(pictures) or captions.dtype.kind not in "iu" or pictures.dtype.kind not in "iu":
+        raise DataError(f"{path}: {len(captions):,} {part}_captions and {len(pictures):,} {part}_image_idxs do not fit")
+    if captions.size and not 0 <= int(captions.min()) <= int(captions.max()) < len(words):
+        raise DataError(f"{path}: {part}_captions hold numbers that are not in the vocabulary of {len(words):,} words")
+    if pictures.size and int(pictures.min()) < 0:
+        raise DataError(f"{path}: {part}_image_idxs hold a number below 0")
+    names = _names(path, part, int(pictures.max(initial=-1)) + 1)
+    for numbers, picture in zip(captions.tolist(), pictures.tolist(), strict=True):
+        text = " ".join(word for number in numbers if (word := words[number]) not in NO_WORDS)
+        if text:
+            yield names[picture], (text,), part
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[h5py.File]:
+    try:
+        file = h5py.File(path, "r")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; check the path") from None
+    except OSError as error:
+        raise DataError(f"{path}: broken, truncated or not HDF5 ({error}); get it anew") from error
+    with file:
+        try:
+            yield file
+        except (OSError, RuntimeError) as error:  # what h5py raises on a file that breaks off
+            raise DataError(f"{path}: broken or truncated ({error}); get it anew") from error
+
+
+def _dataset(path: Path, file: h5py.File, name: str, dimensions: int) -> h5py.Dataset:
+    # a link or outside storage could make us read any other file
+    dataset = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+        raise DataError(f"{path}: has no dataset {name!r}; CS231n's files are expected")
+    if dataset.ndim != dimensions:
+        raise DataError(f"{path}: {name!r} has {dataset.ndim} dimensions where {dimensions} are expected")
+    return dataset

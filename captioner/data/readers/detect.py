@@ -1,0 +1,171 @@
+"""Which form a caption file has, told by its content, and the reader for it."""
+
+from __future__ import annotations
+
+import glob
+import mmap
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from captioner.config import ConfigError
+from captioner.data.captions import Captions, merge
+from captioner.data.readers.coco import read_coco, read_image_info, read_karpathy
+from captioner.data.readers.cs231n import read_cs231n
+from captioner.data.readers.flickr import TOKEN_LINE, read_descriptions, read_tokens
+from captioner.data.readers.folder import read_folder, read_webdataset, text_beside
+from captioner.data.readers.tables import is_record, is_table_header, read_records, read_table
+from captioner.images.listing import list_images
+from captioner.memory import collector_paused
+from captioner.storage import DataError, digest_file, digest_json
+
+Sources = str | Path | Sequence[str | Path]
+
+HEAD = 2**16  # bytes that are looked at
+# In a folder that holds these, they are meant, and not the folder's pictures.
+INNER = ("captions_*.json", "metadata.csv", "metadata.jsonl", "*.tar", "*.tar.gz", "*.tgz")
+
+
+class Form(NamedTuple):
+    """A form of captions: what it looks like, and what reads it."""
+
+    looks: str
+    read: Callable[[str | Path], Captions]
+
+
+READERS: dict[str, Form] = {
+    "flickr": Form("name.jpg#0<TAB>caption: Flickr8k.token.txt, Flickr30k's results_20130124.token", read_tokens),
+    "csv": Form("a table with a header: image,caption; commas, tabs, semicolons or bars; Kaggle's files", read_table),
+    "jsonl": Form('JSON lines or a JSON list: {"image": "a.jpg", "caption": "..."}', read_records),
+    "coco": Form("COCO's captions_*.json: images and annotations", read_coco),
+    "coco-images": Form("COCO's image_info_*.json: pictures without captions, for prediction", read_image_info),
+    "karpathy": Form("Karpathy's dataset_*.json: images with sentences and splits", read_karpathy),
+    "cs231n": Form("CS231n's coco2014_captions.h5, its vocabulary beside it", read_cs231n),
+    "folder": Form("a folder of pictures, name.txt beside name.jpg, a caption a line", read_folder),
+    "webdataset": Form("a tar of name.jpg with name.txt or name.json", read_webdataset),
+    "descriptions": Form("image_id caption: descriptions.txt", read_descriptions),
+}
+
+
+def read_data(captions: Sources, format: str = "auto") -> Captions:
+    """Read captions in any supported form, with the splits that they carry.
+
+    Args:
+        captions: a file, a folder, a pattern such as `shards/*.tar`, or several of these, put together.
+        format: a name in READERS, or "auto" to tell it from the content.
+
+    Raises:
+        DataError: something cannot be read, is empty or malformed (the line is named), or shares pictures between
+            splits.
+        ConfigError: there is no such format.
+    """
+    require_format(format)
+    with collector_paused():
+        parts = [
+            (path, READERS[detect_format(path) if format == "auto" else format].read(path))
+            for path in find_sources(captions)
+        ]
+        return merge(parts)
+
+
+def spell(captions: Sources) -> str:
+    """Return captions as they stand on a command line."""
+    return str(captions) if isinstance(captions, str | Path) else " ".join(map(str, captions))
+
+
+def require_format(name: str) -> None:
+    """Raise ConfigError where there is no format `name`; the message names those that there are."""
+    if name not in ("auto", *READERS):
+        raise ConfigError(f"format: {name!r} is not known (known: auto, {', '.join(READERS)})")
+
+
+def find_sources(captions: Sources) -> list[Path]:
+    """Return the files and folders that are meant, each to be read by one reader.
+
+    Raises:
+        DataError: a pattern matches nothing.
+    """
+    found: list[Path] = []
+    for one in [captions] if isinstance(captions, str | Path) else captions:
+        path = Path(one)
+        if path.is_dir():
+            inner = (sorted(path.glob(pattern)) for pattern in INNER)
+            found += next(filter(None, inner), [path])
+        elif not path.exists() and glob.has_magic(str(one)):
+            matches = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+            if not matches:
+                raise DataError(f"{one}: matches no file; check the pattern")
+            found += matches
+        else:
+            found.append(path)
+    if not found:
+        raise DataError("no caption file is named; name one")
+    return found
+
+
+def digest_captions(captions: Sources) -> str:
+    """Return the digest of captions as `read_data` reads them: a file's own, or one over all files that hold them.
+
+    Raises:
+        DataError: a file is missing or unreadable.
+    """
+    sources = find_sources(captions)
+    if len(sources) == 1 and not sources[0].is_dir():
+        return digest_file(sources[0])
+    files = ((file.relative_to(source.parent).as_posix(), file) for source in sources for file in _files(source))
+    return digest_json([[name, digest_file(file)] for name, file in files])
+
+
+def _files(source: Path) -> list[Path]:
+    if not source.is_dir():
+        return [source]
+    return [text for picture in list_images(source).values() if (text := text_beside(picture)) is not None]
+
+
+def detect_format(path: str | Path) -> str:
+    """Return the name in READERS of the form that a caption file or folder has, told by its content.
+
+    Raises:
+        DataError: the file cannot be read, is empty, or is of a kind that holds no captions.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return "folder"
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; check the path") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "cs231n"
+    if head[257:262] == b"ustar" or head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")):
+        return "webdataset"
+    if head.startswith(b"PK\x03\x04"):
+        raise DataError(f"{path}: a zip archive; unpack it and name the caption file in it")
+    return _detect_text(path, head)
+
+
+def _detect_text(path: Path, head: bytes) -> str:
+    text = head.decode("utf-8-sig", errors="replace").lstrip()
+    if not text:
+        raise DataError(f"{path}: empty; name a caption file")
+    first = text.partition("\n")[0].rstrip("\r")
+    if text[0] == "[":
+        return "jsonl"
+    if text[0] == "{":
+        return "jsonl" if is_record(first) else _detect_object(path)
+    if TOKEN_LINE.fullmatch(first):
+        return "flickr"
+    return "csv" if is_table_header(first) else "descriptions"
+
+
+def _detect_object(path: Path) -> str:
+    """Tell the forms of one large JSON object apart by their keys, without parsing it twice."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for key, name in {"annotations": "coco", "sentences": "karpathy", "images": "coco-images"}.items():
+            if re.search(rb'"%s"\s*:' % key.encode(), content):
+                return name
+    return "coco"

@@ -1,0 +1,110 @@
+"""Readers of captions that stand beside their pictures: a folder with `name.txt` files, and webdataset tars."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from captioner.data.captions import Captions, collect
+from captioner.data.download.unpack import require_end
+from captioner.data.readers.tables import CAPTION_COLUMNS
+from captioner.images.ids import EXTENSIONS
+from captioner.images.listing import list_images
+from captioner.storage import DataError, read_text
+
+TEXT_SUFFIXES = (".txt", ".caption")
+LARGEST_TEXT = 2**20  # bytes of one picture's captions in a tar; a tar can claim anything
+
+
+def read_folder(path: str | Path) -> Captions:
+    """Read a folder of pictures with `name.txt` beside `name.jpg`, a caption a line; pictures without one are listed.
+
+    Returns:
+        references of the pictures that have a text, and the files of all pictures.
+
+    Raises:
+        DataError: there is no such folder, no picture, or no text beside any of them.
+    """
+    pictures = list_images(path)
+    texts = {image_id: text for image_id, picture in pictures.items() if (text := text_beside(picture)) is not None}
+    if not texts:
+        raise DataError(f"{path}: no picture in it has a text beside it (name.txt for name.jpg); name a caption file")
+    references = {image_id: _lines(read_text(text)) for image_id, text in texts.items()}
+    references = {image_id: captions for image_id, captions in references.items() if captions}
+    if not references:
+        raise DataError(f"{path}: the texts beside its pictures are all empty; write a caption a line")
+    return Captions(references, pictures)
+
+
+def text_beside(picture: Path) -> Path | None:
+    """Return the file with the captions of `picture`, where there is one."""
+    return next((text for suffix in TEXT_SUFFIXES if (text := picture.with_suffix(suffix)).is_file()), None)
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.split("\n") if line.strip())
+
+
+def read_webdataset(path: str | Path) -> Captions:
+    """Read the captions of a webdataset tar: `key.jpg` and `key.txt`, or `key.json` with a caption in it.
+
+    A picture's id is its name in the tar, as if the tar were unpacked. Nothing is unpacked here.
+
+    Raises:
+        DataError: the file cannot be read, is no tar, or holds no caption.
+    """
+    try:
+        with tarfile.open(path, "r:*") as archive:
+            samples = list(_samples(path, archive))
+            require_end(archive)
+            return collect(path, samples)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; check the path") from None
+    except (tarfile.TarError, OSError, EOFError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(":")
+        raise DataError(f"{path}: not a whole tar ({reason}); get it anew") from error
+
+
+def _samples(path: str | Path, archive: tarfile.TarFile) -> Iterator[tuple[str, tuple[str, ...], None]]:
+    """Yield each picture's name and captions; the members of a sample stand side by side."""
+    key, picture, texts = "", "", dict[str, tuple[str, ...]]()
+
+    def sample() -> Iterator[tuple[str, tuple[str, ...], None]]:
+        captions = next(filter(None, texts.values()), ())
+        if captions:
+            yield picture or key, captions, None
+
+    for member in archive:
+        name, _, suffix = member.name.rpartition("/")[2].partition(".")
+        if not member.isfile() or not name:
+            continue
+        stem = member.name[: len(member.name) - len(suffix) - 1].removeprefix("./")
+        if stem != key:
+            yield from sample()
+            key, picture, texts = stem, "", {}
+        if suffix.lower() in EXTENSIONS:
+            picture = member.name.removeprefix("./")
+        elif f".{suffix.lower()}" in (*TEXT_SUFFIXES, ".json"):
+            texts[suffix.lower()] = _captions(path, archive, member)
+    yield from sample()
+
+
+def _captions(path: str | Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> tuple[str, ...]:
+    if member.size > LARGEST_TEXT:
+        raise DataError(f"{path}: {member.name} claims {member.size:,} bytes, too many for captions; remove it")
+    file = archive.extractfile(member)
+    data = b"" if file is None else file.read(LARGEST_TEXT)
+    try:
+        text = data.decode("utf-8-sig")
+        if not member.name.lower().endswith(".json"):
+            return _lines(text)
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: {member.name} is not UTF-8 or not JSON ({error}); correct or remove it") from None
+    known = content if isinstance(content, dict) else {}
+    values: Any = next((known[name] for name in CAPTION_COLUMNS if name in known), [])
+    texts = values if isinstance(values, list) else [values]
+    return tuple(value.strip() for value in texts if isinstance(value, str) and value.strip())

@@ -1,0 +1,78 @@
+"""Captions made elsewhere beside their references, in every form that is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from captioner.data.dataset import read_captions
+from captioner.data.readers.detect import detect_format
+from captioner.data.readers.predictions import read_lists, read_predictions
+from captioner.storage import DataError, read_text
+
+
+class Pairs(NamedTuple):
+    """Candidates and references, both by image_id.
+
+    Attributes:
+        candidates: image_id -> the caption, the best one of an n-best list.
+        alternatives: image_id -> the other captions of its list, where there are some.
+        references: image_id -> captions as they stand in the files.
+    """
+
+    candidates: dict[str, str]
+    alternatives: dict[str, list[str]]
+    references: Mapping[str, tuple[str, ...]]
+
+
+def read_pairs(
+    predictions: str | Path, references: Sequence[str | Path], *, lists: bool = False, parallel: bool = False
+) -> Pairs:
+    """Read a file of predictions and its references.
+
+    Args:
+        predictions: COCO's results form or lines `image_id caption`; or plain captions, a line each.
+        references: caption files in any form, put together; or plain captions, where line 3 of each file belongs to
+            line 3 of the predictions. Several text files are taken as the latter.
+        lists: whether a picture may have several predictions.
+        parallel: whether a single text file of references holds plain captions.
+
+    Raises:
+        DataError: a file cannot be read, is empty or malformed, a picture is captioned twice without `lists`, or files
+            that should be parallel are not.
+    """
+    if parallel or (len(references) > 1 and all(detect_format(path) == "descriptions" for path in references)):
+        return _read_parallel(predictions, references)
+    given = read_captions(references)
+    if not lists:
+        return Pairs(read_predictions(predictions), {}, given)
+    found = read_lists(predictions)
+    best = {image_id: captions[0] for image_id, captions in found.items()}
+    return Pairs(best, {image_id: captions[1:] for image_id, captions in found.items() if captions[1:]}, given)
+
+
+def _read_parallel(predictions: str | Path, references: Sequence[str | Path]) -> Pairs:
+    candidates = _plain_lines(predictions)
+    if candidates[0][:1] in ("[", "{"):
+        raise DataError(f"{predictions}: is JSON, and {references[0]} holds plain captions without image_ids")
+    columns = [_plain_lines(path) for path in references]
+    for path, column in zip(references, columns, strict=True):
+        if len(column) != len(candidates):
+            raise DataError(
+                f"{path}: has {len(column):,} lines, {predictions} {len(candidates):,}; "
+                "parallel files have a line for each candidate"
+            )
+    given = {}
+    for number, captions in enumerate(zip(*columns, strict=True), start=1):
+        given[str(number)] = tuple(caption for caption in captions if caption)
+        if not given[str(number)]:
+            raise DataError(f"{references[0]}: line {number} is blank, so that the candidate there has no reference")
+    return Pairs({str(number): caption for number, caption in enumerate(candidates, start=1)}, {}, given)
+
+
+def _plain_lines(path: str | Path) -> list[str]:
+    lines = [line.strip() for line in read_text(path).removesuffix("\n").split("\n")]
+    if not any(lines):
+        raise DataError(f"{path}: empty; expected a caption a line")
+    return lines

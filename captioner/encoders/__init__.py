@@ -1,0 +1,1 @@
+"""Encoders: pretrained networks from pictures to features."""

@@ -1,0 +1,208 @@
+"""Encoders: pictures in, one vector or a grid of region vectors each out; and what makes two encoders the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import keras
+import numpy as np
+from keras import ops
+
+from captioner.config import ConfigError, build
+from captioner.encoders.applications import load_trunk
+from captioner.encoders.folding import fold_normalizations
+from captioner.encoders.table import HUB, canonical_name
+from captioner.encoders.trunk import Trunk, as_list
+from captioner.images.decode import Filter, Resizing, resize
+from captioner.storage import DataError
+
+Precision = Literal["float32", "bfloat16"]
+
+IDENTITY = ("backbone", "layer", "input_size", "resizing", "filter", "preprocessing", "weights")
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The `encoder` section of a recipe.
+
+    Attributes:
+        backbone: a name of `captioner.encoders.table.BACKBONES`, or `hub:` and a preset of KerasHub.
+        layer: `pool` (the mean over the last grid), `grid` (the last grid itself), or the name of an inner layer.
+        weights: `imagenet` (a hub preset's own), `random` (seeded, for tests), or the path of a weights file.
+        resizing: how a picture comes to the input size, see `captioner.images.decode.resize`.
+        filter: how pixels are weighed in resizing.
+    """
+
+    backbone: str = "vgg16"
+    layer: str = "pool"
+    weights: str = "imagenet"
+    resizing: Resizing = "whole"
+    filter: Filter = "bicubic"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "backbone", canonical_name(self.backbone))
+
+
+class Encoder:
+    """A pretrained network up to one layer or several, with its resizing and preprocessing. Made by `build_encoder`.
+
+    Attributes:
+        descriptions: what it is, layer by layer, as JSON can hold it. The keys in `IDENTITY` make two encoders the same
+            (`weights` is a digest); `precision`, `feature_shape` and `source` (where the weights came from) are
+            recorded.
+        input_size: (height, width) in pixels.
+    """
+
+    def __init__(self, trunk: Trunk, config: EncoderConfig, precision: str = "float32") -> None:
+        self._trunk, self._config = trunk, config
+        self._model = _from_bytes(trunk)  # (batch, height, width, 3) uint8 -> a list of features, one a layer
+        self.input_size = trunk.input_size
+        self.descriptions: tuple[dict[str, Any], ...] = tuple(
+            {
+                "backbone": config.backbone,
+                "layer": head.layer,
+                "input_size": list(trunk.input_size),
+                "resizing": config.resizing,
+                "filter": config.filter,
+                "preprocessing": trunk.preprocessing,
+                "weights": head.digest,
+                "precision": precision,
+                "feature_shape": list(output.shape[1:]),
+                "source": config.weights,
+            }
+            for head, output in zip(trunk.heads, self._model.outputs, strict=True)
+        )
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The description of the first layer, which for most encoders is the only one."""
+        return self.descriptions[0]
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """(channels,) or (regions, channels) of the first layer."""
+        return tuple(self.description["feature_shape"])
+
+    def in_precision(self, precision: str) -> Encoder:
+        """Return the same encoder, computing in `float32` or `bfloat16`."""
+        return Encoder(self._trunk.in_precision(precision), self._config, precision)
+
+    def prepare(self, picture: np.ndarray) -> np.ndarray:
+        """Resize a picture (h, w, 3) uint8 to (height, width, 3) uint8, the encoder's way."""
+        return resize(picture, self.input_size, self._config.resizing, self._config.filter)
+
+    def encode(self, pictures: np.ndarray) -> np.ndarray:
+        """Encode prepared pictures.
+
+        Args:
+            pictures: (n, height, width, 3) uint8. They go through the network as one batch.
+
+        Returns:
+            (n, channels) or (n, regions, channels) float32, the first layer's; regions run row by row.
+
+        Raises:
+            ValueError: the pictures have another shape or type.
+        """
+        return self.encode_layers(pictures)[0]
+
+    def encode_layers(self, pictures: np.ndarray, at_least: int = 0) -> list[np.ndarray]:
+        """Encode prepared pictures; return what `encode` does for each layer, from one pass.
+
+        Args:
+            pictures: see `encode`.
+            at_least: black pictures fill the batch up to this size, for which the network is compiled already:
+                compiling it for another one can take longer than many batches.
+        """
+        count = len(pictures)
+        if pictures.shape[1:] != (*self.input_size, 3) or pictures.dtype != np.uint8:
+            expected = f"(n, {self.input_size[0]}, {self.input_size[1]}, 3) uint8"
+            raise ValueError(f"pictures: expected {expected}, found {pictures.shape} {pictures.dtype}")
+        if not count:
+            return [np.zeros((0, *description["feature_shape"]), np.float32) for description in self.descriptions]
+        padding = _padded(max(count, at_least)) - count
+        batch = np.pad(pictures, ((0, padding), (0, 0), (0, 0), (0, 0))) if padding else pictures
+        return [np.asarray(features)[:count] for features in as_list(self._model.predict_on_batch(batch))]
+
+
+def _from_bytes(trunk: Trunk) -> keras.Model:
+    pictures = keras.Input((*trunk.input_size, 3), dtype="uint8")  # (batch, height, width, 3)
+    outputs = as_list(trunk.model(trunk.preprocess(ops.cast(pictures, "float32")), training=False))
+    features = [head.finish(ops.cast(output, "float32")) for head, output in zip(trunk.heads, outputs, strict=True)]
+    return keras.Model(pictures, features)
+
+
+def _padded(count: int) -> int:
+    """Return the batch size that `count` pictures are padded to, so that few sizes are ever compiled."""
+    return -(-count // 8) * 8 if count > 8 else 1 << (count - 1).bit_length()
+
+
+def build_encoder(config: EncoderConfig, precision: str = "float32", layers: Sequence[str] | None = None) -> Encoder:
+    """Build an encoder and load its weights.
+
+    Args:
+        config: the network, its weights, and how pictures come to its size.
+        precision: of weights and activations.
+        layers: several layers whose features one pass gives; the configuration's one otherwise.
+
+    Raises:
+        ConfigError: an unknown backbone, layer or precision, or a layer that gives neither vectors nor a grid.
+        DataError: its weights cannot be had.
+    """
+    if precision not in get_args(Precision):
+        raise ConfigError(f"precision {precision!r} is unknown; known: {', '.join(get_args(Precision))}")
+    wanted = (config.layer,) if layers is None else tuple(layers)
+    if config.backbone.startswith(HUB):
+        from captioner.encoders.hub import load_hub_trunk
+
+        trunk = load_hub_trunk(config.backbone.removeprefix(HUB), wanted, config.weights)
+    else:
+        trunk = load_trunk(config.backbone, wanted, config.weights)
+    encoder = Encoder(replace(trunk, model=fold_normalizations(trunk.model)), config)
+    return encoder if precision == "float32" else encoder.in_precision(precision)
+
+
+def encoder_from_description(
+    description: Mapping[str, Any], precision: str = "float32", weights: str | None = None
+) -> Encoder:
+    """Build the encoder that `description` describes.
+
+    Args:
+        description: an Encoder's, as manifests keep it.
+        precision: `float32` or `bfloat16`, whatever the description's was.
+        weights: where to take the weights from, when not from where the description's came.
+
+    Raises:
+        DataError: it is no description, or the weights found (or anything else) differ from it.
+    """
+    if missing := [key for key in IDENTITY if key not in description]:
+        raise DataError(f"the encoder's description lacks {', '.join(missing)}; make the features anew")
+    settings = {key: description[key] for key in ("backbone", "layer", "resizing", "filter")}
+    source = weights or description.get("source", "imagenet")
+    try:
+        encoder = build_encoder(build(EncoderConfig, {**settings, "weights": source}), precision)
+    except ConfigError as error:
+        raise DataError(f"the encoder's description cannot be followed: {error}") from None
+    if found := differences(description, encoder.description):
+        raise DataError(f"the encoder built from {source!r} is not the one described: {'; '.join(found)}")
+    return encoder
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """Return in what two encoders' descriptions differ, a line each (`layer: pool against block5_pool`).
+
+    Only what makes an encoder what it is counts: an empty list means that features of one fit those of the other.
+    """
+    return [
+        f"{key}: {_show(a.get(key))} against {_show(b.get(key))}"
+        for key in IDENTITY
+        if _show(a.get(key)) != _show(b.get(key))
+    ]
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " x ".join(map(str, value))
+    # 12 digits of a digest tell two apart, and two whole ones fill a line.
+    return "nothing" if value is None else str(value)[:12] if len(str(value)) == 64 else str(value)

@@ -1,0 +1,1 @@
+"""Extraction: a folder of pictures to feature files."""

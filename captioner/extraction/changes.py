@@ -1,0 +1,56 @@
+"""Pictures that change or vanish while they are being extracted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from captioner.extraction.partial import Batch
+from captioner.extraction.progress import Say
+from captioner.images.listing import Pictures
+
+STALE = -1  # the size that stands for a file that nobody has read as it is now
+
+
+class Changes:
+    """What happened to the pictures' files since they were listed.
+
+    Attributes:
+        notes: image_id -> what happened.
+    """
+
+    def __init__(self, pictures: Pictures) -> None:
+        self._pictures = pictures
+        self.notes: dict[str, str] = {}
+
+    def note_read(self, batch: Batch) -> None:
+        """Compare the files of a batch, as they were read, with the listing, and correct the listing."""
+        pictures, places, sources = self._pictures, batch.places, batch.sources
+        changed = (sources["bytes"] != pictures.bytes[places]) | (sources["modified"] != pictures.modified[places])
+        for place in places[changed]:
+            self.notes[pictures.ids[int(place)]] = "changed before it was read; its features are of the new file"
+        pictures.bytes[places], pictures.modified[places] = sources["bytes"], sources["modified"]
+
+    def note_end(self, with_features: np.ndarray) -> None:
+        """Look at the files with features once more; one that has changed is marked, so that it is extracted anew.
+
+        Args:
+            with_features: (pictures,) bool.
+        """
+        pictures = self._pictures
+        for place in range(len(pictures)):
+            if not with_features[place]:
+                continue
+            try:
+                status = pictures.path(place).stat()
+            except OSError:
+                self.notes[pictures.ids[place]] = "vanished after it was read; the next call leaves it out"
+                continue
+            if (status.st_size, status.st_mtime_ns) != (pictures.bytes[place], pictures.modified[place]):
+                self.notes[pictures.ids[place]] = "changed after it was read; the next call extracts it anew"
+                pictures.bytes[place] = STALE
+
+    def report(self, say: Say) -> None:
+        """Name the first of them, and how many there are."""
+        if self.notes:
+            name, note = next(iter(self.notes.items()))
+            say(f"pictures changed or vanished while the extraction ran: {len(self.notes)}; the first: {name} {note}")

@@ -1,0 +1,100 @@
+"""Extraction on this machine: decoding, transfer and forward pass beside one another."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from captioner.encoders.encoder import Encoder
+from captioner.extraction.loader import Decoded, Decoder, Listing, decode_batches
+from captioner.extraction.partial import Batch
+
+AT_ONCE = 2  # batches in the network
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def on_accelerator() -> bool:
+    """Return whether the network runs elsewhere than on the cores that decode."""
+    return not keras.distribution.list_devices()[0].startswith("cpu")
+
+
+@dataclass
+class Waits:
+    """Where the time went, in seconds.
+
+    Attributes:
+        decoding: the network had nothing to do.
+        forward: decoded pictures were waiting for the network.
+    """
+
+    decoding: float = 0.0
+    forward: float = 0.0
+
+    @property
+    def limit(self) -> str:
+        """What would have to be faster."""
+        return "decoding" if self.decoding > self.forward else "the forward pass"
+
+
+def run_local(
+    pictures: Listing,
+    batches: Iterable[np.ndarray],
+    encoder: Encoder,
+    decoder: Decoder,
+    threads: int,
+    waits: Waits,
+    at_least: int,
+) -> Iterator[Batch]:
+    """Yield the batches' features in their order.
+
+    Two batches are on their way through the network at a time: one is brought to an accelerator or back while the other
+    is computed, and on cores the one takes what the other, in its small layers, leaves idle.
+
+    Args:
+        pictures: the listing.
+        batches: the places in it of the pictures that go together.
+        encoder: the network.
+        decoder: how files become pictures.
+        threads: that decode.
+        waits: is told where the time goes.
+        at_least: see `Encoder.encode_layers`.
+    """
+    running: deque[tuple[Decoded, Future[list[np.ndarray]]]] = deque()
+    forward = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="forward")
+    decoded = decode_batches(pictures, batches, decoder, threads)
+    try:
+        while True:
+            began = time.perf_counter()
+            batch = next(decoded, None)
+            if batch is None:
+                break
+            idle = all(future.done() for _, future in running)
+            waits.decoding += time.perf_counter() - began if idle else 0.0
+            running.append((batch, forward.submit(encoder.encode_layers, batch.pictures, at_least)))
+            if len(running) > AT_ONCE:
+                yield _finished(*running.popleft(), waits)
+        while running:
+            yield _finished(*running.popleft(), waits)
+    finally:
+        forward.shutdown(cancel_futures=True)
+        decoded.close()
+
+
+def _finished(batch: Decoded, future: Future[list[np.ndarray]], waits: Waits) -> Batch:
+    began = time.perf_counter()
+    features = future.result()
+    waits.forward += time.perf_counter() - began
+    return Batch(batch.places, batch.sources, batch.skipped, features)

@@ -1,0 +1,150 @@
+"""Feature files of several extractions, such as the shards of one, merged into one file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from captioner.encoders.encoder import differences
+from captioner.extraction.outputs import find_target, write_skipped
+from captioner.extraction.partial import PartialFeatures
+from captioner.extraction.progress import Say
+from captioner.features.formats import Content, Storage
+from captioner.features.store import FeatureStore, check_target, open_features, write_content
+from captioner.images.index import IdIndex
+from captioner.storage import DataError, manifest_path, read_manifest
+
+ROWS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Part:
+    """A feature file that goes into another.
+
+    Attributes:
+        store: its features.
+        manifest: what made it.
+    """
+
+    store: FeatureStore
+    manifest: Mapping[str, Any]
+
+
+def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = False, say: Say = print) -> int:
+    """Write the features of several files into one; return how many pictures are in it.
+
+    All shards of an extraction give the file that the undivided extraction gives.
+
+    Args:
+        parts: feature files of one encoder, no picture in two of them.
+        output: a `.pkl` or `.h5` file.
+        overwrite: replace an output of another encoder, or of unknown origin.
+        say: takes lines about what goes on.
+
+    Raises:
+        DataError: a part is missing or broken, of another encoder than the first, or not the only one with a picture;
+            a shard is missing; or the output would have to be overwritten or is being written by another process.
+    """
+    opened = [_open(path) for path in parts]
+    first = opened[0]
+    for part in opened[1:]:
+        if found := differences(first.manifest["encoder"], part.manifest["encoder"]):
+            raise DataError(
+                f"{part.store.path}: of another encoder than {first.store.path} ({'; '.join(found)}); "
+                "extract it anew with the same one"
+            )
+    inputs = _whole(opened)
+    dtype: Storage = "float16" if all(part.manifest["dtype"] == "float16" for part in opened) else "float32"
+    check_target(output, sum(len(part.store) for part in opened), first.store.shape)
+    lock = PartialFeatures(output.with_name(output.name + ".partial"))
+    try:
+        target = find_target(output, first.manifest["encoder"], dtype, inputs or "", "auto", overwrite)
+        if target.finished and target.manifest is not None:
+            say(f"{output}: up to date ({target.manifest['pictures']} pictures)")
+            return target.manifest["pictures"]
+        precisions = sorted({part.manifest["encoder"]["precision"] for part in opened})
+        if len(precisions) > 1:
+            say(f"the parts were made in {' and '.join(precisions)}; their features agree, but are not equal")
+        skipped = {name: why for part in opened for name, why in (part.manifest.get("skipped") or {}).items()}
+        skipped = {name: skipped[name] for name in sorted(skipped, key=str.encode)}
+        content = _merged(opened, target.dtype)
+        write_skipped(output, skipped)
+        facts = {
+            **({} if inputs is None else {"inputs": inputs}),
+            "skipped": skipped,
+            "chosen": first.manifest.get("chosen", {}),
+            "changed": {name: why for part in opened for name, why in (part.manifest.get("changed") or {}).items()},
+        }
+        write_content(output, content, **facts)
+    finally:
+        lock.close()
+    left_out = f", {len(skipped)} skipped" if skipped else ""
+    say(f"{output}: {len(content.ids)} pictures of {len(opened)} files{left_out}")
+    return len(content.ids)
+
+
+def _open(path: Path) -> Part:
+    store, manifest = open_features(path), read_manifest(path)
+    if manifest is None or not manifest.get("encoder"):
+        raise DataError(f"{path}: nothing says what made it ({manifest_path(path).name} is missing); extract it anew")
+    return Part(store, manifest)
+
+
+def _whole(parts: Sequence[Part]) -> str | None:
+    """Return the digest of the listing that shards are parts of; None for files that are no shards.
+
+    Raises:
+        DataError: shards of other pictures, twice the same one, or not all of them.
+    """
+    shards = [part.manifest.get("shard") for part in parts]
+    if not any(shards):
+        return None
+    first, whose = next((shard, part) for shard, part in zip(shards, parts, strict=True) if shard)
+    seen: dict[int, Path] = {}
+    for shard, part in zip(shards, parts, strict=True):
+        path = part.store.path
+        if shard is None or (shard["of"], shard["whole"]) != (first["of"], first["whole"]):
+            fault = f"not a shard of the same pictures as {whose.store.path}"
+            raise DataError(f"{path}: {fault}; merge the shards that were made of one unchanged folder")
+        if shard["part"] in seen:
+            raise DataError(
+                f"{path}: shard {shard['part']} of {shard['of']}, as {seen[shard['part']]} is; name it once"
+            )
+        seen[shard["part"]] = path
+    if missing := [index for index in range(1, first["of"] + 1) if index not in seen]:
+        raise DataError(
+            f"{whose.store.path}: shard {missing[0]} of {first['of']} is missing beside it; name its file too, or make "
+            f"it: captioner extract --shard {missing[0]}/{first['of']}"
+        )
+    return first["whole"]
+
+
+def _merged(parts: Sequence[Part], dtype: Storage) -> Content:
+    encoded = np.concatenate([part.store.ids.encoded for part in parts])  # (pictures,)
+    whose = np.repeat(np.arange(len(parts)), [len(part.store) for part in parts])
+    places = np.concatenate([np.arange(len(part.store)) for part in parts])
+    order = np.argsort(encoded, kind="stable")
+    ids, whose, places = IdIndex(encoded[order]), whose[order], places[order]
+    if (same := ids.repeated()) is not None:
+        one, other = (parts[whose[place]].store.path for place in same)
+        raise DataError(f"{one} and {other} both have the picture {ids[same[0]]!r}; leave one of the files out")
+    sources = [part.store.sources() for part in parts]
+    known = [source for source in sources if source is not None]
+    joined = np.concatenate(known)[order].__getitem__ if len(known) == len(parts) else None
+    shape, description = parts[0].store.shape, parts[0].manifest["encoder"]
+    return Content(ids, _rows(parts, whose, places), shape, description, dtype, joined)
+
+
+def _rows(parts: Sequence[Part], whose: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(whose), ROWS_AT_ONCE):
+        owners, inner = whose[start : start + ROWS_AT_ONCE], places[start : start + ROWS_AT_ONCE]
+        rows: list[np.ndarray] = [np.zeros(0)] * len(owners)
+        for owner in np.unique(owners):
+            mine = np.flatnonzero(owners == owner)
+            for place, row in zip(mine, parts[owner].store.at(inner[mine]), strict=True):
+                rows[place] = row
+        yield from rows

@@ -1,0 +1,195 @@
+"""The files that an extraction is to make: what they are called, what is there already, and writing them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from captioner.config import ConfigError
+from captioner.encoders.encoder import IDENTITY, differences
+from captioner.extraction.partial import DIGEST_BYTES, PartialFeatures
+from captioner.features.formats import Content, Storage
+from captioner.features.store import current_digest, open_features, settle_manifest, write_content
+from captioner.images.index import IdIndex
+from captioner.images.listing import Pictures
+from captioner.storage import DataError, manifest_path, read_manifest, write_text
+
+KEPT = np.dtype([("bytes", "<i8"), ("digest", f"V{DIGEST_BYTES}")])  # of a picture's file, in a feature file
+
+
+def output_paths(
+    output: str | Path | Sequence[Path], layers: Sequence[str], shard: tuple[int, int] | None
+) -> tuple[Path, ...]:
+    """Return the feature files of layers: those named, or one name with the layers' and the shard's put into it.
+
+    Raises:
+        ConfigError: there are neither one name nor as many as layers, or two files would be the same.
+    """
+    named = [Path(output)] if isinstance(output, str | Path) else [Path(path) for path in output]
+    if len(named) == 1 and len(layers) > 1:
+        named = [named[0].with_name(f"{named[0].stem}.{layer}{named[0].suffix}") for layer in layers]
+    if len(named) != len(layers):
+        raise ConfigError(f"{len(named)} outputs for {len(layers)} layers; name one output, or one for each layer")
+    if shard is not None:
+        named = [path.with_name(f"{path.stem}.shard-{shard[0]}-of-{shard[1]}{path.suffix}") for path in named]
+    if len(set(named)) != len(named):
+        raise ConfigError(f"{named[0]}: two layers cannot go into one file; name an output for each")
+    return tuple(named)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A feature file to be made.
+
+    Attributes:
+        path: the file.
+        description: the encoder's, of the layer that goes into it.
+        dtype: of its numbers.
+        manifest: of a file of the same encoder that is there already; None where there is none.
+        finished: whether that file is what is to be made.
+    """
+
+    path: Path
+    description: Mapping[str, Any]
+    dtype: Storage
+    manifest: Mapping[str, Any] | None
+    finished: bool
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What of the description makes the features what they are."""
+        return {key: self.description[key] for key in IDENTITY}
+
+
+def find_target(
+    path: Path, description: Mapping[str, Any], dtype: Storage, inputs: str, precision: str, overwrite: bool
+) -> Target:
+    """Look at what is there at `path`.
+
+    Args:
+        path: the feature file.
+        description: the encoder's, of the layer that goes into it.
+        dtype: of the numbers in a `.h5` file.
+        inputs: the digest of the pictures' listing.
+        precision: `auto`, or the one that the features are to be made in.
+        overwrite: take a file of another encoder, or of unknown origin, for none.
+
+    Raises:
+        DataError: such a file is there, and is not to be replaced.
+    """
+    dtype = "float32" if path.suffix == ".pkl" else dtype
+    settle_manifest(path)
+    manifest = _usable_manifest(path, description, overwrite) if path.exists() else None
+    if manifest is not None and (
+        manifest.get("dtype") != dtype or precision not in ("auto", manifest["encoder"]["precision"])
+    ):
+        manifest = None
+    finished = manifest is not None and manifest.get("inputs") == inputs
+    return Target(path, description, dtype, manifest, finished)
+
+
+def _usable_manifest(path: Path, description: Mapping[str, Any], overwrite: bool) -> Mapping[str, Any] | None:
+    manifest = read_manifest(path)
+    if manifest is None or manifest.get("digest") != current_digest(path, manifest):
+        if overwrite:
+            return None
+        fault = "nothing says what made it" if manifest is None else f"it does not fit {manifest_path(path).name}"
+        raise DataError(f"{path}: is there already, and {fault}; captioner extract --overwrite replaces it")
+    found = differences(manifest.get("encoder") or {}, description)
+    if found and not overwrite:
+        raise DataError(f"{path}: of another encoder ({'; '.join(found)}); captioner extract --overwrite replaces it")
+    return None if found else manifest
+
+
+class Reusable:
+    """Features of pictures that have not changed since they were extracted, from the file that is to be replaced."""
+
+    def __init__(self, target: Target, pictures: Pictures) -> None:
+        """Find them; a picture counts as unchanged if its id and its size in bytes are the same.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        self.places = np.full(len(pictures), -1, np.int32)  # of the pictures in the file
+        if target.manifest is None:
+            return
+        store = open_features(target.path)
+        sources = store.sources()
+        if sources is None:
+            return
+        found = store.ids.find_encoded(pictures.ids.encoded)
+        same = (found >= 0) & (sources["bytes"][found] == pictures.bytes)
+        self.places[same] = found[same]
+        self._store, self._sources = store, sources
+
+    def features(self, place: int) -> np.ndarray:
+        """Return a picture's features."""
+        return self._store.at([self.places[place]])[0]
+
+    def source(self, place: int) -> np.void:
+        """Return what is known of a picture's file, of `KEPT`."""
+        return self._sources[self.places[place]]
+
+
+def write_target(
+    target: Target,
+    description: Mapping[str, Any],
+    pictures: Pictures,
+    partial: PartialFeatures,
+    layer: int,
+    reusable: Reusable,
+    **manifest: Any,
+) -> int:
+    """Write a feature file from what was extracted and what can be reused; return how many pictures are in it.
+
+    Args:
+        target: the file.
+        description: the encoder's, in the precision that it ran in.
+        pictures: the listing.
+        partial: what was extracted.
+        layer: which of its layers goes into the file.
+        reusable: features of the pictures that were not extracted.
+        manifest: what the file's manifest says besides.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    extracted = partial.extracted()
+    kept = np.arange(len(pictures), dtype=np.int32)[extracted | (reusable.places >= 0)]
+
+    def sources(part: slice) -> np.ndarray:
+        found = np.zeros(len(kept[part]), KEPT)
+        for row, place in enumerate(map(int, kept[part])):
+            digest = (partial.source(place) if extracted[place] else reusable.source(place))["digest"]
+            found[row] = pictures.bytes[place], digest
+        return found
+
+    rows = (
+        partial.features(place, layer) if extracted[place] else reusable.features(place) for place in map(int, kept)
+    )
+    shape = tuple(description["feature_shape"])
+    ids = pictures.ids if len(kept) == len(pictures) else IdIndex(pictures.ids.encoded[kept])
+    content = Content(ids, rows, shape, description, target.dtype, sources)
+    write_content(target.path, content, **manifest)
+    return len(kept)
+
+
+def skipped_path(output: Path) -> Path:
+    """Return where the pictures without features are named."""
+    return output.with_name(output.name + ".skipped.csv")
+
+
+def write_skipped(output: Path, skipped: Mapping[str, str]) -> None:
+    """Name the pictures without features and why, or remove what named earlier ones."""
+    if not skipped:
+        skipped_path(output).unlink(missing_ok=True)
+        return
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("image_id", "reason"), *skipped.items()])
+    write_text(skipped_path(output), text.getvalue())

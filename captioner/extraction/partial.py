@@ -1,0 +1,240 @@
+"""Features of an extraction under way: batches appended to one file, which a kill at any moment leaves usable."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from captioner.images.listing import Pictures
+from captioner.storage import DataError
+
+DIGEST_BYTES = 16
+
+# what is written down of a picture as it was read: the file's size, when it was changed, and the digest of its content
+SOURCE = np.dtype([("bytes", "<i8"), ("modified", "<i8"), ("digest", f"V{DIGEST_BYTES}")])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures that went through the network together.
+
+    Attributes:
+        places: (pictures,) where they stand in the listing.
+        sources: (pictures,) of `SOURCE`.
+        skipped: place -> why it could not be read.
+        features: an array (pictures, ...) a layer; rows of skipped pictures mean nothing.
+    """
+
+    places: np.ndarray
+    sources: np.ndarray
+    skipped: Mapping[int, str]
+    features: Sequence[np.ndarray]
+
+
+class PartialFeatures:
+    """What is extracted so far, of one layer or several, and the lock that keeps a second writer away.
+
+    The file is a line of JSON that says what is extracted how, then blocks: a line of JSON with ids, and a record for
+    each. A block that a kill has cut off, or that does not fit its checksum, is dropped when the file is opened again.
+
+    Attributes:
+        path: the file.
+        header: what the file says it holds; None where it says nothing that can be gone on with.
+        skipped: place in the listing -> why there are no features.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or begin one.
+
+        Raises:
+            DataError: it cannot be written, or another process is writing it.
+        """
+        self.path = path
+        self.skipped: dict[int, str] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = _locked(path)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
+        self.header = _read_header(self._file)
+
+    def begin(
+        self, header: Mapping[str, Any], pictures: Pictures, rows: Sequence[tuple[str, tuple[int, ...]]], *, go_on: bool
+    ) -> list[int]:
+        """Get ready to append; where the file's header stays, recover what it holds.
+
+        Args:
+            header: what is extracted how.
+            pictures: the listing.
+            rows: the type and shape of a picture's features, a pair a layer.
+            go_on: keep what is there, but not of pictures whose files have changed since.
+
+        Returns:
+            the places of those pictures.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        layers = [(f"layer{index}", dtype, shape) for index, (dtype, shape) in enumerate(rows)]
+        self._record = np.dtype([("source", SOURCE), *layers])
+        self._ids = pictures.ids
+        self._offsets = np.full(len(pictures), -1)  # of the pictures' records in the file
+        if go_on:
+            return self._recover(pictures)
+        self.header = dict(header)
+        self._file.seek(0)
+        self._file.truncate()
+        self._write(_line(header))
+        return []
+
+    @property
+    def done(self) -> int:
+        """How many pictures are dealt with, skipped ones too."""
+        return int((self._offsets >= 0).sum()) + len(self.skipped)
+
+    def extracted(self) -> np.ndarray:
+        """Return whether there are features of a picture, (pictures,) bool."""
+        return self._offsets >= 0
+
+    def features(self, place: int, layer: int) -> np.ndarray:
+        """Return the features of a picture and layer."""
+        return self._read(place)[f"layer{layer}"]
+
+    def source(self, place: int) -> np.void:
+        """Return what is known of a picture with features as it was read, of `SOURCE`."""
+        return self._read(place)["source"]
+
+    def undone(self) -> np.ndarray:
+        """Return whether a picture is not dealt with yet, (pictures,) bool."""
+        missing = self._offsets < 0
+        missing[list(self.skipped)] = False
+        return missing
+
+    def append(self, batch: Batch) -> None:
+        """Add a batch.
+
+        Raises:
+            DataError: it cannot be written; what was there before is intact.
+        """
+        kept = [row for row, place in enumerate(batch.places) if int(place) not in batch.skipped]
+        records = np.zeros(len(kept), self._record)
+        records["source"] = batch.sources[kept]
+        for index, features in enumerate(batch.features):
+            records[f"layer{index}"] = features[kept]
+        skipped = {
+            self._ids[int(place)]: [batch.skipped[int(place)], int(source["bytes"]), int(source["modified"])]
+            for place, source in zip(batch.places, batch.sources, strict=True)
+            if int(place) in batch.skipped
+        }
+        data = records.tobytes()
+        line = _line({"ids": self._names(batch.places[kept]), "skipped": skipped, "crc": zlib.crc32(data)})
+        start = self._write(line + data) + len(line)
+        self._offsets[batch.places[kept]] = start + np.arange(len(kept)) * self._record.itemsize
+        self.skipped.update(batch.skipped)
+
+    def close(self, *, remove: bool = False) -> None:
+        """Close the file; `remove` it when its content is written elsewhere. One that holds nothing goes too."""
+        if not self._file.closed and (remove or not self._file.seek(0, os.SEEK_END)):
+            self.path.unlink(missing_ok=True)  # before the lock goes
+        self._file.close()
+
+    def _write(self, data: bytes) -> int:
+        try:
+            start = self._file.seek(0, os.SEEK_END)
+            self._file.write(data)
+            self._file.flush()
+        except OSError as error:
+            raise DataError(
+                f"{self.path}: cannot be written ({error.strerror or error}); the next call goes on from here"
+            ) from error
+        return start
+
+    def _read(self, place: int) -> np.void:
+        self._file.seek(self._offsets[place])
+        return np.frombuffer(self._file.read(self._record.itemsize), self._record)[0]
+
+    def _names(self, places: np.ndarray) -> list[str]:
+        return [self._ids[int(place)] for place in places]
+
+    def _recover(self, pictures: Pictures) -> list[int]:
+        self._file.seek(0)
+        self._file.readline()
+        end = self._file.tell()
+        changed: set[int] = set()
+        while (line := self._file.readline()).endswith(b"\n"):
+            try:
+                block = json.loads(line)
+                data = self._file.read(len(block["ids"]) * self._record.itemsize)
+                if len(data) != len(block["ids"]) * self._record.itemsize or zlib.crc32(data) != block["crc"]:
+                    break
+                self._take(block, np.frombuffer(data, self._record), end + len(line), pictures, changed)
+            except (ValueError, KeyError, TypeError, AttributeError):  # half a line, or what a crash left in its place
+                break
+            end = self._file.tell()
+        self._file.truncate(end)
+        return sorted(changed)
+
+    def _take(
+        self, block: Mapping[str, Any], records: np.ndarray, start: int, pictures: Pictures, changed: set[int]
+    ) -> None:
+        """Take over a block, but for pictures that are gone or have changed since."""
+        offsets = start + np.arange(len(records)) * self._record.itemsize
+        found = zip(pictures.ids.find(block["ids"]), offsets, records["source"], strict=True)
+        for place, offset, source in found:
+            if place >= 0:
+                same = (source["bytes"], source["modified"]) == (pictures.bytes[place], pictures.modified[place])
+                self._offsets[place] = offset if same else -1
+                (changed.discard if same else changed.add)(int(place))
+        skipped = zip(pictures.ids.find(list(block["skipped"])), block["skipped"].values(), strict=True)
+        for place, (reason, *source) in skipped:
+            if place >= 0 and source == [pictures.bytes[place], pictures.modified[place]]:
+                self.skipped[int(place)] = reason
+
+
+def _locked(path: Path) -> BinaryIO:
+    """Open a file that nobody else has locked, and lock it."""
+    while True:
+        file = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")  # noqa: PTH123, SIM115
+        try:
+            _lock(file)
+        except BlockingIOError:
+            file.close()
+            raise DataError(f"{path}: another process is writing it; wait for it, or name another output") from None
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()  # whoever had it has removed it: what we have locked has no name any more
+
+
+def _lock(file: BinaryIO) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such locks
+        return
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:  # a file system without locks
+        return
+
+
+def _read_header(file: BinaryIO) -> dict[str, Any] | None:
+    line = file.readline()
+    try:
+        header = json.loads(line)
+    except ValueError:
+        return None
+    return header if isinstance(header, dict) and line.endswith(b"\n") else None
+
+
+def _line(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content).encode() + b"\n"

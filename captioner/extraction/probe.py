@@ -1,0 +1,152 @@
+"""The probe: which precision and which batch size an encoder is fastest with on this machine, features unchanged."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from captioner.encoders.encoder import Encoder
+from captioner.extraction.local_engine import AT_ONCE
+
+PROBE_PICTURES = 8
+LEAST_COSINE = 0.999
+DEFAULT_BATCH_SIZE = 16
+LARGEST_BATCH = 64  # on cores, where a batch of that size gives all of them enough to do
+LARGEST_BATCH_ON_ACCELERATOR = 1024
+WORTHWHILE = 1.03  # times as fast, for twice the memory
+WORTH_PROBING = 20.0  # seconds of work; with less, building the network anew costs more than it can save
+REPEATS = 2  # of a measurement, after a pass that compiles the network
+PART_OF_RUN = 0.03  # that measuring batch sizes may take
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What an extraction runs with, and what the probe saw.
+
+    Attributes:
+        precision: `float32` or `bfloat16`.
+        batch_size: pictures that go through the network together.
+        rates: pictures a second by precision, at the smallest batch size.
+        cosine: the least one between a probe picture's features in both precisions.
+        batch_rates: pictures a second by batch size, in the precision chosen.
+    """
+
+    precision: str
+    batch_size: int
+    rates: dict[str, float] = field(default_factory=dict)
+    cosine: float | None = None
+    batch_rates: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a manifest keeps of it."""
+        return {name: value for name, value in asdict(self).items() if value not in ({}, None)}
+
+    def __str__(self) -> str:
+        """Return what was seen and taken, on one line."""
+        parts = []
+        if self.rates:
+            agreement = f" (cosine {self.cosine:.5f})" if self.cosine is not None else ""
+            differ = ", whose features differ" if self.cosine is not None and self.cosine < LEAST_COSINE else ""
+            seen = ", ".join(f"{precision} {rate:.1f}" for precision, rate in self.rates.items())
+            parts.append(f"{seen}{agreement}{differ}: {self.precision}")
+        if self.batch_rates:
+            seen = ", ".join(f"{rate:.1f} by {size}" for size, rate in self.batch_rates.items())
+            parts.append(f"{seen}: batches of {self.batch_size}")
+        return f"probe, in pictures a second: {'; '.join(parts)}"
+
+
+def choose(
+    wide: Encoder, pictures: np.ndarray, expected: int, precision: str, batch_size: int | str, accelerated: bool
+) -> tuple[Encoder, Chosen]:
+    """Return the encoder in the faster precision, and the batch size that it is fastest with.
+
+    Whether bfloat16 pays depends on the network (a VGG16 doubles its speed with AVX-512, a MobileNet gets slower) and
+    on the machine, so it is measured; it is taken only if its features agree with float32's.
+
+    Args:
+        wide: the encoder in float32.
+        pictures: (n, height, width, 3) uint8, real ones: the agreement is measured on them.
+        expected: how many pictures are to be encoded; the probe takes no longer than that is worth.
+        precision: `float32`, `bfloat16`, or `auto` to measure.
+        batch_size: a number, or `auto` to measure.
+        accelerated: whether the network runs on an accelerator.
+    """
+    encoder = wide if precision in ("auto", "float32") else wide.in_precision(precision)
+    if precision != "auto" and batch_size != "auto":
+        return encoder, Chosen(precision, int(batch_size))
+    sample = _repeated(pictures, PROBE_PICTURES * (4 if accelerated else 1))
+    seconds, features = _time(encoder, sample)
+    rates, cosine = {encoder.description["precision"]: len(sample) / seconds}, None
+    if precision == "auto" and expected * seconds / len(sample) >= WORTH_PROBING:
+        narrow = wide.in_precision("bfloat16")
+        narrow_seconds, narrow_features = _time(narrow, sample)
+        rates["bfloat16"] = len(sample) / narrow_seconds
+        cosine = min(map(least_cosine, features, narrow_features))
+        if cosine >= LEAST_COSINE and narrow_seconds < seconds:
+            encoder, seconds = narrow, narrow_seconds
+    by_batch: dict[int, float] = {}
+    if batch_size == "auto":
+        by_batch = _rates_by_batch(encoder, pictures, len(sample), len(sample) / seconds, expected, accelerated)
+    measured = len(by_batch) > 1
+    size = max(by_batch, key=by_batch.__getitem__) if measured else DEFAULT_BATCH_SIZE
+    return encoder, Chosen(
+        encoder.description["precision"],
+        size if batch_size == "auto" else int(batch_size),
+        {name: round(rate, 1) for name, rate in rates.items()} if len(rates) > 1 else {},
+        None if cosine is None else round(cosine, 6),
+        {str(count): round(rate, 1) for count, rate in by_batch.items()} if measured else {},
+    )
+
+
+def _rates_by_batch(
+    encoder: Encoder, pictures: np.ndarray, size: int, rate: float, expected: int, accelerated: bool
+) -> dict[int, float]:
+    """Return the pictures a second of batches of `size`, known already, and of ever larger ones while that pays."""
+    largest = min(LARGEST_BATCH_ON_ACCELERATOR if accelerated else LARGEST_BATCH, expected)
+    enough = 1.0 if accelerated else WORTHWHILE  # what a batch may take of an accelerator's memory is nobody else's
+    until = time.perf_counter() + PART_OF_RUN * expected / rate
+    rates = {size: rate}
+    while 2 * size <= largest and time.perf_counter() + (1 + REPEATS * AT_ONCE) * 2 * size / rates[size] < until:
+        try:
+            seconds, _ = _time(encoder, _repeated(pictures, 2 * size))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            break
+        rates[2 * size] = 2 * size / seconds
+        if rates[2 * size] < enough * rates[size]:
+            break
+        size *= 2
+    return rates
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error of a backend says that a device's memory does not suffice."""
+    return type(error).__name__ == "ResourceExhaustedError" or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def least_cosine(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the least cosine between a picture's features in `a` and in `b`, both (pictures, ...)."""
+    a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)  # (pictures, numbers)
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return float(np.min((a * b).sum(axis=1) / np.maximum(norms, np.finfo(np.float32).tiny)))
+
+
+def _repeated(pictures: np.ndarray, count: int) -> np.ndarray:
+    return np.take(pictures, np.arange(count), axis=0, mode="wrap")
+
+
+def _time(encoder: Encoder, pictures: np.ndarray) -> tuple[float, list[np.ndarray]]:
+    """Return the seconds of a pass, as many beside one another as an extraction has, and the features."""
+    features = encoder.encode_layers(pictures)  # compiles
+    seconds = []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for _ in range(REPEATS):
+            began = time.perf_counter()
+            list(pool.map(encoder.encode_layers, [pictures] * AT_ONCE))
+            seconds.append((time.perf_counter() - began) / AT_ONCE)
+    return min(seconds), features

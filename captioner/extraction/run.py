@@ -1,0 +1,291 @@
+"""One extraction: choosing how, encoding what is missing, and writing the files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from captioner.encoders.encoder import Encoder
+from captioner.extraction.changes import Changes
+from captioner.extraction.config import ExtractionConfig
+from captioner.extraction.loader import Decoder, decode, in_batches, read_source
+from captioner.extraction.local_engine import Waits, available_cores, on_accelerator, run_local
+from captioner.extraction.outputs import Reusable, Target, skipped_path, write_skipped, write_target
+from captioner.extraction.partial import Batch, PartialFeatures
+from captioner.extraction.probe import DEFAULT_BATCH_SIZE, PROBE_PICTURES, Chosen, choose, is_out_of_memory
+from captioner.extraction.progress import Progress, Say
+from captioner.images.listing import Pictures
+from captioner.storage import DataError
+
+PROBE_PAYS_FROM = 128  # pictures; fewer are done sooner than the probe
+
+
+@dataclass(frozen=True)
+class ExtractionResult:
+    """What an extraction came to.
+
+    Attributes:
+        outputs: the feature files, one a layer.
+        pictures: how many have features in each.
+        skipped: image_id -> why there are none.
+        precision: `float32` or `bfloat16`.
+        seconds: that it took this time.
+        up_to_date: nothing had to be done.
+        encoded: how many pictures were encoded this time.
+        limit: what would have to be faster, where that is known.
+    """
+
+    outputs: tuple[Path, ...]
+    pictures: int
+    skipped: Mapping[str, str]
+    precision: str
+    seconds: float
+    up_to_date: bool = False
+    encoded: int = 0
+    limit: str | None = None
+
+    @property
+    def output(self) -> Path:
+        """The feature file of the first layer, for most extractions the only one."""
+        return self.outputs[0]
+
+
+class ExtractionRun:
+    """An extraction of some pictures into some files.
+
+    Attributes:
+        goes_on: whether the partial file is of the same extraction.
+    """
+
+    def __init__(
+        self,
+        images: Path,
+        pictures: Pictures,
+        targets: Sequence[Target],
+        partial: PartialFeatures,
+        wide: Encoder,
+        config: ExtractionConfig,
+        say: Say,
+    ) -> None:
+        """Take what is to be done.
+
+        Args:
+            images: the folder.
+            pictures: in it.
+            targets: the files, one for each of the encoder's layers.
+            partial: the open partial file.
+            wide: the encoder in float32.
+            config: batches, threads, precision and engine.
+            say: takes lines about what goes on.
+        """
+        self._images, self._pictures, self._targets = images, pictures, targets
+        self._partial, self._wide, self._config, self._say = partial, wide, config, say
+        self._job = {"partial": 2, "layers": [[target.identity, target.dtype] for target in targets]}
+        header = partial.header or {}
+        same = {key: header.get(key) for key in self._job} == self._job
+        self.goes_on = same and config.precision in ("auto", header["chosen"]["precision"])
+        self._changes, self._waits = Changes(pictures), Waits()
+
+    def run(self, began: float, strict: bool, about: Mapping[str, Any]) -> ExtractionResult:
+        """Do it.
+
+        Args:
+            began: when the command did, by `time.monotonic`.
+            strict: make no output where a picture cannot be read.
+            about: what the manifests say besides.
+
+        Raises:
+            DataError: see `captioner.stages.extract.extract`.
+        """
+        reusable = [Reusable(target, self._pictures) for target in self._targets]
+        reused = np.logical_and.reduce([found.places >= 0 for found in reusable])  # (pictures,)
+        encoder, chosen = self._prepare(reused)
+        todo = self._partial.undone() & ~reused  # (pictures,)
+        self._announce(encoder, chosen, reused)
+        encoded, speed = int(todo.sum()), self._encode(todo, int((~reused).sum()), encoder, chosen)
+        count = self._write(encoder, chosen, reusable, reused, strict, about)
+        skipped = self._skipped()
+        seconds = time.monotonic() - began
+        first = self._targets[0].path
+        if skipped:
+            reason = next(iter(skipped.values()))
+            self._say(f"skipped pictures: {len(skipped)}, see {skipped_path(first)}; the first: {reason}")
+        self._changes.report(self._say)
+        limit = self._waits.limit if self._config.engine == "local" and speed else None
+        rate = f" ({speed:.1f} a second; {limit} is the limit)" if limit else ""
+        for target in self._targets:
+            self._say(f"{target.path}: {count} pictures in {seconds:.0f} s{rate}")
+        paths = tuple(target.path for target in self._targets)
+        return ExtractionResult(paths, count, skipped, chosen.precision, seconds, encoded=encoded, limit=limit)
+
+    def _prepare(self, reused: np.ndarray) -> tuple[Encoder, Chosen]:
+        """Choose precision and batch size, and get the partial file ready."""
+        header = self._partial.header
+        if self.goes_on and header is not None:
+            chosen = Chosen(**header["chosen"])
+            encoder = self._in_precision(chosen.precision)
+        else:
+            if header is not None:
+                self._say(f"{self._partial.path.name} is of another encoder or other settings: starting anew")
+            encoder, chosen = self._choose(reused)
+        rows = [(target.dtype, tuple(target.description["feature_shape"])) for target in self._targets]
+        header = {**self._job, "chosen": chosen.to_json()}
+        changed = self._partial.begin(header, self._pictures, rows, go_on=self.goes_on)
+        if changed:
+            first = self._pictures.ids[changed[0]]
+            self._say(f"pictures changed since they were extracted: {len(changed)}, {first} the first; once more")
+        return encoder, chosen
+
+    def _choose(self, reused: np.ndarray) -> tuple[Encoder, Chosen]:
+        config, count = self._config, len(reused) - int(reused.sum())
+        before = self._targets[0].manifest
+        if before is not None and reused.any():  # what is added to a file is made as the file was
+            batch_size = before.get("chosen", {}).get("batch_size", DEFAULT_BATCH_SIZE)
+            chosen = Chosen(before["encoder"]["precision"], batch_size)
+            return self._in_precision(chosen.precision), chosen
+        if count < PROBE_PAYS_FROM or "auto" not in (config.precision, config.batch_size):
+            precision = "float32" if config.precision == "auto" else config.precision
+            batch_size = DEFAULT_BATCH_SIZE if config.batch_size == "auto" else config.batch_size
+            return self._in_precision(precision), Chosen(precision, batch_size)
+        sample = self._sample(np.flatnonzero(~reused)[: 4 * PROBE_PICTURES])
+        encoder, chosen = choose(
+            self._wide, sample, count, config.precision, config.batch_size, accelerated=on_accelerator()
+        )
+        if chosen.rates or chosen.batch_rates:
+            self._say(str(chosen))
+        return encoder, chosen
+
+    def _in_precision(self, precision: str) -> Encoder:
+        return self._wide if precision == "float32" else self._wide.in_precision(precision)
+
+    def _sample(self, places: np.ndarray) -> np.ndarray:
+        """Return the first of some pictures that can be read, (n, height, width, 3)."""
+        found = []
+        for place in places:
+            path = self._pictures.path(int(place))
+            try:
+                found.append(decode(read_source(path)[0], path, self._decoder()))
+            except DataError:
+                continue
+            if len(found) == PROBE_PICTURES:
+                break
+        return np.stack(found or [np.zeros((*self._wide.input_size, 3), np.uint8)])
+
+    def _decoder(self) -> Decoder:
+        return Decoder(self._wide.input_size, self._wide.prepare, self._config.max_pixels)
+
+    def _announce(self, encoder: Encoder, chosen: Chosen, reused: np.ndarray) -> None:
+        kept = f"{int(reused.sum())} are there already" if reused.any() else ""
+        resumed = f"going on after {self._partial.done}" if self._partial.done else ""
+        layers = ", ".join(description["layer"] for description in encoder.descriptions)
+        where = keras.distribution.list_devices()[0] if self._config.engine == "local" else "a Ray cluster"
+        backbone = encoder.description["backbone"]
+        parts = [
+            f"extracting {backbone} {layers} of {len(self._pictures)} pictures on {where} in {chosen.precision}",
+            kept,
+            resumed,
+        ]
+        self._say(", ".join(part for part in parts if part))
+
+    def _encode(self, todo: np.ndarray, whole: int, encoder: Encoder, chosen: Chosen) -> float:
+        """Encode what is marked; return how many pictures a second, 0 where it was over too soon to tell.
+
+        Args:
+            todo: (pictures,) what is left to be done.
+            whole: how many pictures an undisturbed run would encode.
+            encoder: the network.
+            chosen: the batch size.
+        """
+        first = None  # batch: compiles the network, which is no part of the speed
+        size = chosen.batch_size if self._config.batch_size == "auto" else self._config.batch_size
+        at_least = size if whole > size else 0  # so the last batch is as large as the others
+        progress = Progress(len(todo) - int(todo.sum()), len(todo), self._say)
+        try:
+            for batch in self._run_engine(in_batches(todo, size), encoder, at_least):
+                self._changes.note_read(batch)
+                self._partial.append(self._narrowed(batch))
+                progress.advance(len(batch.places))
+                first = first or (time.monotonic(), progress.done)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise DataError(
+                f"batches of {size} do not fit into the device's memory; set extraction.batch_size to a smaller number"
+            ) from error
+        finally:
+            progress.close()
+        if first is None or progress.done == first[1]:
+            return 0.0
+        return (progress.done - first[1]) / (time.monotonic() - first[0])
+
+    def _run_engine(self, batches: Iterator[np.ndarray], encoder: Encoder, at_least: int) -> Iterator[Batch]:
+        config = self._config
+        if config.engine == "ray":
+            from captioner.extraction.ray_engine import run_ray
+
+            return run_ray(self._pictures, batches, encoder, config, at_least)
+        threads = available_cores() if config.threads == "auto" else config.threads
+        return run_local(self._pictures, batches, encoder, self._decoder(), threads, self._waits, at_least)
+
+    def _narrowed(self, batch: Batch) -> Batch:
+        """Return a batch whose features have the files' types."""
+        kept = [row for row, place in enumerate(batch.places) if int(place) not in batch.skipped]
+        names = [self._pictures.ids[int(place)] for place in batch.places[kept]]
+        narrow = []
+        for target, features in zip(self._targets, batch.features, strict=True):
+            with np.errstate(over="ignore"):
+                narrow.append(features.astype(target.dtype))
+            for name, row, wide in zip(names, narrow[-1][kept], features[kept], strict=True):
+                if not np.isfinite(wide).all():
+                    raise DataError(f"the features of {name!r} are not finite; the encoder's weights are broken")
+                if not np.isfinite(row).all():
+                    raise DataError(f"the features of {name!r} go beyond {target.dtype}; set dtype to float32")
+        return Batch(batch.places, batch.sources, batch.skipped, narrow)
+
+    def _skipped(self) -> dict[str, str]:
+        return {self._pictures.ids[place]: reason for place, reason in sorted(self._partial.skipped.items())}
+
+    def _write(
+        self,
+        encoder: Encoder,
+        chosen: Chosen,
+        reusable: Sequence[Reusable],
+        reused: np.ndarray,
+        strict: bool,
+        about: Mapping[str, Any],
+    ) -> int:
+        """Write the files and return how many pictures each holds."""
+        skipped, extracted = self._skipped(), self._partial.extracted()
+        if not (extracted | reused).any():
+            total, reason = len(self._pictures), next(iter(skipped.values()))
+            raise DataError(f"{self._images}: none of its {total} pictures can be read; the first: {reason}")
+        for target in self._targets:
+            write_skipped(target.path, skipped)
+        if strict and skipped:
+            first = self._targets[0].path
+            raise DataError(
+                f"{len(skipped)} of {len(self._pictures)} pictures cannot be read, named in {skipped_path(first)}; "
+                f"the first: {next(iter(skipped.values()))}"
+            )
+        self._changes.note_end(extracted | reused)
+        facts = {
+            "inputs": self._pictures.digest(),
+            "skipped": skipped,
+            "chosen": chosen.to_json(),
+            "changed": self._changes.notes,
+            **about,
+        }
+        count = 0
+        for layer, (target, found, description) in enumerate(
+            zip(self._targets, reusable, encoder.descriptions, strict=True)
+        ):
+            found.places[~reused] = -1
+            count = write_target(target, description, self._pictures, self._partial, layer, found, **facts)
+        self._partial.close(remove=True)
+        return count

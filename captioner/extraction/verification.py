@@ -1,0 +1,106 @@
+"""Checking a feature file: that it is what was written, of the pictures that are there, and what the encoder makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from captioner.encoders.encoder import encoder_from_description
+from captioner.extraction.loader import Decoder, decode, read_source
+from captioner.extraction.local_engine import available_cores
+from captioner.extraction.probe import LEAST_COSINE, least_cosine
+from captioner.extraction.progress import Say
+from captioner.features.store import FeatureStore, open_features
+from captioner.images.decode import MAX_PIXELS
+from captioner.images.listing import Pictures, find_pictures
+from captioner.storage import DataError, digest_file, manifest_path, read_manifest
+
+ENCODED_AGAIN = 8  # pictures, spread over the file
+ROWS_AT_ONCE = 64
+
+
+def verify(output: Path, images: Path | None, say: Say = print) -> None:
+    """Check a feature file against its manifest, its pictures and its encoder; say what was found right.
+
+    Args:
+        output: the feature file.
+        images: the folder that it was made from; without one only the file itself is checked.
+        say: takes the lines.
+
+    Raises:
+        DataError: the file is missing, broken or not what its manifest describes; pictures have changed, come or gone
+            since; or the encoder gives other features.
+    """
+    if not output.is_file():
+        raise DataError(f"{output}: no such file; `captioner extract IMAGES -o {output}` makes it")
+    manifest = read_manifest(output)
+    if manifest is None or "encoder" not in manifest:
+        raise DataError(f"{output}: nothing says what made it ({manifest_path(output).name} is missing); cannot verify")
+    if (found := digest_file(output)) != manifest["digest"]:
+        raise DataError(
+            f"{output}: its digest is {found[:12]}, its manifest's {manifest['digest'][:12]}; extract the features anew"
+        )
+    store = open_features(output)
+    for start in range(0, len(store), ROWS_AT_ONCE):
+        store.at(range(start, min(start + ROWS_AT_ONCE, len(store))))
+    say(f"{output}: {len(store)} pictures, whole and as its manifest says")
+    if images is not None:
+        pictures = find_pictures(images)
+        if "shard" in manifest:
+            pictures = pictures.shard(manifest["shard"]["part"], manifest["shard"]["of"])
+        _check_pictures(store, manifest, pictures, say)
+        _check_encoder(store, manifest["encoder"], pictures, say)
+
+
+def _check_pictures(store: FeatureStore, manifest: Mapping[str, Any], pictures: Pictures, say: Say) -> None:
+    skipped = set(manifest.get("skipped") or ())
+    lacking = [name for name in pictures.ids if name not in store and name not in skipped]
+    gone = [name for name in store if name not in pictures.ids]
+    sources = store.sources()
+    changed = [] if sources is None else _changed(store, sources, pictures)
+    faults = {"without features": lacking, "not in the folder any more": gone, "changed since": changed}
+    found = [f"{fault}: {len(names)} ({names[0]} the first)" for fault, names in faults.items() if names]
+    if found:
+        raise DataError(f"{store.path}: {'; '.join(found)}; captioner extract -o {store.path} brings it up to date")
+    known = "all there; nobody noted their digests" if sources is None else "all there and unchanged"
+    say(f"{pictures.folder}: its pictures are {known}" + (f", {len(skipped)} of them skipped" if skipped else ""))
+
+
+def _changed(store: FeatureStore, sources: np.ndarray, pictures: Pictures) -> list[str]:
+    places = store.ids.find_encoded(pictures.ids.encoded)  # of the pictures in the file
+
+    def differs(place: int) -> bool:
+        source = sources[places[place]]
+        try:
+            _, (size, _, digest) = read_source(pictures.path(place))
+        except DataError:
+            return True
+        return (size, digest) != (source["bytes"], source["digest"].tobytes())
+
+    held = [int(place) for place in np.flatnonzero(places >= 0)]
+    with ThreadPoolExecutor(available_cores()) as pool:
+        different = pool.map(differs, held)
+        return [pictures.ids[place] for place, is_other in zip(held, different, strict=True) if is_other]
+
+
+def _check_encoder(store: FeatureStore, description: Mapping[str, Any], pictures: Pictures, say: Say) -> None:
+    encoder = encoder_from_description(description, description.get("precision", "float32"))
+    held = np.flatnonzero(store.ids.find_encoded(pictures.ids.encoded) >= 0)
+    places = held[np.linspace(0, len(held) - 1, min(ENCODED_AGAIN, len(held))).astype(int)]
+    decoder, names, rows = Decoder(encoder.input_size, encoder.prepare, MAX_PIXELS), [], []
+    for place in map(int, places):
+        path = pictures.path(place)
+        names.append(pictures.ids[place])
+        rows.append(decode(read_source(path)[0], path, decoder))
+    features = encoder.encode(np.stack(rows))
+    for name, now, then in zip(names, features, store.gather(names), strict=True):
+        if (cosine := least_cosine(now[None], then[None])) < LEAST_COSINE:
+            raise DataError(
+                f"{store.path}: {description['backbone']} makes other features of {name!r} (cosine {cosine:.4f}); "
+                "extract the features anew"
+            )
+    say(f"{len(names)} of them encoded again: the same features")

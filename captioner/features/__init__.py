@@ -1,0 +1,1 @@
+"""Feature files: stores that are read by image_id."""

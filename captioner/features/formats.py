@@ -1,0 +1,212 @@
+"""The two kinds of feature files: the tutorials' pickles, read whole, and HDF5 files, read picture by picture."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+
+from captioner.images.ids import normalize_id
+from captioner.images.index import IdIndex
+from captioner.storage import DataError, load_pickle
+
+Storage = Literal["float16", "float32"]
+
+ROWS_AT_ONCE = 2**14
+
+# numpy 1 calls numpy._core numpy.core; _codecs.encode is how protocol 2 writes bytes
+_NUMPY_NAMES = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+    ("collections", "OrderedDict"),
+    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
+    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
+}
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a feature file holds.
+
+    Attributes:
+        ids: the pictures'.
+        rows: (pictures, channels) or (pictures, regions, channels); an HDF5 dataset is read as it is asked for.
+        description: the Encoder's, where the file says it.
+    """
+
+    ids: IdIndex
+    rows: np.ndarray | h5py.Dataset
+    description: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is to be written to a feature file.
+
+    Attributes:
+        ids: the pictures'.
+        rows: their features, (channels,) or (regions, channels) each, all of one shape.
+        shape: that shape.
+        description: the Encoder's.
+        dtype: of the numbers in an HDF5 file; a pickle holds float32.
+        sources: gives, of part of the pictures, (part,) with the fields `bytes` and `digest` of the files, where they
+            are known.
+    """
+
+    ids: IdIndex
+    rows: Iterable[np.ndarray]
+    shape: tuple[int, ...]
+    description: Mapping[str, Any] | None
+    dtype: Storage
+    sources: Callable[[slice], np.ndarray] | None = None
+
+
+def read_pickle(path: Path) -> Held:
+    """Read a dict image_id -> array whole; see `captioner.features.store.open_features` for what is refused."""
+    with warnings.catch_warnings():  # numpy 2 warns of numpy.core, where numpy 1 pickled its arrays
+        warnings.filterwarnings("ignore", "numpy.core", DeprecationWarning)
+        content = load_pickle(path, _NUMPY_NAMES)
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: expected a dict image_id -> array, found {type(content).__name__}")
+    rows: dict[str, np.ndarray] = {}
+    for key, value in content.items():
+        if not isinstance(key, str | int) or not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
+            raise DataError(f"{path}: expected image_id -> array of numbers, found {type(value).__name__} at {key!r}")
+        name = normalize_id(str(key))
+        if name in rows:
+            raise DataError(f"{path}: {key!r} and another key both mean the picture {name!r}")
+        rows[name] = _without_batch(value)
+        first = next(iter(rows))
+        if not value.ndim or not value.size or rows[name].shape != rows[first].shape:
+            shapes = f"{rows[name].shape} at {name!r}, {rows[first].shape} at {first!r}"
+            raise DataError(f"{path}: ragged or empty features: {shapes}; extract them anew")
+    del content  # whose arrays go one by one as they are copied
+    ids = IdIndex.of(list(rows))
+    features = np.empty((len(rows), *next(iter(rows.values())).shape) if rows else (0, 0), np.float32)
+    for place, name in enumerate(ids):
+        features[place] = rows.pop(name)
+    check_finite(path, features, ids)
+    return Held(ids, features, None)
+
+
+def _without_batch(row: np.ndarray) -> np.ndarray:
+    row = row[0] if row.ndim > 1 and row.shape[0] == 1 else row  # a batch of one, as `predict` gave it
+    return row.reshape(-1, row.shape[-1]) if row.ndim > 2 else row  # (rows, columns, channels) -> (regions, channels)
+
+
+def check_finite(path: Path, rows: np.ndarray, ids: Iterable[str]) -> None:
+    """Raise DataError with the first picture whose features are not finite."""
+    finite = np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
+    if not finite.all():
+        name = list(ids)[int(finite.argmin())]
+        raise DataError(f"{path}: the features of {name!r} are not finite; extract them anew")
+
+
+def read_h5(path: Path) -> Held:
+    """Open an HDF5 file of ours; see `captioner.features.store.open_features` for what is refused."""
+    try:
+        file = h5py.File(path, "r", locking=False)  # files are replaced, never changed: readers need no lock
+        rows, ids = _dataset(path, file, "features"), IdIndex(np.asarray(_dataset(path, file, "ids")[:], "S"))
+        description = json.loads(file.attrs["encoder"]) if "encoder" in file.attrs else None
+    except DataError:
+        raise
+    except Exception as error:  # h5py raises nearly anything on a broken file
+        raise DataError(f"{path}: broken, truncated or not HDF5 ({error}); extract the features anew") from error
+    different = len(ids) - (ids.repeated() is not None)
+    if rows.ndim not in (2, 3) or rows.dtype.kind != "f" or 0 in rows.shape[1:] or different != rows.shape[0]:
+        raise DataError(f"{path}: {different} ids and features {rows.shape} {rows.dtype} do not fit; extract anew")
+    return Held(ids, rows, description)
+
+
+def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
+    # a link or outside storage could make us read any other file
+    dataset = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+        raise DataError(f"{path}: no dataset {name!r} in it; it was not written by captioner")
+    return dataset
+
+
+def read_sources(path: Path, rows: h5py.Dataset) -> np.ndarray | None:
+    """Return the sizes and digests of the picture files that an HDF5 file was made from, or None."""
+    if "bytes" not in rows.file or "digests" not in rows.file:
+        return None
+    sizes, digests = (_dataset(path, rows.file, name)[:] for name in ("bytes", "digests"))
+    sources = np.zeros(len(sizes), [("bytes", "<i8"), ("digest", f"V{digests.shape[1]}")])
+    sources["bytes"], sources["digest"] = sizes, digests.view(f"V{digests.shape[1]}")[:, 0]
+    return sources
+
+
+def write_pickle(path: Path, temporary: Path, content: Content) -> None:
+    """Write a dict image_id -> float32 (1, ...)."""
+    rows = _checked(path, content, "float32")
+    with temporary.open("wb") as file:
+        pickle.dump({name: row[np.newaxis] for name, row in rows}, file, protocol=4)
+
+
+def write_h5(path: Path, temporary: Path, content: Content) -> None:
+    """Write an HDF5 file, a chunk a picture; readers need HDF5 1.10 or later."""
+    with h5py.File(_create(temporary)) as file:
+        shape = (len(content.ids), *content.shape)
+        features = file.create_dataset("features", shape, content.dtype, chunks=(1, *content.shape))
+        rest = (0,) * len(content.shape)
+        for index, (_, row) in enumerate(_checked(path, content, content.dtype)):
+            # a tenth of the time of `features[index] = row`
+            features.id.write_direct_chunk((index, *rest), np.ascontiguousarray(row).tobytes())
+        encoded = content.ids.encoded
+        text = h5py.string_dtype("utf-8", encoded.dtype.itemsize)
+        ids = file.create_dataset("ids", encoded.shape, text)
+        for part in _pieces(len(encoded)):
+            ids[part] = encoded[part].astype(text)
+        if content.sources is not None:
+            _write_sources(file, len(encoded), content.sources)
+        if content.description is not None:
+            file.attrs["encoder"] = json.dumps(content.description)
+
+
+def _write_sources(file: h5py.File, count: int, sources: Callable[[slice], np.ndarray]) -> None:
+    width = sources(slice(0, 1)).dtype["digest"].itemsize
+    sizes = file.create_dataset("bytes", (count,), "<i8")
+    digests = file.create_dataset("digests", (count, width), np.uint8)
+    for part in _pieces(count):
+        found = sources(part)
+        sizes[part] = found["bytes"]
+        digests[part] = np.array(found["digest"]).view(np.uint8).reshape(-1, width)
+
+
+def _pieces(count: int) -> Iterator[slice]:
+    """Yield parts of a long dataset: a second copy of all of it would take as much memory again."""
+    for start in range(0, count, ROWS_AT_ONCE):
+        yield slice(start, min(start + ROWS_AT_ONCE, count))
+
+
+def _create(path: Path) -> h5py.h5f.FileID:
+    """Make an HDF5 file that looks its chunks up without a tree, and bears no time: equal content, equal bytes."""
+    creation, access = h5py.h5p.create(h5py.h5p.FILE_CREATE), h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    creation.set_obj_track_times(False)
+    access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
+    return h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, creation, access)
+
+
+def _checked(path: Path, content: Content, dtype: str) -> Iterator[tuple[str, np.ndarray]]:
+    for name, row in zip(content.ids, content.rows, strict=True):
+        if row.shape != content.shape:
+            raise DataError(f"{path}: the features of {name!r} have the shape {row.shape}, others {content.shape}")
+        with np.errstate(over="ignore"):
+            narrow = np.asarray(row, dtype)
+        if not np.isfinite(narrow).all():
+            hint = f" in {dtype}; store them in float32" if np.isfinite(row).all() else ""
+            raise DataError(f"{path}: the features of {name!r} are not finite{hint}")
+        yield name, narrow
+
+
+READERS: dict[str, Callable[[Path], Held]] = {".pkl": read_pickle, ".h5": read_h5}
+WRITERS: dict[str, Callable[[Path, Path, Content], None]] = {".pkl": write_pickle, ".h5": write_h5}

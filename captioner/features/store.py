@@ -1,0 +1,246 @@
+"""Features on disk: image_id -> float array, with the description of the encoder that made them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import h5py
+import numpy as np
+
+from captioner.features.formats import READERS, WRITERS, Content, Held, Storage, check_finite, read_sources
+from captioner.images.index import IdIndex
+from captioner.storage import (
+    MANIFEST_VERSION,
+    DataError,
+    atomic_path,
+    digest_file,
+    manifest_path,
+    read_json,
+    read_manifest,
+    write_json,
+)
+
+MAX_PICKLE_BYTES = 10**9  # a pickle is read whole
+
+T = TypeVar("T")
+
+
+class FeatureStore(Mapping[str, np.ndarray]):
+    """A feature file as a read-only mapping: image_id -> (channels,) or (regions, channels) float32.
+
+    Any number of them, in any number of processes, may read one file; a file that is replaced meanwhile goes on being
+    read as it was.
+
+    Attributes:
+        path: the file.
+        ids: its image_ids.
+        description: the Encoder's description, or None where nobody wrote it down.
+        shape: (channels,) or (regions, channels), the same for every picture.
+        digest: the SHA-256 of the file.
+    """
+
+    def __init__(self, path: Path, held: Held, description: Mapping[str, Any] | None, digest: str) -> None:
+        self.path, self.ids = path, held.ids
+        self.description = None if description is None else dict(description)
+        self.shape: tuple[int, ...] = tuple(held.rows.shape[1:])
+        self.digest = digest
+        self._rows: Any = held.rows  # (pictures, channels) or (pictures, regions, channels)
+        self._by_chunks = isinstance(held.rows, h5py.Dataset) and _has_plain_chunks(held.rows)
+
+    def __getitem__(self, image_id: str) -> np.ndarray:
+        (place,) = self.ids.find([image_id])
+        if place < 0:
+            raise KeyError(image_id)
+        return self.at([place])[0]
+
+    def __contains__(self, image_id: object) -> bool:
+        return image_id in self.ids
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def gather(self, ids: Sequence[str]) -> np.ndarray:
+        """Return the features of `ids` in their order, (n, channels) or (n, regions, channels) float32.
+
+        Raises:
+            DataError: some have no features (how many, and the first), or theirs are not finite.
+        """
+        places = self.ids.find(ids)
+        unknown = np.flatnonzero(places < 0)
+        if len(unknown):
+            raise DataError(
+                f"{self.path}: no features for {len(unknown)} of {len(ids)} pictures, {ids[unknown[0]]!r} the first; "
+                "extract them from the folder that has all pictures"
+            )
+        return self.at(places)
+
+    def at(self, places: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return what `gather` does for the ids at `places`."""
+        if isinstance(self._rows, np.ndarray):
+            return self._rows[np.asarray(places, dtype=int)]
+        stored = np.empty((len(places), *self.shape), self._rows.dtype)
+        try:
+            for row, place in zip(stored, places, strict=True):
+                self._read_into(row, int(place))
+        except (OSError, ValueError, RuntimeError) as error:
+            raise DataError(f"{self.path}: broken or truncated ({error}); extract the features anew") from error
+        rows = stored.astype(np.float32)  # ten times faster than to let HDF5 widen float16
+        check_finite(self.path, rows, (self.ids[int(place)] for place in places))
+        return rows
+
+    def sources(self) -> np.ndarray | None:
+        """Return the sizes and digests of the picture files, (pictures,) with the fields `bytes` and `digest`, or None.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        if not isinstance(self._rows, np.ndarray):
+            return read_sources(self.path, self._rows)
+        written = (read_manifest(self.path) or {}).get("sources")
+        if written is None or set(written) != set(self.ids):
+            return None
+        pairs = [written[name].split() for name in self.ids]
+        rows = [(int(size), bytes.fromhex(digest)) for size, digest in pairs]
+        return np.array(rows, [("bytes", "<i8"), ("digest", f"V{len(rows[0][1])}")])
+
+    def _read_into(self, row: np.ndarray, place: int) -> None:
+        if self._by_chunks:  # past HDF5's chunk cache and type conversion
+            self._rows.id.read_direct_chunk((place, *(0,) * row.ndim), out=row.reshape(-1).view(np.uint8))
+        else:
+            self._rows.read_direct(row, np.s_[place])
+
+
+def _has_plain_chunks(rows: h5py.Dataset) -> bool:
+    return rows.chunks == (1, *rows.shape[1:]) and not rows.id.get_create_plist().get_nfilters()
+
+
+def open_features(path: str | Path) -> FeatureStore:
+    """Open a feature file: a `.pkl` as tutorials write it (read whole) or a `.h5` of ours (read as it is asked for).
+
+    Raises:
+        DataError: missing, truncated, hostile, empty, ragged, not finite, or not the file that its manifest describes.
+    """
+    path = Path(path)
+    read = _by_suffix(path, READERS)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; `captioner extract IMAGES -o {path}` makes it")
+    manifest = read_manifest(path) or {}
+    digest = current_digest(path, manifest)
+    if manifest.get("digest", digest) != digest:
+        raise DataError(
+            f"{path}: its digest is {digest[:12]}, its manifest's {manifest['digest'][:12]}; "
+            f"extract the features anew, or remove {manifest_path(path).name} if the file is meant to be another"
+        )
+    held = read(path)
+    if not len(held.ids):
+        raise DataError(f"{path}: no features in it; extract them anew")
+    return FeatureStore(path, held, manifest.get("encoder", held.description), digest)
+
+
+def current_digest(path: Path, manifest: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a file: its manifest's where size and time say that nobody has touched it since.
+
+    To read a store of 50 GB whole each time that it is opened would take minutes.
+    """
+    return manifest["digest"] if manifest.get("file") == _stamp(path) else digest_file(path)
+
+
+def _stamp(path: Path) -> dict[str, int]:
+    status = path.stat()
+    return {"bytes": status.st_size, "modified": status.st_mtime_ns}
+
+
+def write_features(
+    path: str | Path,
+    features: Mapping[str, np.ndarray],
+    description: Mapping[str, Any] | None,
+    dtype: Storage = "float32",
+    **manifest: Any,
+) -> None:
+    """Write features and then their manifest; equal features give equal bytes.
+
+    Args:
+        path: `.pkl` (a dict image_id -> float32 (1, ...)) or `.h5`.
+        features: image_id -> (channels,) or (regions, channels), all of one shape.
+        description: the Encoder's.
+        dtype: of the numbers in a `.h5`; a `.pkl` holds float32.
+        manifest: what else the manifest should say.
+
+    Raises:
+        DataError: empty, ragged, not finite, or more than fits a `.pkl`.
+    """
+    shape = next(iter(features.values())).shape if features else ()
+    write_content(path, Content(IdIndex.of(list(features)), features.values(), shape, description, dtype), **manifest)
+
+
+def write_content(path: str | Path, content: Content, **manifest: Any) -> None:
+    """Do what `write_features` does, for features that come one after the other and need not be in memory."""
+    path = Path(path)
+    if not len(content.ids):
+        raise DataError(f"{path}: there are no features to write")
+    check_target(path, len(content.ids), content.shape)
+    with atomic_path(path) as temporary:
+        _by_suffix(path, WRITERS)(path, temporary, content)
+        held = {
+            "pictures": len(content.ids),
+            "shape": list(content.shape),
+            "dtype": content.dtype,
+            "digest": digest_file(temporary),
+            "file": _stamp(temporary),
+            **_sources_for_manifest(path, content),
+        }
+        about = {"manifest": MANIFEST_VERSION, "stage": "extract", "encoder": content.description, **held, **manifest}
+        write_json(_pending_manifest(path), about)
+    settle_manifest(path)
+
+
+def settle_manifest(path: Path) -> None:
+    """Finish what `write_content` was killed in: give a file its manifest where only that was missing.
+
+    At no moment is there a file without what describes it: its manifest is written under another name before the file
+    takes its place, and takes its own place after it.
+    """
+    pending = _pending_manifest(path)
+    if pending.is_file():
+        if path.is_file() and read_json(pending).get("file") == _stamp(path):
+            pending.replace(manifest_path(path))
+        else:
+            pending.unlink()
+
+
+def _pending_manifest(path: Path) -> Path:
+    return path.with_name(f".{manifest_path(path).name}.pending")
+
+
+def _sources_for_manifest(path: Path, content: Content) -> dict[str, Any]:
+    if path.suffix != ".pkl" or content.sources is None:
+        return {}
+    # the tutorials' dict has no place for them
+    sources = zip(content.ids, content.sources(slice(None)), strict=True)
+    return {"sources": {name: f"{source['bytes']} {source['digest'].tobytes().hex()}" for name, source in sources}}
+
+
+def check_target(path: str | Path, pictures: int, shape: Sequence[int]) -> None:
+    """Check that a feature file at `path` can hold that many pictures' features of `shape`.
+
+    Raises:
+        DataError: its suffix is unknown, or it would be too large a `.pkl`.
+    """
+    path = Path(path)
+    _by_suffix(path, WRITERS)
+    size = pictures * math.prod(shape) * 4
+    if path.suffix == ".pkl" and size > MAX_PICKLE_BYTES:
+        better = path.with_suffix(".h5").name
+        raise DataError(f"{path}: {size / 1e9:.1f} GB are too much for a pickle; write {better} instead")
+
+
+def _by_suffix(path: Path, table: Mapping[str, Callable[..., T]]) -> Callable[..., T]:
+    if path.suffix not in table:
+        raise DataError(f"{path}: a feature file ends in {' or '.join(table)}")
+    return table[path.suffix]

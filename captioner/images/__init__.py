@@ -1,0 +1,1 @@
+"""Pictures on disk: their ids, their listing, their decoding."""

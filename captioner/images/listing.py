@@ -1,0 +1,221 @@
+"""The pictures of a folder, millions if need be: their ids, paths and sizes in under a hundred bytes each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from array import array
+from collections.abc import Iterator, Sized
+from pathlib import Path
+
+import numpy as np
+
+from captioner.images.ids import EXTENSIONS, image_id, normalize_id
+from captioner.images.index import IdIndex
+from captioner.storage import DataError
+
+SHARD_STEP = 64  # pictures: a multiple of every batch size, so that a shard's batches are those of the whole
+NAMES_A_BLOCK = 4096
+
+
+class Paths:
+    """Relative paths one after the other in one piece of memory, in whatever order."""
+
+    def __init__(self, text: bytes | bytearray, starts: np.ndarray, lengths: np.ndarray) -> None:
+        """Take the text, and where each path (paths,) starts in it and how many bytes it has."""
+        self._text, self._starts, self._lengths = text, starts, lengths
+
+    def __getitem__(self, place: int) -> str:
+        start = int(self._starts[place])
+        return os.fsdecode(bytes(self._text[start : start + int(self._lengths[place])]))
+
+    def take(self, places: np.ndarray | slice) -> Paths:
+        """Return those at `places`, in that order; they share the text."""
+        return Paths(self._text, self._starts[places], self._lengths[places])
+
+
+class Pictures:
+    """The pictures under a folder, sorted by image_id.
+
+    Attributes:
+        folder: that was searched.
+        ids: their image_ids.
+        bytes: (pictures,) int64, the files' sizes.
+        modified: (pictures,) int64, when the files were changed last, in nanoseconds.
+    """
+
+    def __init__(self, folder: Path, ids: IdIndex, paths: Paths, sizes: np.ndarray, modified: np.ndarray) -> None:
+        self.folder, self.ids = folder, ids
+        self.bytes, self.modified = sizes, modified
+        self._paths = paths
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def relative(self, place: int) -> str:
+        """Return a picture's path relative to the folder."""
+        return self._paths[place]
+
+    def path(self, place: int) -> Path:
+        """Return a picture's path."""
+        return self.folder / self.relative(place)
+
+    def digest(self) -> str:
+        """Return the SHA-256 over the pictures' ids, relative paths and sizes, as canonical JSON."""
+        digest = hashlib.sha256()
+        for place in range(len(self)):
+            row = [self.ids[place], ascii(self.relative(place)), int(self.bytes[place])]
+            text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+            digest.update(f"{',' if place else '['}{text}".encode())
+        digest.update(b"]")
+        return digest.hexdigest()
+
+    def shard(self, index: int, count: int) -> Pictures:
+        """Return part `index` of `count`, from 1 on: parts follow one another in the order of the ids.
+
+        Raises:
+            DataError: there are too few pictures for so many parts.
+        """
+        step = SHARD_STEP if len(self) >= SHARD_STEP * count else 1
+        first, last = (len(self) * part // count // step * step for part in (index - 1, index))
+        last = len(self) if index == count else last
+        if first == last:
+            raise DataError(f"{self.folder}: shard {index}/{count} of {len(self)} pictures is empty; make fewer shards")
+        part = slice(first, last)
+        ids = IdIndex(self.ids.encoded[part])
+        return Pictures(self.folder, ids, self._paths.take(part), self.bytes[part], self.modified[part])
+
+
+def find_pictures(folder: str | Path) -> Pictures:
+    """Return the pictures under `folder`, recursively, hidden files passed over.
+
+    Raises:
+        DataError: there is no such folder, a folder under it cannot be read, there is no picture in it, or two files
+            have one id.
+    """
+    require_folder(folder)
+    root = os.path.join(str(folder), "")  # noqa: PTH118 - a Path would drop the last slash
+    text, lengths, sizes, modified, names = bytearray(), array("H"), array("q"), array("q"), _Names()
+    for entry in walk_images(folder):
+        try:
+            status = entry.stat()
+        except FileNotFoundError:  # gone since its folder was read
+            continue
+        path = entry.path.removeprefix(root)
+        text += (encoded := os.fsencode(path))
+        lengths.append(len(encoded))
+        sizes.append(status.st_size)
+        modified.append(status.st_mtime_ns)
+        names.append(normalize_id(path.replace(os.sep, "/")).encode())
+    require_pictures(folder, sizes)
+    ids = names.together()
+    order = np.argsort(ids, kind="stable")
+    ids.sort(kind="stable")
+    index, paths = IdIndex(ids), _paths(text, lengths).take(order)
+    if (same := index.repeated()) is not None:
+        first, second = sorted(paths[place] for place in same)
+        raise DataError(
+            f"{Path(folder, first)} and {Path(folder, second)} are both the picture {index[same[0]]!r}; "
+            "rename or remove one"
+        )
+    bytes_ = np.frombuffer(sizes, "q")[order]
+    del sizes  # of millions of pictures these are not small
+    return Pictures(Path(folder), index, paths, bytes_, np.frombuffer(modified, "q")[order])
+
+
+def _paths(text: bytearray, lengths: array[int]) -> Paths:
+    widths = np.frombuffer(lengths, "H")
+    ends = np.cumsum(widths, dtype=np.uint32 if len(text) < 2**32 else np.int64)
+    return Paths(text, np.subtract(ends, widths, out=ends), widths)
+
+
+class _Names:
+    """Encoded ids of which the longest is not known yet."""
+
+    def __init__(self) -> None:
+        self._blocks: list[np.ndarray] = []
+        self._last: list[bytes] = []
+
+    def append(self, name: bytes) -> None:
+        self._last.append(name)
+        if len(self._last) == NAMES_A_BLOCK:
+            self._blocks.append(np.array(self._last))
+            self._last = []
+
+    def together(self) -> np.ndarray:
+        """Return all of them, (names,) of NumPy's kind `S`, and keep none."""
+        self._blocks.append(np.array(self._last, "S"))
+        width = max(block.itemsize for block in self._blocks)
+        names = np.zeros(sum(map(len, self._blocks)), f"S{width}")
+        end = len(names)
+        while self._blocks:
+            block = self._blocks.pop()
+            names[end - len(block) : end] = block
+            end -= len(block)
+        return names
+
+
+def list_images(folder: str | Path) -> dict[str, Path]:
+    """Return the pictures under `folder` (recursively, hidden files passed over) by image_id, sorted by it.
+
+    Raises:
+        DataError: there is no such folder, a folder under it cannot be read, there is no picture in it, or two files
+            have one id.
+    """
+    require_folder(folder)
+    found: dict[str, Path] = {}
+    for entry in walk_images(folder):
+        path = Path(entry.path)
+        name = image_id(path, folder)
+        if name in found:
+            first, second = sorted((found[name], path))
+            raise DataError(f"{first} and {second} are both the picture {name!r}; rename or remove one")
+        found[name] = path
+    require_pictures(folder, found)
+    return dict(sorted(found.items()))
+
+
+def require_folder(folder: str | Path) -> None:
+    """Raise DataError where `folder` is none."""
+    if not Path(folder).is_dir():
+        fault = "not a folder" if Path(folder).exists() else "no such folder"
+        raise DataError(f"{folder}: {fault}; name a folder of pictures")
+
+
+def require_pictures(folder: str | Path, found: Sized) -> None:
+    """Raise DataError where no picture was found in `folder`."""
+    if not len(found):
+        raise DataError(f"{folder}: no picture in it (looked for {', '.join(EXTENSIONS)})")
+
+
+def walk_images(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    """Yield the files under `folder` whose names end as pictures' do, hidden ones passed over, in no order.
+
+    Raises:
+        DataError: a folder under it cannot be read.
+    """
+    seen: set[str] = set()
+    waiting = [str(folder)]
+    while waiting:
+        current = waiting.pop()
+        if (real := os.path.realpath(current)) in seen:  # a link that leads back
+            continue
+        seen.add(real)
+        folders = []
+        try:
+            with os.scandir(current) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir():
+                        folders.append(entry.path)
+                    elif _is_picture(entry.name) and entry.is_file():
+                        yield entry
+        except OSError as error:
+            raise DataError(f"{error.filename or current}: cannot be read ({error.strerror})") from error
+        waiting += sorted(folders, reverse=True)
+
+
+def _is_picture(name: str) -> bool:
+    return name.rpartition(".")[2].lower() in EXTENSIONS

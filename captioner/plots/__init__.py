@@ -1,0 +1,1 @@
+"""Drawings: attention over pictures, captions under them, curves."""

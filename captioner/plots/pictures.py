@@ -1,0 +1,230 @@
+"""Captions under pictures, and what each word looked at."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import io
+import math
+import textwrap
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from captioner.config import ConfigError
+from captioner.generation.decode import Caption
+from captioner.storage import DataError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NARROWEST = 320  # pixels: room for text under small pictures
+LARGEST = 1600  # pixels of the longer side of what is drawn
+PANEL = 360  # pixels of the longer side of one of many
+COLUMNS = 5
+DIMMED = 0.45  # of a picture's brightness where no attention is
+INCH = 100  # pixels
+FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf")  # Pillow's own has no accents
+
+
+def captioned(picture: np.ndarray, captions: Sequence[str]) -> Image.Image:
+    """Draw captions under a picture, wrapped to its width.
+
+    Args:
+        picture: (height, width, 3) uint8.
+        captions: one below the other, numbered if there are several. A letter that the font lacks is an empty box.
+    """
+    image = _shrunk(picture, LARGEST)
+    width = max(image.width, NARROWEST)
+    font = _font(max(15, round(width / 28)))
+    margin = round(font.size * 0.6)
+    numbered = [f"{rank}. {text}" for rank, text in enumerate(captions, 1)] if len(captions) > 1 else captions
+    text = "\n".join(line for caption in numbered for line in _wrapped(caption, font, width - 2 * margin))
+    spacing = round(font.size * 0.3)
+    box = ImageDraw.Draw(image).multiline_textbbox((0, 0), text, font, spacing=spacing)
+    page = Image.new("RGB", (width, image.height + math.ceil(box[3]) + 2 * margin), "white")
+    page.paste(image, ((width - image.width) // 2, 0))
+    ImageDraw.Draw(page).multiline_text((margin, image.height + margin), text, "black", font, spacing=spacing)
+    return page
+
+
+@functools.cache
+def _font(size: int) -> Any:
+    """Return the first of FONTS that this machine has, Pillow's own if there is none."""
+    for name in FONTS:
+        with contextlib.suppress(OSError):
+            return ImageFont.truetype(name, size)
+    return ImageFont.load_default(size)
+
+
+def _shrunk(picture: np.ndarray, longest: int) -> Image.Image:
+    image = Image.fromarray(picture)
+    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return image
+
+
+def _wrapped(text: str, font: Any, width: float) -> Iterator[str]:
+    """Yield the lines of a text; a word that is too long for one is broken."""
+    line = ""
+    for word in text.split():
+        longer = f"{line} {word}" if line else word
+        if font.getlength(longer) <= width:
+            line = longer
+            continue
+        if line:
+            yield line
+        while font.getlength(word) > width and len(word) > 1:
+            fitting = next(end for end in range(len(word), 0, -1) if end == 1 or font.getlength(word[:end]) <= width)
+            yield word[:fitting]
+            word = word[fitting:]
+        line = word
+    yield line
+
+
+def require_matplotlib(what: str) -> None:
+    """Check that the plot extra is there.
+
+    Raises:
+        ConfigError: it is not; `what` names what asked for it.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ConfigError(f"{what}: needs matplotlib; pip install 'captioner[plot]'")
+
+
+def attention_maps(
+    picture: np.ndarray, caption: Caption, encoder: Mapping[str, Any] | None = None
+) -> list[Image.Image]:
+    """Draw for each word of a caption where it looked: bright in colour there, the picture dimmed elsewhere.
+
+    Args:
+        picture: (height, width, 3) uint8.
+        caption: with attention (tokens, regions), the regions row by row.
+        encoder: the encoder's description: which part of the picture its grid covers, and the grid's shape if that is
+            told; without it the grid is square and covers the whole picture.
+
+    Returns:
+        one picture a word, scaled to the word's own largest weight.
+
+    Raises:
+        DataError: the caption has no attention, or its regions are no grid.
+    """
+    image = _shrunk(picture, LARGEST)
+    return [_overlaid(image, weights, encoder) for weights in _attention(caption)]
+
+
+def attention_figure(picture: np.ndarray, caption: Caption, encoder: Mapping[str, Any] | None = None) -> Figure:
+    """Draw a whole caption as one figure: the picture, and beside it where each word looked.
+
+    Args and raises: as `attention_maps`.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    image = _shrunk(picture, PANEL)
+    panels = [("", image), *zip(caption.tokens, (_overlaid(image, w, encoder) for w in _attention(caption)))]  # noqa: B905
+    columns = min(COLUMNS, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    wide, high = image.width / INCH + 0.15, image.height / INCH + 0.4
+    title = textwrap.wrap(caption.text, max(20, round(columns * wide * 7)))
+    above = 0.15 + 0.3 * len(title)  # inches
+    figure = Figure((columns * wide, rows * high + above), dpi=INCH)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, (word, panel) in zip(axes.flat, panels, strict=False):
+        axis.imshow(np.asarray(panel))
+        axis.set_title(_plain(word), fontsize=13)
+    figure.suptitle(_plain("\n".join(title)), fontsize=15, y=1 - 0.1 / (rows * high + above), va="top")
+    figure.subplots_adjust(0.01, 0.01, 0.99, 1 - (above + 0.25) / (rows * high + above), wspace=0.04, hspace=0.12)
+    return figure
+
+
+def to_png(drawn: Figure | Image.Image) -> bytes:
+    """Return a figure or a picture as the bytes of a PNG file."""
+    file = io.BytesIO()
+    if isinstance(drawn, Image.Image):
+        drawn.save(file, "PNG")
+    else:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # it is drawn as an empty box
+            drawn.savefig(file, format="png", facecolor="white")
+    return file.getvalue()
+
+
+def _plain(text: str) -> str:
+    return text.replace("$", r"\$")  # matplotlib sets what is between two in mathematics
+
+
+def _attention(caption: Caption) -> np.ndarray:
+    if caption.attention is None:
+        raise DataError("this model has no attention to draw; its architecture does not look at regions")
+    return caption.attention
+
+
+def _overlaid(image: Image.Image, weights: np.ndarray, encoder: Mapping[str, Any] | None) -> Image.Image:
+    from matplotlib import colormaps
+
+    heat = attention_heat(weights, (image.height, image.width), encoder)[..., None]  # (height, width, 1)
+    colour = colormaps["inferno"](0.25 + 0.65 * heat[..., 0])[..., :3] * 255
+    pixels = np.asarray(image) * (DIMMED + (1 - DIMMED) * heat)
+    return Image.fromarray(np.uint8(np.rint(pixels * (1 - 0.45 * heat) + colour * 0.45 * heat)))
+
+
+def attention_heat(weights: np.ndarray, size: tuple[int, int], encoder: Mapping[str, Any] | None = None) -> np.ndarray:
+    """Spread a word's weights over a picture.
+
+    Args:
+        weights: (regions,), row by row.
+        size: (height, width) of the picture in pixels.
+        encoder: see `attention_maps`.
+
+    Returns:
+        (height, width) from 0 to 1, 1 at the largest weight.
+
+    Raises:
+        DataError: the regions are no grid.
+    """
+    rows, columns = _grid(len(weights), encoder)
+    left, top, right, bottom = covered(size, encoder)
+    grid = Image.fromarray(np.asarray(weights, np.float32).reshape(rows, columns) / max(float(weights.max()), 1e-12))
+    spread = np.asarray(grid.resize((right - left, bottom - top), Image.Resampling.BICUBIC)).clip(0, 1)
+    heat = np.zeros(size, np.float32)
+    inside = np.s_[max(top, 0) : min(bottom, size[0]), max(left, 0) : min(right, size[1])]
+    heat[inside] = spread[max(-top, 0) :, max(-left, 0) :][: heat[inside].shape[0], : heat[inside].shape[1]]
+    return heat
+
+
+def _grid(regions: int, encoder: Mapping[str, Any] | None) -> tuple[int, int]:
+    told = (encoder or {}).get("grid")
+    if isinstance(told, list | tuple) and len(told) == 2 and math.prod(told) == regions:
+        return int(told[0]), int(told[1])
+    side = math.isqrt(regions)
+    if side * side != regions:
+        raise DataError(f"attention over {regions} regions, which are no square grid, cannot be laid over the picture")
+    return side, side
+
+
+def covered(size: tuple[int, int], encoder: Mapping[str, Any] | None) -> tuple[int, int, int, int]:
+    """Return the part of a picture that an encoder's grid covers.
+
+    Args:
+        size: (height, width) of the picture in pixels.
+        encoder: its description; see `captioner.images.decode.resize` for its ways of resizing.
+
+    Returns:
+        left, top, right, bottom in pixels; outside of the picture where it was padded.
+    """
+    height, width = size
+    encoder = encoder or {}
+    resizing = encoder.get("resizing", "whole")
+    if resizing == "whole":
+        return 0, 0, width, height
+    high, wide = encoder["input_size"]
+    scale = (max if resizing == "crop" else min)(high / height, wide / width)
+    left, top = (width - wide / scale) / 2, (height - high / scale) / 2
+    return round(left), round(top), round(width - left), round(height - top)

@@ -1,0 +1,134 @@
+"""descriptions.txt: cleaned captions, `image_id caption` a line, and the stage that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from captioner.config import ConfigError
+from captioner.data.dataset import read_captions
+from captioner.data.readers.detect import Sources, digest_captions, find_sources, spell
+from captioner.data.readers.flickr import read_descriptions as read_descriptions  # one place to read and to write them
+from captioner.images.listing import list_images
+from captioner.storage import DataError, digest_file, remove_manifest, write_manifest, write_text
+from captioner.text.cleaning import clean_captions
+
+SHOWN = 3  # so many names stand in a message
+
+
+def write_descriptions(path: str | Path, descriptions: Mapping[str, Sequence[str]]) -> None:
+    """Write image_id -> cleaned captions atomically, one `image_id caption` a line."""
+    text = (f"{image_id} {caption}\n" for image_id, captions in descriptions.items() for caption in captions)
+    write_text(path, "".join(text))
+
+
+@dataclass(frozen=True)
+class CleanResult:
+    """What cleaning gave.
+
+    Attributes:
+        text: image_id -> its cleaned captions, as lists of words; only those that are left.
+        pictures: how many have a caption left.
+        captions: how many are left.
+        words: how many are distinct.
+        longest: words in the longest caption.
+        dropped: captions that the rules left empty.
+        without_captions: image_ids in the folder of pictures that have no caption left.
+        without_picture: image_ids with captions whose picture is not in the folder.
+    """
+
+    text: Mapping[str, list[list[str]]] = field(repr=False)
+    pictures: int
+    captions: int
+    words: int
+    longest: int
+    dropped: int
+    without_captions: tuple[str, ...] = ()
+    without_picture: tuple[str, ...] = ()
+
+
+def clean(
+    source: Sources,
+    output: str | Path,
+    rules: str,
+    format: str = "auto",
+    images: str | Path | None = None,
+    say: Callable[[str], None] = print,
+) -> CleanResult:
+    """Clean captions into `output`, one `image_id caption` a line, with a manifest beside it.
+
+    Args:
+        source: captions in any supported form: a file, a folder, a pattern, or several.
+        output: where descriptions.txt goes; it is written whole or not at all.
+        rules: a name in `captioner.text.cleaning.RULES`. A caption that they leave empty is dropped and counted.
+        format: a name in `captioner.data.readers.detect.READERS`, or "auto".
+        images: a folder of pictures to compare with; what does not match is reported and stays in the file.
+        say: takes the lines of the report.
+
+    Raises:
+        DataError: the source or the folder cannot be used, or the rules leave no caption.
+        ConfigError: the rules or the format are not known.
+    """
+    files = [path for path in find_sources(source) if path.exists()]
+    if Path(output).exists() and any(Path(output).samefile(path) for path in files):
+        raise ConfigError(f"{output}: is the caption file itself, and scores need it as it is; name another output")
+    references = read_captions(source, format)
+    kept = clean_captions(references, rules)
+    if not kept:
+        raise DataError(f"{spell(source)}: the rules {rules!r} leave no caption; check the file's form")
+    pictures = list_images(images) if images is not None else None
+    every = [words for captions in kept.values() for words in captions]
+    result = CleanResult(
+        text=kept,
+        pictures=len(kept),
+        captions=len(every),
+        words=len({word for words in every for word in words}),
+        longest=max(map(len, every)),
+        dropped=sum(map(len, references.values())) - len(every),
+        without_captions=() if pictures is None else tuple(name for name in pictures if name not in kept),
+        without_picture=() if pictures is None else tuple(name for name in kept if name not in pictures),
+    )
+    remove_manifest(output)
+    write_descriptions(output, {name: [" ".join(words) for words in captions] for name, captions in kept.items()})
+    write_manifest(
+        output,
+        "clean",
+        rules=rules,
+        source=str(source) if isinstance(source, str | Path) else [str(path) for path in source],
+        source_digest=digest_captions(source),
+        digest=digest_file(output),
+        pictures=result.pictures,
+        captions=result.captions,
+        words=result.words,
+        longest=result.longest,
+        dropped=result.dropped,
+    )
+    _report(result, output, images, say)
+    return result
+
+
+def _report(result: CleanResult, output: str | Path, images: str | Path | None, say: Callable[[str], None]) -> None:
+    say(
+        f"{output}: {result.pictures:,} pictures, {result.captions:,} captions, {result.words:,} distinct words, "
+        f"the longest caption has {result.longest} words"
+    )
+    if result.dropped:
+        say(f"dropped: {_count(result.dropped, 'caption')} that the rules left empty")
+    for names, fault in (
+        (result.without_captions, f"in {images} without a caption"),
+        (result.without_picture, f"with captions but not in {images}"),
+    ):
+        if names:
+            say(f"note: {_count(len(names), 'picture')} {fault} ({shown(names)})")
+    if len(result.without_picture) == result.pictures:
+        say(f"note: no picture of {images} has a caption; ids are paths relative to that folder: name the right one")
+
+
+def shown(names: Sequence[str]) -> str:
+    """Return the first of some names on one line."""
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

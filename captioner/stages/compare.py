@@ -1,0 +1,176 @@
+"""Two systems' captions of the same pictures: how far their scores differ, and whether that may be chance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from captioner.config import ConfigError, load_yaml
+from captioner.data.readers.pairs import Pairs, read_pairs
+from captioner.metrics.bootstrap import LEVEL, RESAMPLES, TRIALS, Difference, differences
+from captioner.metrics.labels import label, show
+from captioner.metrics.scorer import ORACLE, Scores, score
+from captioner.stages.results import PREDICTIONS
+from captioner.stages.score import EvaluationConfig, frequencies_of
+from captioner.storage import DataError, digest_file
+
+CHANCE = 0.05  # a p below it is called a difference
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two systems score, A and B.
+
+    Attributes:
+        names: of A and B.
+        pictures: that both have captioned.
+        corpus: the scores of A and of B by key.
+        found: key -> the difference, of the scores that are sums over pictures.
+    """
+
+    names: tuple[str, str]
+    pictures: int
+    corpus: tuple[Mapping[str, float], Mapping[str, float]]
+    found: Mapping[str, Difference]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain keys and values."""
+        first, second = self.corpus
+        rows = {
+            key: asdict(self.found[key]) if key in self.found else {"first": first[key], "second": second[key]}
+            for key in first
+        }
+        return {"first": self.names[0], "second": self.names[1], "pictures": self.pictures, "scores": rows}
+
+
+def compare(
+    first: Path,
+    second: Path,
+    references: Sequence[Path],
+    config: EvaluationConfig,
+    *,
+    parallel: bool = False,
+    every: bool = False,
+    say: Callable[[str], None] = print,
+) -> Comparison:
+    """Compare two systems on the pictures that both have captioned.
+
+    Args:
+        first, second: run folders that have been evaluated, or files of predictions.
+        references: caption files; none for those of the run folders.
+        config: metrics and document frequencies.
+        parallel: see captioner.data.readers.pairs.read_pairs.
+        every: whether a picture that only one of them has captioned is an error.
+        say: takes lines for the user.
+
+    Raises:
+        ConfigError: no references are named, and none are known.
+        DataError: a file cannot be used, or the two have no picture in common.
+    """
+    given = list(references) or _known_references(first, second)
+    paths, lists = (first, second), ORACLE in config.metrics
+    systems = [read_pairs(_predictions_of(path), given, lists=lists, parallel=parallel) for path in paths]
+    shared = _shared(first, second, systems, every, say)
+    frequencies = frequencies_of(config.cider_df)
+    scores = [_score(path, pairs, shared, config, frequencies) for path, pairs in zip(paths, systems, strict=True)]
+    for note in scores[0].notes:
+        say(f"note: {note}")
+    found = differences(scores[0].statistics, scores[1].statistics) if scores[0].statistics else {}
+    return Comparison((str(first), str(second)), len(shared), (scores[0].corpus, scores[1].corpus), found)
+
+
+def _predictions_of(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    if not (path / PREDICTIONS).is_file():
+        raise DataError(f"{path}: has no {PREDICTIONS}; captioner evaluate {path} makes it")
+    return path / PREDICTIONS
+
+
+def _known_references(first: Path, second: Path) -> list[Path]:
+    """Return the caption file that the run folders were evaluated with."""
+    named = [_captions_of(path) for path in (first, second)]
+    known = [path for path in named if path is not None]
+    if not known:
+        raise ConfigError("-R: missing; name the captions to score against")
+    if len({digest_file(path) for path in known}) > 1:
+        raise DataError(f"{first} and {second}: have other references, {known[0]} and {known[1]}; name one with -R")
+    return known[:1]
+
+
+def _captions_of(path: Path) -> Path | None:
+    config = path / "config.yaml"
+    data = load_yaml(config).get("data") if config.is_file() else None
+    captions = data.get("captions") if isinstance(data, dict) else None
+    return Path(captions) if isinstance(captions, str) else None
+
+
+def _shared(first: Path, second: Path, systems: Sequence[Pairs], every: bool, say: Callable[[str], None]) -> list[str]:
+    one, two = systems[0].candidates, systems[1].candidates
+    shared = [image_id for image_id in one if image_id in two]
+    both = set(shared)
+    if not shared:
+        raise DataError(f"{first} and {second}: have no picture in common; compare captions of the same split")
+    for path, more, other in ((first, one, second), (second, two, first)):
+        if alone := [image_id for image_id in more if image_id not in both]:
+            message = f"{len(alone):,} of the {len(more):,} pictures in {path} are not in {other}"
+            if every:
+                raise DataError(f"{message}, first {alone[0]!r}; caption them too, or leave --all away")
+            say(f"{message} and are left out")
+    return shared
+
+
+def _score(
+    path: Path,
+    pairs: Pairs,
+    shared: Sequence[str],
+    config: EvaluationConfig,
+    frequencies: Mapping[str, Sequence[str]] | None,
+) -> Scores:
+    candidates = {image_id: pairs.candidates[image_id] for image_id in shared}
+    more = pairs.alternatives
+    try:
+        return score(candidates, pairs.references, config.metrics, alternatives=more, cider_df=frequencies)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def describe(comparison: Comparison) -> str:
+    """Return a comparison as a table for people."""
+    first, second = comparison.corpus
+    rows = [["", "A", "B", "B - A", f"{100 * LEVEL:g} % interval", "p", ""]]
+    for key, value in first.items():
+        row = [label(key), show(key, value), show(key, second[key])]
+        if key in comparison.found:
+            one = comparison.found[key]
+            ends = f"{_signed(key, one.low)} to {_signed(key, one.high)}"
+            row += [_signed(key, one.second - one.first), ends, f"{one.p:.4f}", _verdict(one)]
+        rows.append(row + [""] * (len(rows[0]) - len(row)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    left = (0, len(widths) - 1)
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    names = [f"{letter}  {name}" for letter, name in zip("AB", comparison.names, strict=True)]
+    explained = (
+        f"p: the share of {TRIALS:,} random exchanges of captions between A and B that make them differ as much;\n"
+        f"the interval: paired bootstrap, {RESAMPLES:,} draws of the {comparison.pictures:,} pictures.\n"
+        "Both are of these captions: training again with another seed can move scores by more."
+    )
+    return "\n".join([*names, "", *lines, "", explained])
+
+
+def _signed(key: str, value: float) -> str:
+    return ("+" if value >= 0 else "-") + show(key, abs(value))
+
+
+def _verdict(difference: Difference) -> str:
+    if difference.p >= CHANCE:
+        return "may be chance"
+    return "B is better" if difference.second > difference.first else "A is better"

@@ -1,0 +1,113 @@
+"""A folder of pictures into feature files: what is to be made, what is there already, and the run between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from captioner.encoders.encoder import Encoder, EncoderConfig, build_encoder
+from captioner.extraction.config import ExtractionConfig as ExtractionConfig
+from captioner.extraction.outputs import Target, find_target, output_paths, skipped_path
+from captioner.extraction.partial import PartialFeatures
+from captioner.extraction.progress import Say
+from captioner.extraction.run import ExtractionResult, ExtractionRun
+from captioner.features.store import check_target
+from captioner.images.listing import Pictures, find_pictures
+from captioner.storage import DataError
+
+
+def extract(
+    images: str | Path,
+    output: str | Path | Sequence[Path],
+    encoder: EncoderConfig,
+    config: ExtractionConfig | None = None,
+    *,
+    layers: Sequence[str] = (),
+    shard: tuple[int, int] | None = None,
+    strict: bool = False,
+    overwrite: bool = False,
+    say: Say = print,
+) -> ExtractionResult:
+    """Encode every picture under `images`; a killed extraction goes on where it stopped.
+
+    A picture that cannot be read is passed over and named in `<output>.skipped.csv`. An output of the same encoder and
+    pictures (by id, path and size in bytes) is left as it is; where only some pictures are new or changed, only those
+    are encoded.
+
+    Args:
+        images: a folder, searched recursively.
+        output: a `.pkl` or `.h5` file; for several layers one each, or one that the layers' names are put into.
+        encoder: which network, layer and resizing.
+        config: batches, threads, precision and engine.
+        layers: to take from one pass, instead of the encoder's one.
+        shard: (index, count): only part `index` of `count`, from 1 on, into files that its name is put into.
+        strict: make no output where a picture cannot be read.
+        overwrite: replace an output of another encoder, or of unknown origin.
+        say: takes lines about what goes on.
+
+    Raises:
+        ConfigError: impossible settings.
+        DataError: no pictures, no weights, a broken picture if `strict`, every picture broken, an output that would
+            have to be overwritten or that another process is writing, or a full disk.
+    """
+    began = time.monotonic()
+    config, layers = config or ExtractionConfig(), tuple(layers) or (encoder.layer,)
+    paths = output_paths(output, layers, shard)
+    pictures = find_pictures(images)
+    about: dict[str, Any] = {}
+    if shard is not None:
+        about = {"shard": {"part": shard[0], "of": shard[1], "whole": pictures.digest()}}
+        pictures = pictures.shard(*shard)
+    partial = PartialFeatures(paths[0].with_name(paths[0].name + ".partial"))
+    try:
+        wide = build_encoder(encoder, layers=layers)
+        targets = _find_targets(paths, wide, pictures, config, overwrite)
+        run = ExtractionRun(Path(images), pictures, targets, partial, wide, config, say)
+        if not run.goes_on:
+            unfinished = [target for target in targets if not target.finished]
+            for target in targets:
+                if target.finished:
+                    say(f"{target.path}: up to date ({_held(target)})")
+            if not unfinished:
+                return _up_to_date(targets, strict)
+            if len(unfinished) < len(targets):
+                left = [layers[targets.index(target)] for target in unfinished]
+                wide = build_encoder(encoder, layers=left)
+                run = ExtractionRun(Path(images), pictures, unfinished, partial, wide, config, say)
+        return run.run(began, strict, about)
+    finally:
+        partial.close()
+
+
+def _find_targets(
+    paths: Sequence[Path], encoder: Encoder, pictures: Pictures, config: ExtractionConfig, overwrite: bool
+) -> list[Target]:
+    inputs, targets = pictures.digest(), []
+    for path, description in zip(paths, encoder.descriptions, strict=True):
+        check_target(path, len(pictures), description["feature_shape"])
+        targets.append(find_target(path, description, config.dtype, inputs, config.precision, overwrite))
+    return targets
+
+
+def _held(target: Target) -> str:
+    manifest = target.manifest or {}
+    skipped = f", {len(manifest['skipped'])} skipped" if manifest.get("skipped") else ""
+    return f"{manifest['pictures']} pictures{skipped}"
+
+
+def _up_to_date(targets: Sequence[Target], strict: bool) -> ExtractionResult:
+    manifest = targets[0].manifest or {}
+    if strict and manifest["skipped"]:
+        reason = next(iter(manifest["skipped"].values()))
+        count, path = len(manifest["skipped"]), targets[0].path
+        raise DataError(f"{path}: lacks {count} pictures, named in {skipped_path(path).name}; the first: {reason}")
+    return ExtractionResult(
+        tuple(target.path for target in targets),
+        manifest["pictures"],
+        manifest["skipped"],
+        manifest["encoder"]["precision"],
+        seconds=0.0,
+        up_to_date=True,
+    )

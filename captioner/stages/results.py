@@ -1,0 +1,103 @@
+"""What an evaluation leaves in its folder: predictions.json, scores.json and per_image.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from captioner.data.captions import Captions
+from captioner.metrics.bootstrap import LEVEL, RESAMPLES
+from captioner.metrics.labels import describe, describe_intervals
+from captioner.metrics.scorer import Scores
+from captioner.storage import DataError, read_json, read_text, remove_manifest, write_json, write_text
+
+if TYPE_CHECKING:
+    from captioner.generation.decode import Caption
+
+PREDICTIONS, SCORES, PER_IMAGE = "predictions.json", "scores.json", "per_image.csv"
+
+
+def write_scores(
+    scores: Scores, candidates: Mapping[str, str], output: Path, context: Mapping[str, Any] | None = None
+) -> None:
+    """Write scores.json (corpus scores as fractions, `context`, confidence intervals) and per_image.csv."""
+    remove_manifest(output / SCORES)
+    content: dict[str, Any] = {name: round(value, 6) for name, value in scores.corpus.items()}
+    content |= {"pictures": len(candidates), **(context or {})}
+    if scores.intervals:
+        ends = {name: [round(end, 6) for end in interval] for name, interval in scores.intervals.items()}
+        content["confidence"] = {"level": LEVEL, "resamples": RESAMPLES, "intervals": ends}
+    write_json(output / SCORES, content)
+    names = list(next(iter(scores.per_image.values()), {}))
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["image_id", *names, "caption"])
+    for image_id, row in scores.per_image.items():
+        writer.writerow([image_id, *(f"{row[name]:.6f}" for name in names), candidates[image_id]])
+    write_text(output / PER_IMAGE, table.getvalue())
+
+
+def write_predictions(decoded: Mapping[str, Sequence[Caption]], captions: Captions, output: Path) -> None:
+    """Write predictions.json in COCO's results form: each picture's best caption, the others as `alternatives`."""
+    write_json(
+        output / PREDICTIONS, [_prediction(image_id, several, captions) for image_id, several in decoded.items()]
+    )
+
+
+def _prediction(image_id: str, several: Sequence[Caption], captions: Captions) -> dict[str, Any]:
+    """Return one entry of COCO's results form; its ids are whole numbers there."""
+    picture = captions.pictures.get(image_id)
+    best, *others = map(_written, several)
+    entry = {
+        "image_id": int(image_id) if image_id.isdecimal() and str(int(image_id)) == image_id else image_id,
+        "caption": best["caption"],
+        "file_name": picture.name if picture else None,
+        "log_prob": best["log_prob"],
+    }
+    return {**entry, "alternatives": others} if others else entry
+
+
+def _written(caption: Caption) -> dict[str, Any]:
+    possible = caption.log_prob > float("-inf")  # JSON knows no infinity
+    return {"caption": caption.text, "log_prob": round(caption.log_prob, 6) if possible else None}
+
+
+def read_scores(folder: Path) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Return the corpus scores of an evaluation and their confidence intervals, which may be none.
+
+    Raises:
+        DataError: scores.json is missing or not one of ours.
+    """
+    content = read_json(folder / SCORES)
+    if not isinstance(content, dict):
+        raise DataError(f"{folder / SCORES}: no scores in it; captioner evaluate writes them")
+    confidence = content.get("confidence", {})
+    scores = {name: value for name, value in content.items() if isinstance(value, float)}
+    return scores, {name: (low, high) for name, (low, high) in confidence.get("intervals", {}).items()}
+
+
+def read_per_image(folder: Path) -> dict[str, tuple[str, dict[str, float]]]:
+    """Return image_id -> the caption and its scores by key.
+
+    Raises:
+        DataError: per_image.csv is missing or not one of ours.
+    """
+    path = folder / PER_IMAGE
+    found = {}
+    try:
+        for row in csv.DictReader(io.StringIO(read_text(path)), strict=True):
+            image_id, caption = row.pop("image_id"), row.pop("caption")
+            if caption is None or None in row:
+                raise ValueError(f"{image_id} has another number of columns than the header")
+            found[image_id] = (caption, {name: float(value) for name, value in row.items()})
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as captions and scores ({error}); evaluate again") from None
+    return found
+
+
+def describe_scores(corpus: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]) -> str:
+    """Return scores on one line, or with their confidence intervals as a table."""
+    return describe_intervals(corpus, intervals, LEVEL) if intervals else describe(corpus)

@@ -1,1 +1,0 @@
-"""Vision: pictures, encoders, and the features that they extract."""

@@ -1,0 +1,142 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from captioner.data.readers.tables import find_columns, is_table_header, read_records, read_table
+from captioner.storage import DataError
+
+
+def write(folder: Path, text: str, name: str = "captions.txt") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def test_a_table_may_quote_commas_and_quotes(tmp_path: Path) -> None:
+    path = write(tmp_path, 'image,caption\na.jpg,"A dog, and a ""cat"" ."\na.jpg,A dog .\n"b, c.jpg",Two\n')
+    assert read_table(path).references == {"a": ('A dog, and a "cat" .', "A dog ."), "b,%20c": ("Two",)}
+
+
+def test_commas_in_a_last_column_need_no_quotes(tmp_path: Path) -> None:
+    path = write(tmp_path, "image_name,comment_number,comment\na.jpg,0,A dog, a cat, and a bird\n")
+    assert read_table(path).references == {"a": ("A dog, a cat, and a bird",)}
+
+
+def test_columns_are_found_by_name(tmp_path: Path) -> None:
+    assert read_table(write(tmp_path, "split,Caption,Image\ntrain,A dog,a.jpg\n")).references == {"a": ("A dog",)}
+
+
+def test_bars_may_part_the_columns(tmp_path: Path) -> None:
+    # the last line stands so in the published Flickr30k file
+    path = write(tmp_path, "image_name| comment_number| comment\n1.jpg| 0| A dog , a cat .\n2.jpg| 4   A dog runs .\n")
+    assert read_table(path).references == {"1": ("A dog , a cat .",), "2": ("A dog runs .",)}
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("image,caption\na.jpg,A dog\nb.jpg\n", "line 3 is not `image,caption`"),
+        ("image,caption\na.jpg,\n", "line 2 is not"),
+        ("image,caption\n,A dog\n", "line 2 is not"),
+        ('image,caption\na.jpg,"A\ndog"\nb.jpg,"A cat\nc.jpg,A\n', "line 4 has a quote that does not close"),
+        ("a.jpg,A dog\n", "line 1 names no columns"),
+        ("image,caption\n", "holds no captions"),
+        ("image_name| comment_number| comment\na.jpg| A dog\n", "line 2 is not"),
+    ],
+)
+def test_a_broken_table_is_named_with_its_line(tmp_path: Path, text: str, fault: str) -> None:
+    with pytest.raises(DataError, match=rf"captions\.txt: {fault}"):
+        read_table(write(tmp_path, text))
+
+
+def test_a_caption_over_two_lines_is_one(tmp_path: Path) -> None:
+    assert read_table(write(tmp_path, 'image,caption\r\na.jpg,"A\r\ndog"\r\n')).references == {"a": ("A\ndog",)}
+
+
+def test_a_unicode_line_end_in_a_cell_ends_no_row(tmp_path: Path) -> None:
+    path = write(tmp_path, "image,caption\na.jpg,A\u2028dog\x0bruns\n")
+    assert read_table(path).references == {"a": ("A\u2028dog\x0bruns",)}
+
+
+@pytest.mark.parametrize("sign", ["\t", ";", "|"])
+def test_other_signs_between_columns(tmp_path: Path, sign: str) -> None:
+    path = write(tmp_path, f"file_name{sign}text\na.jpg{sign}A dog, a cat\nb.jpg{sign} Two dogs\n")
+    assert read_table(path).references == {"a": ("A dog, a cat",), "b": ("Two dogs",)}
+
+
+def test_several_columns_of_captions(tmp_path: Path) -> None:
+    path = write(tmp_path, "image,caption_1,caption_2,Caption 3\na.jpg,A dog,The dog,\nb.jpg,A cat,,Cat\n")
+    assert read_table(path).references == {"a": ("A dog", "The dog"), "b": ("A cat", "Cat")}
+
+
+def test_a_list_in_a_cell_is_several_captions(tmp_path: Path) -> None:
+    # as Flickr30k's flickr_annotations_30k.csv has them, and as pandas writes a list
+    rows = ["raw,sentids,split,filename,img_id", '"[""A dog ."", ""The dog\'s ball .""]","[0, 1]",train,a.jpg,0']
+    rows += ["\"['A cat', 'Two']\",[],val,b.jpg,1", "[sic],[],test,c.jpg,2"]
+    captions = read_table(write(tmp_path, "\n".join(rows)))
+    assert captions.references == {"a": ("A dog .", "The dog's ball ."), "b": ("A cat", "Two"), "c": ("[sic]",)}
+    assert captions.splits == {"train": ("a",), "dev": ("b",), "test": ("c",)}
+
+
+def test_a_picture_with_rows_in_two_splits_is_a_leak(tmp_path: Path) -> None:
+    path = write(tmp_path, "image,caption,split\na.jpg,A dog,train\na.jpg,The dog,validation\n")
+    with pytest.raises(DataError, match=r"captions\.txt: splits 'train' and 'dev' share 1 pictures, first 'a'"):
+        read_table(path)
+
+
+def test_absolute_paths_become_relative_to_their_common_folder(tmp_path: Path) -> None:
+    path = write(tmp_path, "path,caption\n/home/me/pics/a.jpg,A dog\n/home/me/pics/sub/b.jpg,A cat\n")
+    assert set(read_table(path).references) == {"a", "sub/b"}
+    path = write(tmp_path, "path,caption\nC:\\pics\\x\\a.jpg,A dog\nC:\\pics\\y\\b.jpg,A cat\n")
+    assert set(read_table(path).references) == {"x/a", "y/b"}
+    path = write(tmp_path, "path,caption\n/pics/a.jpg,A dog\npics\\b.jpg,A cat\n./c.jpg,Two\n")
+    assert set(read_table(path).references) == {"/pics/a", "pics/b", "c"}
+
+
+def test_json_lines_and_lists(tmp_path: Path) -> None:
+    records = [
+        {"image": "a.jpg", "caption": "A dog"},
+        {"image": "b.jpg", "captions": ["A cat", " ", "Two cats"], "split": "val"},
+        {"file_name": "c.jpg", "text": "Three", "split": None},
+        {"image": "val2014/COCO_val2014_000000522418.jpg", "caption": "A woman", "image_id": "coco_522418"},
+        {"image_id": 9, "caption": "Nine"},
+    ]
+    expected = {
+        "a": ("A dog",),
+        "b": ("A cat", "Two cats"),
+        "c": ("Three",),
+        "522418": ("A woman",),
+        "9": ("Nine",),
+    }
+    for text in ("\n".join(json.dumps(record) for record in records), json.dumps(records, indent=1)):
+        captions = read_records(write(tmp_path, text))
+        assert captions.references == expected
+        assert captions.splits == {"dev": ("b",)}
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('{"image": "a.jpg", "caption": "A"}\n{"image": "b.jpg"}', "line 2 lacks an `image` or a `caption`"),
+        ('{"image": "a.jpg", "caption": "A"}\n{"image"', "line 2 is not JSON"),
+        ('[{"image": "a.jpg", "caption": "A"}, 5]', "entry 2 lacks"),
+        ('[{"image": "a.jpg", "caption": 5}]', "entry 1: the `image` or the `caption` is no text"),
+        ('[{"image": true, "caption": "A"}]', "entry 1: the `image`"),
+        ('[{"image": "a.jpg", "captions": ["", " "]}]', "entry 1: the `image`"),
+        ("[]", "holds no captions"),
+        ("[" * 100000, "not JSON that can be read"),
+    ],
+)
+def test_a_broken_record_is_named(tmp_path: Path, text: str, fault: str) -> None:
+    with pytest.raises(DataError, match=rf"captions\.txt: {fault}"):
+        read_records(write(tmp_path, text))
+
+
+def test_columns_are_known_by_many_names() -> None:
+    assert find_columns(["Filename ", "Comment"]) == ("Filename ", ("Comment",), None)
+    assert find_columns(["image_id", "image", "caption"]) == ("image", ("caption",), None)
+    assert find_columns(["image", "sentence2", "sentence1", "split"]) == ("image", ("sentence2", "sentence1"), "split")
+    assert find_columns(["image", "comment_number"]) is None
+    assert find_columns(["caption"]) is None
+    assert not is_table_header("a dog, an image")

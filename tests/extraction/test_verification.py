@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from captioner.encoders.encoder import EncoderConfig
+from captioner.extraction.verification import verify
+from captioner.features.store import write_features
+from captioner.stages.extract import ExtractionConfig, extract
+from captioner.storage import DataError, digest_file, read_manifest, write_json
+
+SMALL = ExtractionConfig(batch_size=4, precision="float32")
+
+
+@pytest.fixture(params=[".pkl", ".h5"])
+def output(tmp_path, request):
+    """The features of eleven pictures and a broken one."""
+    (tmp_path / "images").mkdir()
+    for index in range(12):
+        pixels = np.random.default_rng(index).integers(0, 256, (20, 30, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"p{index:02}.png")
+    (tmp_path / "images" / "p05.png").write_bytes(b"broken")
+    path = tmp_path / f"f{request.param}"
+    extract(tmp_path / "images", path, EncoderConfig("tiny", "pool", "random"), SMALL, say=lambda line: None)
+    return path
+
+
+def check(output, *, folder="images"):
+    said = []
+    verify(output, output.with_name(folder) if folder else None, said.append)
+    return said
+
+
+def test_a_file_as_it_should_be(output):
+    assert check(output) == [
+        f"{output}: 11 pictures, whole and as its manifest says",
+        f"{output.parent / 'images'}: its pictures are all there and unchanged, 1 of them skipped",
+        "8 of them encoded again: the same features",
+    ]
+    assert len(check(output, folder=None)) == 1
+
+
+def test_a_byte_that_has_changed(output):
+    data = bytearray(output.read_bytes())
+    data[len(data) // 2] ^= 1
+    output.write_bytes(data)
+    with pytest.raises(DataError, match=r"its digest is \w{12}, its manifest's \w{12}; extract the features anew"):
+        check(output, folder=None)
+
+
+def test_pictures_that_came_went_or_changed(output):
+    images = output.with_name("images")
+    (images / "p03.png").rename(images / "new.png")
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(images / "p07.png")
+    with pytest.raises(DataError) as refused:
+        check(output)
+    assert str(refused.value) == (
+        f"{output}: without features: 1 (new the first); not in the folder any more: 1 (p03 the first); "
+        f"changed since: 1 (p07 the first); captioner extract -o {output} brings it up to date"
+    )
+
+
+def test_features_that_the_encoder_does_not_make(output):
+    images, manifest = output.with_name("images"), read_manifest(output)
+    rows = {f"p{index:02}": np.float32([1, 2, 3, 4, 5, index]) for index in range(12) if index != 5}
+    write_features(output, rows, manifest["encoder"], "float16", skipped=manifest["skipped"])
+    with pytest.raises(DataError, match=r"tiny makes other features of 'p00' \(cosine 0\.\d+\)"):
+        verify(output, images, lambda line: None)
+
+
+def test_a_file_of_nobody_or_none(output):
+    output.with_name(f"{output.name}.manifest.json").unlink()
+    with pytest.raises(DataError, match="nothing says what made it"):
+        check(output)
+    output.unlink()
+    with pytest.raises(DataError, match="no such file; `captioner extract IMAGES"):
+        check(output)
+
+
+def test_a_file_of_an_earlier_captioner_has_no_digests_of_its_pictures(tmp_path):
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (30, 20), "teal").save(tmp_path / "images" / "a.png")
+    path = tmp_path / "f.pkl"
+    extract(tmp_path / "images", path, EncoderConfig("tiny", "pool", "random"), SMALL, say=lambda line: None)
+    manifest = read_manifest(path)
+    kept = ("manifest", "stage", "encoder", "pictures", "shape", "dtype", "inputs", "skipped")
+    write_json(
+        path.with_name("f.pkl.manifest.json"), {**{key: manifest[key] for key in kept}, "digest": digest_file(path)}
+    )
+    assert check(path)[1].endswith("all there; nobody noted their digests")

@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+
+from captioner.config import ConfigError
+from captioner.data.readers.detect import digest_captions
+from captioner.stages.clean import clean, read_descriptions, write_descriptions
+from captioner.storage import DataError, digest_file, read_manifest
+
+TOKENS = "b.jpg#0\tA dog's ball .\nb.jpg#1\t. ,\na.jpg#0\tA cat\nc.jpg.1#0\tTwo cats\n"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "tokens.txt"
+    path.write_text(TOKENS)
+    return path
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    descriptions = {"b%20c": ("a dog", "the dog"), "a/x.jpg.1": ("a cat",)}
+    write_descriptions(tmp_path / "descriptions.txt", descriptions)
+    assert (tmp_path / "descriptions.txt").read_text() == "b%20c a dog\nb%20c the dog\na/x.jpg.1 a cat\n"
+    assert read_descriptions(tmp_path / "descriptions.txt").references == descriptions
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"), [("ptb", ("a dog 's ball", "a cat", "two cats")), ("classic", ("dogs ball", "cat", "two cats"))]
+)
+def test_cleaning_applies_the_rules_and_drops_what_they_leave_empty(
+    source: Path, tmp_path: Path, rules: str, words: tuple[str, ...]
+) -> None:
+    said: list[str] = []
+    result = clean(source, tmp_path / "out" / "descriptions.txt", rules, say=said.append)
+    found = read_descriptions(tmp_path / "out" / "descriptions.txt").references
+    assert found == {"b": (words[0],), "a": (words[1],), "c.jpg.1": (words[2],)}
+    assert (result.pictures, result.captions, result.dropped) == (3, 3, 1)
+    assert result.longest == max(len(caption.split()) for caption in words)
+    assert result.words == len({word for caption in words for word in caption.split()})
+    assert "3 pictures, 3 captions" in said[0]
+    assert said[1] == "dropped: 1 caption that the rules left empty"
+
+
+def test_the_manifest_names_the_source(source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "descriptions.txt"
+    clean(source, output, "ptb", say=lambda line: None)
+    manifest = read_manifest(output)
+    assert manifest is not None
+    assert (manifest["stage"], manifest["rules"], manifest["captions"]) == ("clean", "ptb", 3)
+    assert manifest["source_digest"] == digest_file(source)
+    assert manifest["digest"] == digest_file(output)
+
+
+def test_several_sources_are_cleaned_together(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "more.csv").write_text("image,caption\nd.jpg,Ein Mädchen läuft.\n")
+    sources = (str(source), str(tmp_path / "more.csv"))
+    result = clean(sources, tmp_path / "descriptions.txt", "lower", say=lambda line: None)
+    assert result.pictures == 4 and result.text["d"] == [["ein", "mädchen", "läuft"]]
+    manifest = read_manifest(tmp_path / "descriptions.txt")
+    assert manifest is not None
+    assert manifest["source"] == list(sources) and manifest["source_digest"] == digest_captions(sources)
+    with pytest.raises(ConfigError, match=r"tokens\.txt: is the caption file itself"):
+        clean(sources, source, "lower")
+
+
+def test_a_folder_in_which_no_captioned_picture_lies_is_said(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "images" / "sub").mkdir(parents=True)
+    (tmp_path / "images" / "sub" / "a.jpg").touch()
+    said: list[str] = []
+    clean(source, tmp_path / "descriptions.txt", "ptb", images=tmp_path / "images", say=said.append)
+    assert said[-1] == (
+        f"note: no picture of {tmp_path / 'images'} has a caption; ids are paths relative to that folder: "
+        "name the right one"
+    )
+
+
+def test_pictures_without_captions_and_the_reverse_are_reported(source: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ["a", "b", "d", "e", "f", "g"]:
+        (images / f"{name}.jpg").touch()
+    said: list[str] = []
+    result = clean(source, tmp_path / "descriptions.txt", "ptb", images=images, say=said.append)
+    assert result.without_captions == ("d", "e", "f", "g")
+    assert result.without_picture == ("c.jpg.1",)
+    assert f"note: 4 pictures in {images} without a caption (d, e, f, ...)" in said
+    assert f"note: 1 picture with captions but not in {images} (c.jpg.1)" in said
+
+
+def test_rules_that_leave_nothing_write_nothing(tmp_path: Path) -> None:
+    (tmp_path / "tokens.txt").write_text("a.jpg#0\t. . .\n")
+    with pytest.raises(DataError, match="leave no caption"):
+        clean(tmp_path / "tokens.txt", tmp_path / "descriptions.txt", "classic")
+    assert not (tmp_path / "descriptions.txt").exists()

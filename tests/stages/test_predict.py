@@ -1,0 +1,66 @@
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from captioner.config import ConfigError
+from captioner.generation.decode import Caption
+from captioner.images.decode import load_image
+from captioner.stages.predict import AttentionFolder, Captioned, ResultsFolder
+from captioner.storage import DataError
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    paths = [tmp_path / "in" / name for name in ("dog.png", "more/dog.jpg", "more/Dog.png")]
+    (tmp_path / "in" / "more").mkdir(parents=True)
+    for path in paths:
+        Image.new("RGB", (40, 30), "red").save(path)
+    return paths
+
+
+def captions(*texts, regions=0):
+    attention = np.full((2, regions), 1 / 4, np.float32) if regions else None
+    return [Caption(text, tuple(text.split()), -1.5 - rank, attention) for rank, text in enumerate(texts)]
+
+
+def test_pictures_with_their_captions_and_a_table(pictures, tmp_path):
+    out = ResultsFolder(tmp_path / "out", pictures)
+    for path in pictures:
+        out.add(Captioned(path, captions("a dog", 'the "dog", sleeping')))
+    out.write_table()
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["Dog-3.jpg", "dog-2.jpg", "dog.jpg", "results.csv"]  # one folder, whatever it takes for equal
+    assert load_image(tmp_path / "out" / "dog.jpg").shape[1] == 320
+    rows = list(csv.DictReader((tmp_path / "out" / "results.csv").read_text().splitlines()))
+    assert [row["annotated"] for row in rows] == ["dog.jpg"] * 2 + ["dog-2.jpg"] * 2 + ["Dog-3.jpg"] * 2
+    assert rows[1] == {
+        "file": str(pictures[0]),
+        "rank": "2",
+        "caption": 'the "dog", sleeping',
+        "log_prob": "-2.500000",
+        "annotated": "dog.jpg",
+    }
+
+
+def test_the_pictures_themselves_are_never_written_over(pictures):
+    for make in (ResultsFolder, lambda folder, paths: AttentionFolder(folder, paths, None)):
+        with pytest.raises(ConfigError, match="more: holds pictures that are to be captioned; name another folder"):
+            make(pictures[1].parent, pictures)
+
+
+def test_attention_word_by_word_and_whole(pictures, tmp_path):
+    pytest.importorskip("matplotlib")
+    folder = AttentionFolder(tmp_path / "att", pictures, None)
+    folder.add(Captioned(pictures[0], captions("dog's ball", regions=4)))
+    folder.add(Captioned(pictures[1], []))  # nothing could be said
+    made = sorted(path.relative_to(tmp_path / "att").as_posix() for path in (tmp_path / "att").rglob("*.png"))
+    assert made == ["dog.png", "dog/01_dog_s.png", "dog/02_ball.png"]
+
+
+def test_attention_of_a_model_that_has_none(pictures, tmp_path):
+    folder = AttentionFolder(tmp_path / "att", pictures, None)
+    with pytest.raises(DataError, match="--attention: this model has none to draw"):
+        folder.add(Captioned(pictures[0], captions("a dog")))
+    assert not (tmp_path / "att").exists()

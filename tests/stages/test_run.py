@@ -1,0 +1,133 @@
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from captioner.config import build
+from captioner.recipe import Recipe
+from captioner.stages.run import run
+from captioner.storage import DataError
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 160, 40), "blue": (40, 60, 210), "white": (240, 240, 240)}
+SHARED = Path(__file__).parents[2].parent / "shared"
+
+
+def settings(folder, **train):
+    return {
+        "data": {
+            "images": str(folder / "images"),
+            "captions": str(folder / "captions.txt"),
+            "descriptions": str(folder / "descriptions.txt"),
+            "splits": {"train": str(folder / "train.txt"), "dev": str(folder / "dev.txt")},
+        },
+        "features": str(folder / "features.pkl"),
+        "encoder": {"backbone": "efficientnet_lite0", "weights": "random"},
+        "extraction": {"precision": "float32", "batch_size": 8},
+        "model": {"units": 16, "embedding_size": 8},
+        "train": {"epochs": 2, "batch_size": 4, **train},
+        "generation": {"max_length": 8},
+    }
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "images").mkdir()
+    lines = []
+    for index in range(16):
+        name, colour = list(COLOURS.items())[index % 4]
+        Image.new("RGB", (40, 30), colour).save(tmp_path / "images" / f"p{index}.png")
+        lines.append(f"p{index}.png#0\tA {name} picture .\n")
+    (tmp_path / "captions.txt").write_text("".join(lines))
+    (tmp_path / "train.txt").write_text("".join(f"p{index}.png\n" for index in range(12)))
+    (tmp_path / "dev.txt").write_text("".join(f"p{index}.png\n" for index in range(12, 16)))
+    return tmp_path
+
+
+def modified(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_runs_every_stage_once_and_then_only_what_is_out_of_date(folder):
+    recipe = build(Recipe, settings(folder))
+    said = []
+    scores = run(recipe, folder / "run", said.append)
+    assert "BLEU-4" in scores
+    predictions = json.loads((folder / "run" / "predictions.json").read_text())
+    assert [entry["file_name"] for entry in predictions] == ["p12.png", "p13.png", "p14.png", "p15.png"]
+    before = modified(folder)
+    said.clear()
+    assert run(recipe, folder / "run", said.append) == scores
+    assert modified(folder) == before
+    assert sum("up to date" in line for line in said) == 4
+
+    (folder / "run" / "scores.json").unlink()
+    run(recipe, folder / "run", said.append)
+    after = modified(folder)
+    assert {path.name for path in before if after[path] != before[path]} == {
+        "scores.json", "scores.json.manifest.json", "predictions.json", "per_image.csv",
+    }  # fmt: skip
+
+
+def test_a_run_trained_otherwise_is_kept_and_the_difference_named(folder):
+    run(build(Recipe, settings(folder)), folder / "run", lambda line: None)
+    before = modified(folder / "run")
+    with pytest.raises(DataError, match=r"was trained otherwise \(train\.learning_rate: 0\.001 then, 0\.01 now\)"):
+        run(build(Recipe, settings(folder, learning_rate=0.01)), folder / "run", lambda line: None)
+    assert modified(folder / "run") == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (SHARED / "data" / "flickr8k").is_dir(), reason="Flickr8k is not there")
+def test_learns_something_from_real_pictures(tmp_path, monkeypatch):
+    """VGG16 features of 300 pictures of Flickr8k, trained for a little while: its captions are no noise."""
+    monkeypatch.setenv("CAPTIONER_WEIGHTS", str(SHARED / "weights"))
+    flickr = SHARED / "data" / "flickr8k"
+    names = (flickr / "Flickr_8k.trainImages.txt").read_text().split()[:300]
+    (tmp_path / "images").mkdir()
+    for name in names:
+        (tmp_path / "images" / name).symlink_to(flickr / "Flicker8k_Dataset" / name)
+    (tmp_path / "captions.txt").symlink_to(flickr / "Flickr8k.token.txt")
+    (tmp_path / "train.txt").write_text("\n".join(names[:240]))
+    (tmp_path / "dev.txt").write_text("\n".join(names[240:]))
+    content = settings(tmp_path, epochs=15, batch_size=8, learning_rate=0.002)
+    content["encoder"] = {"backbone": "vgg16"}
+    content["extraction"] = {"precision": "auto", "batch_size": 16}
+    content["model"] = {"units": 128, "embedding_size": 128, "normalize": True}
+    content["generation"] = {"max_length": 16}
+    run(build(Recipe, content), tmp_path / "run", lambda line: None)
+    scores = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert scores["bleu_1"] > 0.4
+    assert scores["cider_d"] > 0.08
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (SHARED / "data" / "coco-mini").is_dir(), reason="coco-mini is not there")
+def test_cocos_own_form_runs_from_end_to_end(tmp_path, monkeypatch):
+    """80 COCO pictures, their JSON, splits by shares, EfficientNet-Lite0's ImageNet features, a few epochs."""
+    monkeypatch.chdir(tmp_path)
+    coco = SHARED / "data" / "coco-mini"
+    content = settings(tmp_path, epochs=8, batch_size=8, learning_rate=0.003, patience=None)
+    content["data"] = {
+        "images": str(coco / "train2017"),
+        "captions": str(coco),
+        "splits": {"train": 0.7, "dev": 0.15, "test": 0.15},
+    }
+    content["encoder"] = {"backbone": "efficientnet_lite0"}
+    content["model"] = {"units": 64, "embedding_size": 64, "normalize": True}
+    content["evaluation"] = {"split": "test"}
+    said = []
+    scores = run(build(Recipe, content), tmp_path / "run", said.append)
+    assert "BLEU-4" in scores and any("splits/captions_train2017_mini80-" in line for line in said)
+    predictions = json.loads((tmp_path / "run" / "predictions.json").read_text())
+    assert len(predictions) == 12 and all(isinstance(entry["image_id"], int) for entry in predictions)
+    assert {entry["file_name"] for entry in predictions} <= {path.name for path in (coco / "train2017").iterdir()}
+    result = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert result["split"] == "test" and result["pictures"] == 12
+    # 56 pictures are too few to caption others well, but not too few to learn their captions.
+    losses = [float(row["loss"]) for row in csv.DictReader((tmp_path / "run" / "history.csv").read_text().splitlines())]
+    assert losses[-1] < losses[0] - 1
+    said.clear()
+    assert run(build(Recipe, content), tmp_path / "run", said.append) == scores
+    assert sum("up to date" in line for line in said) == 3

@@ -1,0 +1,253 @@
+import csv
+import json
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+
+import captioner
+from captioner.features.store import open_features, write_features
+from captioner.stages.clean import clean
+from captioner.stages.train import state_of, train
+from captioner.storage import DataError
+from captioner.training.config import TrainConfig
+from tests.training.project import make_project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project")
+    return folder, make_project(folder)
+
+
+def quiet(line):
+    pass
+
+
+def fit_to(folder, sections, **changes):
+    sections = replace(sections, train=replace(sections.train, **changes))
+    return train(folder, sections, {"made": "for a test"}, say=quiet)
+
+
+class StopNowError(Exception):
+    """Stands for a kill at the end of an epoch."""
+
+
+def stop_after(epoch):
+    def say(line):
+        if line.startswith(f"epoch {epoch}/"):
+            raise StopNowError
+
+    return say
+
+
+def test_learns_and_leaves_a_whole_run_folder(project):
+    folder, sections = project
+    progress = fit_to(folder / "run", sections, epochs=25, patience=None)
+    assert progress.history[-1]["loss"] < progress.history[0]["loss"] / 2
+    assert progress.best > 2  # CIDEr-D on pictures that it has not seen
+    assert state_of(folder / "run") == "finished"
+    rows = list(csv.DictReader((folder / "run" / "history.csv").read_text().splitlines()))
+    assert [int(float(row["epoch"])) for row in rows] == list(range(1, 26))
+    manifest = json.loads((folder / "run" / "manifest.json").read_text())
+    assert manifest["best"]["cider_d"] == pytest.approx(progress.best, abs=1e-5)
+    loaded = captioner.load(folder / "run")
+    assert loaded.encoder_description == {"backbone": "vgg16", "layer": "pool"}
+    vector = open_features(sections.features)["p47"]
+    caption = loaded.caption_features(vector[None])[0][0]
+    assert caption.text.split()[0] in ("a", "there")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"ema": 0.9, "optimizer": "adamw", "weight_decay": 0.01, "label_smoothing": 0.1},
+        {"schedule": "cosine", "warmup": 0.2},
+        {"schedule": "plateau", "plateau_patience": 1, "monitor": "val_loss"},
+    ],
+    ids=["adam", "ema", "cosine", "plateau"],
+)
+def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path, changes):
+    _, sections = project
+    sections = replace(sections, train=replace(sections.train, patience=None, **changes))
+    whole = train(tmp_path / "whole", sections, {}, say=quiet)
+    with pytest.raises(StopNowError):
+        train(tmp_path / "broken", sections, {}, say=stop_after(2))
+    assert state_of(tmp_path / "broken") == "unfinished"
+    resumed = train(tmp_path / "broken", sections, {}, resume=True, say=quiet)
+    for row, other in zip(whole.history, resumed.history, strict=True):
+        for name in row.keys() - {"seconds"}:
+            assert row[name] == pytest.approx(other[name], abs=2e-6), name
+    weights = [captioner.load(tmp_path / name).get_weights() for name in ("whole", "broken")]
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_the_average_of_the_weights_is_what_is_saved(project, tmp_path):
+    _, sections = project
+    fit_to(tmp_path / "plain", sections, epochs=1)
+    fit_to(tmp_path / "average", sections, epochs=1, ema=0.9)
+    plain, average = (captioner.load(tmp_path / name).get_weights() for name in ("plain", "average"))
+    assert max(np.abs(a - b).max() for a, b in zip(plain, average, strict=True)) > 1e-3
+
+
+def test_same_seed_same_weights_other_seed_others(project, tmp_path):
+    _, sections = project
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        fit_to(tmp_path / name, sections, epochs=1, seed=seed)
+    a, b, c = (captioner.load(tmp_path / name).get_weights()[0] for name in "abc")
+    np.testing.assert_allclose(a, b, atol=1e-6)
+    assert np.abs(a - c).max() > 1e-3
+
+
+def test_stops_early_and_keeps_the_best_epoch(project, tmp_path):
+    _, sections = project
+    progress = fit_to(tmp_path / "run", sections, epochs=30, patience=2, learning_rate=0.05)
+    assert progress.epoch < 30
+    assert progress.epoch == progress.best_epoch + 2
+    ranks = [(row["cider_d"], -row["val_loss"]) for row in progress.history]
+    assert ranks.index(max(ranks)) == progress.best_epoch - 1
+
+
+def test_another_score_may_choose_the_epoch(project, tmp_path):
+    _, sections = project
+    progress = fit_to(tmp_path / "run", sections, epochs=6, monitor="bleu_4", patience=None)
+    ranks = [(row["bleu_4"], -row["val_loss"]) for row in progress.history]
+    assert ranks.index(max(ranks)) == progress.best_epoch - 1
+
+
+def test_with_a_single_dev_picture_the_loss_chooses(project, tmp_path):
+    _, sections = project
+    (tmp_path / "one.txt").write_text("p47.jpg\n")
+    splits = {**sections.data.splits, "dev": str(tmp_path / "one.txt")}
+    said = []
+    sections = replace(sections, data=replace(sections.data, splits=splits))
+    progress = train(tmp_path / "run", sections, {}, say=said.append)
+    losses = [row["val_loss"] for row in progress.history]
+    assert losses[progress.best_epoch - 1] == min(losses) < losses[0]
+    assert "note: CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch" in said
+
+
+def test_bfloat16_trains_and_saves_float32(project, tmp_path):
+    _, sections = project
+    progress = fit_to(tmp_path / "run", sections, epochs=3, precision="bfloat16")
+    assert progress.history[-1]["loss"] < progress.history[0]["loss"]
+    decoder = captioner.load(tmp_path / "run").decoder
+    assert decoder.dtype_policy.name == "float32"
+
+
+def test_test_captions_stay_out_of_the_vocabulary(project, tmp_path):
+    folder, sections = project
+    text = (folder / "captions.txt").read_text().replace("p47.jpg#0\tThere", "p47.jpg#0\tUnheard")
+    (folder / "other.txt").write_text(text)
+    data = replace(sections.data, captions=str(folder / "other.txt"))
+    fit_to(tmp_path / "run", replace(sections, data=data), epochs=1)
+    assert "unheard" not in (tmp_path / "run" / "vocabulary.json").read_text()
+
+
+def test_a_finished_run_is_not_overwritten_unasked(project, tmp_path):
+    _, sections = project
+    fit_to(tmp_path / "run", sections, epochs=1)
+    before = (tmp_path / "run" / "captioner.keras").read_bytes()
+    with pytest.raises(DataError, match="holds a finished run; give another folder, or --overwrite"):
+        fit_to(tmp_path / "run", sections, epochs=1)
+    assert (tmp_path / "run" / "captioner.keras").read_bytes() == before
+
+
+def test_an_unfinished_run_asks_what_to_do(project, tmp_path):
+    _, sections = project
+    with pytest.raises(StopNowError):
+        train(tmp_path / "run", sections, {}, say=stop_after(1))
+    with pytest.raises(DataError, match="--resume goes on with it, --overwrite begins anew"):
+        fit_to(tmp_path / "run", sections)
+
+
+def test_resuming_with_other_settings_is_refused(project, tmp_path):
+    _, sections = project
+    with pytest.raises(StopNowError):
+        train(tmp_path / "run", sections, {}, say=stop_after(1))
+    other = replace(sections, train=TrainConfig(epochs=4, batch_size=4))
+    with pytest.raises(DataError, match="belongs to a run with other settings or data"):
+        train(tmp_path / "run", other, {}, resume=True, say=quiet)
+
+
+def test_a_broken_checkpoint_is_named(project, tmp_path):
+    _, sections = project
+    with pytest.raises(StopNowError):
+        train(tmp_path / "run", sections, {}, say=stop_after(1))
+    checkpoint = tmp_path / "run" / "checkpoints" / "checkpoint.npz"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(DataError, match=r"checkpoint\.npz: not a whole checkpoint"):
+        train(tmp_path / "run", sections, {}, resume=True, say=quiet)
+
+
+def test_features_that_lack_pictures_are_refused(project, tmp_path):
+    _, sections = project
+    store = open_features(sections.features)
+    write_features(tmp_path / "few.pkl", {i: store[i] for i in list(store)[:44]}, None)
+    with pytest.raises(DataError, match=r"few\.pkl: lacks 4 of the 8 pictures of split dev, the first is p44"):
+        fit_to(tmp_path / "run", replace(sections, features=str(tmp_path / "few.pkl")))
+
+
+def test_missing_descriptions_say_which_command_makes_them(project, tmp_path):
+    _, sections = project
+    data = replace(sections.data, descriptions=str(tmp_path / "descriptions.txt"))
+    with pytest.raises(DataError, match=r"no such file; captioner clean .* --rules ptb makes it"):
+        fit_to(tmp_path / "run", replace(sections, data=data))
+
+
+def test_features_of_another_encoder_than_the_recipe_says_are_refused(project, tmp_path):
+    _, sections = project
+    other = replace(sections, encoder=replace(sections.encoder, layer="fc2"))
+    with pytest.raises(DataError, match=r"another encoder \(layer: pool in the file, fc2 in the recipe\)"):
+        fit_to(tmp_path / "run", other)
+
+
+def test_overwrite_loses_nothing_when_an_input_is_missing(project, tmp_path):
+    _, sections = project
+    fit_to(tmp_path / "run", sections, epochs=1)
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(DataError, match="no such file"):
+        train(tmp_path / "run", replace(sections, features="missing.pkl"), {}, overwrite=True, say=quiet)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_overwrite_trains_anew(project, tmp_path):
+    _, sections = project
+    fit_to(tmp_path / "run", sections, epochs=1)
+    changed = replace(sections, train=replace(sections.train, epochs=2))
+    assert train(tmp_path / "run", changed, {}, overwrite=True, say=quiet).epoch == 2
+    assert state_of(tmp_path / "run") == "finished"
+
+
+def test_a_refused_resume_leaves_the_run_as_it_was(project, tmp_path):
+    _, sections = project
+    with pytest.raises(StopNowError):
+        train(tmp_path / "run", sections, {"made": "first"}, say=stop_after(1))
+    other = replace(sections, train=replace(sections.train, seed=9))
+    with pytest.raises(DataError, match="other settings or data"):
+        train(tmp_path / "run", other, {"made": "second"}, resume=True, say=quiet)
+    assert (tmp_path / "run" / "config.yaml").read_text() == "made: first\n"
+
+
+def test_descriptions_of_other_captions_are_refused(project, tmp_path):
+    _, sections = project
+    (tmp_path / "other.txt").write_text("p0.jpg#0\tA dog .\n")
+    clean(tmp_path / "other.txt", tmp_path / "descriptions.txt", "ptb", say=quiet)
+    data = replace(sections.data, descriptions=str(tmp_path / "descriptions.txt"))
+    with pytest.raises(DataError, match=r"descriptions\.txt: cleaned from captions of digest \w{12}, .* has \w{12}"):
+        fit_to(tmp_path / "run", replace(sections, data=data))
+
+
+def test_numbers_that_are_none_are_refused_before_training(project, tmp_path):
+    _, sections = project
+    store = open_features(sections.features)
+    write_features(tmp_path / "f.h5", dict(store), store.description)
+    with h5py.File(tmp_path / "f.h5", "r+") as file:
+        file["features"][list(store).index("p7"), 2] = np.nan
+    (tmp_path / "f.h5.manifest.json").unlink()
+    with pytest.raises(DataError, match="features of 'p7' are not finite"):
+        fit_to(tmp_path / "run", replace(sections, features=str(tmp_path / "f.h5")))
+    assert not (tmp_path / "run").exists()
