@@ -2,10 +2,11 @@
 
     import captioner
 
-    model = captioner.load("runs/captioner")
+    model = captioner.load()                    # the captioner in the box
+    model = captioner.load("runs/captioner")    # one of your own
     print(model.caption("a.jpg").text)
 
-`captioner.load(path)` returns a trained `Captioner`, whose `caption` method says what it takes and gives; everything
+`captioner.load` returns a trained `Captioner`, whose `caption` method says what it takes and gives; everything
 else is reached through its own module, so that importing the package costs nothing. `keras.saving.load_model` knows
 captioners too once the package is imported.
 """
@@ -24,12 +25,13 @@ __version__ = "0.1.0"
 register_captioner()
 
 
-def load(path: str) -> Captioner:
-    """Load a trained captioner from a run folder or a `.keras` file.
+def load(path: str | None = None) -> Captioner:
+    """Load a trained captioner from a run folder or a `.keras` file; without a path the captioner in the box.
 
     Raises:
         captioner.storage.DataError: there is none at `path`, or it was saved by something else.
     """
     from captioner.captioner import load as load_captioner
+    from captioner.pretrained.box import the_box
 
-    return load_captioner(path)
+    return load_captioner(the_box() if path is None else path)

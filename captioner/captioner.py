@@ -13,13 +13,15 @@ import numpy as np
 from keras import tree
 
 from captioner.config import ConfigError, build, to_settings
-from captioner.encoders.encoder import Encoder, encoder_from_description
+from captioner.encoders.encoder import Encoder, encoder_from_description, encoder_from_network
+from captioner.encoders.table import HUB
+from captioner.encoders.trunk import clone_in
 from captioner.generation.config import GenerationConfig
 from captioner.generation.decode import Caption, generate, make_search
 from captioner.generation.options import GenerationOptions, settings_of
 from captioner.generation.search import Search
 from captioner.images.pictures import is_one_picture, picture_array
-from captioner.models import architectures  # noqa: F401  (registers every decoder for loading)
+from captioner.models import architectures, fine_tuned  # noqa: F401  (registers every decoder for loading)
 from captioner.models.decoder import CaptionDecoder
 from captioner.storage import DataError, atomic_path
 from captioner.text.vocabulary import Vocabulary
@@ -43,6 +45,7 @@ class Captioner(keras.Model):
         encoder: the description of the encoder whose features the decoder was trained on; None where the features
             came without one.
         generation: the defaults of generation, or their settings.
+        network: the encoder's own network, where it is to travel in the file; see `with_encoder_inside`.
 
     Raises:
         DataError: the vocabulary has another size than the decoder's weights.
@@ -54,10 +57,11 @@ class Captioner(keras.Model):
         vocabulary: Vocabulary | Mapping[str, Any],
         encoder: Mapping[str, Any] | None,
         generation: GenerationConfig | Mapping[str, Any],
+        network: keras.Model | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.decoder = decoder
+        self.decoder, self.network = decoder, network
         self.vocabulary = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary.from_json(vocabulary)
         if len(self.vocabulary) != decoder.vocabulary_size:
             raise DataError(
@@ -132,8 +136,26 @@ class Captioner(keras.Model):
                 "pictures; extract the features with captioner extract and train again"
             )
         if self._made.encoder is None:
-            self._made.encoder = encoder_from_description(self.encoder_description)
+            self._made.encoder = (
+                encoder_from_description(self.encoder_description)
+                if self.network is None
+                else encoder_from_network(self.network, self.encoder_description)
+            )
         return self._made.encoder
+
+    def with_encoder_inside(self) -> Captioner:
+        """Return this captioner with its encoder's network as a part of it.
+
+        Its file is then all that it needs: neither a download nor a package of weights.
+
+        Raises:
+            DataError: see `find_encoder`; or the encoder is one of KerasHub's, whose presets stay where they are.
+        """
+        encoder = self.find_encoder()
+        if encoder.description["backbone"].startswith(HUB):
+            raise DataError(f"{encoder.description['backbone']}: an encoder of KerasHub cannot be put into the file")
+        network = clone_in(encoder.network, "float32")
+        return Captioner(self.decoder, self.vocabulary, self.encoder_description, self.generation, network)
 
     def caption(
         self, pictures: Picture | Iterable[Picture], n: int = 1, first: int = 0, **options: Unpack[GenerationOptions]
@@ -279,13 +301,18 @@ class Captioner(keras.Model):
             "vocabulary": self.vocabulary.to_json(),
             "encoder": self.encoder_description,
             "generation": to_settings(self.generation),
+            "network": None if self.network is None else keras.saving.serialize_keras_object(self.network),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Captioner:
         """Build a captioner from what `get_config` gave."""
-        decoder = keras.saving.deserialize_keras_object(config["decoder"], custom_objects=custom_objects)
-        return cls(**{**config, "decoder": decoder})
+        parts = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
+            for name in ("decoder", "network")
+            if config.get(name) is not None
+        }
+        return cls(**{**config, **parts})
 
 
 def load(path: str | Path) -> Captioner:

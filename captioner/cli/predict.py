@@ -25,7 +25,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     "models",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Run folder or .keras file (default: the newest run). Given again: an ensemble.",
+    help="Run folder or .keras file (default: the captioner in the box). Given again: an ensemble.",
 )
 @click.option(
     "-n", "count", type=click.IntRange(min=1), default=1, show_default=True, help="Captions per picture, best first."
@@ -51,9 +51,9 @@ def command(
     named and passed over; the exit code is then 1.
     """
     load_keras()
-    from captioner.captioner import newest_run
     from captioner.config import ConfigError
     from captioner.plots.pictures import require_matplotlib
+    from captioner.pretrained.box import default_model
     from captioner.stages.predict import AttentionFolder, ResultsFolder, caption_pictures, find_pictures
 
     if count > generation.get("beam_size", count):
@@ -61,7 +61,7 @@ def command(
     if attention is not None:
         require_matplotlib("--attention")
     if not models:
-        models = (newest_run(say),)
+        models = (default_model(say),)
     files = find_pictures(pictures)
     captioner, encoder = _load(models)
     drawn: list[Any] = []

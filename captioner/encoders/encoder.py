@@ -11,10 +11,10 @@ import numpy as np
 from keras import ops
 
 from captioner.config import ConfigError, build
-from captioner.encoders.applications import load_trunk
+from captioner.encoders.applications import PREPROCESSING, load_trunk, pooled, regions
 from captioner.encoders.folding import fold_normalizations
 from captioner.encoders.table import HUB, canonical_name
-from captioner.encoders.trunk import Trunk, as_list
+from captioner.encoders.trunk import Head, Trunk, as_list, clone_in
 from captioner.images.decode import Filter, Resizing, resize
 from captioner.storage import DataError
 
@@ -33,6 +33,7 @@ class EncoderConfig:
         weights: `imagenet` (a hub preset's own), `random` (seeded, for tests), or the path of a weights file.
         resizing: how a picture comes to the input size, see `captioner.images.decode.resize`.
         filter: how pixels are weighed in resizing.
+        trained_to: a later layer; those after `layer` up to it are trained together with the decoder. None trains none.
     """
 
     backbone: str = "vgg16"
@@ -40,6 +41,7 @@ class EncoderConfig:
     weights: str = "imagenet"
     resizing: Resizing = "whole"
     filter: Filter = "bicubic"
+    trained_to: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backbone", canonical_name(self.backbone))
@@ -84,6 +86,11 @@ class Encoder:
     def feature_shape(self) -> tuple[int, ...]:
         """(channels,) or (regions, channels) of the first layer."""
         return tuple(self.description["feature_shape"])
+
+    @property
+    def network(self) -> keras.Model:
+        """The network itself: preprocessed pictures (batch, height, width, 3) -> the layer's output."""
+        return self._trunk.model
 
     def in_precision(self, precision: str) -> Encoder:
         """Return the same encoder, computing in `float32` or `bfloat16`."""
@@ -187,6 +194,23 @@ def encoder_from_description(
     if found := differences(description, encoder.description):
         raise DataError(f"the encoder built from {source!r} is not the one described: {'; '.join(found)}")
     return encoder
+
+
+def encoder_from_network(network: keras.Model, description: Mapping[str, Any]) -> Encoder:
+    """Build the encoder of a network that is at hand, such as `Encoder.network`, with the weights that it has.
+
+    Raises:
+        DataError: the description is none of such a network.
+    """
+    if missing := [key for key in IDENTITY if key not in description]:
+        raise DataError(f"the encoder's description lacks {', '.join(missing)}")
+    if description["preprocessing"] not in PREPROCESSING:
+        raise DataError(f"the preprocessing {description['preprocessing']!r} is unknown")
+    head = Head(description["layer"], description["weights"], pooled if description["layer"] == "pool" else regions)
+    preprocess = PREPROCESSING[description["preprocessing"]]
+    trunk = Trunk(network, (head,), description["preprocessing"], preprocess, clone_in)
+    settings = {key: description[key] for key in ("backbone", "layer", "resizing", "filter")}
+    return Encoder(trunk, build(EncoderConfig, {**settings, "weights": description.get("source", "imagenet")}))
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from captioner.captioner import Captioner
+from captioner.data.batches import Features
 from captioner.data.captions import Captions
 from captioner.encoders.encoder import differences
 from captioner.ensemble import Ensemble
@@ -22,7 +23,7 @@ FEATURES_AT_ONCE = 1024  # pictures whose features are held in memory at a time
 
 
 def decode(
-    ids: Sequence[str], features: FeatureStore, caption_features: Callable[[Any, int], list[list[Caption]]]
+    ids: Sequence[str], features: Features, caption_features: Callable[[Any, int], list[list[Caption]]]
 ) -> dict[str, list[Caption]]:
     """Caption the pictures `ids` by their features; return each one's captions, best first, one at least.
 

@@ -6,38 +6,42 @@ import csv
 import io
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from captioner.captioner import FILE_NAME, Captioner
+from captioner.captioner import FILE_NAME, Captioner, load
 from captioner.config import dump_yaml, to_settings
-from captioner.data.batches import CaptionBatches
+from captioner.data.batches import CaptionBatches, Features
 from captioner.data.captions import Captions
 from captioner.data.dataset import DataConfig, load_captions, split_digests
 from captioner.data.readers.detect import digest_captions
 from captioner.data.training_text import training_text
 from captioner.encoders.encoder import EncoderConfig
+from captioner.encoders.tail import build_tail
 from captioner.features.store import FeatureStore, open_features
 from captioner.generation.config import GenerationConfig
 from captioner.metrics.labels import describe
 from captioner.models.architectures import build_decoder, model_config
 from captioner.models.decoder import CaptionDecoder
+from captioner.models.fine_tuned import FineTunedDecoder
 from captioner.storage import DataError, digest_file, digest_json, read_manifest, write_manifest, write_text
 from captioner.text.vocabulary import TextConfig, Vocabulary
 from captioner.training import fit, numpy_fit
+from captioner.training.begin_from import begin_from
 from captioner.training.checkpoint import CHECKPOINT, Progress, require_identity
 from captioner.training.config import TrainConfig
 from captioner.training.dev_score import DevScore
 from captioner.training.device import describe_device
 from captioner.training.initial_weights import begin_words
+from captioner.training.seen_features import SeenFeatures
+from captioner.training.self_critical import fit_self_critical
 
 CHECKPOINTS = "checkpoints"
 FEATURES_AT_ONCE = 256  # pictures whose features are held in memory at a time
-ENGINES = {"keras": fit.fit, "numpy": numpy_fit.fit}
 
 
 @dataclass(frozen=True)
@@ -116,10 +120,13 @@ def train(
         "captions": {"path": sections.data.captions, "digest": digest_captions(sections.data.captions)},
         "splits": {name: digest for name, digest in split_digests(sections.data).items() if name in ("train", "dev")},
     }
+    begun = load(sections.train.begin_from) if sections.train.begin_from else None
     keras.utils.set_random_seed(sections.train.seed)
     decoder = _make_decoder(sections, vocabulary, features, precision=sections.train.precision)
-    begin_words(decoder, vocabulary, (caption for picture in encoded.values() for caption in picture), say)
-    batches = CaptionBatches(features, encoded, sections.train.batch_size, sections.train.seed)
+    if begun is None:
+        begin_words(decoder, vocabulary, (caption for picture in encoded.values() for caption in picture), say)
+    else:
+        begin_from(str(sections.train.begin_from), begun.decoder, begun.vocabulary, decoder, vocabulary)
     if overwrite:
         _clear(folder)
     write_text(folder / "config.yaml", dump_yaml(settings))
@@ -131,16 +138,19 @@ def train(
     )
     if sections.train.monitor == "cider_d" and len(captions.split("dev")) == 1:
         say("note: CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
-    progress = ENGINES[sections.train.engine](
-        decoder,
-        batches,
-        DevScore(decoder, vocabulary, features, captions, vocabulary.encode_all(dev), sections.generation),
-        sections.train,
-        folder / CHECKPOINTS,
-        identity=identity,
-        resume=resume,
-        say=say,
-    )
+    trained, seen, of_encoder = _what_is_trained(decoder, features, [*encoded, *dev], sections.train, say)
+    batches = CaptionBatches(seen, encoded, sections.train.batch_size, sections.train.seed)
+    score = DevScore(trained, vocabulary, seen, captions, vocabulary.encode_all(dev), sections.generation)
+    running: dict[str, Any] = {"identity": identity, "resume": resume, "say": say}
+    if sections.train.engine == "numpy":
+        progress = numpy_fit.fit(trained, batches, score, sections.train, folder / CHECKPOINTS, **running)
+    elif sections.train.self_critical is None:
+        running["of_encoder"] = of_encoder
+        progress = fit.fit(trained, batches, score, sections.train, folder / CHECKPOINTS, **running)
+    else:
+        running |= {"of_encoder": of_encoder, "vocabulary": vocabulary, "references": training}
+        running["max_length"] = sections.generation.max_length
+        progress = fit_self_critical(trained, batches, score, sections.train, folder / CHECKPOINTS, **running)
     final = _make_decoder(sections, vocabulary, features, precision="float32")
     final.set_weights(decoder.get_weights())
     Captioner(final, vocabulary, features.description, sections.generation).save_to(folder / FILE_NAME)
@@ -160,6 +170,18 @@ def train(
     say(f"best epoch {progress.best_epoch}: {describe({k: best[k] for k in ('bleu_1', 'bleu_4', 'cider_d')})} on dev")
     say(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
     return progress
+
+
+def _what_is_trained(
+    decoder: CaptionDecoder, features: FeatureStore, ids: Sequence[str], config: TrainConfig, say: Callable[[str], None]
+) -> tuple[CaptionDecoder, Features, list[keras.Variable]]:
+    """Return what is trained, the features that it reads, and its weights that are an encoder's."""
+    if not isinstance(decoder, FineTunedDecoder):
+        return decoder, features, []
+    if config.encoder_rate:
+        return decoder, features, decoder.tail.trainable_variables
+    say(f"train.encoder_rate is 0: computing the last grids of {len(ids)} pictures once")
+    return decoder.decoder, SeenFeatures(decoder, features, ids), []
 
 
 def _require_free(folder: Path, resume: bool, overwrite: bool) -> None:
@@ -188,7 +210,7 @@ def _require_encoder(features: FeatureStore, encoder: EncoderConfig) -> None:
         f"{name}: {made_by[name]} in the file, {wanted} in the recipe"
         for name, wanted in to_settings(encoder).items()
         # `grid` is recorded under the layer's real name, `weights` as a digest.
-        if name != "weights" and wanted != "grid" and made_by.get(name, wanted) != wanted
+        if name not in ("weights", "trained_to") and wanted != "grid" and made_by.get(name, wanted) != wanted
     ]
     if unlike:
         raise DataError(
@@ -228,12 +250,22 @@ def _identity(sections: Sections, features: FeatureStore, encoded: Mapping[str, 
     name, model = model_config(sections.model)
     architecture = {"architecture": name, **to_settings(model)}
     parts = {"train": config, "model": architecture, "generation": generation, "features": features.digest}
+    if sections.train.begin_from is not None:
+        path = Path(sections.train.begin_from)
+        parts["begin_from"] = digest_file(path / FILE_NAME if path.is_dir() else path)
+    if sections.encoder.trained_to is not None:
+        parts["trained_to"] = sections.encoder.trained_to
     return digest_json({**parts, "captions": encoded})
 
 
 def _make_decoder(sections: Sections, vocabulary: Vocabulary, features: FeatureStore, precision: str) -> CaptionDecoder:
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
-    return build_decoder(sections.model, len(vocabulary), features.shape, dtype=policy)
+    if sections.encoder.trained_to is None:
+        return build_decoder(sections.model, len(vocabulary), features.shape, dtype=policy)
+    tail = build_tail(sections.encoder)
+    rows, columns, channels = tail.output_shape[1:]
+    decoder = build_decoder(sections.model, len(vocabulary), (rows * columns, channels), dtype=policy)
+    return FineTunedDecoder(decoder, tail, dtype=policy)
 
 
 def _table(history: list[dict[str, float]]) -> str:

@@ -7,6 +7,37 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
+class SelfCriticalConfig:
+    """How a decoder is trained on its own samples (`train.self_critical`). METEOR cannot be rewarded: it needs Java.
+
+    Attributes:
+        samples: captions that are drawn of each picture, at each step.
+        temperature: of the draws.
+        cross_entropy: share of the loss that the references' cross-entropy keeps; it holds overfitting back.
+        references: captions a picture that cross-entropy sees, chosen anew each epoch.
+        bleu_4: weight of a caption's BLEU-4 (a fraction) beside its CIDEr-D (up to 10) in the reward.
+    """
+
+    samples: int = 5
+    temperature: float = 1.0
+    cross_entropy: float = 0.1
+    references: int = 1
+    bleu_4: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.samples < 2:
+            raise ValueError(f"samples must be 2 or more, found {self.samples}: one is compared with the others")
+        if self.temperature <= 0:
+            raise ValueError(f"temperature must be above 0, found {self.temperature}")
+        if not 0 <= self.cross_entropy < 1:
+            raise ValueError(f"cross_entropy must be at least 0 and below 1, found {self.cross_entropy}")
+        if self.references < 1:
+            raise ValueError(f"references must be 1 or more, found {self.references}; cross_entropy: 0 leaves them out")
+        if self.bleu_4 < 0:
+            raise ValueError(f"bleu_4 must be 0 or more, found {self.bleu_4}")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How a decoder is trained.
 
@@ -30,6 +61,10 @@ class TrainConfig:
         patience: epochs without a better dev score before training stops; null for never.
         precision: `bfloat16` computes in bfloat16 and keeps weights in float32.
         seed: of weights, dropout and shuffling.
+        begin_from: a run folder or `.keras` file whose weights training begins with; null for fresh ones.
+        encoder_rate: the learning rate of encoder layers that are trained with the decoder, as a share of
+            `learning_rate`; 0 keeps them as they are.
+        self_critical: train on samples and their CIDEr-D instead of the references alone; needs `begin_from`.
     """
 
     epochs: int = 20
@@ -49,6 +84,9 @@ class TrainConfig:
     patience: int | None = 5
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
+    begin_from: str | None = None
+    encoder_rate: float = 0.1
+    self_critical: SelfCriticalConfig | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "plateau_patience"):
@@ -67,6 +105,12 @@ class TrainConfig:
             raise ValueError(f"patience must be 1 or more, or null, found {self.patience}")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be at least 0 and below 1, found {self.momentum}")
+        if self.self_critical is not None and self.begin_from is None:
+            raise ValueError("self_critical needs begin_from, a run that cross-entropy has trained")
+        if self.self_critical is not None and self.engine == "numpy":
+            raise ValueError("self_critical needs engine: keras")
+        if not 0 <= self.encoder_rate <= 1:
+            raise ValueError(f"encoder_rate must be between 0 and 1, found {self.encoder_rate}")
         if self.momentum and self.optimizer != "sgd":
             raise ValueError("momentum needs optimizer: sgd")
         if self.weight_decay and self.optimizer != "adamw":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -27,6 +27,7 @@ def fit(
     identity: str,
     resume: bool = False,
     say: Callable[[str], None] = print,
+    of_encoder: Sequence[keras.Variable] = (),
 ) -> Progress:
     """Train `decoder`; its best weights are then in `folder`/best.npz and in the decoder.
 
@@ -39,6 +40,7 @@ def fit(
         identity: digest of settings and data; a checkpoint of another one is refused.
         resume: go on from the checkpoint in `folder`.
         say: takes lines for the user.
+        of_encoder: see `make_optimizer`.
 
     Returns:
         the run's progress, with a row per epoch.
@@ -46,7 +48,7 @@ def fit(
     Raises:
         DataError: the checkpoint cannot be resumed from, or the loss is not a number.
     """
-    optimizer = make_optimizer(config, steps=len(batches) * config.epochs)
+    optimizer = make_optimizer(config, steps=len(batches) * config.epochs, of_encoder=of_encoder)
     # On TensorFlow's CPU, XLA's matrix products are slower than the ordinary ones; JAX has no others.
     compiled = "auto" if keras.backend.backend() != "tensorflow" else False
     decoder.compile(optimizer=optimizer, loss=CaptionLoss(config.label_smoothing), jit_compile=compiled)

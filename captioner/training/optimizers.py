@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -15,7 +16,12 @@ class _SummedGradients:
     On TensorFlow an embedding's gradient comes as rows, one for each time that a word occurs in the batch. Keras'
     optimizers square and clip these rows as they are, as if each were the word's whole gradient: Adam's second moment
     is then not that of the gradient, and other than on JAX.
+
+    Attributes:
+        shares: Keras' own key of a variable -> its learning rate as a share of the others'.
     """
+
+    shares: dict[Any, float] = {}  # noqa: RUF012
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
         """See keras.optimizers.Optimizer.apply."""
@@ -24,6 +30,10 @@ class _SummedGradients:
 
             grads = [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in grads]
         return super().apply(grads, trainable_variables)  # type: ignore[misc]
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """See keras.optimizers.Optimizer.update_step."""
+        super().update_step(gradient, variable, learning_rate * self.shares.get(self._var_key(variable), 1.0))  # type: ignore[misc]
 
 
 class Adam(_SummedGradients, keras.optimizers.Adam):
@@ -38,8 +48,24 @@ class SGD(_SummedGradients, keras.optimizers.SGD):
     """Gradient descent with momentum."""
 
 
-def make_optimizer(config: TrainConfig, steps: int) -> keras.optimizers.Optimizer:
-    """Return the optimizer of a run of `steps` steps."""
+def make_optimizer(
+    config: TrainConfig, steps: int, of_encoder: Sequence[keras.Variable] = ()
+) -> keras.optimizers.Optimizer:
+    """Return the optimizer of a run of `steps` steps.
+
+    Args:
+        config: the settings.
+        steps: that the schedule is laid over.
+        of_encoder: weights that learn at `config.encoder_rate` and do not decay.
+    """
+    optimizer = _make(config, steps)
+    optimizer.shares = {optimizer._var_key(variable): config.encoder_rate for variable in of_encoder}
+    if config.optimizer == "adamw":
+        optimizer.exclude_from_weight_decay(var_list=list(of_encoder) or None, var_names=["bias"])
+    return optimizer
+
+
+def _make(config: TrainConfig, steps: int) -> Any:
     rate: float | keras.optimizers.schedules.LearningRateSchedule = config.learning_rate
     if config.schedule == "cosine":
         warmup = round(config.warmup * steps)
@@ -56,9 +82,7 @@ def make_optimizer(config: TrainConfig, steps: int) -> keras.optimizers.Optimize
         "ema_momentum": config.ema or 0.99,
     }
     if config.optimizer == "adamw":
-        optimizer = AdamW(weight_decay=config.weight_decay, **common)
-        optimizer.exclude_from_weight_decay(var_names=["bias"])
-        return optimizer
+        return AdamW(weight_decay=config.weight_decay, **common)
     if config.optimizer == "sgd":
         return SGD(momentum=config.momentum, **common)
     return Adam(**common)
