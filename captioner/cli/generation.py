@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import click
-
-from captioner.cli.options import say
 
 OF_BEAMS = ("beam_size", "groups", "diversity")
 OF_SAMPLING = ("sampling", "temperature", "top_k", "top_p", "seed")
@@ -113,22 +109,3 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
     if given.get("bad_endings") == ("english",):
         given["bad_endings"] = "english"
     return given
-
-
-@contextlib.contextmanager
-def unknown_words_said() -> Iterator[None]:
-    """Say in one line each the words of settings that a model does not know; other warnings go their way."""
-    from captioner.generation.constraints import UnknownWordWarning
-
-    show = warnings.showwarning
-
-    def tell(message: Warning | str, category: type[Warning], *rest: Any, **options: Any) -> None:
-        if issubclass(category, UnknownWordWarning):
-            say(f"note: {message}")
-        else:
-            show(message, category, *rest, **options)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UnknownWordWarning)
-        warnings.showwarning = tell
-        yield
