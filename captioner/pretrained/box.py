@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from captioner.storage import DataError, atomic_path
 if TYPE_CHECKING:
     from captioner.captioner import Captioner
 
+logger = logging.getLogger(__name__)
+
 BOX = Path(__file__).parent / "box.keras"
 CARD = Path(__file__).parent / "CARD.md"
 LARGEST = 25_000_000  # bytes
@@ -24,30 +26,29 @@ LARGEST = 25_000_000  # bytes
 _WEIGHTS = "model.weights.h5"  # Keras' name for it in a .keras file, which is a zip
 
 
-def the_box(say: Callable[[str], None] | None = None) -> Path:
-    """Return the file of the captioner in the box, and say that it is used.
+def the_box() -> Path:
+    """Return the file of the captioner in the box.
 
     Raises:
         DataError: this installation came without it.
     """
     if not BOX.is_file():
         raise DataError(f"{BOX}: this installation has no captioner in the box; train one and name it with --model")
-    if say is not None:
-        say("using the captioner in the box; --model RUN takes one of your own")
     return BOX
 
 
-def default_model(say: Callable[[str], None]) -> Path:
-    """Return what is used where no model is named: the captioner in the box, or the newest run where there is none.
+def default_model() -> Path:
+    """Return what is used where no model is named, and say so: the box, or the newest run where there is none.
 
     Raises:
         DataError: there is neither.
     """
     if BOX.is_file():
-        return the_box(say)
+        logger.info("using the captioner in the box; --model RUN takes one of your own")
+        return BOX
     from captioner.captioner import newest_run
 
-    return newest_run(say)
+    return newest_run()
 
 
 def make_box(run: Path, output: Path) -> Path:

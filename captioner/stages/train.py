@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,15 @@ from captioner.storage import DataError, digest_file, digest_json, read_manifest
 from captioner.text.vocabulary import TextConfig, Vocabulary
 from captioner.training import fit, numpy_fit
 from captioner.training.begin_from import begin_from
-from captioner.training.checkpoint import CHECKPOINT, Progress, require_identity
+from captioner.training.checkpoint import CHECKPOINT, TrainingState, require_identity
 from captioner.training.config import TrainConfig
 from captioner.training.dev_score import DevScore
 from captioner.training.device import describe_device
 from captioner.training.initial_weights import begin_words
 from captioner.training.seen_features import SeenFeatures
 from captioner.training.self_critical import fit_self_critical
+
+logger = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
 FEATURES_AT_ONCE = 256  # pictures whose features are held in memory at a time
@@ -81,8 +84,7 @@ def train(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    say: Callable[[str], None] = print,
-) -> Progress:
+) -> TrainingState:
     """Train a captioner into a run folder: config.yaml, vocabulary.json, captioner.keras, history.csv, manifest.json.
 
     Args:
@@ -91,7 +93,6 @@ def train(
         settings: the whole recipe as plain values, kept in config.yaml.
         resume: go on with an unfinished run.
         overwrite: throw away what is in the folder.
-        say: takes lines for the user.
 
     Raises:
         DataError: the folder is in use, an input is missing or broken, or the inputs do not fit together.
@@ -101,7 +102,7 @@ def train(
     if sections.train.engine == "numpy":
         numpy_fit.require_plain(sections.model, sections.train)
     started = time.monotonic()
-    captions = load_captions(sections.data, ("train", "dev"), say)
+    captions = load_captions(sections.data, ("train", "dev"))
     features = open_features(sections.features)
     _require_encoder(features, sections.encoder)
     _require_features(features, captions)
@@ -124,24 +125,24 @@ def train(
     keras.utils.set_random_seed(sections.train.seed)
     decoder = _make_decoder(sections, vocabulary, features, precision=sections.train.precision)
     if begun is None:
-        begin_words(decoder, vocabulary, (caption for picture in encoded.values() for caption in picture), say)
+        begin_words(decoder, vocabulary, (caption for picture in encoded.values() for caption in picture))
     else:
         begin_from(str(sections.train.begin_from), begun.decoder, begun.vocabulary, decoder, vocabulary)
     if overwrite:
         _clear(folder)
     write_text(folder / "config.yaml", dump_yaml(settings))
     vocabulary.save(folder / "vocabulary.json")
-    say(describe_device(sections.train.precision))
-    say(
+    logger.info(describe_device(sections.train.precision))
+    logger.info(
         f"training on {len(encoded)} pictures with {sum(map(len, encoded.values()))} captions, "
         f"{len(vocabulary)} words, {decoder.count_params():,} weights"
     )
     if sections.train.monitor == "cider_d" and len(captions.split("dev")) == 1:
-        say("note: CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
-    trained, seen, of_encoder = _what_is_trained(decoder, features, [*encoded, *dev], sections.train, say)
+        logger.warning("CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
+    trained, seen, of_encoder = _what_is_trained(decoder, features, [*encoded, *dev], sections.train)
     batches = CaptionBatches(seen, encoded, sections.train.batch_size, sections.train.seed)
     score = DevScore(trained, vocabulary, seen, captions, vocabulary.encode_all(dev), sections.generation)
-    running: dict[str, Any] = {"identity": identity, "resume": resume, "say": say}
+    running: dict[str, Any] = {"identity": identity, "resume": resume}
     if sections.train.engine == "numpy":
         progress = numpy_fit.fit(trained, batches, score, sections.train, folder / CHECKPOINTS, **running)
     elif sections.train.self_critical is None:
@@ -167,20 +168,22 @@ def train(
         best=best,
         seconds=round(time.monotonic() - started, 1),
     )
-    say(f"best epoch {progress.best_epoch}: {describe({k: best[k] for k in ('bleu_1', 'bleu_4', 'cider_d')})} on dev")
-    say(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
+    logger.info(
+        f"best epoch {progress.best_epoch}: {describe({k: best[k] for k in ('bleu_1', 'bleu_4', 'cider_d')})} on dev"
+    )
+    logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
     return progress
 
 
 def _what_is_trained(
-    decoder: CaptionDecoder, features: FeatureStore, ids: Sequence[str], config: TrainConfig, say: Callable[[str], None]
+    decoder: CaptionDecoder, features: FeatureStore, ids: Sequence[str], config: TrainConfig
 ) -> tuple[CaptionDecoder, Features, list[keras.Variable]]:
     """Return what is trained, the features that it reads, and its weights that are an encoder's."""
     if not isinstance(decoder, FineTunedDecoder):
         return decoder, features, []
     if config.encoder_rate:
         return decoder, features, decoder.tail.trainable_variables
-    say(f"train.encoder_rate is 0: computing the last grids of {len(ids)} pictures once")
+    logger.info("train.encoder_rate is 0: computing the last grids of %s pictures once", f"{len(ids):,}")
     return decoder.decoder, SeenFeatures(decoder, features, ids), []
 
 

@@ -9,6 +9,7 @@ greedy caption's. With K samples of a picture x and rewards r_k,
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,14 +23,16 @@ from captioner.data.batches import Batch, CaptionBatches, make_batch
 from captioner.generation.config import GenerationConfig
 from captioner.generation.sampling import Sampling
 from captioner.models.decoder import CaptionDecoder
-from captioner.progress import Progress as ProgressBar
+from captioner.progress import Progress
 from captioner.text.vocabulary import END, START, Vocabulary
-from captioner.training.checkpoint import BEST, CHECKPOINT, Progress, load_variables
+from captioner.training.checkpoint import BEST, CHECKPOINT, TrainingState, load_variables
 from captioner.training.config import SelfCriticalConfig, TrainConfig
 from captioner.training.epoch_end import EpochEnd
 from captioner.training.losses import CaptionLoss
 from captioner.training.optimizers import make_optimizer
 from captioner.training.reward import Reward
+
+logger = logging.getLogger(__name__)
 
 MULTIPLE = 4  # lengths are rounded up to it, so that few shapes are compiled
 
@@ -60,9 +63,8 @@ def fit_self_critical(
     max_length: int,
     identity: str,
     resume: bool = False,
-    say: Callable[[str], None] = print,
     of_encoder: Sequence[keras.Variable] = (),
-) -> Progress:
+) -> TrainingState:
     """Train `decoder` on its own samples; its best weights are then in `folder`/best.npz and in the decoder.
 
     The samples of a batch are drawn while the rewards of the batch before are computed, so they come from weights that
@@ -79,7 +81,6 @@ def fit_self_critical(
         max_length: the most words of a sample, `<end>` included.
         identity: digest of settings and data; a checkpoint of another one is refused.
         resume: continue from the checkpoint in `folder`.
-        say: takes lines for the user.
         of_encoder: see `make_optimizer`.
 
     Returns:
@@ -94,14 +95,15 @@ def fit_self_critical(
     decoder.compile(optimizer=optimizer, loss=CaptionLoss(reduction="sum"), jit_compile=compiled)
     optimizer.build(decoder.trainable_variables)
     variables = [*decoder.variables, *optimizer.variables]
-    progress = Progress()
+    progress = TrainingState()
     if resume:
         progress = load_variables(folder / CHECKPOINT, variables, identity)
-        say(f"continuing after epoch {progress.epoch} of {config.epochs}")
+        logger.info("continuing after epoch %d of %d", progress.epoch, config.epochs)
     else:
         before = score()
-        say(f"before: dev BLEU-4 {100 * before['bleu_4']:.2f}, CIDEr-D {100 * before['cider_d']:.1f}")
-    end = EpochEnd(decoder, optimizer, config, progress, score, variables, folder, identity, say)
+        scores = 100 * before["bleu_4"], 100 * before["cider_d"]
+        logger.info("before: dev BLEU-4 %.2f, CIDEr-D %.1f", *scores)
+    end = EpochEnd(decoder, optimizer, config, progress, score, variables, folder, identity)
     sampler = Sampler(decoder, settings, vocabulary, max_length, config.seed)
     reward = Reward(references, settings.bleu_4)
     with ThreadPoolExecutor(1) as beside:
@@ -115,7 +117,7 @@ def fit_self_critical(
                 return drawn, beside.submit(reward.of, drawn.ids, vocabulary, drawn.captions)
 
             following = draw(0)
-            with ProgressBar(what, len(batches), "batches", say) as bar:
+            with Progress(what, len(batches), "batches") as bar:
                 for index in range(len(batches)):
                     drawn, rewards = following
                     if index + 1 < len(batches):
@@ -128,7 +130,7 @@ def fit_self_critical(
                     )
                     earned, drew = earned + float(found.sum()), drew + found.size
                     bar.advance(1)
-            say(f"{what}: mean reward of {drew:,} samples {earned / drew:.4f}")
+            logger.info("%s: mean reward of %s samples %.4f", what, f"{drew:,}", earned / drew)
             end.finish(-earned / drew, time.monotonic() - began)
     load_variables(folder / BEST, decoder.weights, identity)
     return progress

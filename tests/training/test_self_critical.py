@@ -18,6 +18,7 @@ from captioner.training.config import SelfCriticalConfig, TrainConfig
 from captioner.training.losses import CaptionLoss
 from captioner.training.reward import Reward
 from captioner.training.self_critical import Drawn, advantages, lay_out
+from tests.messages import listening
 from tests.training.project import make_project
 
 WORDS = ("<pad>", "<start>", "<end>", "<unk>", "a", "red", "ball", "on", "grass")
@@ -30,10 +31,6 @@ REFERENCES = {
 @pytest.fixture
 def vocabulary():
     return Vocabulary.from_json({"rules": "ptb", "max_words": 20, "words": list(WORDS), "counts": {}})
-
-
-def quiet(line):
-    pass
 
 
 def test_an_advantage_is_what_a_reward_is_above_the_mean_of_the_others():
@@ -127,7 +124,7 @@ def project(tmp_path_factory):
     """A run that cross-entropy has begun, and the sections of one that goes on self-critically."""
     folder = tmp_path_factory.mktemp("project")
     sections = make_project(folder)
-    train(folder / "first", replace(sections, train=replace(sections.train, epochs=3)), {}, say=quiet)
+    train(folder / "first", replace(sections, train=replace(sections.train, epochs=3)), {})
     config = TrainConfig(
         epochs=3,
         batch_size=8,
@@ -142,7 +139,8 @@ def project(tmp_path_factory):
 def test_the_reward_rises(project, tmp_path):
     folder, sections = project
     lines = []
-    progress = train(tmp_path / "run", sections, {}, say=lines.append)
+    with listening(lines.append):
+        progress = train(tmp_path / "run", sections, {})
     rewards = [-row["loss"] for row in progress.history]
     assert rewards[-1] > rewards[0]
     before = next(line for line in lines if line.startswith("before: "))
@@ -158,15 +156,15 @@ class StopNowError(Exception):
 
 def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path):
     _, sections = project
-    whole = train(tmp_path / "whole", sections, {}, say=quiet)
+    whole = train(tmp_path / "whole", sections, {})
 
     def stop(line):
         if line.startswith("epoch 2/3: loss"):
             raise StopNowError
 
-    with pytest.raises(StopNowError):
-        train(tmp_path / "broken", sections, {}, say=stop)
-    resumed = train(tmp_path / "broken", sections, {}, resume=True, say=quiet)
+    with pytest.raises(StopNowError), listening(stop):
+        train(tmp_path / "broken", sections, {})
+    resumed = train(tmp_path / "broken", sections, {}, resume=True)
     for row, other in zip(whole.history, resumed.history, strict=True):
         for name in row.keys() - {"seconds"}:
             assert row[name] == pytest.approx(other[name], abs=2e-6), name
@@ -176,14 +174,14 @@ def test_refuses_to_begin_from_other_words(project, tmp_path):
     _, sections = project
     other = replace(sections, text=replace(sections.text, min_count=9))
     with pytest.raises(DataError, match=r"first: was trained with \d+ words .* this recipe has \d+"):
-        train(tmp_path / "run", other, {}, say=quiet)
+        train(tmp_path / "run", other, {})
 
 
 def test_refuses_to_begin_from_another_architecture(project, tmp_path):
     _, sections = project
     other = replace(sections, model={"architecture": "merge", "units": 12, "embedding_size": 12})
     with pytest.raises(DataError, match=r"first: holds a MergeDecoder with [\d,]+ weights, this recipe makes a Merge"):
-        train(tmp_path / "run", other, {}, say=quiet)
+        train(tmp_path / "run", other, {})
 
 
 @pytest.mark.parametrize(
