@@ -172,7 +172,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path):
 
 def test_refuses_to_begin_from_other_words(project, tmp_path):
     _, sections = project
-    other = replace(sections, text=replace(sections.text, min_count=9))
+    other = replace(sections, text=replace(sections.text, max_words=9))
     with pytest.raises(DataError, match=r"first: was trained with \d+ words .* this recipe has \d+"):
         train(tmp_path / "run", other, {})
 
