@@ -21,12 +21,13 @@ from captioner.data.captions import Captions
 from captioner.data.dataset import DataConfig, load_captions, split_digests
 from captioner.data.readers.detect import digest_captions
 from captioner.data.training_text import training_text
-from captioner.encoders.encoder import EncoderConfig
+from captioner.encoders.config import EncoderConfig
 from captioner.features.store import FeatureStore, open_features
 from captioner.generation.config import GenerationConfig
 from captioner.metrics.labels import describe
 from captioner.metrics.scorer import score
-from captioner.models.architectures import build_decoder, model_config
+from captioner.models.architectures import build_decoder
+from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.stages.evaluate import references_of
 from captioner.storage import DataError, digest_file, digest_json, read_manifest, write_manifest, write_text

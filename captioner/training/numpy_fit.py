@@ -18,9 +18,8 @@ from keras import ops
 
 from captioner.config import ConfigError, to_settings
 from captioner.data.batches import Batch, CaptionBatches
-from captioner.models.architectures import model_config
+from captioner.models.config import InjectConfig, model_config
 from captioner.models.decoder import CaptionDecoder
-from captioner.models.inject import InjectConfig
 from captioner.models.words import normalized
 from captioner.numpy_rnn.cells import Weights
 from captioner.numpy_rnn.model import CaptioningRNN

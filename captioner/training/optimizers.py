@@ -14,8 +14,8 @@ class _Ours:
     """What every optimizer here does beside its own: it sums gradients, and its moving average of the weights warms up.
 
     Every gradient is handed to the optimizer as one tensor. On TensorFlow an embedding's gradient comes as rows, one
-    for each time that a word occurs in the batch. Keras' optimizers square and clip these rows as they are, as if each were
-    the word's whole gradient: Adam's second moment is then not that of the gradient, and other than on JAX.
+    for each time that a word occurs in the batch. Keras' optimizers square and clip these rows as they are, as if each
+    were the word's whole gradient: Adam's second moment is then not that of the gradient, and other than on JAX.
     """
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
