@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from dataclasses import replace
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -12,39 +12,13 @@ from keras import ops
 
 from captioner.config import ConfigError, build
 from captioner.encoders.applications import PREPROCESSING, load_trunk, pooled, regions
+from captioner.encoders.config import IDENTITY, Precision, differences
+from captioner.encoders.config import EncoderConfig as EncoderConfig
 from captioner.encoders.folding import fold_normalizations
-from captioner.encoders.table import HUB, canonical_name
+from captioner.encoders.table import HUB
 from captioner.encoders.trunk import Head, Trunk, as_list, clone_in
-from captioner.images.decode import Filter, Resizing, resize
+from captioner.images.decode import resize
 from captioner.storage import DataError
-
-Precision = Literal["float32", "bfloat16"]
-
-IDENTITY = ("backbone", "layer", "input_size", "resizing", "filter", "preprocessing", "weights")
-
-
-@dataclass(frozen=True)
-class EncoderConfig:
-    """The `encoder` section of a recipe.
-
-    Attributes:
-        backbone: a name of `captioner.encoders.table.BACKBONES`, or `hub:` and a preset of KerasHub.
-        layer: `pool` (the mean over the last grid), `grid` (the last grid itself), or the name of an inner layer.
-        weights: `imagenet` (a hub preset's own), `random` (seeded, for tests), or the path of a weights file.
-        resizing: how a picture comes to the input size, see `captioner.images.decode.resize`.
-        filter: how pixels are weighed in resizing.
-        trained_to: a later layer; those after `layer` up to it are trained together with the decoder. None trains none.
-    """
-
-    backbone: str = "vgg16"
-    layer: str = "pool"
-    weights: str = "imagenet"
-    resizing: Resizing = "whole"
-    filter: Filter = "bicubic"
-    trained_to: str | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "backbone", canonical_name(self.backbone))
 
 
 class Encoder:
@@ -211,22 +185,3 @@ def encoder_from_network(network: keras.Model, description: Mapping[str, Any]) -
     trunk = Trunk(network, (head,), description["preprocessing"], preprocess, clone_in)
     settings = {key: description[key] for key in ("backbone", "layer", "resizing", "filter")}
     return Encoder(trunk, build(EncoderConfig, {**settings, "weights": description.get("source", "imagenet")}))
-
-
-def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """Return in what two encoders' descriptions differ, a line each (`layer: pool against block5_pool`).
-
-    Only what makes an encoder what it is counts: an empty list means that features of one fit those of the other.
-    """
-    return [
-        f"{key}: {_show(a.get(key))} against {_show(b.get(key))}"
-        for key in IDENTITY
-        if _show(a.get(key)) != _show(b.get(key))
-    ]
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return " x ".join(map(str, value))
-    # 12 digits of a digest tell two apart, and two whole ones fill a line.
-    return "nothing" if value is None else str(value)[:12] if len(str(value)) == 64 else str(value)

@@ -8,7 +8,7 @@ import keras
 
 from captioner.config import ConfigError
 from captioner.encoders.applications import load_trunk
-from captioner.encoders.encoder import EncoderConfig
+from captioner.encoders.config import EncoderConfig
 from captioner.encoders.folding import fold_normalizations
 from captioner.encoders.table import HUB
 from captioner.encoders.trunk import clone_in

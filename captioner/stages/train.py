@@ -21,23 +21,29 @@ from captioner.data.captions import Captions
 from captioner.data.dataset import DataConfig, load_captions, split_digests
 from captioner.data.readers.detect import digest_captions
 from captioner.data.training_text import training_text
-from captioner.encoders.encoder import EncoderConfig
+from captioner.encoders.config import EncoderConfig
 from captioner.encoders.tail import build_tail
 from captioner.features.store import FeatureStore, open_features
 from captioner.generation.config import GenerationConfig
 from captioner.metrics.labels import describe
-from captioner.models.architectures import build_decoder, model_config
+from captioner.metrics.scorer import score
+from captioner.models.architectures import build_decoder
+from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.models.fine_tuned import FineTunedDecoder
+from captioner.stages.evaluate import references_of
 from captioner.storage import DataError, digest_file, digest_json, read_manifest, write_manifest, write_text
 from captioner.text.vocabulary import TextConfig, Vocabulary
 from captioner.training import fit, numpy_fit
+from captioner.training.advice import FEW, about_captions, about_data, describe_beside
+from captioner.training.baseline import nearest_captions
 from captioner.training.begin_from import begin_from
 from captioner.training.checkpoint import CHECKPOINT, TrainingState, require_identity
 from captioner.training.config import TrainConfig
 from captioner.training.dev_score import DevScore
 from captioner.training.device import describe_device
 from captioner.training.initial_weights import begin_words
+from captioner.training.losses import CaptionLoss
 from captioner.training.seen_features import SeenFeatures
 from captioner.training.self_critical import fit_self_critical
 
@@ -128,6 +134,8 @@ def train(
         begin_words(decoder, vocabulary, (caption for picture in encoded.values() for caption in picture))
     else:
         begin_from(str(sections.train.begin_from), begun.decoder, begun.vocabulary, decoder, vocabulary)
+    trained, seen, of_encoder = _what_is_trained(decoder, features, [*encoded, *dev], sections.train)
+    batches = _batches(sections.train, seen, encoded)
     if overwrite:
         _clear(folder)
     write_text(folder / "config.yaml", dump_yaml(settings))
@@ -137,26 +145,33 @@ def train(
         f"training on {len(encoded)} pictures with {sum(map(len, encoded.values()))} captions, "
         f"{len(vocabulary)} words, {decoder.count_params():,} weights"
     )
+    for note in about_data(len(encoded), len(captions.split("dev")), batches.batch_size, batches.passes):
+        logger.warning(note)
     if sections.train.monitor == "cider_d" and len(captions.split("dev")) == 1:
         logger.warning("CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
-    trained, seen, of_encoder = _what_is_trained(decoder, features, [*encoded, *dev], sections.train)
-    batches = CaptionBatches(seen, encoded, sections.train.batch_size, sections.train.seed)
-    score = DevScore(trained, vocabulary, seen, captions, vocabulary.encode_all(dev), sections.generation)
+    encoded_dev = vocabulary.encode_all(dev)
+
+    def dev_score(scored: CaptionDecoder, seen: Features) -> DevScore:
+        generation, monitor = sections.generation, sections.train.monitor
+        return DevScore(scored, vocabulary, seen, captions, encoded_dev, generation, monitor)
+
     running: dict[str, Any] = {"identity": identity, "resume": resume}
+    common = (trained, batches, dev_score(trained, seen), sections.train, folder / CHECKPOINTS)
     if sections.train.engine == "numpy":
-        progress = numpy_fit.fit(trained, batches, score, sections.train, folder / CHECKPOINTS, **running)
+        progress = numpy_fit.fit(*common, **running)
     elif sections.train.self_critical is None:
-        running["of_encoder"] = of_encoder
-        progress = fit.fit(trained, batches, score, sections.train, folder / CHECKPOINTS, **running)
+        progress = fit.fit(*common, of_encoder=of_encoder, **running)
     else:
-        running |= {"of_encoder": of_encoder, "vocabulary": vocabulary, "references": training}
-        running["max_length"] = sections.generation.max_length
-        progress = fit_self_critical(trained, batches, score, sections.train, folder / CHECKPOINTS, **running)
+        running |= {"vocabulary": vocabulary, "references": training, "max_length": sections.generation.max_length}
+        progress = fit_self_critical(*common, of_encoder=of_encoder, **running)
+    best = progress.history[progress.best_epoch - 1]
     final = _make_decoder(sections, vocabulary, features, precision="float32")
     final.set_weights(decoder.get_weights())
+    if sections.train.precision != "float32":  # what is saved computes in float32, and its scores differ a little
+        final.compile(loss=CaptionLoss(sections.train.label_smoothing))
+        best = {**best, **{name: round(value, 6) for name, value in dev_score(final, features)().items()}}
     Captioner(final, vocabulary, features.description, sections.generation).save_to(folder / FILE_NAME)
     write_text(folder / "history.csv", _table(progress.history))
-    best = progress.history[progress.best_epoch - 1]
     write_manifest(
         folder,
         "train",
@@ -171,6 +186,11 @@ def train(
     logger.info(
         f"best epoch {progress.best_epoch}: {describe({k: best[k] for k in ('bleu_1', 'bleu_4', 'cider_d')})} on dev"
     )
+    for note in about_captions(best, len(captions.split("dev"))):
+        logger.warning(note)
+    if len(encoded) < FEW:
+        neighbours = nearest_captions(features, captions.references, list(encoded), captions.split("dev"))
+        logger.info(describe_beside(best, score(neighbours, references_of(captions, captions.split("dev"))).corpus))
     logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
     return progress
 
@@ -259,6 +279,11 @@ def _identity(sections: Sections, features: FeatureStore, encoded: Mapping[str, 
     if sections.encoder.trained_to is not None:
         parts["trained_to"] = sections.encoder.trained_to
     return digest_json({**parts, "captions": encoded})
+
+
+def _batches(config: TrainConfig, features: Features, encoded: Mapping[str, list[list[int]]]) -> CaptionBatches:
+    size = config.batch_size_for(len(encoded))
+    return CaptionBatches(features, encoded, size, config.seed, config.least_steps)
 
 
 def _make_decoder(sections: Sections, vocabulary: Vocabulary, features: FeatureStore, precision: str) -> CaptionDecoder:
