@@ -152,11 +152,13 @@ class Captioner(keras.Model):
         Its file is then all that it needs: neither a download nor a package of weights.
 
         Raises:
-            DataError: see `find_encoder`; or the encoder is one of KerasHub's, whose presets stay where they are.
+            DataError: see `find_encoder`; or the encoder is one that cannot be put into the file: a preset of KerasHub,
+                or ConvNeXt's `pool`, which normalizes after its network.
         """
         encoder = self.find_encoder()
-        if encoder.description["backbone"].startswith(HUB):
-            raise DataError(f"{encoder.description['backbone']}: an encoder of KerasHub cannot be put into the file")
+        backbone, layer = encoder.description["backbone"], encoder.description["layer"]
+        if backbone.startswith(HUB) or (backbone.startswith("convnext") and layer == "pool"):
+            raise DataError(f"{backbone} {layer}: this encoder cannot be put into the captioner's file")
         network = clone_in(encoder.network, "float32")
         return Captioner(self.decoder, self.vocabulary, self.encoder_description, self.generation, network)
 

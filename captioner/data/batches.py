@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import keras
 import numpy as np
 
+from captioner.features.views import Views
 from captioner.text.vocabulary import PAD
 
 CHUNK = 32  # batches that are sorted by length together: more gives less padding, fewer more varied batches
@@ -140,6 +141,8 @@ class CaptionBatches(keras.utils.PyDataset):
     def start_at(self, epoch: int) -> None:
         """Shuffle for epoch number `epoch` (from 0): its batches are those of a run that came there by itself."""
         self._order = self._shuffle(epoch)
+        if isinstance(self.features, Views):
+            self.features.start_at(epoch)
 
     def for_keras(self) -> Any:
         """Return what keras' fit and evaluate are to be given.

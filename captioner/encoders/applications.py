@@ -61,7 +61,7 @@ def load_trunk(name: str, layers: Sequence[str], weights: str) -> Trunk:
     known = stable_names(network)
     outputs, heads = [], []
     for layer, inner in zip(layers, wanted, strict=True):
-        output, finish = _end(known[inner], pooled=layer == "pool")
+        output, finish = _end(known[inner], averaged=layer == "pool")
         outputs.append(output)
         digest = weights_digest(keras.Model(network.inputs, known[inner].output))
         heads.append(Head("pool" if layer == "pool" else inner, digest, finish))
@@ -83,9 +83,9 @@ def _check_layers(name: str, layers: Sequence[str], wanted: Sequence[str], known
             )
 
 
-def _end(layer: keras.Layer, pooled: bool) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+def _end(layer: keras.Layer, averaged: bool) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Return where the trunk ends for a layer's sake, and what makes features of that."""
-    if not pooled:
+    if not averaged:
         return layer.output, regions
     if not isinstance(layer, keras.layers.LayerNormalization):
         return layer.output, pooled

@@ -15,15 +15,16 @@ from typing import Any
 import keras
 
 from captioner.captioner import FILE_NAME, Captioner, load
-from captioner.config import dump_yaml, to_settings
+from captioner.config import ConfigError, dump_yaml, to_settings
 from captioner.data.batches import CaptionBatches, Features
 from captioner.data.captions import Captions
 from captioner.data.dataset import DataConfig, load_captions, split_digests
 from captioner.data.readers.detect import digest_captions
 from captioner.data.training_text import training_text
-from captioner.encoders.config import EncoderConfig
+from captioner.encoders.config import EncoderConfig, differences
 from captioner.encoders.tail import build_tail
 from captioner.features.store import FeatureStore, open_features
+from captioner.features.views import Views
 from captioner.generation.config import GenerationConfig
 from captioner.metrics.labels import describe
 from captioner.metrics.scorer import score
@@ -135,7 +136,10 @@ def train(
     else:
         begin_from(str(sections.train.begin_from), begun.decoder, begun.vocabulary, decoder, vocabulary)
     trained, seen, of_encoder = _what_is_trained(decoder, features, [*encoded, *dev], sections.train)
-    batches = _batches(sections.train, seen, encoded)
+    if sections.train.views and seen is not features:
+        raise ConfigError("train.views: not together with train.encoder_rate 0, which computes features once")
+    shown = _with_views(sections.train, features, training) if sections.train.views else seen
+    batches = _batches(sections.train, shown, encoded)
     if overwrite:
         _clear(folder)
     write_text(folder / "config.yaml", dump_yaml(settings))
@@ -207,6 +211,29 @@ def _what_is_trained(
     return decoder.decoder, SeenFeatures(decoder, features, ids), []
 
 
+def _with_views(config: TrainConfig, features: FeatureStore, text: Mapping[str, list[list[str]]]) -> Views:
+    """Return the features together with those of other views of the training pictures.
+
+    Raises:
+        DataError: a file is of other pictures or of another encoder.
+    """
+    stores = [features]
+    for path in config.views:
+        store = open_features(path)
+        unlike = [
+            line for line in differences(store.description or {}, features.description or {}) if "view" not in line
+        ]
+        if unlike:
+            raise DataError(f"{path}: comes from another encoder than {features.path} ({'; '.join(unlike)})")
+        missing = [image_id for image_id in text if image_id not in store]
+        if missing:
+            raise DataError(f"{path}: lacks {len(missing)} training pictures, the first is {missing[0]}")
+        stores.append(store)
+    sides = {"left", "right"}
+    one_sided = [image_id for image_id, captions in text.items() if any(sides & {*words} for words in captions)]
+    return Views(stores, one_sided, config.seed)
+
+
 def _require_free(folder: Path, resume: bool, overwrite: bool) -> None:
     """Refuse a folder in which something would be lost unasked."""
     state = state_of(folder)
@@ -228,7 +255,7 @@ def _clear(folder: Path) -> None:
 
 def _require_encoder(features: FeatureStore, encoder: EncoderConfig) -> None:
     """Refuse features that another encoder made than the recipe says, where it is known which did."""
-    made_by = features.description or {}
+    made_by = {"view": "whole", **features.description} if features.description else {}
     unlike = [
         f"{name}: {made_by[name]} in the file, {wanted} in the recipe"
         for name, wanted in to_settings(encoder).items()
@@ -276,6 +303,8 @@ def _identity(sections: Sections, features: FeatureStore, encoded: Mapping[str, 
     if sections.train.begin_from is not None:
         path = Path(sections.train.begin_from)
         parts["begin_from"] = digest_file(path / FILE_NAME if path.is_dir() else path)
+    if sections.train.views:
+        parts["views"] = [open_features(path).digest for path in sections.train.views]
     if sections.encoder.trained_to is not None:
         parts["trained_to"] = sections.encoder.trained_to
     return digest_json({**parts, "captions": encoded})

@@ -66,6 +66,8 @@ class TrainConfig:
             epoch whose captions score more than for the wrong pictures.
         precision: `bfloat16` computes in bfloat16 and keeps weights in float32.
         seed: of weights, dropout and shuffling.
+        views: further feature files of the training pictures, each of another view (`captioner extract --view flip`);
+            of each picture and epoch one is drawn. Pictures whose captions say left or right are never shown mirrored.
         begin_from: a run folder or `.keras` file whose weights training begins with; null for fresh ones.
         encoder_rate: the learning rate of encoder layers that are trained with the decoder, as a share of
             `learning_rate`; 0 keeps them as they are.
@@ -90,6 +92,7 @@ class TrainConfig:
     patience: int | None = 5
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
+    views: tuple[str, ...] = ()
     begin_from: str | None = None
     encoder_rate: float = 0.1
     self_critical: SelfCriticalConfig | None = None

@@ -92,18 +92,28 @@ def fit_self_critical(
     settings = config.self_critical or SelfCriticalConfig()
     optimizer = make_optimizer(config, len(batches) * config.epochs, of_encoder)
     compiled = "auto" if keras.backend.backend() != "tensorflow" else False
-    decoder.compile(optimizer=optimizer, loss=CaptionLoss(reduction="sum"), jit_compile=compiled)
+    loss = CaptionLoss(reduction="sum")  # the weights say what a word counts, and are negative for poor samples
+    decoder.compile(optimizer=optimizer, loss=loss, jit_compile=compiled)
     optimizer.build(decoder.trainable_variables)
     variables = [*decoder.variables, *optimizer.variables]
+
+    def score_as_ever() -> dict[str, float]:
+        """Score with the dev loss that cross-entropy training shows. Keras asks for the reduction when it traces."""
+        loss.reduction = "mean_with_sample_weight"
+        try:
+            return score()
+        finally:
+            loss.reduction = "sum"
+
     progress = TrainingState()
     if resume:
         progress = load_variables(folder / CHECKPOINT, variables, identity)
         logger.info("continuing after epoch %d of %d", progress.epoch, config.epochs)
     else:
-        before = score()
+        before = score_as_ever()
         scores = 100 * before["bleu_4"], 100 * before["cider_d"]
         logger.info("before: dev BLEU-4 %.2f, CIDEr-D %.1f", *scores)
-    end = EpochEnd(decoder, optimizer, config, progress, score, variables, folder, identity)
+    end = EpochEnd(decoder, optimizer, config, progress, score_as_ever, variables, folder, identity)
     sampler = Sampler(decoder, settings, vocabulary, max_length, config.seed)
     reward = Reward(references, settings.bleu_4)
     with ThreadPoolExecutor(1) as beside:

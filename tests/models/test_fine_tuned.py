@@ -20,6 +20,7 @@ def decoder():
     grid = keras.Input((2, 3, 4))  # (batch, rows, columns, channels)
     tail = keras.Model(grid, keras.layers.Conv2D(5, 3, 2, padding="same", activation="relu")(grid))  # (batch, 1, 2, 5)
     settings = {"architecture": "transformer", "embedding_size": 8, "heads": 2, "feedforward_units": 16, "layers": 1}
+    settings |= {"dropout": 0.0, "word_dropout": 0.0}
     return FineTunedDecoder(build_decoder(settings, WORDS, (2, 5)), tail)
 
 
@@ -72,8 +73,6 @@ def moved(decoder, features, tokens, rate):
 
 
 def test_the_tail_learns_at_its_own_rate(decoder, features, tokens):
-    for layer in (decoder.decoder.feature_dropout, decoder.decoder.words.word_dropout):
-        layer.rate = 0.0
     weights = decoder.get_weights()
     fast_tail, fast = moved(decoder, features, tokens, 1.0)
     decoder.set_weights(weights)

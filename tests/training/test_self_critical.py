@@ -143,6 +143,7 @@ def test_the_reward_rises(project, tmp_path):
         progress = train(tmp_path / "run", sections, {})
     rewards = [-row["loss"] for row in progress.history]
     assert rewards[-1] > rewards[0]
+    assert all(0 < row["val_loss"] < 10 for row in progress.history)  # a word's, as in cross-entropy training
     before = next(line for line in lines if line.startswith("before: "))
     assert 100 * progress.best >= float(before.rpartition(" ")[2])
     loaded = captioner.load(tmp_path / "run")
