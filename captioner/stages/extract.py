@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from captioner.encoders.encoder import Encoder, EncoderConfig, build_encoder
-from captioner.extraction.config import ExtractionConfig as ExtractionConfig
+from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.outputs import Target, find_target, output_paths, skipped_path
 from captioner.extraction.partial import PartialFeatures
 from captioner.extraction.run import ExtractionResult, ExtractionRun
