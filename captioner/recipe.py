@@ -9,12 +9,12 @@ from typing import Any
 
 from captioner.config import ConfigError, build, load_yaml, override, to_settings
 from captioner.data.dataset import DataConfig
-from captioner.encoders.encoder import EncoderConfig
+from captioner.encoders.config import EncoderConfig
 from captioner.extraction.config import ExtractionConfig
 from captioner.generation.config import GenerationConfig
 from captioner.metrics.config import EvaluationConfig, require_choice
 from captioner.metrics.scorer import require_metrics
-from captioner.models.architectures import model_config
+from captioner.models.config import model_config
 from captioner.run_folder import CONFIG, require_finished
 from captioner.storage import DataError
 from captioner.text.vocabulary import TextConfig

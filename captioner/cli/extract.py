@@ -75,7 +75,7 @@ def command(
     """
     load_keras()
     from captioner.config import ConfigError
-    from captioner.encoders.encoder import EncoderConfig
+    from captioner.encoders.config import EncoderConfig
     from captioner.extraction.config import ExtractionConfig
     from captioner.stages.extract import extract
 

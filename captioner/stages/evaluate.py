@@ -10,7 +10,7 @@ from typing import Any
 from captioner.captioner import Captioner, load
 from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
-from captioner.encoders.encoder import differences
+from captioner.encoders.config import differences
 from captioner.ensemble import Ensemble, JointFeatures
 from captioner.features.store import FeatureStore, open_features
 from captioner.generation.corpus import decode

@@ -14,12 +14,14 @@ import keras
 from captioner.captioner import Captioner
 from captioner.config import dump_yaml, to_settings
 from captioner.data.batches import CaptionBatches
-from captioner.data.captions import Captions
+from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
 from captioner.data.training_text import training_text
 from captioner.features.store import FeatureStore, open_features
 from captioner.metrics.labels import describe
-from captioner.models.architectures import build_decoder, model_config
+from captioner.metrics.scorer import score
+from captioner.models.architectures import build_decoder
+from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.recipe import Recipe, read_run
 from captioner.run_folder import CAPTIONER, CHECKPOINT, CHECKPOINTS, CONFIG, HISTORY, VOCABULARY, require_free, state_of
@@ -28,11 +30,14 @@ from captioner.storage import digest_file, digest_json, read_manifest, write_man
 from captioner.table import to_csv
 from captioner.text.vocabulary import Vocabulary
 from captioner.training import fit, numpy_fit
+from captioner.training.advice import FEW, about_captions, about_data, describe_beside
+from captioner.training.baseline import nearest_captions
 from captioner.training.checkpoint import TrainingState, require_identity
 from captioner.training.checks import require_encoder, require_features, require_finite
 from captioner.training.dev_score import DevScore
 from captioner.training.device import describe_device
 from captioner.training.initial_weights import initialize_embeddings
+from captioner.training.losses import CaptionLoss
 
 logger = logging.getLogger(__name__)
 
@@ -205,22 +210,47 @@ def _announce(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder) -> No
         f"training on {len(prepared.training)} pictures with {len(_flat(prepared.training))} captions, "
         f"{len(prepared.vocabulary)} words, {decoder.count_params():,} weights"
     )
-    if recipe.train.monitor == "cider_d" and len(prepared.captions.split("dev")) == 1:
+    batches, dev = _batches(recipe, prepared), len(prepared.captions.split("dev"))
+    for note in about_data(len(prepared.training), dev, batches.batch_size, batches.passes):
+        logger.warning(note)
+    if recipe.train.monitor == "cider_d" and dev == 1:
         logger.warning("CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
+
+
+def _batches(recipe: Recipe, prepared: Prepared) -> CaptionBatches:
+    config, encoded = recipe.train, prepared.training
+    size = config.batch_size_for(len(encoded))
+    return CaptionBatches(prepared.features, encoded, size, config.seed, config.least_steps)
+
+
+def _dev_score(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder) -> DevScore:
+    features, captions, dev = prepared.features, prepared.captions, prepared.dev
+    return DevScore(decoder, prepared.vocabulary, features, captions, dev, recipe.generation, recipe.train.monitor)
 
 
 def _fit(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, folder: Path, resume: bool) -> TrainingState:
     """Train the decoder, which then has its best weights."""
-    features, vocabulary = prepared.features, prepared.vocabulary
     return ENGINES[recipe.train.engine](
         decoder,
-        CaptionBatches(features, prepared.training, recipe.train.batch_size, recipe.train.seed),
-        DevScore(decoder, vocabulary, features, prepared.captions, prepared.dev, recipe.generation),
+        _batches(recipe, prepared),
+        _dev_score(recipe, prepared, decoder),
         recipe.train,
         folder / CHECKPOINTS,
         identity=prepared.identity,
         resume=resume,
     )
+
+
+def _report(prepared: Prepared, state: TrainingState, best: Mapping[str, float]) -> None:
+    """Log the best epoch's scores and what they mean."""
+    captions, dev = prepared.captions, prepared.captions.split("dev")
+    shown = {name: best[name] for name in ("bleu_1", "bleu_4", "cider_d")}
+    logger.info(f"best epoch {state.best_epoch}: {describe(shown)} on dev")
+    for note in about_captions(best, len(dev)):
+        logger.warning(note)
+    if len(prepared.training) < FEW:
+        neighbours = nearest_captions(prepared.features, captions.references, list(prepared.training), dev)
+        logger.info(describe_beside(best, score(neighbours, references_of(captions, dev)).corpus))
 
 
 def _publish(
@@ -229,11 +259,15 @@ def _publish(
     """Write the captioner, the history and, last, the manifest."""
     final = _build(recipe, prepared, precision="float32")
     final.set_weights(decoder.get_weights())
+    best = state.history[state.best_epoch - 1]
+    if recipe.train.precision != "float32":  # what is saved computes in float32, and its scores differ a little
+        final.compile(loss=CaptionLoss(recipe.train.label_smoothing))
+        scores = _dev_score(recipe, prepared, final)()
+        best = {**best, **{name: round(value, 6) for name, value in scores.items()}}
     encoder = prepared.features.description
     Captioner(final, prepared.vocabulary, encoder, recipe.generation).save_to(folder / CAPTIONER)
     names = list(state.history[0])
     write_text(folder / HISTORY, to_csv(names, ([row[name] for name in names] for row in state.history)))
-    best = state.history[state.best_epoch - 1]
     write_manifest(
         folder,
         "train",
@@ -245,6 +279,5 @@ def _publish(
         best=best,
         seconds=round(time.monotonic() - started, 1),
     )
-    shown = {name: best[name] for name in ("bleu_1", "bleu_4", "cider_d")}
-    logger.info(f"best epoch {state.best_epoch}: {describe(shown)} on dev")
+    _report(prepared, state, best)
     logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")

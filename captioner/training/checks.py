@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from captioner.config import to_settings
 from captioner.data.captions import Captions
-from captioner.encoders.encoder import EncoderConfig
+from captioner.encoders.config import EncoderConfig
 from captioner.features.store import FeatureStore
 from captioner.storage import DataError
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from captioner.config import ConfigError
-from captioner.encoders.encoder import EncoderConfig
+from captioner.encoders.config import EncoderConfig
 from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.ray_engine import _portions
 from captioner.images.listing import find_pictures
