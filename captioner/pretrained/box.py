@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from captioner.run_folder import newest_run
 from captioner.storage import DataError, atomic_path
 
 if TYPE_CHECKING:
@@ -46,8 +47,6 @@ def default_model() -> Path:
     if BOX.is_file():
         logger.info("using the captioner in the box; --model RUN takes one of your own")
         return BOX
-    from captioner.captioner import newest_run
-
     return newest_run()
 
 
@@ -82,7 +81,8 @@ def _round(captioner: Captioner, run: Path) -> None:
         if not str(variable.dtype).startswith("float"):
             continue
         value = np.asarray(variable)
-        narrow = value.astype(np.float16)
+        with np.errstate(over="ignore"):
+            narrow = value.astype(np.float16)
         if not np.isfinite(narrow).all():
             raise DataError(f"{run}: the weight {variable.path} goes beyond float16")
         variable.assign(narrow.astype(value.dtype))

@@ -116,16 +116,19 @@ class TrainConfig:
             raise ValueError(f"patience must be 1 or more, or null, found {self.patience}")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be at least 0 and below 1, found {self.momentum}")
+        self._check_beginning()
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError("momentum needs optimizer: sgd")
+        if self.weight_decay and self.optimizer != "adamw":
+            raise ValueError("weight_decay needs optimizer: adamw")
+
+    def _check_beginning(self) -> None:
         if self.self_critical is not None and self.begin_from is None:
             raise ValueError("self_critical needs begin_from, a run that cross-entropy has trained")
         if self.self_critical is not None and self.engine == "numpy":
             raise ValueError("self_critical needs engine: keras")
         if not 0 <= self.encoder_rate <= 1:
             raise ValueError(f"encoder_rate must be between 0 and 1, found {self.encoder_rate}")
-        if self.momentum and self.optimizer != "sgd":
-            raise ValueError("momentum needs optimizer: sgd")
-        if self.weight_decay and self.optimizer != "adamw":
-            raise ValueError("weight_decay needs optimizer: adamw")
 
     def batch_size_for(self, pictures: int) -> int:
         """Return the pictures a step: of few pictures an eighth, but no fewer than 4 unless `batch_size` is smaller."""

@@ -7,11 +7,12 @@ from PIL import Image
 
 import captioner
 import captioner.captioner as captioner_module
-from captioner.captioner import FILE_NAME, Captioner, load
+from captioner.captioner import Captioner, load
 from captioner.encoders.encoder import EncoderConfig, build_encoder
 from captioner.generation.config import GenerationConfig
 from captioner.models.architectures import build_decoder
 from captioner.pretrained import box
+from captioner.run_folder import CAPTIONER
 from captioner.storage import DataError
 from captioner.text.vocabulary import TextConfig, Vocabulary
 
@@ -26,7 +27,7 @@ def run(tmp_path_factory):
     encoder = build_encoder(EncoderConfig("efficientnet_lite0", "pool", "random"))
     decoder = build_decoder({"units": 8, "embedding_size": 4, "normalize": True}, len(vocabulary), (1280,))
     folder = tmp_path_factory.mktemp("run")
-    Captioner(decoder, vocabulary, encoder.description, GenerationConfig(max_length=6)).save_to(folder / FILE_NAME)
+    Captioner(decoder, vocabulary, encoder.description, GenerationConfig(max_length=6)).save_to(folder / CAPTIONER)
     return folder
 
 
@@ -76,7 +77,7 @@ def test_a_weight_beyond_float16_is_refused(run, tmp_path):
     model = load(run)
     model.decoder.weights[0].assign(np.full(model.decoder.weights[0].shape, 1e6, "float32"))
     (tmp_path / "run").mkdir()
-    model.save_to(tmp_path / "run" / FILE_NAME)
+    model.save_to(tmp_path / "run" / CAPTIONER)
     with pytest.raises(DataError, match="goes beyond float16"):
         box.make_box(tmp_path / "run", tmp_path / "box.keras")
     assert not (tmp_path / "box.keras").exists()

@@ -30,19 +30,19 @@ def write_view(folder, sections, **changes):
 
 
 def test_views_are_drawn_in_training(sections, tmp_path):
-    plain = train(tmp_path / "plain", replace(sections, train=replace(sections.train, epochs=2)), {})
-    views = train(tmp_path / "views", write_view(tmp_path, sections), {})
+    plain = train(tmp_path / "plain", replace(sections, train=replace(sections.train, epochs=2)))
+    views = train(tmp_path / "views", write_view(tmp_path, sections))
     assert views.history[0]["loss"] != pytest.approx(plain.history[0]["loss"], abs=1e-4)
-    again = train(tmp_path / "again", write_view(tmp_path, sections), {})
+    again = train(tmp_path / "again", write_view(tmp_path, sections))
     assert again.history[1]["loss"] == pytest.approx(views.history[1]["loss"], abs=1e-5)
 
 
 def test_views_of_another_encoder_or_of_other_pictures_are_refused(sections, tmp_path):
     with pytest.raises(DataError, match=r"flip.pkl: comes from another encoder than .*: layer: grid against pool"):
-        train(tmp_path / "run", write_view(tmp_path, sections, layer="grid"), {})
+        train(tmp_path / "run", write_view(tmp_path, sections, layer="grid"))
     (tmp_path / "other").mkdir()
     with pytest.raises(DataError, match=r"flip.pkl: lacks 38 training pictures, the first is p2"):
-        train(tmp_path / "run", write_view(tmp_path / "other", sections, ids=["p0", "p1"]), {})
+        train(tmp_path / "run", write_view(tmp_path / "other", sections, ids=["p0", "p1"]))
 
 
 @pytest.fixture
@@ -62,14 +62,14 @@ def inner(sections, tmp_path):
 
 @pytest.mark.slow
 def test_the_encoders_last_layers_learn_and_travel_in_the_file(inner, tmp_path):
-    train(tmp_path / "run", inner, {})
+    train(tmp_path / "run", inner)
     loaded = captioner.load(tmp_path / "run")
     assert isinstance(loaded.decoder, FineTunedDecoder)
     fresh = captioner.load(tmp_path / "run").decoder.tail.get_weights()
     frozen = replace(inner, train=replace(inner.train, encoder_rate=0.0))
     lines = []
     with listening(lines.append):
-        train(tmp_path / "frozen", frozen, {})
+        train(tmp_path / "frozen", frozen)
     assert "train.encoder_rate is 0: computing the last grids of 48 pictures once" in lines
     kept = captioner.load(tmp_path / "frozen").decoder.tail.get_weights()
     assert max(np.abs(a - b).max() for a, b in zip(fresh, kept, strict=True)) > 1e-4
@@ -77,7 +77,7 @@ def test_the_encoders_last_layers_learn_and_travel_in_the_file(inner, tmp_path):
     assert [caption[0].text for caption in loaded.caption_features(features)]
 
     begun = replace(inner, train=replace(inner.train, epochs=1, begin_from=str(tmp_path / "run"), encoder_rate=0.0))
-    train(tmp_path / "further", begun, {})
+    train(tmp_path / "further", begun)
     further = captioner.load(tmp_path / "further").decoder.tail.get_weights()
     for one, other in zip(further, fresh, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -86,4 +86,4 @@ def test_the_encoders_last_layers_learn_and_travel_in_the_file(inner, tmp_path):
 def test_views_and_a_frozen_tail_do_not_go_together(inner, tmp_path):
     both = replace(inner, train=replace(inner.train, encoder_rate=0.0, views=(inner.features,)))
     with pytest.raises(ConfigError, match=r"train.views: not together with train.encoder_rate 0"):
-        train(tmp_path / "run", both, {})
+        train(tmp_path / "run", both)

@@ -124,7 +124,7 @@ def project(tmp_path_factory):
     """A run that cross-entropy has begun, and the sections of one that goes on self-critically."""
     folder = tmp_path_factory.mktemp("project")
     sections = make_project(folder)
-    train(folder / "first", replace(sections, train=replace(sections.train, epochs=3)), {})
+    train(folder / "first", replace(sections, train=replace(sections.train, epochs=3)))
     config = TrainConfig(
         epochs=3,
         batch_size=8,
@@ -140,7 +140,7 @@ def test_the_reward_rises(project, tmp_path):
     folder, sections = project
     lines = []
     with listening(lines.append):
-        progress = train(tmp_path / "run", sections, {})
+        progress = train(tmp_path / "run", sections)
     rewards = [-row["loss"] for row in progress.history]
     assert rewards[-1] > rewards[0]
     assert all(0 < row["val_loss"] < 10 for row in progress.history)  # a word's, as in cross-entropy training
@@ -157,15 +157,15 @@ class StopNowError(Exception):
 
 def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path):
     _, sections = project
-    whole = train(tmp_path / "whole", sections, {})
+    whole = train(tmp_path / "whole", sections)
 
     def stop(line):
         if line.startswith("epoch 2/3: loss"):
             raise StopNowError
 
     with pytest.raises(StopNowError), listening(stop):
-        train(tmp_path / "broken", sections, {})
-    resumed = train(tmp_path / "broken", sections, {}, resume=True)
+        train(tmp_path / "broken", sections)
+    resumed = train(tmp_path / "broken", sections, resume=True)
     for row, other in zip(whole.history, resumed.history, strict=True):
         for name in row.keys() - {"seconds"}:
             assert row[name] == pytest.approx(other[name], abs=2e-6), name
@@ -175,14 +175,14 @@ def test_refuses_to_begin_from_other_words(project, tmp_path):
     _, sections = project
     other = replace(sections, text=replace(sections.text, max_words=9))
     with pytest.raises(DataError, match=r"first: was trained with \d+ words .* this recipe has \d+"):
-        train(tmp_path / "run", other, {})
+        train(tmp_path / "run", other)
 
 
 def test_refuses_to_begin_from_another_architecture(project, tmp_path):
     _, sections = project
     other = replace(sections, model={"architecture": "merge", "units": 12, "embedding_size": 12})
     with pytest.raises(DataError, match=r"first: holds a MergeDecoder with [\d,]+ weights, this recipe makes a Merge"):
-        train(tmp_path / "run", other, {})
+        train(tmp_path / "run", other)
 
 
 @pytest.mark.parametrize(
