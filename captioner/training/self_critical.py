@@ -24,8 +24,9 @@ from captioner.generation.config import GenerationConfig
 from captioner.generation.sampling import Sampling
 from captioner.models.decoder import CaptionDecoder
 from captioner.progress import Progress
+from captioner.run_folder import BEST, CHECKPOINT
 from captioner.text.vocabulary import END, START, Vocabulary
-from captioner.training.checkpoint import BEST, CHECKPOINT, TrainingState, load_variables
+from captioner.training.checkpoint import TrainingState, load_variables
 from captioner.training.config import SelfCriticalConfig, TrainConfig
 from captioner.training.epoch_end import EpochEnd
 from captioner.training.losses import CaptionLoss
