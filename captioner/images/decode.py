@@ -192,6 +192,22 @@ def _upright(image: Image.Image, orientation: int) -> np.ndarray:
     return np.array(plain if turn is None else plain.transpose(turn))  # (height, width, 3)
 
 
+def load_pillow(image: Image.Image, name: str = "the picture", max_pixels: int | None = None) -> np.ndarray:
+    """Return a Pillow picture as uint8 RGB (height, width, 3), turned and laid on white as `load_image` does it.
+
+    Raises:
+        DataError: it is too large (TooManyPixelsError), or its file is broken or truncated.
+    """
+    _check_pixels(name, image.size, image.width * image.height, allowed_pixels() if max_pixels is None else max_pixels)
+    try:
+        with _pillow_silenced():
+            image.load()
+            return _upright(image, _orientation(image))
+    except Exception as error:  # decoders raise nearly anything on broken files
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{name}: broken or truncated ({reason}); replace or remove it") from error
+
+
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
