@@ -10,13 +10,15 @@ import pytest
 from PIL import Image
 
 import captioner.captioner as captioner_module
-from captioner.captioner import Captioner, load, newest_run
+from captioner.captioner import Captioner, load
 from captioner.config import ConfigError
-from captioner.encoders.encoder import EncoderConfig, build_encoder
+from captioner.encoders.config import EncoderConfig
+from captioner.encoders.encoder import build_encoder
 from captioner.generation.config import GenerationConfig
 from captioner.generation.decode import Caption
 from captioner.generation.options import GenerationOptions
 from captioner.models.architectures import build_decoder
+from captioner.run_folder import newest_run
 from captioner.storage import DataError
 from captioner.text.vocabulary import TextConfig, Vocabulary
 
@@ -79,9 +81,9 @@ def test_settings_of_words_are_saved(captioner, tmp_path):
     assert load(tmp_path / "c.keras").generation == generation
 
 
-def test_words_that_the_vocabulary_lacks_are_said(captioner, features):
-    with pytest.warns(UserWarning, match="banned_words: 'unicorn' is not in the vocabulary"):
-        captions = captioner.caption_features(features, n=3, banned_words=("dog", "unicorn"))
+def test_words_that_the_vocabulary_lacks_are_said(captioner, features, said):
+    captions = captioner.caption_features(features, n=3, banned_words=("dog", "unicorn"))
+    assert said == ["note: banned_words: 'unicorn' is not in the vocabulary"]
     assert not any("dog" in caption.tokens for picture in captions for caption in picture)
 
 
@@ -234,4 +236,4 @@ def test_another_model_is_no_captioner(captioner, tmp_path):
 
 def test_newest_run_needs_one(tmp_path):
     with pytest.raises(DataError, match="no trained captioner there"):
-        newest_run(print, tmp_path)
+        newest_run(tmp_path)

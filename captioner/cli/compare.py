@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from captioner.cli.options import say
 from captioner.cli.scoring import metric_names, scoring_options
 
 
@@ -33,10 +32,10 @@ def command(
     A and B are run folders that have been evaluated, or files of predictions. Each score's difference has a confidence
     interval, by paired bootstrap, and a p, by approximate randomization.
     """
+    from captioner.metrics.config import EvaluationConfig
     from captioner.stages.compare import compare, describe
-    from captioner.stages.score import EvaluationConfig
 
     names = metric_names(metrics) or EvaluationConfig().metrics
     config = EvaluationConfig(metrics=names, cider_df=cider_df or EvaluationConfig().cider_df)
-    found = compare(first, second, references, config, parallel=parallel, every=every, say=say)
+    found = compare(first, second, references, config, parallel=parallel, every=every)
     click.echo(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else describe(found))

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from captioner.cli.backend import load_keras
-from captioner.cli.options import read_recipe, recipe_options, say
+from captioner.cli.options import read_recipe, recipe_options
 
 
-def _shard(context: click.Context, option: click.Parameter, value: str | None) -> tuple[int, int] | None:
+def _shard(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, int] | None:
     if value is None:
         return None
     index, slash, count = value.partition("/")
@@ -75,8 +75,9 @@ def command(
     """
     load_keras()
     from captioner.config import ConfigError
-    from captioner.encoders.encoder import EncoderConfig
-    from captioner.stages.extract import ExtractionConfig, extract
+    from captioner.encoders.config import EncoderConfig
+    from captioner.extraction.config import ExtractionConfig
+    from captioner.stages.extract import extract
 
     settings = {"backbone": encoder, "layer": layers[0] if layers else None, "weights": weights, "resizing": resizing}
     changes: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
@@ -100,8 +101,6 @@ def command(
         from captioner.extraction.verification import verify as check
 
         for path in output_paths(features, layers or (encoding.layer,), shard):
-            check(path, images, say)
+            check(path, images)
         return
-    extract(
-        images, features, encoding, extraction, layers=layers, shard=shard, strict=strict, overwrite=overwrite, say=say
-    )
+    extract(images, features, encoding, extraction, layers=layers, shard=shard, strict=strict, overwrite=overwrite)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,20 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from captioner.encoders.encoder import differences
+from captioner.encoders.config import differences
 from captioner.extraction.outputs import find_target, write_skipped
 from captioner.extraction.partial import PartialFeatures
-from captioner.extraction.progress import Say
 from captioner.features.formats import Content, Storage
 from captioner.features.store import FeatureStore, check_target, open_features, write_content
 from captioner.images.index import IdIndex
 from captioner.storage import DataError, manifest_path, read_manifest
 
+logger = logging.getLogger(__name__)
+
 ROWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class Part:
+class MergedPart:
     """A feature file that goes into another.
 
     Attributes:
@@ -34,7 +36,7 @@ class Part:
     manifest: Mapping[str, Any]
 
 
-def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = False, say: Say = print) -> int:
+def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = False) -> int:
     """Write the features of several files into one; return how many pictures are in it.
 
     All shards of an extraction give the file that the undivided extraction gives.
@@ -43,7 +45,6 @@ def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = Fal
         parts: feature files of one encoder, no picture in two of them.
         output: a `.pkl` or `.h5` file.
         overwrite: replace an output of another encoder, or of unknown origin.
-        say: takes lines about what goes on.
 
     Raises:
         DataError: a part is missing or broken, of another encoder than the first, or not the only one with a picture;
@@ -64,11 +65,11 @@ def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = Fal
     try:
         target = find_target(output, first.manifest["encoder"], dtype, inputs or "", "auto", overwrite)
         if target.finished and target.manifest is not None:
-            say(f"{output}: up to date ({target.manifest['pictures']} pictures)")
+            logger.info(f"{output}: up to date ({target.manifest['pictures']} pictures)")
             return target.manifest["pictures"]
         precisions = sorted({part.manifest["encoder"]["precision"] for part in opened})
         if len(precisions) > 1:
-            say(f"the parts were made in {' and '.join(precisions)}; their features agree, but are not equal")
+            logger.info(f"the parts were made in {' and '.join(precisions)}; their features agree, but are not equal")
         skipped = {name: why for part in opened for name, why in (part.manifest.get("skipped") or {}).items()}
         skipped = {name: skipped[name] for name in sorted(skipped, key=str.encode)}
         content = _merged(opened, target.dtype)
@@ -83,18 +84,18 @@ def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = Fal
     finally:
         lock.close()
     left_out = f", {len(skipped)} skipped" if skipped else ""
-    say(f"{output}: {len(content.ids)} pictures of {len(opened)} files{left_out}")
+    logger.info(f"{output}: {len(content.ids)} pictures of {len(opened)} files{left_out}")
     return len(content.ids)
 
 
-def _open(path: Path) -> Part:
+def _open(path: Path) -> MergedPart:
     store, manifest = open_features(path), read_manifest(path)
     if manifest is None or not manifest.get("encoder"):
         raise DataError(f"{path}: nothing says what made it ({manifest_path(path).name} is missing); extract it anew")
-    return Part(store, manifest)
+    return MergedPart(store, manifest)
 
 
-def _whole(parts: Sequence[Part]) -> str | None:
+def _whole(parts: Sequence[MergedPart]) -> str | None:
     """Return the digest of the listing that shards are parts of; None for files that are no shards.
 
     Raises:
@@ -123,7 +124,7 @@ def _whole(parts: Sequence[Part]) -> str | None:
     return first["whole"]
 
 
-def _merged(parts: Sequence[Part], dtype: Storage) -> Content:
+def _merged(parts: Sequence[MergedPart], dtype: Storage) -> Content:
     encoded = np.concatenate([part.store.ids.encoded for part in parts])  # (pictures,)
     whose = np.repeat(np.arange(len(parts)), [len(part.store) for part in parts])
     places = np.concatenate([np.arange(len(part.store)) for part in parts])
@@ -139,7 +140,7 @@ def _merged(parts: Sequence[Part], dtype: Storage) -> Content:
     return Content(ids, _rows(parts, whose, places), shape, description, dtype, joined)
 
 
-def _rows(parts: Sequence[Part], whose: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
+def _rows(parts: Sequence[MergedPart], whose: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, len(whose), ROWS_AT_ONCE):
         owners, inner = whose[start : start + ROWS_AT_ONCE], places[start : start + ROWS_AT_ONCE]
         rows: list[np.ndarray] = [np.zeros(0)] * len(owners)

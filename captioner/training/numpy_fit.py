@@ -6,6 +6,7 @@ Slower than Keras' own training and without its regularization: it is there to l
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,25 +18,27 @@ from keras import ops
 
 from captioner.config import ConfigError, to_settings
 from captioner.data.batches import Batch, CaptionBatches
-from captioner.models.architectures import model_config
+from captioner.models.config import InjectConfig, model_config
 from captioner.models.decoder import CaptionDecoder
-from captioner.models.inject import InjectConfig
 from captioner.models.words import normalized
 from captioner.numpy_rnn.cells import Weights
 from captioner.numpy_rnn.model import CaptioningRNN
-from captioner.numpy_rnn.optimizers import SGD, Adam, clip_by_global_norm
+from captioner.numpy_rnn.optimizers import NumpyAdam, NumpySGD, clip_by_global_norm
+from captioner.run_folder import BEST, CHECKPOINT
 from captioner.text.vocabulary import PAD
-from captioner.training.callbacks import ProgressLine
-from captioner.training.checkpoint import BEST, CHECKPOINT, Progress, load_variables
+from captioner.training.callbacks import EpochProgress
+from captioner.training.checkpoint import TrainingState, load_variables
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd
 from captioner.training.losses import CaptionLoss
+
+logger = logging.getLogger(__name__)
 
 ARCHITECTURE = "init-inject"
 FREE_IN_MODEL = {"cell", "units", "embedding_size", "embeddings", "output_bias", "normalize"}
 PLAIN = {"feature_dropout": 0.0, "word_dropout": 0.0}  # what the settings that have other defaults must be
 FREE_IN_TRAINING = {"engine", "optimizer", "momentum", "learning_rate", "clip_norm", "epochs", "batch_size", "seed"}
-FREE_IN_TRAINING |= {"monitor", "patience", "warmup", "plateau_patience"}
+FREE_IN_TRAINING |= {"least_steps", "monitor", "patience", "warmup", "plateau_patience"}
 
 
 def require_plain(model: Mapping[str, Any], train: TrainConfig) -> None:
@@ -96,7 +99,9 @@ class Twin:
             "vocabulary_b": words.output_layer.bias,
         }
         self.optimizer = (
-            SGD(config.learning_rate, config.momentum) if config.optimizer == "sgd" else Adam(config.learning_rate)
+            NumpySGD(config.learning_rate, config.momentum)
+            if config.optimizer == "sgd"
+            else NumpyAdam(config.learning_rate)
         )
         self._running = [  # the optimizer's running means of gradients: name -> variable
             {name: keras.Variable(ops.zeros(variable.shape)) for name, variable in self._of_decoder.items()}
@@ -109,7 +114,7 @@ class Twin:
 
     def _means(self) -> list[Weights]:
         optimizer = self.optimizer
-        return [optimizer.velocity] if isinstance(optimizer, SGD) else [optimizer.first, optimizer.second]
+        return [optimizer.velocity] if isinstance(optimizer, NumpySGD) else [optimizer.first, optimizer.second]
 
     def restore(self) -> None:
         """Take the network's weights and the optimizer's arrays from the variables."""
@@ -117,7 +122,7 @@ class Twin:
             self.model.weights[name] = ops.convert_to_numpy(variable).copy()
         for means, variables in zip(self._means(), self._running, strict=True):
             means.update({name: ops.convert_to_numpy(variable).copy() for name, variable in variables.items()})
-        if not isinstance(self.optimizer, SGD):
+        if not isinstance(self.optimizer, NumpySGD):
             self.optimizer.steps = int(self._steps.numpy())
 
     def keep(self) -> None:
@@ -127,7 +132,7 @@ class Twin:
         for means, variables in zip(self._means(), self._running, strict=True):
             for name, variable in variables.items():
                 variable.assign(means[name])
-        if not isinstance(self.optimizer, SGD):
+        if not isinstance(self.optimizer, NumpySGD):
             self._steps.assign(self.optimizer.steps)
 
     def learn(self, batch: Batch) -> float:
@@ -159,22 +164,21 @@ def fit(
     *,
     identity: str,
     resume: bool = False,
-    say: Callable[[str], None] = print,
-) -> Progress:
+) -> TrainingState:
     """Train `decoder`, an InitInjectDecoder, by way of its twin in NumPy; see captioner.training.fit.fit.
 
     Raises:
         DataError: the checkpoint cannot be resumed from, or the loss is not a number.
     """
     twin = Twin(decoder, config)
-    progress = Progress()
+    progress = TrainingState()
     if resume:
         progress = load_variables(folder / CHECKPOINT, twin.variables, identity)
         twin.restore()
-        say(f"going on after epoch {progress.epoch} of {config.epochs}")
+        logger.info(f"going on after epoch {progress.epoch} of {config.epochs}")
     decoder.compile(loss=CaptionLoss())
-    end = EpochEnd(decoder, twin.optimizer, config, progress, score, twin.variables, folder, identity, say)
-    line = ProgressLine(len(batches), config.epochs, say)
+    end = EpochEnd(decoder, twin.optimizer, config, progress, score, twin.variables, folder, identity)
+    line = EpochProgress(len(batches), config.epochs)
     while progress.epoch < config.epochs and not end.exhausted():
         started, losses = time.monotonic(), []
         batches.start_at(progress.epoch)

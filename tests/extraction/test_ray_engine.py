@@ -15,9 +15,11 @@ import pytest
 from PIL import Image
 
 from captioner.config import ConfigError
+from captioner.encoders.config import EncoderConfig
+from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.ray_engine import _portions
 from captioner.images.listing import find_pictures
-from captioner.stages.extract import EncoderConfig, ExtractionConfig, extract
+from captioner.stages.extract import extract
 from captioner.storage import read_manifest
 
 PICTURES, BATCH = 96, 4
@@ -34,7 +36,7 @@ def test_without_ray_the_way_out_is_said(tmp_path, monkeypatch):
     Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
     config = ExtractionConfig(engine="ray")
     with pytest.raises(ConfigError, match=r"ray is not installed; pip install 'captioner\[ray\]'"):
-        extract(tmp_path, tmp_path / "f.pkl", EncoderConfig("tiny", "pool", "random"), config, say=lambda line: None)
+        extract(tmp_path, tmp_path / "f.pkl", EncoderConfig("tiny", "pool", "random"), config)
 
 
 def test_portions_hold_every_batch_as_it_is(tmp_path):
