@@ -145,7 +145,7 @@ def test_the_reward_rises(project, tmp_path):
     assert rewards[-1] > rewards[0]
     assert all(0 < row["val_loss"] < 10 for row in progress.history)  # a word's, as in cross-entropy training
     before = next(line for line in lines if line.startswith("before: "))
-    assert 100 * progress.best >= float(before.rpartition(" ")[2])
+    assert 100 * progress.best >= float(before.rpartition(" ")[2]) - 0.05  # rounded
     loaded = captioner.load(tmp_path / "run")
     first = captioner.load(folder / "first")
     assert any(np.abs(a - b).max() > 0 for a, b in zip(loaded.get_weights(), first.get_weights(), strict=True))
