@@ -1,6 +1,5 @@
 """HDF5 files of anybody: forged ones end another process, within bounds, and never this one."""
 
-import os
 from pathlib import Path
 
 import h5py
@@ -89,7 +88,10 @@ def test_small_files_that_claim_much(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "fault"),
-    [("of.h5", "a chunk of /features claims 100000 bytes where a row has 32"), ("hang.h5", "far more time than a file")],
+    [
+        ("of.h5", "a chunk of /features claims 100000 bytes where a row has 32"),
+        ("hang.h5", "far more time than a file"),
+    ],
 )
 def test_the_hostile_samples(name, fault):
     if not CASES.is_dir():
@@ -110,10 +112,10 @@ def test_ids_and_encoders_that_are_none(tmp_path):
 
 def test_files_closed_at_once_or_with_their_rows(tmp_path):
     write_features(tmp_path / "f.h5", {"a": np.float32([1, 2])}, None)
-    before = len(os.listdir("/dev/fd")) if Path("/dev/fd").is_dir() else 0
+    before = len(list(Path("/dev/fd").iterdir())) if Path("/dev/fd").is_dir() else 0
     store = open_features(tmp_path / "f.h5")
     assert store["a"].tolist() == [1, 2]
     del store
     with pytest.raises(DataError):
         read_hdf5(Path(__file__))
-    assert not before or len(os.listdir("/dev/fd")) == before
+    assert not before or len(list(Path("/dev/fd").iterdir())) == before
