@@ -38,6 +38,14 @@ _FILTERS = {
 }
 
 
+class NotAPictureError(DataError):
+    """The bytes are of no kind of picture that can be read."""
+
+
+class TooManyPixelsError(DataError):
+    """The picture claims more pixels than are allowed."""
+
+
 def load_image(
     source: str | Path | bytes,
     *,
@@ -58,7 +66,7 @@ def load_image(
             a quarter or an eighth, with twice this size left over for the resizing.
 
     Raises:
-        DataError: missing, empty, truncated, too large, or not a picture.
+        DataError: missing, empty, truncated, too large (TooManyPixelsError), or not a picture (NotAPictureError).
     """
     name = name or ("the picture" if isinstance(source, bytes) else str(source))
     try:
@@ -70,10 +78,10 @@ def load_image(
     except FileNotFoundError:
         raise DataError(f"{name}: no such file") from None
     except Image.DecompressionBombError:
-        raise DataError(f"{name}: claims far too many pixels; shrink it first") from None
+        raise TooManyPixelsError(f"{name}: claims far too many pixels; shrink it first") from None
     except UnidentifiedImageError:
         fault = "not a picture that can be read" if file.getbuffer().nbytes else "empty"
-        raise DataError(f"{name}: {fault} (JPEG, PNG, GIF, BMP, WebP, TIFF or AVIF is needed)") from None
+        raise NotAPictureError(f"{name}: {fault} (JPEG, PNG, GIF, BMP, WebP, TIFF or AVIF is needed)") from None
     except Exception as error:  # decoders raise nearly anything on broken files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{name}: broken or truncated ({reason}); replace or remove it") from error
@@ -84,7 +92,9 @@ def _decode(name: str, file: io.BytesIO, max_pixels: int, at_least: tuple[int, i
     with Image.open(file, formats=[kind for kind in _FORMATS if kind in Image.OPEN]) as image:
         width, height = image.size
         if width * height > max_pixels:
-            raise DataError(f"{name}: claims {width} x {height} pixels, more than {max_pixels}; shrink it first")
+            raise TooManyPixelsError(
+                f"{name}: claims {width} x {height} pixels, more than {max_pixels}; shrink it first"
+            )
         if at_least is not None:
             sides = (2 * at_least[1], 2 * at_least[0])
             image.draft(None, sides[::-1] if _orientation(image) > 4 else sides)
