@@ -126,8 +126,8 @@ def command(
     from captioner.serving.run import ServerConfig, address_of, bind, serve, serve_in_processes
 
     bound = bind(host, port)
-    config = ServerConfig(models or (_default_model(),), token, origins, limits)
     load_keras()
+    config = ServerConfig(models or (_default_model(),), token, origins, limits)
     from captioner.serving.app import create_app
     from captioner.serving.run import load_model
 
@@ -209,3 +209,4 @@ def _log_to_stderr() -> None:
             handler.setFormatter(logging.Formatter("%(message)s"))
             logger.addHandler(handler)
             logger.propagate = False
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it takes compiling for several batch sizes for a mistake

@@ -126,6 +126,7 @@ class _Parts:
 
     def __init__(self) -> None:
         self.parts: list[tuple[dict[bytes, bytes], bytearray]] = []
+        self.ended = False
         self._headers: dict[bytes, bytes] = {}
         self._name, self._value, self._data = bytearray(), bytearray(), bytearray()
 
@@ -150,6 +151,9 @@ class _Parts:
             raise RefusalError(400, f"the form has more than {MOST_PARTS} parts")
         self.parts.append((parse_options_header(self._headers.get(b"content-disposition", b""))[1], self._data))
 
+    def on_end(self) -> None:
+        self.ended = True
+
 
 def _multipart(body: bytes, boundary: bytes) -> Form:
     if not boundary:
@@ -162,13 +166,16 @@ def _multipart(body: bytes, boundary: bytes) -> Form:
         "on_header_field": parts.on_header_field,
         "on_header_value": parts.on_header_value,
         "on_header_end": parts.on_header_end,
+        "on_end": parts.on_end,
     }
     try:
         parser = MultipartParser(boundary, callbacks)
         parser.write(body)
         parser.finalize()
     except FormParserError:
-        raise RefusalError(400, "the form is malformed or ends too soon") from None
+        parts.ended = False
+    if not parts.ended:
+        raise RefusalError(400, "the form is malformed or ends too soon")
     uploads: list[Upload] = []
     fields: Fields = {}
     for options, data in parts.parts:

@@ -97,8 +97,7 @@ class ServedModel:
             for each picture its captions, best first.
         """
         rows = [pictures[min(row, len(pictures) - 1)].pixels for row in range(batch)]
-        features = self.captioner.encode(rows)
-        return self.captioner.caption_features(features, search.n, **dict(search.changes))[: len(pictures)]
+        return self.captioner.caption_prepared(rows, search.n, **dict(search.changes))[: len(pictures)]
 
     def blank(self) -> Prepared:
         """Return a black picture, for compiling."""

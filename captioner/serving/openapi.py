@@ -131,7 +131,7 @@ _REASONS = {
     "408": "The request came too slowly",
     "413": "Too many bytes, pixels or pictures",
     "415": "Not a picture",
-    "503": "The queue is full, or the model is not ready; Retry-After says when to come again",
+    "503": "The queue is full; Retry-After says when to come again",
     "504": "No answer within the deadline",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
+
+# How pictures begin: one that does and cannot be read is broken, anything else is of another kind.
+_KINDS = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|BM|II\*\0|MM\0\*|RIFF....WEBP|....ftypavi", re.DOTALL)
 
 
 class Captioned(NamedTuple):
@@ -128,6 +132,8 @@ class CaptionService:
         except TooManyPixelsError as error:
             return RefusalError(413, str(error))
         except NotAPictureError as error:
+            if _KINDS.match(picture):
+                return RefusalError(400, "the picture: broken or truncated; replace it")
             return RefusalError(415 if picture else 400, str(error))
         except DataError as error:
             return RefusalError(400, str(error))

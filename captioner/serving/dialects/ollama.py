@@ -85,8 +85,7 @@ class Ollama:
         if not images:
             if content.get("prompt"):
                 raise RefusalError(400, f"{_CAPTIONS_ONLY}; send a picture in images")
-            loaded = {"response": "", "done": True, "done_reason": "load"}  # programs ask so that the model is loaded
-            return self._answer(content, [loaded])
+            return self._answer(content, [{"response": "", **_no_picture(content)}])
         text = await self._caption(images)
         parts = [{"response": text, "done": False}, {"response": "", "done": True, **_end(text, began)}]
         return self._answer(content, parts, "response")
@@ -99,7 +98,7 @@ class Ollama:
         if messages is not None and not (isinstance(messages, list) and all(isinstance(one, dict) for one in messages)):
             raise RefusalError(400, "messages: must be a list of messages")
         if not messages:
-            return self._answer(content, [{"message": _message(""), "done": True, "done_reason": "load"}])
+            return self._answer(content, [{"message": _message(""), **_no_picture(content)}])
         images = next((one["images"] for one in reversed(messages) if one.get("images")), None)
         if not images:
             raise RefusalError(400, f"{_CAPTIONS_ONLY}; send a picture in the message's images")
@@ -171,6 +170,11 @@ def _now() -> str:
 
 def _message(text: str) -> dict[str, str]:
     return {"role": "assistant", "content": text}
+
+
+def _no_picture(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the end of the answer to a program that only wants the model loaded, or let go of."""
+    return {"done": True, "done_reason": "unload" if content.get("keep_alive") in (0, "0", "0s") else "load"}
 
 
 def _end(text: str, began: int) -> dict[str, Any]:

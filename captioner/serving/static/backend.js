@@ -23,7 +23,7 @@ window.captionerBackend = (() => {
     if (answer.ok) return content;
     const error = new Error(content.error || `The server answered ${answer.status}.`);
     error.needsToken = answer.status === 401;
-    if (answer.status === 503) error.retryAfter = Number(answer.headers.get("retry-after")) || 1;
+    if (answer.status === 503 || answer.status === 504) error.retryAfter = Number(answer.headers.get("retry-after")) || 1;
     throw error;
   }
 

@@ -160,7 +160,7 @@
     $("look").textContent = "\u00a0";
     if (!picture) {
       element.classList.add("empty");
-      element.replaceChildren("The caption will stand here.");
+      element.replaceChildren("The caption will appear here.");
     } else if (!ready && picture.state === "failed") {
       element.classList.add("failed");
       element.replaceChildren(picture.error);
@@ -344,7 +344,7 @@
   function progress() {
     const done = pictures.filter((picture) => picture.state === "done" || picture.state === "failed").length;
     const failed = pictures.filter((picture) => picture.state === "failed").length;
-    $("progress").textContent = (done < pictures.length ? `${done} of ${pictures.length}` : `${pictures.length}`) + (failed ? `, ${failed} without a caption` : "");
+    $("progress").textContent = (pictures.length === 1 ? "" : done < pictures.length ? `${done} of ${pictures.length}` : `${pictures.length} pictures`) + (failed ? `, ${failed} without a caption` : "");
     const corrections = pictures.filter((picture) => picture.correction !== undefined).length;
     $("download-corrections").disabled = !corrections;
     $("download-corrections").textContent = corrections ? `Download ${corrections} correction${corrections > 1 ? "s" : ""}` : "Download corrections";
@@ -444,6 +444,7 @@
     $("model").title = about.text;
     $("privacy").textContent = about.privacy ?? "";
     $("docs").hidden = !about.docs;
+    $("docs").classList.remove("later");
     $("count").max = Math.min(10, about.most);
     if (about.types) $("files").accept = about.types;
   }
