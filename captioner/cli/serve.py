@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from captioner.cli.backend import load_keras
-from captioner.cli.options import say
+from captioner.cli.messages import messages_printed
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from captioner.serving.model import ServedModel
+
+logger = logging.getLogger(__name__)
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -134,8 +137,8 @@ def command(
     model = load_model(config.models)
     _print_greeting(address_of(bound), model, config.models)
     if host not in LOOPBACK and token is None:
-        say(f"note: {host} lets in everybody who can reach this machine; --token asks for a password")
-    _log_to_stderr()
+        logger.warning("%s lets in everybody who can reach this machine; --token asks for a password", host)
+    _quieten()
     if workers > 1:
         del model
         serve_in_processes(config, bound, workers, "captioner.cli.serve:worker_app")
@@ -148,7 +151,8 @@ def worker_app() -> Starlette:
     import os
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    _log_to_stderr()
+    contextlib.ExitStack().enter_context(messages_printed())  # to the end of the process
+    _quieten()
     load_keras()
     from captioner.serving.app import create_app
     from captioner.serving.run import SETTINGS, ServerConfig, load_model
@@ -158,7 +162,7 @@ def worker_app() -> Starlette:
     try:
         model = load_model(config.models)
     except DataError as error:  # it was whole when the first process looked
-        say(f"captioner: {error}")
+        logger.error("%s", error)
         sys.exit(3)  # uvicorn's code for a process that would fail again
     return create_app(model, token=config.token, origins=config.origins, limits=config.limits)
 
@@ -166,7 +170,7 @@ def worker_app() -> Starlette:
 def _default_model() -> Path:
     from captioner.captioner import newest_run
 
-    return newest_run(say)
+    return newest_run()
 
 
 def _require_extra() -> None:
@@ -199,14 +203,7 @@ def _print_greeting(address: str, model: ServedModel, paths: tuple[Path, ...]) -
     sys.stdout.flush()
 
 
-def _log_to_stderr() -> None:
-    """Let the server's lines and uvicorn's complaints reach stderr."""
-    for name, level in (("captioner", logging.INFO), ("uvicorn.error", logging.ERROR)):
-        logger = logging.getLogger(name)
-        logger.setLevel(level)
-        if not logger.handlers:
-            handler = logging.StreamHandler(sys.stderr)
-            handler.setFormatter(logging.Formatter("%(message)s"))
-            logger.addHandler(handler)
-            logger.propagate = False
+def _quieten() -> None:
+    """Keep back what is of no use to those who run a server."""
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it takes compiling for several batch sizes for a mistake

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
 import logging
@@ -93,7 +94,8 @@ class Record:
                 "bytes_out": sent,
                 "client": (scope.get("client") or ("",))[0],
             }
-            logger.info("%s", json.dumps(line))
+            with contextlib.suppress(OSError):  # stderr is gone; the answer is what counts
+                logger.info("%s", json.dumps(line))
 
 
 class Token:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import threading
@@ -172,4 +173,5 @@ class CaptionService:
         self.ready.set()
         self.metrics.ready.set(1)
         sizes = ", ".join(map(str, self.limits.batch_sizes))
-        logger.info("ready: compiled for batches of %s in %.1f s", sizes, time.monotonic() - began)
+        with contextlib.suppress(OSError):  # stderr is gone, and this thread must live
+            logger.info("ready: compiled for batches of %s in %.1f s", sizes, time.monotonic() - began)

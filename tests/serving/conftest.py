@@ -28,7 +28,9 @@ def make_captioner(layer="grid", architecture="attention"):
     decoder = build_decoder(settings, len(vocabulary), encoder.feature_shape)
     for weight in decoder.weights:
         weight.assign(weight * 4)  # or every picture would get the same words
-    return Captioner(decoder, vocabulary, encoder.description, GenerationConfig(beam_size=2, max_length=6, min_length=2))
+    return Captioner(
+        decoder, vocabulary, encoder.description, GenerationConfig(beam_size=2, max_length=6, min_length=2)
+    )
 
 
 @pytest.fixture(scope="session")

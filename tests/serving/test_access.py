@@ -17,7 +17,9 @@ def locked(model):
 
 
 @pytest.mark.parametrize("path", ["/caption", "/captions", "/describe", "/api/chat", "/api/generate", "/nowhere", "//"])
-@pytest.mark.parametrize("given", [None, "", "Bearer", "Bearer ", "Bearer a-long-secre", "Basic a-long-secret", "Bearer é"])
+@pytest.mark.parametrize(
+    "given", [None, "", "Bearer", "Bearer ", "Bearer a-long-secre", "Basic a-long-secret", "Bearer é"]
+)
 def test_nobody_comes_in_without_the_token(locked, path, given):
     headers = {} if given is None else {"Authorization": given.encode()}
     answer = locked.ask("POST", path, b"{}", headers)
@@ -51,7 +53,9 @@ def test_other_web_pages_ask_only_where_they_are_named(locked, client):
     assert "access-control-allow-origin" not in others.headers
     off = client.ask("OPTIONS", "/caption", headers=asks)
     assert off.status == 405 and "access-control-allow-origin" not in off.headers
-    assert "access-control-allow-origin" not in client.post_picture("/caption", picture(), Origin=asks["Origin"]).headers
+    assert (
+        "access-control-allow-origin" not in client.post_picture("/caption", picture(), Origin=asks["Origin"]).headers
+    )
 
 
 def test_each_request_leaves_one_line_with_its_id_and_no_picture(locked, caplog):

@@ -118,7 +118,11 @@ def test_several_pictures_each_have_their_result_or_their_reason(client, model):
 
 
 def test_several_pictures_in_json(client, model):
-    images = [base64.b64encode(picture(1)).decode(), "%%%", {"name": "n", "data": base64.b64encode(picture(2)).decode()}]
+    images = [
+        base64.b64encode(picture(1)).decode(),
+        "%%%",
+        {"name": "n", "data": base64.b64encode(picture(2)).decode()},
+    ]
     results = client.post_json("/captions", {"images": images}).json["results"]
     assert [one.get("status") for one in results] == [None, 400, None]
     assert [results[0]["caption"], results[2]["caption"]] == [expected(model, picture(seed))[0] for seed in (1, 2)]

@@ -25,7 +25,8 @@ SHIFTS = """
     window.shifted = [];
     new PerformanceObserver((list) => {
       for (const entry of list.getEntries()) if (!entry.hadRecentInput) {
-        shifted.push([entry.value, entry.sources.map((source) => source.node?.id || source.node?.className || source.node?.nodeName)]);
+        const named = (node) => node?.id || node?.className || node?.nodeName;
+        shifted.push([entry.value, entry.sources.map((source) => named(source.node))]);
       }
     }).observe({ type: "layout-shift", buffered: true });
 """
@@ -94,7 +95,9 @@ def expected(model, path, n=1):
 
 
 def table(window):
-    script = "return [...document.querySelectorAll('#rows tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
+    script = (
+        "return [...document.querySelectorAll('#rows tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
+    )
     return window.run(script)
 
 
@@ -112,7 +115,9 @@ def test_a_picture_gets_its_caption_and_alternatives(page, model, files):
     choose(page, files[0])
     best, *others = expected(model, files[0], 3)
     assert caption(page) == best
-    shown = page.run("return [...document.querySelectorAll('#alternatives button span:first-child')].map((one) => one.textContent)")
+    shown = page.run(
+        "return [...document.querySelectorAll('#alternatives button span:first-child')].map((one) => one.textContent)"
+    )
     assert shown == [best, *others]
     assert page.run("return document.getElementById('shown').naturalWidth") == 320
     assert page.run("return document.getElementById('shown').alt") == best[0].upper() + best[1:] + "."
@@ -130,7 +135,9 @@ def test_confidence_is_shown_where_the_model_has_it(page, files):
     """)
     choose(page, files[0])
     assert text(page, "sure") == "Confidence 80 %"
-    assert page.run("const bar = document.querySelector('#bar i'); return bar.offsetWidth / bar.parentElement.offsetWidth") == pytest.approx(0.8, abs=0.35)
+    assert page.run(
+        "const bar = document.querySelector('#bar i'); return bar.offsetWidth / bar.parentElement.offsetWidth"
+    ) == pytest.approx(0.8, abs=0.35)
     page.run("document.querySelectorAll('#alternatives button')[1].click()")
     assert text(page, "sure") == "Confidence 70 %"
 
@@ -166,7 +173,10 @@ def test_a_word_shows_where_the_model_looked(page, model, files):
 def test_words_are_reached_by_keys(page, files):
     choose(page, files[0])
     page.run("document.querySelector('.word').focus()")
-    key = "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: arguments[0], bubbles: true, cancelable: true}))"
+    key = """
+        const press = { key: arguments[0], bubbles: true, cancelable: true };
+        document.activeElement.dispatchEvent(new KeyboardEvent('keydown', press));
+    """
     page.run(key, "ArrowRight")
     assert page.run("return [...document.querySelectorAll('.word')].indexOf(document.activeElement)") == 1
     assert page.run("return document.querySelectorAll('.word[tabindex=\"0\"]').length") == 1
@@ -202,7 +212,7 @@ def downloaded(folder, name):
 def test_corrections_are_a_caption_file(page, files, downloads, tmp_path):
     choose(page, *files)
     assert page.run("return document.getElementById('download-corrections').disabled") is True
-    wanted = {files[0]: "A dog, on a \"blue\" sofa .", files[1]: "Zwei Hunde – im Schnee"}
+    wanted = {files[0]: 'A dog, on a "blue" sofa .', files[1]: "Zwei Hunde – im Schnee"}
     for path, words in wanted.items():
         page.run("document.querySelectorAll('.open')[arguments[0]].click()", files.index(path))
         page.click("#correct")
@@ -237,8 +247,10 @@ PUT = """
     const bytes = Uint8Array.from(atob(arguments[1]), (letter) => letter.charCodeAt(0));
     const data = new DataTransfer();
     data.items.add(new File([bytes], 'image.png', { type: 'image/png' }));
-    if (arguments[0] === 'paste') document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true }));
-    else document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
+    const event = arguments[0] === 'paste'
+      ? new ClipboardEvent('paste', { clipboardData: data, bubbles: true })
+      : new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true });
+    document.body.dispatchEvent(event);
 """
 
 
@@ -257,7 +269,10 @@ def test_a_picture_can_be_taken(page):
     page.click("#shutter")
     settled(page)
     assert text(page, "name") == "photo.jpg" and caption(page)
-    assert page.run("return document.getElementById('camera').open || !!document.getElementById('video').srcObject") is False
+    assert (
+        page.run("return document.getElementById('camera').open || !!document.getElementById('video').srcObject")
+        is False
+    )
 
 
 def test_copying_gives_an_alternative_text(page, model, files):
@@ -288,7 +303,9 @@ def test_a_server_with_a_token_asks_for_it(window, model, files):
 @pytest.mark.parametrize("width, height", SIZES)
 def test_it_fits_and_nothing_jumps(page, client, files, width, height, scheme):
     page.emulate("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-    page.emulate("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500)
+    page.emulate(
+        "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
+    )
     visit(page, client)
     page.run(SHIFTS)
     choose(page, files[0])
@@ -298,8 +315,9 @@ def test_it_fits_and_nothing_jumps(page, client, files, width, height, scheme):
     shot = np.asarray(Image.open(io.BytesIO(page.picture())).convert("L"))
     assert (np.median(shot) < 60) == (scheme == "dark")
     small = page.run("""
-        return [...document.querySelectorAll('button, input[type=range]')].filter((one) => !one.closest('.word, dialog') && !one.classList.contains('word'))
-          .map((one) => one.getBoundingClientRect()).filter((box) => box.height > 0 && box.height < 43).length
+        return [...document.querySelectorAll('button, input[type=range]')]
+          .filter((one) => !one.closest('dialog') && !one.classList.contains('word'))
+          .map((one) => one.getBoundingClientRect()).filter((box) => box.height > 0 && box.height < 43).length;
     """)
     assert small == 0  # fingers need 44 pixels
 
@@ -320,11 +338,17 @@ def axe(tmp_path_factory):
 @pytest.mark.parametrize("width, height", SIZES)
 def test_axe_finds_nothing(page, client, files, axe, width, height, scheme):
     page.emulate("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-    page.emulate("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500)
+    page.emulate(
+        "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
+    )
 
     def faults():
         page.emulate("Runtime.evaluate", expression=axe)
-        page.run("window.found = null; axe.run().then((all) => { window.found = all.violations.map((one) => [one.id, one.nodes.map((node) => node.html)]) })")
+        page.run("""
+            window.found = null;
+            const plain = (one) => [one.id, one.nodes.map((node) => node.html)];
+            axe.run().then((all) => { window.found = all.violations.map(plain); });
+        """)
         return page.wait("return window.found && [window.found]")[0]
 
     visit(page, client)
