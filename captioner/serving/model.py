@@ -121,10 +121,10 @@ class ServedModel:
 
 def architecture_of(captioner: Captioner) -> str:
     """Return the name under which a captioner's decoder is known in recipes."""
-    from captioner.models.architectures import ARCHITECTURES
+    from captioner.models.architectures import DECODERS
 
     kind = type(captioner.decoder)
-    return next((name for name, known in ARCHITECTURES.items() if known.decoder is kind), kind.__name__)
+    return next((name for name, known in DECODERS.items() if known is kind), kind.__name__)
 
 
 def name_of(path: Path) -> str:

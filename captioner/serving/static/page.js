@@ -172,7 +172,7 @@
       element.replaceChildren("Looking…");
     } else if (picture.correction === undefined && one.attention && one.tokens.length) {
       renderWords(element, one);
-      $("look").textContent = "Point at a word, or tap it, to see where the model looked.";
+      $("look").textContent = "Point at a word to see where the model looked.";
     } else {
       element.replaceChildren(textOf(picture));
     }

@@ -43,7 +43,7 @@ def said(parts):
     return "".join(part["message"]["content"] if "message" in part else part["response"] for part in parts)
 
 
-@pytest.mark.parametrize("request_", recorded())
+@pytest.mark.parametrize("request_", list(recorded()))
 def test_recorded_requests(client, caption, request_):
     body = with_picture(request_["body"])
     sent = None if body is None else json.dumps(body)
