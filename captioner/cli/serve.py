@@ -84,9 +84,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 @click.option(
     "--max-megapixels",
     type=click.FloatRange(min=0, min_open=True),
-    default=67,
-    show_default=True,
-    help="The largest picture, in megapixels.",
+    help="The largest picture, in megapixels (default: 67, or what CAPTIONER_MAX_PIXELS says).",
 )
 def command(
     models: tuple[Path, ...],
@@ -100,7 +98,7 @@ def command(
     queue: int,
     deadline: float,
     max_mib: float,
-    max_megapixels: float,
+    max_megapixels: float | None,
 ) -> None:
     """Serve captions over HTTP, and a page for people.
 
@@ -113,6 +111,7 @@ def command(
     if batch > queue:
         raise ConfigError(f"--batch {batch}: cannot be filled from a --queue of {queue}; make the queue longer")
     _require_extra()
+    from captioner.images.decode import allowed_pixels
     from captioner.serving.limits import MIB, Limits
 
     size = max(1, int(max_mib * MIB))
@@ -120,7 +119,7 @@ def command(
         picture_bytes=size,
         body_bytes=max(Limits.body_bytes, 2 * size),
         reading_bytes=max(Limits.reading_bytes, 8 * size),
-        pixels=max(1, int(max_megapixels * 1e6)),
+        pixels=allowed_pixels() if max_megapixels is None else max(1, int(max_megapixels * 1e6)),
         queue=queue,
         batch=batch,
         window=window / 1000,
@@ -129,8 +128,8 @@ def command(
     from captioner.serving.run import ServerConfig, address_of, bind, serve, serve_in_processes
 
     bound = bind(host, port)
-    load_keras()
     config = ServerConfig(models or (_default_model(),), token, origins, limits)
+    load_keras()
     from captioner.serving.app import create_app
     from captioner.serving.run import load_model
 
@@ -168,7 +167,7 @@ def worker_app() -> Starlette:
 
 
 def _default_model() -> Path:
-    from captioner.captioner import newest_run
+    from captioner.run_folder import newest_run
 
     return newest_run()
 

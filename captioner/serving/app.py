@@ -72,7 +72,7 @@ def create_app(
     ]
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         service.start()
         yield
         service.close()
@@ -107,13 +107,13 @@ def _served(model: ServedModel | Captioner | str | Path) -> ServedModel:
     return ServedModel(model)
 
 
-async def _answer_http(request: Request, error: Exception) -> Response:
+async def _answer_http(_request: Request, error: Exception) -> Response:
     """Answer what no endpoint answers (404, 405) in the form of all errors."""
     assert isinstance(error, HTTPException)
     told = {404: "no such address; /docs lists those that there are", 405: "this address takes another method"}
     return JSONResponse({"error": told.get(error.status_code, error.detail)}, error.status_code, error.headers)
 
 
-async def _answer_gone(request: Request, error: Exception) -> Response:
+async def _answer_gone(_request: Request, _error: Exception) -> Response:
     """Answer a client that went away before its request was whole, for the log."""
     return Response(status_code=499)

@@ -47,8 +47,8 @@ class Batcher:
         run: Callable[[Sequence[Any], Any, int], Sequence[Any]],
         sizes: Sequence[int],
         window: float,
-        begun: Callable[[int], None] = lambda count: None,
-        done: Callable[[int, float], None] = lambda count, seconds: None,
+        begun: Callable[[int], None] = lambda _count: None,
+        done: Callable[[int, float], None] = lambda _count, _seconds: None,
     ) -> None:
         self._run, self._sizes, self._window, self._begun, self._done = run, tuple(sizes), window, begun, done
         self._queue: deque[Waiting] = deque()

@@ -27,7 +27,7 @@ class RefusalError(Exception):
         return found | ({"Connection": "close"} if self.close else {})
 
 
-async def answer_refusal(request: Request, refusal: Exception) -> Response:
+async def answer_refusal(_request: Request, refusal: Exception) -> Response:
     """Return the refusal as JSON: `{"error": "..."}`, the form that Ollama's clients read too."""
     assert isinstance(refusal, RefusalError)
     return JSONResponse({"error": refusal.message}, refusal.status, refusal.headers)

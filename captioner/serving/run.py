@@ -10,7 +10,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,7 +143,8 @@ def load_model(models: Sequence[Path]) -> ServedModel:
 
 def scores_of(model: Path) -> dict[str, float]:
     """Return the scores that an evaluation left in a run folder; none where there was none."""
-    from captioner.stages.results import SCORES, read_scores
+    from captioner.results import read_scores
+    from captioner.run_folder import SCORES
 
     return read_scores(model)[0] if (model / SCORES).is_file() else {}
 
@@ -197,8 +198,7 @@ class _ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 @contextlib.contextmanager
 def _ended_well_by_sigterm() -> Iterator[None]:
     """Let SIGTERM be an ordinary end: uvicorn, when it has ended, sends itself the signal that it got again."""
-    handler: Callable[..., None] = lambda number, frame: None  # noqa: E731
-    before = signal.signal(signal.SIGTERM, handler)
+    before = signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     try:
         yield
     finally:

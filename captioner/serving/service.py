@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from captioner.images.decode import NotAPictureError, TooManyPixelsError
+from captioner.images.decode import TooManyPixelsError
+from captioner.images.files import HEAD_BYTES, NotAPictureError, kind_of
 from captioner.serving.batcher import Batcher
 from captioner.serving.limits import MIB, Limits
 from captioner.serving.metrics import Metrics
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
-
-# How pictures begin: one that does and cannot be read is broken, anything else is of another kind.
-_KINDS = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|BM|II\*\0|MM\0\*|RIFF....WEBP|....ftypavi", re.DOTALL)
 
 
 class Captioned(NamedTuple):
@@ -130,10 +127,10 @@ class CaptionService:
             )
         try:
             return self.model.prepare(picture, self.limits.pixels)
-        except TooManyPixelsError as error:
-            return RefusalError(413, str(error))
+        except TooManyPixelsError:
+            return RefusalError(413, "the picture: claims more pixels than this server decodes; shrink it first")
         except NotAPictureError as error:
-            if _KINDS.match(picture):
+            if kind_of(picture[:HEAD_BYTES]) not in (None, "HEIC"):
                 return RefusalError(400, "the picture: broken or truncated; replace it")
             return RefusalError(415 if picture else 400, str(error))
         except DataError as error:

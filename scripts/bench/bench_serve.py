@@ -94,7 +94,7 @@ def load(
     latencies: list[float] = []
     statuses: Counter[int] = Counter()
 
-    def work(number: int) -> None:
+    def work(_number: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
         while True:
             with lock:
