@@ -38,7 +38,7 @@ def test_views_are_drawn_in_training(sections, tmp_path):
 
 
 def test_views_of_another_encoder_or_of_other_pictures_are_refused(sections, tmp_path):
-    with pytest.raises(DataError, match=r"flip.pkl: comes from another encoder than .*: layer: grid against pool"):
+    with pytest.raises(DataError, match=r"flip.pkl: comes from another encoder than .* \(layer: grid against pool\)"):
         train(tmp_path / "run", write_view(tmp_path, sections, layer="grid"))
     (tmp_path / "other").mkdir()
     with pytest.raises(DataError, match=r"flip.pkl: lacks 38 training pictures, the first is p2"):
