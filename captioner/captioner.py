@@ -17,7 +17,7 @@ from captioner.config import ConfigError, build, to_settings
 from captioner.encoders.encoder import Encoder, encoder_from_description
 from captioner.generation.config import GenerationConfig
 from captioner.generation.decode import Caption, generate, make_search
-from captioner.generation.search import Search
+from captioner.generation.search import Numbers, Search
 from captioner.images.decode import load_image
 from captioner.models import architectures  # noqa: F401  (registers every decoder for loading)
 from captioner.models.decoder import CaptionDecoder
@@ -96,13 +96,14 @@ class Captioner(keras.Model):
             raise ConfigError(str(error)) from None
         return self._made.searches[n, config]
 
-    def caption_features(self, features: Any, n: int = 1, first: int = 0, **changes: Any) -> list[list[Caption]]:
+    def caption_features(self, features: Any, n: int = 1, first: Numbers = 0, **changes: Any) -> list[list[Caption]]:
         """Caption pictures by their features.
 
         Args:
             features: (pictures, channels) or (pictures, regions, channels) float32.
             n, changes: see `search`.
-            first: the number of the first picture, when more come in other calls: sampling draws by it and the seed.
+            first: the number of the first picture, when more come in other calls, or (pictures,) the number of each:
+                sampling draws by it and the seed.
 
         Returns:
             for each picture its captions, best first.
@@ -133,6 +134,14 @@ class Captioner(keras.Model):
         if self._made.encoder is None:
             self._made.encoder = encoder_from_description(self.encoder_description)
         return self._made.encoder
+
+    def find_encoders(self) -> tuple[Encoder, ...]:
+        """Return the encoders that a picture goes through, here one; see `find_encoder`, and `arrange`."""
+        return (self.find_encoder(),)
+
+    def arrange(self, features: tuple[Any, ...]) -> Any:
+        """Return what `caption_features` takes, of the features (pictures, ...) that each of `find_encoders` gave."""
+        return features[0]
 
     def caption(self, pictures: Sequence[Picture], n: int = 1, first: int = 0, **changes: Any) -> list[list[Caption]]:
         """Caption pictures.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from captioner.captioner import Captioner, Picture
-from captioner.encoders.encoder import differences
+from captioner.encoders.encoder import Encoder, differences
 from captioner.features.store import FeatureStore
 from captioner.generation.ensemble import EnsembleDecoder
 from captioner.storage import DataError
@@ -61,6 +61,15 @@ class Ensemble(Captioner):
             for index, own in zip(sorted(set(self._encoded_by)), prepared, strict=True)
         }
         return tuple(features[index] for index in self._encoded_by)
+
+    def find_encoders(self) -> tuple[Encoder, ...]:
+        """See Captioner.find_encoders: as many as differ."""
+        return tuple(self.members[index].find_encoder() for index in sorted(set(self._encoded_by)))
+
+    def arrange(self, features: tuple[Any, ...]) -> tuple[Any, ...]:
+        """See Captioner.arrange: one array a member."""
+        own = dict(zip(sorted(set(self._encoded_by)), features, strict=True))
+        return tuple(own[index] for index in self._encoded_by)
 
 
 class JointFeatures:

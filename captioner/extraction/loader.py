@@ -51,11 +51,18 @@ class Decoder:
         size: (height, width) in pixels.
         prepare: resizes a picture (h, w, 3) uint8 to that size.
         max_pixels: a picture that claims more is refused before it is decoded.
+        shape: what `prepare` gives, where that is not (height, width, 3).
     """
 
     size: tuple[int, int]
     prepare: Prepare
     max_pixels: int = MAX_PIXELS
+    shape: tuple[int, ...] | None = None
+
+    @property
+    def prepared_shape(self) -> tuple[int, ...]:
+        """The shape of a prepared picture."""
+        return self.shape or (*self.size, 3)
 
 
 @dataclass(frozen=True)
@@ -64,8 +71,8 @@ class Decoded:
 
     Attributes:
         places: (pictures,) where they stand in the listing.
-        pictures: (pictures, height, width, 3) uint8; black where one could not be read, so that the others keep their
-            place in the batch however often it runs.
+        pictures: (pictures, height, width, 3) uint8, or of the decoder's own shape; black where one could not be read, so
+            that the others keep their place in the batch however often it runs.
         sources: (pictures,) of `SOURCE`, what the files were as they were read.
         skipped: place -> why a picture could not be read.
     """
@@ -96,7 +103,8 @@ def decode_batches(
 
     Args:
         pictures: the listing.
-        batches: the places in it of the pictures that go together.
+        batches: the places in it of the pictures that go together. An empty batch says that no more are known for now:
+            what is under way is waited for and handed out, and then the empty batch.
         decoder: how files become pictures.
         threads: that decode.
     """
@@ -104,11 +112,15 @@ def decode_batches(
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
     try:
         for places in batches:
-            batch = _blank(pictures, places, decoder.size)
+            batch = _blank(pictures, places, decoder.prepared_shape)
             tasks = [
                 pool.submit(_fill, batch, rows, pictures, decoder) for rows in _portions(len(places), PICTURES_A_TASK)
             ]
             waiting.append((batch, tasks))
+            if not len(places):
+                while waiting:
+                    yield _finished(*waiting.popleft())
+                continue
             ahead = max(BATCHES_AHEAD, -(-threads * PICTURES_A_TASK // len(places)))
             if len(waiting) > ahead:
                 yield _finished(*waiting.popleft())
@@ -118,10 +130,10 @@ def decode_batches(
         pool.shutdown(cancel_futures=True)
 
 
-def _blank(listing: Listing, places: np.ndarray, size: tuple[int, int]) -> Decoded:
+def _blank(listing: Listing, places: np.ndarray, shape: tuple[int, ...]) -> Decoded:
     sources = np.zeros(len(places), SOURCE)  # as listed, where a file turns out to be gone
     sources["bytes"], sources["modified"] = listing.bytes[places], listing.modified[places]
-    return Decoded(places, np.zeros((len(places), *size, 3), np.uint8), sources, {})
+    return Decoded(places, np.zeros((len(places), *shape), np.uint8), sources, {})
 
 
 def _portions(count: int, size: int) -> list[range]:
