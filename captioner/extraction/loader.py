@@ -71,8 +71,8 @@ class Decoded:
 
     Attributes:
         places: (pictures,) where they stand in the listing.
-        pictures: (pictures, height, width, 3) uint8, or of the decoder's own shape; black where one could not be read, so
-            that the others keep their place in the batch however often it runs.
+        pictures: (pictures, height, width, 3) uint8, or of the decoder's own shape; black where one could not be read,
+            so that the others keep their place in the batch however often it runs.
         sources: (pictures,) of `SOURCE`, what the files were as they were read.
         skipped: place -> why a picture could not be read.
     """

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from captioner.captioner import Captioner
 from captioner.encoders.encoder import Encoder
-from captioner.ensemble import Ensemble
 from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.loader import Decoder, Listing, read_source
 from captioner.extraction.local_engine import Waits, available_cores, on_accelerator, run_local

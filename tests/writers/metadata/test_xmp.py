@@ -17,13 +17,13 @@ LIGHTROOM = b"""<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>
     xmp:Rating="4" xmp:Label="a > b">
    <dc:subject><rdf:Bag><rdf:li>holiday</rdf:li></rdf:Bag></dc:subject>
    <!-- by hand -->
-   <dc:description><rdf:Alt><rdf:li xml:lang="x-default">Grandma &amp; me</rdf:li><rdf:li xml:lang="de">Oma</rdf:li></rdf:Alt>
+   <dc:description><rdf:Alt><rdf:li xml:lang="x-default">Grandma &amp; me</rdf:li>
+    <rdf:li xml:lang="de">Oma</rdf:li></rdf:Alt>
    </dc:description>
   </rdf:Description>
  </rdf:RDF>
 </x:xmpmeta>
-                                        
-<?xpacket end="w"?>"""
+{padding}<?xpacket end="w"?>""".replace(b"{padding}", b" " * 40 + b"\n")
 
 
 def about(body, attributes=""):
