@@ -38,7 +38,14 @@ class Ensemble(Captioner):
                     f"{len(first)}, {_first_difference(first.words, member.vocabulary.words)}); an ensemble needs one: "
                     "train its members on the same captions with the same text settings"
                 )
-        super().__init__(EnsembleDecoder([member.decoder for member in members]), first, None, members[0].generation)
+        # The members' mean log-probabilities are about the first one's, and so is what they say about a caption.
+        super().__init__(
+            EnsembleDecoder([member.decoder for member in members]),
+            first,
+            None,
+            members[0].generation,
+            members[0].calibration,
+        )
         self.members = list(members)
         descriptions = [member.encoder_description for member in members]
         # Members whose features come from one encoder share its work: each has the number of the first such member.
@@ -47,11 +54,13 @@ class Ensemble(Captioner):
             for own, description in enumerate(descriptions)
         ]
 
-    def prepare(self, picture: Picture) -> Any:
+    def prepare(self, picture: Picture, name: str = "the picture") -> Any:
         """See Captioner.prepare: as many arrays as there are different encoders."""
         if isinstance(picture, tuple):
             return picture
-        return tuple(self.members[index].prepare(picture) for index in sorted(set(self._encoded_by)))
+        if hasattr(picture, "read"):  # an open file can be read once
+            picture = picture.read()
+        return tuple(self.members[index].prepare(picture, name) for index in sorted(set(self._encoded_by)))
 
     def encode_prepared(self, pictures: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
         """See Captioner.encode_prepared: one array a member."""

@@ -34,6 +34,7 @@ GOING_ON: dict[str | None, str] = {
     "extract": "the same command goes on from here",
     "train": "--resume goes on after the last epoch that was finished",
     "run": "the same command goes on from here",
+    "predict": "with --out or --write the same command goes on from here",
 }
 
 INTERRUPTED = 130

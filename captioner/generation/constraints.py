@@ -10,18 +10,10 @@ from typing import Any
 from keras import ops
 
 from captioner.generation.config import GenerationConfig
+from captioner.text.english import ENGLISH_ENDINGS
 from captioner.text.vocabulary import END, PAD, START, UNK, Vocabulary
 
 IMPOSSIBLE = -1e9  # a log-probability below any real one; finite, so that sums and comparisons stay defined
-
-# Words after which an English caption goes on: articles, prepositions, conjunctions, possessives, auxiliaries.
-ENGLISH_ENDINGS = (
-    *("a", "an", "the", "this", "that", "these", "those", "his", "her", "its", "their", "my", "your", "our"),
-    *("of", "in", "on", "at", "with", "without", "to", "from", "for", "by", "into", "onto", "over", "under", "through"),
-    *("across", "along", "behind", "beside", "between", "against", "around", "near", "next", "towards", "toward"),
-    *("above", "below", "during", "among", "inside", "as", "and", "or", "but", "while", "who", "which", "whose"),
-    *("is", "are", "was", "were", "be", "being", "been", "has", "have", "very", "some", "several", "there"),
-)
 
 Tensor = Any
 

@@ -26,6 +26,7 @@ from captioner.generation.config import GenerationConfig
 from captioner.metrics.labels import describe
 from captioner.models.architectures import build_decoder, model_config
 from captioner.models.decoder import CaptionDecoder
+from captioner.stages.evaluate import calibrate
 from captioner.storage import DataError, digest_file, digest_json, read_manifest, write_manifest, write_text
 from captioner.text.vocabulary import TextConfig, Vocabulary
 from captioner.training import fit, numpy_fit
@@ -143,7 +144,9 @@ def train(
     )
     final = _make_decoder(sections, vocabulary, features, precision="float32")
     final.set_weights(decoder.get_weights())
-    Captioner(final, vocabulary, features.description, sections.generation).save_to(folder / FILE_NAME)
+    captioner = Captioner(final, vocabulary, features.description, sections.generation)
+    looks = calibrate(captioner, captions, features)
+    captioner.save_to(folder / FILE_NAME)
     write_text(folder / "history.csv", _table(progress.history))
     best = progress.history[progress.best_epoch - 1]
     write_manifest(
@@ -158,6 +161,8 @@ def train(
         seconds=round(time.monotonic() - started, 1),
     )
     say(f"best epoch {progress.best_epoch}: {describe({k: best[k] for k in ('bleu_1', 'bleu_4', 'cider_d')})} on dev")
+    for alarm in looks.alarms():
+        say(f"warning: {alarm}")
     say(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
     return progress
 
