@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from captioner.cli.backend import load_keras
-from captioner.cli.generation import generation_options, unknown_words_said
-from captioner.cli.options import say
+from captioner.cli.generation import generation_options
 
 if TYPE_CHECKING:
     from captioner.captioner import Captioner
     from captioner.images.files import PictureFiles
+
+logger = logging.getLogger(__name__)
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -128,7 +130,7 @@ def command(
     if attention is not None:
         require_matplotlib("--attention")
     if not models:
-        models = (newest_run(say),)
+        models = (newest_run(),)
     running = {name: options[name] for name in ("engine", "address", "precision", "batch_size")}
     if running["address"] is not None:
         running["engine"] = running["engine"] or "ray"
@@ -147,32 +149,30 @@ def command(
 
     def report(message: str) -> None:
         broken.append(message)
-        say(f"captioner: {message}")
+        logger.error(message)
 
     def worded(caption: Caption) -> Caption:
         return with_text(caption, styled(caption.text, style, words))  # type: ignore[arg-type]
 
-    with unknown_words_said():
-        summary = predict(
-            captioner,
-            files,
-            [*sidecars, *writers],
-            skippers=[*sidecars, *skippers],
-            arriving=Arriving(sys.stdin.buffer) if STDIN in pictures else None,
-            n=count,
-            changes=generation,
-            config=config,
-            models=models,
-            styled=None if style == "plain" and words is None else worded,
-            unsure=unsure,
-            broken=report,
-            say=say,
-        )
+    summary = predict(
+        captioner,
+        files,
+        [*sidecars, *writers],
+        skippers=[*sidecars, *skippers],
+        arriving=Arriving(sys.stdin.buffer) if STDIN in pictures else None,
+        n=count,
+        changes=generation,
+        config=config,
+        models=models,
+        styled=None if style == "plain" and words is None else worded,
+        unsure=unsure,
+        broken=report,
+    )
     for writer in [*sidecars, *writers]:
         writer.close()
     _report_unsure(summary.unsure, unsure)
     if broken and summary.captioned > LONG:
-        say(f"{summary.broken:,} pictures without a caption, named above; {summary.captioned:,} with one")
+        logger.info(f"{summary.broken:,} pictures without a caption, named above; {summary.captioned:,} with one")
     context.exit(1 if broken else 0)
 
 
@@ -194,7 +194,7 @@ def _sidecars(kinds: tuple[str, ...], options: dict[str, Any]) -> list[Any]:
     if options["extension"] is not None and "txt" not in kinds:
         raise ConfigError("--extension: names the files of --write txt, which is missing")
     wording = Wording(options["existing"] or "skip", options["prefix"] or "", options["suffix"] or "")
-    rest: dict[str, Any] = {"keep_times": options["keep_times"], "dry_run": say if options["dry_run"] else None}
+    rest: dict[str, Any] = {"keep_times": options["keep_times"], "dry_run": logger.info if options["dry_run"] else None}
     made: dict[str, Any] = {
         "txt": lambda: TextSidecars(wording, ".txt" if options["extension"] is None else options["extension"], **rest),
         "xmp-sidecar": lambda: XmpSidecars(wording, **rest),
@@ -246,9 +246,9 @@ def _report_unsure(unsure: Sequence[tuple[Path, float]], limit: float | None) ->
     """List the pictures that were left uncaptioned, the least sure first."""
     if not unsure:
         return
-    say(f"{len(unsure):,} pictures left uncaptioned, with a confidence below {limit:g}:")
+    logger.info(f"{len(unsure):,} pictures left uncaptioned, with a confidence below {limit:g}:")
     for path, confidence in sorted(unsure, key=lambda each: each[1]):
-        say(f"  {confidence:.2f}  {path}")
+        logger.info(f"  {confidence:.2f}  {path}")
 
 
 def _load(models: tuple[Path, ...]) -> tuple[Captioner, dict[str, Any] | None]:

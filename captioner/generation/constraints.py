@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +16,7 @@ from captioner.text.vocabulary import END, PAD, START, UNK, Vocabulary
 IMPOSSIBLE = -1e9  # a log-probability below any real one; finite, so that sums and comparisons stay defined
 
 Tensor = Any
-
-
-class UnknownWordWarning(UserWarning):
-    """A word that a setting names is not in the vocabulary."""
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,8 +46,7 @@ class Constraints:
         Raises:
             ValueError: there are words and no vocabulary, or `<end>` is banned.
 
-        Warns:
-            UnknownWordWarning: for each banned word or bad ending that the user wrote and the vocabulary lacks.
+        Each banned word or bad ending that the user wrote and the vocabulary lacks is logged as a warning.
         """
         english = config.bad_endings == "english"
         endings = ENGLISH_ENDINGS if english else config.bad_endings
@@ -123,5 +119,5 @@ def _numbers(words: Iterable[str], known: dict[str, int], setting: str | None) -
         if word in known:
             numbers.add(known[word])
         elif setting is not None:
-            warnings.warn(f"{setting}: {word!r} is not in the vocabulary", UnknownWordWarning, stacklevel=2)
+            logger.warning(f"{setting}: {word!r} is not in the vocabulary")
     return numbers

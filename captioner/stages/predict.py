@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -15,12 +16,14 @@ from captioner.captioner import Captioner
 from captioner.extraction.config import ExtractionConfig
 from captioner.generation.decode import Caption
 from captioner.images.files import PictureFiles
-from captioner.progress import Progress, Say
+from captioner.progress import Progress
 from captioner.stages.prediction_engine import Outcome, caption_local, choose_encoders
 from captioner.stages.prediction_inputs import Arriving, batches_of
 from captioner.storage import DataError
 from captioner.writers.result import Captioned, Writer
 from captioner.writers.targets import HopelessError
+
+logger = logging.getLogger(__name__)
 
 LONG = 32  # pictures from which on it is worth saying what goes on
 
@@ -66,7 +69,6 @@ def predict(
     styled: Styled | None = None,
     unsure: float | None = None,
     broken: Callable[[str], None],
-    say: Say,
 ) -> Summary:
     """Caption pictures; each one's captions go to the writers as soon as they are known.
 
@@ -82,7 +84,6 @@ def predict(
         styled: changes a caption's text.
         unsure: a caption whose confidence is below is left out; a picture whose best one is has none.
         broken: takes the message of a picture that cannot be read or written; the rest goes on.
-        say: takes lines about what goes on.
 
     Raises:
         ConfigError, DataError: see `Captioner.caption`.
@@ -98,12 +99,12 @@ def predict(
     wanted = _wanted(files, skippers)
     summary.kept = len(files) - int(wanted.sum())
     if summary.kept:
-        say(f"{summary.kept:,} of {len(files):,} pictures have their captions already")
+        logger.info(f"{summary.kept:,} of {len(files):,} pictures have their captions already")
     if not wanted.any() and arriving is None:
         return summary
     total = int(wanted.sum()) if arriving is None else None
-    outcomes = _outcomes(captioner, files, wanted, arriving, n, settings, config, models, say)
-    with closing(outcomes), Progress("captioned", total, "pictures", say) as progress:
+    outcomes = _outcomes(captioner, files, wanted, arriving, n, settings, config, models)
+    with closing(outcomes), Progress("captioned", total, "pictures") as progress:
         for outcome in outcomes:
             path = files.path(outcome.place)
             if outcome.fault is not None:
@@ -133,21 +134,20 @@ def _outcomes(
     settings: Mapping[str, Any],
     config: ExtractionConfig,
     models: Sequence[Path],
-    say: Say,
 ) -> Iterator[Outcome]:
     count = int(wanted.sum())
-    encoders = choose_encoders(captioner, files, wanted, config, say)
+    encoders = choose_encoders(captioner, files, wanted, config)
     size = min(encoders.batch_size, max(1, count)) if arriving is None else encoders.batch_size
     batches = batches_of(files, wanted, arriving, size)
     if config.engine == "ray":
         from captioner.stages.prediction_ray import caption_ray
 
-        say(f"captioning {count:,} pictures on a Ray cluster in {encoders.precisions}")
+        logger.info(f"captioning {count:,} pictures on a Ray cluster in {encoders.precisions}")
         yield from caption_ray(captioner, encoders, files, batches, config, n, settings, models)
         return
     if count >= LONG:
         where = keras.distribution.list_devices()[0]
-        say(f"captioning {count:,} pictures on {where} in {encoders.precisions}, {size} at a time")
+        logger.info(f"captioning {count:,} pictures on {where} in {encoders.precisions}, {size} at a time")
     at_least = size if count > size else 0
     yield from caption_local(captioner, encoders, files, batches, config, n, settings, at_least=at_least)
 

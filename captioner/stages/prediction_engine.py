@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +19,9 @@ from captioner.extraction.remembered import recall, remember
 from captioner.extraction.run import PROBE_PAYS_FROM
 from captioner.generation.decode import Caption
 from captioner.images.decode import load_image
-from captioner.progress import Say
 from captioner.storage import DataError
+
+logger = logging.getLogger(__name__)
 
 TOGETHER = 64  # pictures that are captioned together: beyond that the decoder gains little, and results come late
 
@@ -83,9 +85,7 @@ class Encoders:
         return features
 
 
-def choose_encoders(
-    captioner: Captioner, files: Listing, wanted: np.ndarray, config: ExtractionConfig, say: Say
-) -> Encoders:
+def choose_encoders(captioner: Captioner, files: Listing, wanted: np.ndarray, config: ExtractionConfig) -> Encoders:
     """Return the captioner's encoders, each in the precision and batch size that is fastest here for so many pictures.
 
     A long run measures them as an extraction does, and the choice is kept for the next ones.
@@ -95,22 +95,19 @@ def choose_encoders(
         files: the pictures.
         wanted: (files,) bool, those that are to be captioned.
         config: precision and batch size, where they are not to be measured.
-        say: takes lines for the user.
 
     Raises:
         DataError: an encoder is not known, or its weights cannot be had.
     """
     members, sizes = [], []
     for wide in captioner.find_encoders():
-        encoder, chosen = _choose(wide, files, wanted, config, say)
+        encoder, chosen = _choose(wide, files, wanted, config)
         members.append(encoder)
         sizes.append(chosen.batch_size)
     return Encoders(tuple(members), min(sizes))
 
 
-def _choose(
-    wide: Encoder, files: Listing, wanted: np.ndarray, config: ExtractionConfig, say: Say
-) -> tuple[Encoder, Chosen]:
+def _choose(wide: Encoder, files: Listing, wanted: np.ndarray, config: ExtractionConfig) -> tuple[Encoder, Chosen]:
     count = int(wanted.sum())
     batch_size = DEFAULT_BATCH_SIZE if config.batch_size == "auto" else config.batch_size
     if "auto" not in (config.precision, config.batch_size) or count < PROBE_PAYS_FROM:
@@ -122,7 +119,7 @@ def _choose(
     sample = _sample(wide, files, np.flatnonzero(wanted)[: 4 * PROBE_PICTURES], config.max_pixels)
     encoder, chosen = choose(wide, sample, count, config.precision, config.batch_size, accelerated=on_accelerator())
     if chosen.rates or chosen.batch_rates:
-        say(str(chosen))
+        logger.info(str(chosen))
     if config.precision == config.batch_size == "auto" and chosen.rates:
         remember(wide.description, chosen)
     return encoder, chosen

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from captioner.writers.result import Captioned
+from captioner.writers.result import Captioned, Write
 
 if TYPE_CHECKING:
     from captioner.generation.decode import Caption
-
-Write = Callable[[str], None]
 
 
 class PlainLines:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from captioner.generation.decode import Caption
+
+Write = Callable[[str], None]  # takes a line
 
 
 @dataclass(frozen=True)

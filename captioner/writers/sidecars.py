@@ -7,11 +7,10 @@ from pathlib import Path
 
 from captioner.config import ConfigError
 from captioner.images.ids import EXTENSIONS
-from captioner.progress import Say
 from captioner.storage import DataError
 from captioner.writers.existing import Wording
 from captioner.writers.metadata.xmp import ALT_TEXT, DESCRIPTION, DamagedError, empty_packet, get_text, set_text
-from captioner.writers.result import Captioned
+from captioner.writers.result import Captioned, Write
 from captioner.writers.targets import read_file, replace_file, require_one_each, require_writable
 
 LINE, SENTENCE = "\n", "; "  # between what was there and what comes: in text files, in metadata
@@ -33,7 +32,7 @@ class TextSidecars:
     option = "--write txt"
 
     def __init__(
-        self, wording: Wording, extension: str = ".txt", keep_times: bool = False, dry_run: Say | None = None
+        self, wording: Wording, extension: str = ".txt", keep_times: bool = False, dry_run: Write | None = None
     ) -> None:
         extension = extension if extension.startswith(".") else f".{extension}"
         if extension.lower().rpartition(".")[2] in EXTENSIONS:
@@ -99,7 +98,7 @@ class XmpSidecars:
 
     option = "--write xmp-sidecar"
 
-    def __init__(self, wording: Wording, keep_times: bool = False, dry_run: Say | None = None) -> None:
+    def __init__(self, wording: Wording, keep_times: bool = False, dry_run: Write | None = None) -> None:
         self.wording, self.keep_times, self.dry_run = wording, keep_times, dry_run
 
     def target(self, picture: Path) -> Path:

@@ -39,7 +39,7 @@ def test_captions_that_are_cut_off():
 
 
 def test_few_pictures_say_nothing():
-    few = {name: "a" for name in list(REFERENCES)[:5]}
+    few = dict.fromkeys(list(REFERENCES)[:5], "a")
     found = health({name: ["a"] for name in few}, few, REFERENCES, 20)
     assert found.alarms() == [] and found.bad_ending == 1.0
 

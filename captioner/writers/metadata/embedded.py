@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from captioner.progress import Say
 from captioner.storage import DataError
 from captioner.writers.existing import Wording
 from captioner.writers.metadata.containers import container_of
 from captioner.writers.metadata.xmp import DESCRIPTION, DamagedError, empty_packet, get_text, without_padding
-from captioner.writers.result import Captioned
+from captioner.writers.result import Captioned, Write
 from captioner.writers.sidecars import described, has_text
 from captioner.writers.targets import read_file, replace_file, require_writable
 
@@ -26,7 +25,7 @@ class EmbeddedMetadata:
 
     option = "--write metadata"
 
-    def __init__(self, wording: Wording, keep_times: bool = False, dry_run: Say | None = None) -> None:
+    def __init__(self, wording: Wording, keep_times: bool = False, dry_run: Write | None = None) -> None:
         self.wording, self.keep_times, self.dry_run = wording, keep_times, dry_run
 
     def target(self, picture: Path) -> Path:
