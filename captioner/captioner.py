@@ -201,6 +201,8 @@ class Captioner(keras.Model):
                 banned_words: words that no caption holds, a list.
                 bad_endings: words that no caption ends with, a list, or "english".
                 allow_unk: True lets captions hold <unk>.
+                start: words that every caption begins with.
+                must_include: words that every caption holds, a list; "dog|dogs" is one or the other.
 
         Returns:
             for one picture a Caption, or for n above 1 a list of Captions, best first; for a list of pictures a list

@@ -26,6 +26,8 @@ COMMANDS = {
     "compare": "Tell whether two runs' captions differ by more than chance.",
     "report": "Write a run's scores, captions and pictures into one HTML page.",
     "predict": "Caption pictures.",
+    "find": "Find the pictures of a folder that a text describes.",
+    "doubt": "List captions that do not seem to belong to their picture.",
     "run": "Do all of it: whatever is missing or out of date, in order.",
 }
 

@@ -182,7 +182,7 @@ def read_source(path: Path) -> tuple[bytes, tuple[int, int, bytes]]:
                 )
             data = file.read()
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; it vanished after its folder was read") from None
+        raise DataError(f"{path}: no such file; check the path, or whether it vanished meanwhile") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     return data, (status.st_size, status.st_mtime_ns, content_digest(data))

@@ -11,6 +11,7 @@ from keras import ops, tree
 
 from captioner.generation.beam import BeamSearch
 from captioner.generation.config import GenerationConfig
+from captioner.generation.constrained import ConstrainedBeamSearch
 from captioner.generation.constraints import IMPOSSIBLE
 from captioner.generation.diverse import DiverseBeamSearch
 from captioner.generation.greedy import GreedySearch
@@ -64,6 +65,8 @@ def make_search(
 def _kind(config: GenerationConfig) -> type[Search]:
     if config.sampling:
         return Sampling
+    if config.must_include:
+        return ConstrainedBeamSearch
     if config.groups > 1:
         return DiverseBeamSearch
     return GreedySearch if config.beam_size == 1 else BeamSearch

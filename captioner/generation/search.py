@@ -136,7 +136,8 @@ class Search(keras.Model):
         total = ops.logsumexp(logits, axis=-1, keepdims=True)
         blocked = self.constraints.blocked(ops.reshape(old.tokens, (-1, length)), last, position)
         draws = given.draws if isinstance(given.draws, tuple) else ops.take(given.draws, position, axis=2)
-        choice = self.choose(old, block(logits, blocked), total, draws)
+        possible = self.constraints.begin(logits, block(logits, blocked), position)
+        choice = self.choose(old, possible, total, draws)
 
         rows = choice.parents + ops.arange(pictures)[:, None] * parents_before  # (pictures, beams)
         rows = ops.reshape(rows, (-1,))

@@ -77,3 +77,8 @@ NEUTRAL = {
     "king": "monarch",
     "queen": "monarch",
 }
+
+# Words that say little about what is in a picture.
+FUNCTION_WORDS = frozenset(
+    (*ENGLISH_ENDINGS, "it", "they", "them", "he", "she", "him", "not", "there", "another", "other")
+)

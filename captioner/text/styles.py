@@ -24,6 +24,8 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _ARTICLE = re.compile(r"\b(an?)( +)\Z", re.IGNORECASE)
 _TWO = {"person": "two people", "child": "two children"}
 _VERBS = {"is": "are", "was": "were", "has": "have", "does": "do"}
+_PAIR = re.compile(rf"\b(a) ({'|'.join(_TWO)}) and a(?:nother)? \2\b", re.IGNORECASE)
+_THEY = re.compile(rf"\b(they) ({'|'.join(_VERBS)})\b", re.IGNORECASE)
 
 
 def styled(text: str, style: Style = "plain", neutral: Mapping[str, str] | None = None) -> str:
@@ -86,16 +88,8 @@ def neutralized(text: str, words: Mapping[str, str] = NEUTRAL) -> str:
         done += _like(new, stem) + (mark + ending if new != words.get(found[0].lower()) or mark else "")
         end = found.end()
     done += text[end:]
-    for one, two in _TWO.items():
-        done = re.sub(
-            rf"\b(a) {one} and a(?:nother)? {one}\b", lambda match, two=two: _like(two, match[1]), done, flags=re.I
-        )
-    return re.sub(
-        rf"\b(they) ({'|'.join(_VERBS)})\b",
-        lambda match: f"{match[1]} {_VERBS[match[2]]}" if match[0] not in text else match[0],
-        done,
-        flags=re.I,
-    )
+    done = _PAIR.sub(lambda match: _like(_TWO[match[2].lower()], match[1]), done)
+    return done if "they" in text.lower() else _THEY.sub(lambda match: f"{match[1]} {_VERBS[match[2].lower()]}", done)
 
 
 def _like(word: str, model: str) -> str:

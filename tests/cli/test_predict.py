@@ -36,7 +36,7 @@ def test_paths_on_standard_input(call, trained, monkeypatch):
     result = call("predict", "images/p00.png", "-", "--model", RUN)
     assert result.code == 1
     assert [line.split("\t")[0] for line in result.out.splitlines()] == [f"images/p0{index}.png" for index in (0, 3, 1)]
-    assert_one_line(result.err, "nope.png: no such file")
+    assert_one_line(result.err.splitlines(keepends=True)[-1], "nope.png: no such file")
 
 
 @pytest.mark.slow
