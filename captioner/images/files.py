@@ -48,6 +48,10 @@ class PictureFiles:
         start = int(self._ends[place - 1]) if place else 0
         return Path(os.fsdecode(bytes(self._text[start : int(self._ends[place])])))
 
+    def relative(self, place: int) -> str:
+        """Return a file's path as it was named."""
+        return str(self.path(place))
+
     @property
     def bytes(self) -> np.ndarray:
         """The files' sizes, (files,), 0 where they are not known."""

@@ -139,16 +139,16 @@ def _outcomes(
     encoders = choose_encoders(captioner, files, wanted, config)
     size = min(encoders.batch_size, max(1, count)) if arriving is None else encoders.batch_size
     batches = batches_of(files, wanted, arriving, size)
+    at_least = size if count > size else 0
     if config.engine == "ray":
         from captioner.stages.prediction_ray import caption_ray
 
         logger.info(f"captioning {count:,} pictures on a Ray cluster in {encoders.precisions}")
-        yield from caption_ray(captioner, encoders, files, batches, config, n, settings, models)
+        yield from caption_ray(encoders, files, batches, config, n, settings, models, at_least)
         return
     if count >= LONG:
         where = keras.distribution.list_devices()[0]
         logger.info(f"captioning {count:,} pictures on {where} in {encoders.precisions}, {size} at a time")
-    at_least = size if count > size else 0
     yield from caption_local(captioner, encoders, files, batches, config, n, settings, at_least=at_least)
 
 

@@ -155,6 +155,7 @@ def caption_local(
     changes: Mapping[str, Any],
     together: int = TOGETHER,
     at_least: int = 0,
+    numbers: np.ndarray | None = None,
 ) -> Iterator[Outcome]:
     """Yield what becomes of the pictures, in the order of the batches, each as soon as it is known.
 
@@ -171,6 +172,8 @@ def caption_local(
         n, changes: see `Captioner.search`.
         together: pictures that the decoder takes at a time; the first lot is a batch alone, so that something comes.
         at_least: see `Encoder.encode_layers`.
+        numbers: (files,) which of the user's pictures each one is, where `files` is a part of them: sampling draws by
+            it.
     """
     threads = available_cores() if config.threads == "auto" else config.threads
     decoder = encoders.decoder(config.max_pixels)
@@ -180,13 +183,15 @@ def caption_local(
         lot.append(batch)
         waiting += len(batch.places)
         if waiting and (waiting >= enough or not len(batch.places)):
-            yield from _caption(captioner, lot, n, changes)
+            yield from _caption(captioner, lot, n, changes, numbers)
             lot, waiting, enough = [], 0, together
     if waiting:
-        yield from _caption(captioner, lot, n, changes)
+        yield from _caption(captioner, lot, n, changes, numbers)
 
 
-def _caption(captioner: Captioner, lot: Sequence[Any], n: int, changes: Mapping[str, Any]) -> Iterator[Outcome]:
+def _caption(
+    captioner: Captioner, lot: Sequence[Any], n: int, changes: Mapping[str, Any], numbers: np.ndarray | None
+) -> Iterator[Outcome]:
     """Caption the pictures of some batches of features together."""
     places = np.concatenate([batch.places for batch in lot])
     skipped = {place: reason for batch in lot for place, reason in batch.skipped.items()}
@@ -195,6 +200,7 @@ def _caption(captioner: Captioner, lot: Sequence[Any], n: int, changes: Mapping[
     if kept.any():
         layers = zip(*(batch.features for batch in lot if len(batch.places)), strict=True)
         features = tuple(np.concatenate(layer)[kept] for layer in layers)
-        captions = iter(captioner.caption_features(captioner.arrange(features), n, places[kept], **changes))
+        which = places[kept] if numbers is None else numbers[places[kept]]
+        captions = iter(captioner.caption_features(captioner.arrange(features), n, which, **changes))
     for place in places.tolist():
         yield Outcome(place, (), skipped[place]) if place in skipped else Outcome(place, next(captions))
