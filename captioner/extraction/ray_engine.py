@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from captioner.encoders.encoder import Encoder, EncoderConfig, build_encoder, differences
+from captioner.encoders.config import EncoderConfig, differences
+from captioner.encoders.encoder import Encoder, build_encoder
 from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.loader import Decoder
 from captioner.extraction.local_engine import Waits, run_local

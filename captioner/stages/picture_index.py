@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from captioner.captioner import Captioner
-from captioner.encoders.encoder import EncoderConfig, differences
+from captioner.encoders.config import EncoderConfig, differences
 from captioner.extraction.config import ExtractionConfig
 from captioner.features.store import FeatureStore, open_features
 from captioner.generation.likelihood import Likelihood, log_mean_exp
