@@ -23,7 +23,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command("predict")
-@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("pictures", nargs=-1, required=True)
 @click.option(
     "--model",
     "models",
@@ -75,6 +75,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     metavar="CONFIDENCE",
     help="Leave pictures uncaptioned below this confidence, and list them.",
 )
+@click.option("--allow-urls", is_flag=True, help="Fetch pictures that are named by an http or https address.")
 @click.option("--engine", type=click.Choice(["local", "ray"]), help="Run here, or on a Ray cluster.  [default: local]")
 @click.option("--address", metavar="HOST:PORT", help="The Ray cluster's; without it Ray is started here.")
 @click.option(
@@ -87,7 +88,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.pass_context
 def command(
     context: click.Context,
-    pictures: tuple[Path, ...],
+    pictures: tuple[str, ...],
     models: tuple[Path, ...],
     count: int,
     as_json: bool,
@@ -102,7 +103,7 @@ def command(
     generation: dict[str, Any],
     **options: Any,
 ) -> None:
-    """Caption PICTURES: files, folders of pictures, COCO's image_info_*.json, or - for paths on standard input.
+    """Caption PICTURES: files, folders, tar files, COCO's image_info_*.json, addresses, or - for standard input.
 
     Prints the caption of a single picture, and `file<TAB>caption` lines for several, each as soon as it is known. A
     picture that cannot be read is named and passed over; the exit code is then 1. With --out and --write, the same
@@ -116,7 +117,9 @@ def command(
         raise ConfigError(f"-n {count}: needs a beam as wide, found --beam-size {generation['beam_size']}; widen it")
     sidecars = _sidecars(kinds, options)
     words = read_neutral_words(neutral_words) if neutral or neutral_words is not None else None
-    files = find_pictures(pictures)
+    files = find_pictures(pictures, options["allow_urls"])
+    if sidecars and not files.only_files:
+        raise ConfigError("--write: writes beside files, and some pictures are in tar files or at addresses; use --out")
     for sidecar in sidecars:
         sidecar.check(files)
     load_keras()
@@ -159,7 +162,7 @@ def command(
         files,
         [*sidecars, *writers],
         skippers=[*sidecars, *skippers],
-        arriving=Arriving(sys.stdin.buffer) if STDIN in pictures else None,
+        arriving=Arriving(sys.stdin.buffer, options["allow_urls"]) if str(STDIN) in pictures else None,
         n=count,
         changes=generation,
         config=config,

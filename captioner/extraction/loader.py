@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -40,6 +40,19 @@ class Listing(Protocol):
 
     def path(self, place: int) -> Path:
         """Return a picture's path."""
+        ...
+
+
+@runtime_checkable
+class HoldsContent(Protocol):
+    """A listing of which some pictures are no files of their own."""
+
+    def name(self, place: int) -> str:
+        """Return what a picture is called."""
+        ...
+
+    def content(self, place: int) -> bytes | None:
+        """Return the bytes of a picture that is no file of its own, None for one that is."""
         ...
 
 
@@ -149,15 +162,26 @@ def _finished(batch: Decoded, tasks: Sequence[Future[None]]) -> Decoded:
 def _fill(batch: Decoded, rows: Iterable[int], listing: Listing, decoder: Decoder) -> None:
     for row in rows:
         place = int(batch.places[row])
-        path = listing.path(place)
         try:
-            data, batch.sources[row] = read_source(path)
-            batch.pictures[row] = decode(data, path, decoder)
+            name, data, batch.sources[row] = read_picture(listing, place)
+            batch.pictures[row] = decode(data, name, decoder)
         except DataError as error:
             batch.skipped[place] = str(error)
 
 
-def decode(data: bytes, path: Path, decoder: Decoder) -> np.ndarray:
+def read_picture(listing: Listing, place: int) -> tuple[str, bytes, tuple[int, int, bytes]]:
+    """Return a picture's name, its content, and what `read_source` says of it.
+
+    Raises:
+        DataError: it is missing or cannot be read.
+    """
+    if isinstance(listing, HoldsContent) and (data := listing.content(place)) is not None:
+        return listing.name(place), data, (len(data), int(listing.modified[place]), content_digest(data))
+    path = listing.path(place)
+    return str(path), *read_source(path)
+
+
+def decode(data: bytes, path: str | Path, decoder: Decoder) -> np.ndarray:
     """Return a picture (height, width, 3) uint8 as the network takes it.
 
     Raises:

@@ -113,7 +113,7 @@ def predict(
             elif arriving is not None and skippers and all(each.is_done(path) for each in skippers):
                 summary.kept += 1
             else:
-                _write(path, outcome, writers, styled, unsure, summary, broken)
+                _write(_named(files, outcome.place), outcome, writers, styled, unsure, summary, broken)
             progress.advance(1)
     return summary
 
@@ -152,8 +152,21 @@ def _outcomes(
     yield from caption_local(captioner, encoders, files, batches, config, n, settings, at_least=at_least)
 
 
+def _named(files: PictureFiles, place: int) -> Captioned:
+    """Return a picture as writers take it, its captions still to come."""
+    path, name = files.path(place), files.name(place)
+    if str(path) == name and files.only_files:
+        return Captioned(path, ())
+
+    def content() -> bytes:
+        found = files.content(place)
+        return path.read_bytes() if found is None else found
+
+    return Captioned(path, (), name, content)
+
+
 def _write(
-    path: Path,
+    picture: Captioned,
     outcome: Outcome,
     writers: Sequence[Writer],
     styled: Styled | None,
@@ -163,11 +176,11 @@ def _write(
 ) -> None:
     captions = list(outcome.captions)
     if unsure is not None and captions and (captions[0].confidence or 0.0) < unsure:
-        summary.unsure.append((path, captions[0].confidence or 0.0))
+        summary.unsure.append((picture.path, captions[0].confidence or 0.0))
         captions = []
     if styled is not None:
         captions = [styled(caption) for caption in captions]
-    result = Captioned(path, captions)
+    result = replace(picture, captions=captions)
     fine = True
     for writer in writers:
         try:

@@ -12,7 +12,7 @@ import numpy as np
 from captioner.captioner import Captioner
 from captioner.encoders.encoder import Encoder
 from captioner.extraction.config import ExtractionConfig
-from captioner.extraction.loader import Decoder, Listing, read_source
+from captioner.extraction.loader import Decoder, Listing, read_picture
 from captioner.extraction.local_engine import Waits, available_cores, on_accelerator, run_local
 from captioner.extraction.probe import DEFAULT_BATCH_SIZE, PROBE_PICTURES, Chosen, choose
 from captioner.extraction.remembered import recall, remember
@@ -133,10 +133,9 @@ def _sample(encoder: Encoder, files: Listing, places: np.ndarray, max_pixels: in
     """Return the first of some pictures that can be read, as the encoder takes them."""
     found = []
     for place in places:
-        path = files.path(int(place))
         try:
-            data, _ = read_source(path)
-            picture = load_image(data, name=str(path), max_pixels=max_pixels, at_least=encoder.input_size)
+            name, data, _ = read_picture(files, int(place))
+            picture = load_image(data, name=name, max_pixels=max_pixels, at_least=encoder.input_size)
             found.append(encoder.prepare(picture))
         except DataError:
             continue

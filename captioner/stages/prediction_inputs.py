@@ -11,10 +11,14 @@ from typing import BinaryIO
 
 import numpy as np
 
+from captioner.config import ConfigError
 from captioner.data.readers.coco import listed_pictures
 from captioner.extraction.loader import in_batches
-from captioner.images.files import PictureFiles
+from captioner.images.files import OF_ITS_OWN, PictureFiles
+from captioner.images.ids import EXTENSIONS
 from captioner.images.listing import require_pictures, walk_images
+from captioner.images.tars import is_tar, members_of
+from captioner.images.urls import is_url
 from captioner.storage import DataError
 
 STDIN = Path("-")
@@ -26,10 +30,12 @@ class Arriving:
 
     Args:
         stream: standard input.
+        allow_urls: whether pictures may be fetched from addresses; where not, one is taken for a file's name.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._paths: queue.Queue[Path | None] = queue.Queue(LINES_AHEAD)
+    def __init__(self, stream: BinaryIO, allow_urls: bool = False) -> None:
+        self._allow_urls = allow_urls
+        self._paths: queue.Queue[str | None] = queue.Queue(LINES_AHEAD)
         threading.Thread(target=self._read, args=(stream,), name="paths", daemon=True).start()
 
     def _read(self, stream: BinaryIO) -> None:
@@ -45,7 +51,7 @@ class Arriving:
     def _put(self, lines: Sequence[bytes]) -> None:
         for line in lines:
             if name := line.rstrip(b"\r"):
-                self._paths.put(Path(os.fsdecode(name)))
+                self._paths.put(os.fsdecode(name))
 
     def batches(self, files: PictureFiles, size: int) -> Iterator[np.ndarray]:
         """Yield the places of new files in `files`, at most `size` at a time; an empty batch when none is there yet."""
@@ -63,9 +69,14 @@ class Arriving:
                 if path is None:
                     ended = True
                     break
-                found += [files.append(each) for each in _meant(path)]
+                found += self._append(files, path)
             for start in range(0, len(found), size):
                 yield np.array(found[start : start + size])
+
+    def _append(self, files: PictureFiles, name: str) -> list[int]:
+        if is_url(name):
+            return [files.append(name if self._allow_urls else Path(name))]
+        return [files.append(each) for each in _meant(Path(name))]
 
 
 def _is_real(stream: BinaryIO) -> bool:
@@ -86,30 +97,46 @@ def _meant(path: Path) -> list[Path]:
         return [path]
 
 
-def find_pictures(paths: Sequence[Path]) -> PictureFiles:
-    """Return the pictures meant by files and folders; a folder means all under it, COCO's JSON those that it lists.
+def find_pictures(names: Sequence[str | Path], allow_urls: bool = False) -> PictureFiles:
+    """Return the pictures meant by files and folders; a folder or tar file means all in it, COCO's JSON those it lists.
 
-    A file that is named several times is listed once. `-` is passed over.
+    A picture that is named several times is listed once. `-` is passed over.
+
+    Args:
+        names: paths and addresses.
+        allow_urls: whether pictures may be fetched from addresses.
 
     Raises:
+        ConfigError: there is an address, and they are not allowed.
         DataError: a path does not exist, a folder holds no picture, or what a JSON lists is not there.
     """
     files, seen = PictureFiles(), set()
 
-    def add(path: str | Path, size: int = 0, modified: int = 0) -> None:
-        name = os.path.normpath(path)
+    def add(path: str | Path, size: int = 0, modified: int = 0, offset: int = OF_ITS_OWN) -> None:
+        name = str(path) if is_url(str(path)) else os.path.normpath(path)
         if name not in seen:
             seen.add(name)
-            files.append(path, size, modified)
+            files.append(path, size, modified, offset)
 
-    for path in paths:
+    for name in names:
+        if is_url(str(name)):
+            require_urls(str(name), allow_urls)
+            add(str(name))
+            continue
+        path = Path(name)
         if path == STDIN:
             continue
-        if path.is_dir():
+        if is_tar(path):
+            found_members = list(members_of(path))
+            if not found_members:
+                raise DataError(f"{path}: no picture in it (looked for {', '.join(EXTENSIONS)})")
+            for member in found_members:
+                add(f"{path}!{member.name}", member.size, member.modified, member.offset)
+        elif path.is_dir():
             found = sorted((entry.path, entry.stat()) for entry in walk_images(path))
             require_pictures(path, found)
-            for name, status in found:
-                add(name, status.st_size, status.st_mtime_ns)
+            for file, status in found:
+                add(file, status.st_size, status.st_mtime_ns)
         elif path.suffix.lower() == ".json":
             for picture in listed_pictures(path):
                 add(picture)
@@ -117,8 +144,14 @@ def find_pictures(paths: Sequence[Path]) -> PictureFiles:
             add(path)
         else:
             raise DataError(f"{path}: no such picture or folder")
-    files.named_alone = len(paths) == 1 and paths[0].is_file() and len(files) == 1 and paths[0] == files.path(0)
+    files.named_alone = len(names) == 1 and len(files) == 1 and files.name(0) == str(names[0])
     return files
+
+
+def require_urls(name: str, allowed: bool) -> None:
+    """Raise ConfigError where pictures may not be fetched."""
+    if not allowed:
+        raise ConfigError(f"{name}: is fetched only with --allow-urls")
 
 
 def batches_of(files: PictureFiles, wanted: np.ndarray, arriving: Arriving | None, size: int) -> Iterator[np.ndarray]:

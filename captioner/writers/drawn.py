@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from captioner.config import ConfigError
-from captioner.images.decode import load_image
 from captioner.plots.pictures import LARGEST, attention_figure, attention_maps, captioned, to_png
 from captioner.storage import (
     DataError,
@@ -116,8 +115,8 @@ class ResultsFolder:
 
     def add(self, result: Captioned) -> None:
         """Draw a picture's captions and add them to results.csv."""
-        name = f"{self._names.of(result.path)}.jpg"
-        drawn = captioned(load_image(result.path, at_least=SIZE), [caption.text for caption in result.captions])
+        name = f"{self._names.of(result.path, result.called)}.jpg"
+        drawn = captioned(result.picture(SIZE), [caption.text for caption in result.captions])
         file = io.BytesIO()
         drawn.save(file, "JPEG", quality=90)
         try:
@@ -127,7 +126,7 @@ class ResultsFolder:
             writer = csv.writer(rows, lineterminator="\n")
             for rank, caption in enumerate(result.captions, start=1):
                 sure = "" if caption.confidence is None else f"{caption.confidence:.4f}"
-                writer.writerow([result.path, rank, caption.text, f"{caption.log_prob:.6f}", sure, name])
+                writer.writerow([result.called, rank, caption.text, f"{caption.log_prob:.6f}", sure, name])
             table.write(rows.getvalue())
             table.flush()
         except OSError as error:
@@ -175,8 +174,8 @@ class AttentionFolder:
             raise DataError(
                 "--attention: this model has none to draw, its architecture looks at no regions; leave it out"
             )
-        picture = load_image(result.path, at_least=SIZE)
-        name = self._names.of(result.path)
+        picture = result.picture(SIZE)
+        name = self._names.of(result.path, result.called)
         write_bytes(self.folder / f"{name}.png", to_png(attention_figure(picture, caption, self.encoder)))
         maps = attention_maps(picture, caption, self.encoder)
         for place, (word, drawn) in enumerate(zip(caption.tokens, maps, strict=True), start=1):
@@ -202,8 +201,12 @@ class Names:
         self._taken = {name.lower() for name in self._names.values()}
         self._safe: set[Path] = set()
 
-    def of(self, path: Path) -> str:
+    def of(self, path: Path, called: str = "") -> str:
         """Return the name of a picture's results.
+
+        Args:
+            path: of the picture.
+            called: what it was named, where that is no path.
 
         Raises:
             ConfigError: the picture lies in the folder and could be written over.
@@ -215,12 +218,12 @@ class Names:
                 )
             if not path.is_symlink():
                 self._safe.add(path.parent)
-        if (name := self._names.get(str(path))) is not None:
+        if (name := self._names.get(called or str(path))) is not None:
             return name
         name, number = path.stem, 1
         while name.lower() in self._taken:
             number += 1
             name = f"{path.stem}-{number}"
-        self._names[str(path)] = name
+        self._names[called or str(path)] = name
         self._taken.add(name.lower())
         return name

@@ -26,7 +26,7 @@ class PlainLines:
     def add(self, result: Captioned) -> None:
         """See Writer.add."""
         for caption in result.captions:
-            self._write(caption.text if self._named_alone else f"{_one_line(str(result.path))}\t{caption.text}")
+            self._write(caption.text if self._named_alone else f"{_one_line(result.called)}\t{caption.text}")
 
     def close(self) -> None:
         """See Writer.close."""
@@ -47,7 +47,7 @@ class JsonLines:
 
     def add(self, result: Captioned) -> None:
         """See Writer.add."""
-        self._write(as_json({"file": str(result.path), "captions": [entry(each) for each in result.captions]}))
+        self._write(as_json({"file": result.called, "captions": [entry(each) for each in result.captions]}))
 
     def close(self) -> None:
         """See Writer.close."""

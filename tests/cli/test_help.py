@@ -32,7 +32,7 @@ OPTIONS = {
     "predict": (
         *("--model", *GENERATION, "-n", "--json", "--out", "--attention", "--write", "--extension", "--existing"),
         *("--prefix", "--suffix", "--keep-times", "--dry-run", "--style", "--neutral", "--neutral-words", "--unsure"),
-        *("--engine", "--address", "--overwrite"),
+        *("--engine", "--address", "--overwrite", "--allow-urls"),
     ),
     "run": ("-o", "-c", "--set"),
 }
