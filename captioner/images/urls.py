@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import socket
@@ -62,11 +63,12 @@ def _get(named: str, url: str, max_bytes: int, until: float) -> bytes | str:
     if parts.username or parts.password:
         raise DataError(f"{named}: holds a user name or a password; only public pictures are fetched")
     connection = _connect(named, parts, until)
-    try:
+    with contextlib.ExitStack() as open_ones:
+        open_ones.callback(connection.close)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         headers = {"User-Agent": f"captioner/{__version__}", "Accept": "image/*", "Accept-Encoding": "identity"}
         connection.request("GET", target, headers=headers)
-        answer = connection.getresponse()
+        answer = open_ones.enter_context(connection.getresponse())
         if answer.status in (301, 302, 303, 307, 308) and (place := answer.headers.get("Location")):
             return place
         if answer.status != 200:
@@ -80,8 +82,6 @@ def _get(named: str, url: str, max_bytes: int, until: float) -> bytes | str:
                 raise DataError(f"{named}: is larger than {max_bytes // 2**20} MB; download and shrink it first")
             _set_timeout(connection, until)
         return bytes(data)
-    finally:
-        connection.close()
 
 
 def _connect(named: str, parts: SplitResult, until: float) -> http.client.HTTPConnection:
