@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import threading
 import warnings
@@ -20,7 +21,8 @@ Filter = Literal["bicubic", "bilinear", "lanczos"]
 
 MAX_PIXELS = 2**26  # 64-megapixel cameras pass; decoded, that is 200 MB
 
-_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "HEIF")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif")
 _ORIENTATION_TAG = 0x0112
 _ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -45,7 +47,7 @@ def load_image(
     max_pixels: int = MAX_PIXELS,
     at_least: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """Decode a picture (JPEG, PNG, GIF, BMP, WebP, TIFF, AVIF) to uint8 RGB, (height, width, 3).
+    """Decode a picture (JPEG, PNG, GIF, BMP, WebP, TIFF, AVIF; HEIC with an extra) to uint8 RGB (height, width, 3).
 
     It is turned as its EXIF orientation says; transparency lies on white; 16 bits are scaled to 8; an animation gives
     its first frame.
@@ -72,6 +74,8 @@ def load_image(
     except Image.DecompressionBombError:
         raise DataError(f"{name}: claims far too many pixels; shrink it first") from None
     except UnidentifiedImageError:
+        if _looks_like_heif(file.getbuffer()[:12]):
+            raise DataError(f"{name}: a HEIC picture; pip install 'captioner[heif]' lets it be read") from None
         fault = "not a picture that can be read" if file.getbuffer().nbytes else "empty"
         raise DataError(f"{name}: {fault} (JPEG, PNG, GIF, BMP, WebP, TIFF or AVIF is needed)") from None
     except Exception as error:  # decoders raise nearly anything on broken files
@@ -81,6 +85,8 @@ def load_image(
 
 def _decode(name: str, file: io.BytesIO, max_pixels: int, at_least: tuple[int, int] | None) -> np.ndarray:
     Image.init()  # AVIF is not in every Pillow
+    if _looks_like_heif(file.getbuffer()[:12]):
+        _register_heif()
     with Image.open(file, formats=[kind for kind in _FORMATS if kind in Image.OPEN]) as image:
         width, height = image.size
         if width * height > max_pixels:
@@ -90,6 +96,22 @@ def _decode(name: str, file: io.BytesIO, max_pixels: int, at_least: tuple[int, i
             image.draft(None, sides[::-1] if _orientation(image) > 4 else sides)
         image.load()
         return _upright(image)
+
+
+def _looks_like_heif(head: memoryview) -> bool:
+    return bytes(head[4:8]) == b"ftyp" and bytes(head[8:12]) in _HEIF_BRANDS
+
+
+@functools.cache
+def _register_heif() -> None:
+    """Teach Pillow HEIC, and AVIF where it does not know it itself, if pillow-heif is installed."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return
+    pillow_heif.register_heif_opener()
+    if "AVIF" not in Image.OPEN and hasattr(pillow_heif, "register_avif_opener"):
+        pillow_heif.register_avif_opener()
 
 
 def _upright(image: Image.Image) -> np.ndarray:

@@ -18,7 +18,7 @@ def recalls(ranks: Sequence[int] | np.ndarray, prefix: str) -> dict[str, float]:
     """
     found = np.asarray(ranks)
     at = {f"{prefix}_r{depth}": float(((found > 0) & (found <= depth)).mean()) for depth in DEPTHS}
-    return {**at, f"{prefix}_median_rank": float(np.median(np.where(found > 0, found, np.inf)))}
+    return {**at, f"{prefix}_median_rank": float(np.median(np.where(found > 0, found, found.max(initial=0) + 1)))}
 
 
 def ranks_of(scores: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -16,8 +16,9 @@ from captioner.features.store import FeatureStore
 from captioner.generation.decode import Caption
 from captioner.metrics import calibration
 from captioner.metrics.alarms import Health, health
-from captioner.metrics.scorer import DIVERSITY, Scores, score
+from captioner.metrics.scorer import DIVERSITY, RETRIEVAL, Scores, score
 from captioner.stages.results import PREDICTIONS, SCORES, write_predictions, write_scores
+from captioner.stages.retrieval import retrieval
 from captioner.stages.score import EvaluationConfig, frequencies_of, how
 from captioner.storage import DataError, digest_file, write_manifest
 from captioner.text.cleaning import clean_caption
@@ -123,6 +124,8 @@ def evaluate(
     best = {image_id: several[0] for image_id, several in decoded.items()}
     found = look_at(best, references, settings.max_length, scores.corpus.get("cider_d"))
     context["health"] = found.to_json()
+    if RETRIEVAL in config.metrics:
+        scores.corpus.update(retrieval(captioner, best, references, features))
     trust = _trust(captioner, best, scores)
     if trust is not None:
         context["confidence_curve"] = to_settings(trust)
