@@ -58,9 +58,10 @@ def command(
     texts = read_captions(captions)
     require_folder(images)
     load_keras()
-    from captioner.captioner import FILE_NAME, load, newest_run
+    from captioner.captioner import load
     from captioner.features.store import open_features
     from captioner.report.gallery import write_doubts
+    from captioner.run_folder import CAPTIONER, newest_run
     from captioner.stages.doubt import doubt, without, write_captions, write_table
     from captioner.stages.evaluate import require_same_encoder
     from captioner.stages.picture_index import open_index
@@ -72,7 +73,7 @@ def command(
         store, pictures = open_features(features), find_pictures(images)
         require_same_encoder(captioner, store)
     else:
-        digest = digest_file(model / FILE_NAME if model.is_dir() else model)
+        digest = digest_file(model / CAPTIONER if model.is_dir() else model)
         made = open_index(captioner, digest, images, index)
         store, pictures = made.features, made.pictures
     found = doubt(captioner, texts, store)

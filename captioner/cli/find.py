@@ -53,8 +53,9 @@ def command(
     for folder in folders:
         require_folder(folder)
     load_keras()
-    from captioner.captioner import FILE_NAME, load, newest_run
+    from captioner.captioner import load
     from captioner.report.gallery import write_found
+    from captioner.run_folder import CAPTIONER, newest_run
     from captioner.stages.find import find
     from captioner.stages.picture_index import open_index
     from captioner.storage import digest_file
@@ -62,7 +63,7 @@ def command(
 
     model = newest_run() if model is None else model
     captioner = load(model)
-    digest = digest_file(model / FILE_NAME if model.is_dir() else model)
+    digest = digest_file(model / CAPTIONER if model.is_dir() else model)
     indexes = [open_index(captioner, digest, folder, place) for folder in folders]
     found = find(captioner, indexes, text, count)
     for each in found:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 
-class Words(click.ParamType):
+class WordList(click.ParamType):
     """Words with commas between them."""
 
     name = "WORDS"
@@ -60,13 +60,13 @@ _OPTIONS = {
         "--no-repeat-ngram", type=_WHOLE, metavar="N", help="No sequence of N words twice in a caption."
     ),
     "banned_words": click.option(
-        "--banned-words", type=Words(), help="Words that no caption holds, with commas between them."
+        "--banned-words", type=WordList(), help="Words that no caption holds, with commas between them."
     ),
-    "bad_endings": click.option("--bad-endings", type=Words(), help=_ENGLISH),
+    "bad_endings": click.option("--bad-endings", type=WordList(), help=_ENGLISH),
     "start": click.option("--start", metavar="TEXT", help="Words that every caption begins with."),
     "must_include": click.option(
         "--must-include",
-        type=Words(),
+        type=WordList(),
         help="Words that every caption holds, with commas between them; dog|dogs is one or the other.",
     ),
     "allow_unk": click.option("--allow-unk", is_flag=True, default=None, help="Let captions hold <unk>."),

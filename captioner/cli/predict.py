@@ -15,7 +15,7 @@ from captioner.cli.generation import generation_options
 
 if TYPE_CHECKING:
     from captioner.captioner import Captioner
-    from captioner.images.files import PictureFiles
+    from captioner.images.picture_list import PictureFiles
 
 logger = logging.getLogger(__name__)
 
@@ -123,10 +123,10 @@ def command(
     for sidecar in sidecars:
         sidecar.check(files)
     load_keras()
-    from captioner.captioner import newest_run
     from captioner.extraction.config import ExtractionConfig
     from captioner.generation.decode import Caption
     from captioner.plots.pictures import require_matplotlib
+    from captioner.run_folder import newest_run
     from captioner.stages.predict import LONG, predict, with_text
     from captioner.text.styles import styled
 
@@ -239,10 +239,10 @@ def _echo(line: str) -> None:
 
 
 def _digest(model: Path) -> str:
-    from captioner.captioner import FILE_NAME
+    from captioner.run_folder import CAPTIONER
     from captioner.storage import digest_file
 
-    return digest_file(model / FILE_NAME if model.is_dir() else model)
+    return digest_file(model / CAPTIONER if model.is_dir() else model)
 
 
 def _report_unsure(unsure: Sequence[tuple[Path, float]], limit: float | None) -> None:

@@ -14,7 +14,7 @@ from captioner.encoders.encoder import Encoder, build_encoder
 from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.loader import Decoder
 from captioner.extraction.local_engine import Waits, run_local
-from captioner.extraction.partial import Batch
+from captioner.extraction.partial import EncodedBatch
 from captioner.extraction.ray_cluster import Portion, run_portions
 from captioner.images.listing import Pictures
 from captioner.storage import DataError
@@ -38,7 +38,7 @@ class EncodingJob:
     max_pixels: int
     at_least: int
 
-    def build(self, node: str, threads: int) -> Callable[[Portion], Iterator[Batch]]:
+    def build(self, node: str, threads: int) -> Callable[[Portion], Iterator[EncodedBatch]]:
         """Return what encodes a portion; see captioner.extraction.ray_cluster.Job.
 
         Raises:
@@ -49,10 +49,10 @@ class EncodingJob:
         encoder = _build(self, node)
         decoder = Decoder(encoder.input_size, encoder.prepare, self.max_pixels)
 
-        def encode(portion: Portion) -> Iterator[Batch]:
+        def encode(portion: Portion) -> Iterator[EncodedBatch]:
             for batch in run_local(portion, portion.batches(), encoder, decoder, threads, Waits(), self.at_least):
                 skipped = {int(portion.places[place]): reason for place, reason in batch.skipped.items()}
-                yield Batch(portion.places[batch.places], batch.sources, skipped, batch.features)
+                yield EncodedBatch(portion.places[batch.places], batch.sources, skipped, batch.features)
 
         return encode
 
@@ -70,7 +70,7 @@ def _build(job: EncodingJob, node: str) -> Encoder:
 
 def run_ray(
     pictures: Pictures, batches: Iterator[np.ndarray], encoder: Encoder, config: ExtractionConfig, at_least: int
-) -> Iterator[Batch]:
+) -> Iterator[EncodedBatch]:
     """Yield the batches' features in the order in which they are finished.
 
     Args:
@@ -90,6 +90,6 @@ def run_ray(
         yield _as_listed(batch, folder, pictures.folder)
 
 
-def _as_listed(batch: Batch, folder: Path, listed: Path) -> Batch:
+def _as_listed(batch: EncodedBatch, folder: Path, listed: Path) -> EncodedBatch:
     """Return a batch whose reasons name the pictures as a local run would."""
     return replace(batch, skipped={at: why.replace(str(folder), str(listed)) for at, why in batch.skipped.items()})

@@ -73,14 +73,17 @@ class GenerationConfig:
             raise ValueError(f"top_p must be above 0 and at most 1, found {self.top_p}")
         if self.min_length > self.max_length:
             raise ValueError(f"min_length {self.min_length} is above max_length {self.max_length}")
-        if self.must_include and (self.sampling or self.groups > 1):
-            other = "sampling" if self.sampling else f"{self.groups} groups"
-            raise ValueError(f"must_include belongs to plain beam search, found it with {other}; choose one")
-        if len(self.must_include) > MOST_WORDS:
-            raise ValueError(f"must_include takes at most {MOST_WORDS} words, found {len(self.must_include)}")
+        self._check_must_include()
         for name in ("banned_words", "bad_endings", "must_include"):
             words = getattr(self, name)
             if isinstance(words, str) and (name, words) != ("bad_endings", "english"):
                 raise ValueError(f"{name} must be a list of words, found {words!r}")
             if not isinstance(words, str):
                 object.__setattr__(self, name, tuple(words))  # a list is as good, but cannot be hashed
+
+    def _check_must_include(self) -> None:
+        if self.must_include and (self.sampling or self.groups > 1):
+            other = "sampling" if self.sampling else f"{self.groups} groups"
+            raise ValueError(f"must_include belongs to plain beam search, found it with {other}; choose one")
+        if len(self.must_include) > MOST_WORDS:
+            raise ValueError(f"must_include takes at most {MOST_WORDS} words, found {len(self.must_include)}")

@@ -74,9 +74,9 @@ class ConstrainedBeamSearch(Search):
         open_steps = hypotheses.log_probs[:, :, None] + steps
         step_ranks = ops.where(hypotheses.finished[:, :, None], 4 * IMPOSSIBLE, open_steps)
         own, coming = self._places(parents, count)
-        groups = [_flat(values, *own) for values in (ranks, log_probs, ops.reshape(words, (-1, parents, count)))]
+        groups = [_flat(values, *own[:2]) for values in (ranks, log_probs, ops.reshape(words, (-1, parents, count)))]
         numbers = ops.broadcast_to(ops.convert_to_tensor(self._numbers), ops.shape(steps))
-        more = [_flat(values, *coming) for values in (step_ranks, steps, numbers)]
+        more = [_flat(values, *coming[:2]) for values in (step_ranks, steps, numbers)]
         possible = np.concatenate([own[2], coming[2]], axis=-1)  # (sets, candidates)
         ranks = ops.where(possible, ops.concatenate([groups[0], more[0]], axis=-1), 4 * IMPOSSIBLE)
         log_probs = ops.where(possible, ops.concatenate([groups[1], more[1]], axis=-1), IMPOSSIBLE)
@@ -116,7 +116,7 @@ class ConstrainedBeamSearch(Search):
         return ops.where(whole, super()._scores(hypotheses), 4 * IMPOSSIBLE)
 
 
-def _flat(values: Tensor, parents: np.ndarray, columns: np.ndarray, exists: np.ndarray) -> Tensor:
+def _flat(values: Tensor, parents: np.ndarray, columns: np.ndarray) -> Tensor:
     """Pick (pictures, parents, columns) at some places: (pictures, sets, any)."""
     width = values.shape[-1]
     places = (parents * width + columns).astype(np.int32)

@@ -1,94 +1,112 @@
-"""Pictures in the order in which they were named, a few dozen bytes each; unlike `Pictures` they need no ids."""
+"""Picture files as bytes: regular files of a size that pictures have, of a kind that is told by their first bytes."""
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterator
+import stat
 from pathlib import Path
 
-import numpy as np
+from captioner.storage import DataError
 
-from captioner.images.tars import read_member
-from captioner.images.urls import fetch, is_url
-
-FIRST_ROOM = 1024  # pictures; doubled whenever they do not fit
-OF_ITS_OWN = -1  # the offset of a picture that is a file, not a part of one
+MAX_BYTES = 2**30  # of a picture's file, which is read whole
+HEAD_BYTES = 32  # that tell the kind
 
 
-class PictureFiles:
-    """A list of pictures that can grow while it is worked through: files, members of tar files, addresses.
+class NotAPictureError(DataError):
+    """The bytes are of no kind of picture that can be read."""
 
-    Attributes:
-        named_alone: whether one file was asked for by its own name, and nothing else.
-        only_files: whether each one is a file of its own.
+
+READABLE = "JPEG, PNG, GIF, BMP, WebP, TIFF, AVIF, JPEG 2000, PPM, QOI, SGI, PCX or PSD"
+
+# first bytes -> Pillow's name of the kind
+_BEGINNINGS = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"\xff\x4f\xff\x51": "JPEG2000",
+    b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG2000",
+    b"qoif": "QOI",
+    b"\x01\xda": "SGI",
+    b"8BPS": "PSD",
+    **{b"\x0a" + bytes([version]): "PCX" for version in (0, 2, 3, 5)},
+    **{b"P" + bytes([digit]) + space: "PPM" for digit in b"123456fy" for space in (b"\n", b" ", b"\t", b"\r")},
+}
+_AVIF = (b"avif", b"avis", b"mif1", b"msf1")
+_HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis")
+
+
+def kind_of(head: bytes) -> str | None:
+    """Return Pillow's name of the kind of picture that begins with `head` (`HEAD_BYTES` are enough), or None."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head[4:8] == b"ftyp":
+        return "AVIF" if head[8:12] in _AVIF else "HEIC" if head[8:12] in _HEIC else None
+    return next((kind for beginning, kind in _BEGINNINGS.items() if head.startswith(beginning)), None)
+
+
+def require_kind(head: bytes, name: str) -> str:
+    """Return what `kind_of` does.
+
+    Raises:
+        NotAPictureError: it is no picture, or one of a kind that cannot be decoded.
     """
+    kind = kind_of(head)
+    if kind == "HEIC":
+        if not can_read_heif():
+            raise NotAPictureError(
+                f"{name}: a HEIC picture; pip install 'captioner[heif]', or convert it to JPEG or PNG"
+            )
+        return "HEIF"
+    if kind is None:
+        raise NotAPictureError(
+            f"{name}: {'not a picture that can be read' if head else 'empty'} ({READABLE} is needed)"
+        )
+    return kind
 
-    def __init__(self) -> None:
-        self.named_alone, self.only_files = False, True
-        self._text = bytearray()  # the names one after the other
-        self._ends = np.zeros(FIRST_ROOM, np.int64)
-        self._bytes = np.zeros(FIRST_ROOM, np.int64)
-        self._modified = np.zeros(FIRST_ROOM, np.int64)
-        self._offsets = np.zeros(FIRST_ROOM, np.int64)
-        self._count = 0
 
-    def append(self, name: str | Path, size: int = 0, modified: int = 0, offset: int = OF_ITS_OWN) -> int:
-        """Add a picture and return its place.
+@functools.cache
+def can_read_heif() -> bool:
+    """Teach Pillow HEIC if pillow-heif is installed; return whether it is."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
 
-        Args:
-            name: its path, an address, or a tar file's path, `!` and the member's name.
-            size: in bytes, where it is known.
-            modified: when it was changed last, in nanoseconds, where that is known.
-            offset: of a member's content in its tar file.
-        """
-        if self._count == len(self._ends):
-            for array in ("_ends", "_bytes", "_modified", "_offsets"):
-                setattr(self, array, np.resize(getattr(self, array), 2 * self._count))
-        self._text += os.fsencode(name)
-        self._ends[self._count] = len(self._text)
-        self._bytes[self._count], self._modified[self._count] = size, modified
-        self._offsets[self._count] = offset
-        self.only_files = self.only_files and offset == OF_ITS_OWN and not is_url(str(name))
-        self._count += 1
-        return self._count - 1
 
-    def __len__(self) -> int:
-        return self._count
+def read_picture(path: Path) -> tuple[bytes, os.stat_result]:
+    """Return a picture's file and its status. What is no picture by its first bytes is not read any further.
 
-    def __iter__(self) -> Iterator[Path]:
-        return (self.path(place) for place in range(self._count))
+    Raises:
+        DataError: missing, no regular file (a pipe would be waited for without end), too large, or no picture.
+    """
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise DataError(f"{path}: not a regular file; name a picture's file")
+            if status.st_size > MAX_BYTES:
+                raise DataError(
+                    f"{path}: has {status.st_size / 2**30:.1f} GiB, too much for a picture; shrink it first"
+                )
+            head = file.read(HEAD_BYTES)
+            require_kind(head, str(path))
+            return head + file.read(status.st_size - len(head)), status
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: is a folder, not a picture") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
-    def name(self, place: int) -> str:
-        """Return what a picture was named."""
-        start = int(self._ends[place - 1]) if place else 0
-        return os.fsdecode(bytes(self._text[start : int(self._ends[place])]))
 
-    def path(self, place: int) -> Path:
-        """Return a picture's path; one that is no file of its own has one all the same, under which nothing lies."""
-        return Path(self.name(place))
-
-    def relative(self, place: int) -> str:
-        """Return a picture's path as it was named."""
-        return self.name(place)
-
-    def content(self, place: int) -> bytes | None:
-        """Return the bytes of a picture that is no file of its own, None for one that is.
-
-        Raises:
-            DataError: it cannot be read or fetched.
-        """
-        name, offset = self.name(place), int(self._offsets[place])
-        if offset != OF_ITS_OWN:
-            tar, _, _ = name.rpartition("!")
-            return read_member(Path(tar), offset, int(self._bytes[place]), name)
-        return fetch(name) if is_url(name) else None
-
-    @property
-    def bytes(self) -> np.ndarray:
-        """The pictures' sizes, (pictures,), 0 where they are not known."""
-        return self._bytes[: self._count]
-
-    @property
-    def modified(self) -> np.ndarray:
-        """When the pictures were changed last, (pictures,) in nanoseconds, 0 where that is not known."""
-        return self._modified[: self._count]
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # without it a pipe would be waited for

@@ -8,14 +8,53 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from captioner.report.pictures import embed_pictures
 from captioner.storage import write_text
 
-if TYPE_CHECKING:
-    from captioner.stages.doubt import Doubt
-    from captioner.stages.find import Found
+
+class Found(Protocol):
+    """What is needed of captioner.stages.find.Found."""
+
+    @property
+    def path(self) -> Path:
+        """Return the picture's file."""
+        ...
+
+    @property
+    def score(self) -> float:
+        """Return how well the text fits it."""
+        ...
+
+    @property
+    def caption(self) -> str:
+        """Return what the model says of it."""
+        ...
+
+
+class Doubt(Protocol):
+    """What is needed of captioner.stages.doubt.Doubt."""
+
+    @property
+    def image_id(self) -> str:
+        """Return the picture's id."""
+        ...
+
+    @property
+    def number(self) -> int:
+        """Return which of the picture's captions it is."""
+        ...
+
+    @property
+    def caption(self) -> str:
+        """Return the caption."""
+        ...
+
+    @property
+    def score(self) -> float:
+        """Return how well it fits."""
+        ...
 
 
 def write_found(text: str, found: Sequence[Found], path: Path) -> None:

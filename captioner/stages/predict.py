@@ -15,7 +15,7 @@ import numpy as np
 from captioner.captioner import Captioner
 from captioner.extraction.config import ExtractionConfig
 from captioner.generation.decode import Caption
-from captioner.images.files import PictureFiles
+from captioner.images.picture_list import PictureFiles
 from captioner.progress import Progress
 from captioner.stages.prediction_engine import Outcome, caption_local, choose_encoders
 from captioner.stages.prediction_inputs import Arriving, batches_of

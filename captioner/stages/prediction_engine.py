@@ -12,7 +12,7 @@ import numpy as np
 from captioner.captioner import Captioner
 from captioner.encoders.encoder import Encoder
 from captioner.extraction.config import ExtractionConfig
-from captioner.extraction.loader import Decoder, Listing, read_picture
+from captioner.extraction.loader import Decoder, Listing, read_listed
 from captioner.extraction.local_engine import Waits, available_cores, on_accelerator, run_local
 from captioner.extraction.probe import DEFAULT_BATCH_SIZE, PROBE_PICTURES, Chosen, choose
 from captioner.extraction.remembered import recall, remember
@@ -134,7 +134,7 @@ def _sample(encoder: Encoder, files: Listing, places: np.ndarray, max_pixels: in
     found = []
     for place in places:
         try:
-            name, data, _ = read_picture(files, int(place))
+            name, data, _ = read_listed(files, int(place))
             picture = load_image(data, name=name, max_pixels=max_pixels, at_least=encoder.input_size)
             found.append(encoder.prepare(picture))
         except DataError:

@@ -14,10 +14,10 @@ import numpy as np
 from captioner.config import ConfigError
 from captioner.data.readers.coco import listed_pictures
 from captioner.extraction.loader import in_batches
-from captioner.images.files import OF_ITS_OWN, PictureFiles
 from captioner.images.ids import EXTENSIONS
 from captioner.images.listing import require_pictures, walk_images
-from captioner.images.tars import is_tar, members_of
+from captioner.images.picture_list import OF_ITS_OWN, PictureFiles
+from captioner.images.tars import Member, is_tar, members_of
 from captioner.images.urls import is_url
 from captioner.storage import DataError
 
@@ -127,10 +127,7 @@ def find_pictures(names: Sequence[str | Path], allow_urls: bool = False) -> Pict
         if path == STDIN:
             continue
         if is_tar(path):
-            found_members = list(members_of(path))
-            if not found_members:
-                raise DataError(f"{path}: no picture in it (looked for {', '.join(EXTENSIONS)})")
-            for member in found_members:
+            for member in _require_members(path):
                 add(f"{path}!{member.name}", member.size, member.modified, member.offset)
         elif path.is_dir():
             found = sorted((entry.path, entry.stat()) for entry in walk_images(path))
@@ -146,6 +143,13 @@ def find_pictures(names: Sequence[str | Path], allow_urls: bool = False) -> Pict
             raise DataError(f"{path}: no such picture or folder")
     files.named_alone = len(names) == 1 and len(files) == 1 and files.name(0) == str(names[0])
     return files
+
+
+def _require_members(path: Path) -> list[Member]:
+    found = list(members_of(path))
+    if not found:
+        raise DataError(f"{path}: no picture in it (looked for {', '.join(EXTENSIONS)})")
+    return found
 
 
 def require_urls(name: str, allowed: bool) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from captioner.captioner import FILE_NAME
 from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.ray_cluster import Portion, run_portions
-from captioner.images.files import PictureFiles
+from captioner.images.picture_list import PictureFiles
+from captioner.run_folder import CAPTIONER
 from captioner.stages.prediction_engine import Encoders, Outcome, caption_local
 from captioner.storage import DataError, digest_file
 
@@ -101,7 +101,7 @@ def caption_ray(
     Raises:
         ConfigError, DataError: see `run_portions`.
     """
-    paths = tuple((model / FILE_NAME if model.is_dir() else model).resolve() for model in models)
+    paths = tuple((model / CAPTIONER if model.is_dir() else model).resolve() for model in models)
     digests = tuple(map(digest_file, paths))
     precisions = tuple(encoder.description["precision"] for encoder in encoders.members)
     local = replace(config, engine="local", address=None)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from captioner.config import ConfigError
-from captioner.images.files import PictureFiles
+from captioner.images.picture_list import PictureFiles
 from captioner.stages.prediction_inputs import Arriving, batches_of, find_pictures
 from captioner.storage import DataError
 

@@ -180,7 +180,7 @@ def _parse(packet: bytes) -> tuple[bytes, _Element]:
         (stack[-1].children if stack else roots).append(element)
         stack.append(element)
 
-    def end(name: str) -> None:
+    def end(_: str) -> None:
         element = stack.pop()
         element.closing = parser.CurrentByteIndex
         empty = data[element.opened - 2 : element.opened] == b"/>"

@@ -3,7 +3,7 @@ import tarfile
 
 import pytest
 
-from captioner.images.files import PictureFiles
+from captioner.images.picture_list import PictureFiles
 from captioner.images.tars import members_of, read_member
 from captioner.storage import DataError
 
