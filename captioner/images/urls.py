@@ -10,7 +10,6 @@ import ssl
 import time
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from captioner import __version__
 from captioner.storage import DataError
 
 MAX_BYTES = 32 * 2**20
@@ -66,7 +65,7 @@ def _get(named: str, url: str, max_bytes: int, until: float) -> bytes | str:
     with contextlib.ExitStack() as open_ones:
         open_ones.callback(connection.close)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        headers = {"User-Agent": f"captioner/{__version__}", "Accept": "image/*", "Accept-Encoding": "identity"}
+        headers = {"User-Agent": "captioner", "Accept": "image/*", "Accept-Encoding": "identity"}
         connection.request("GET", target, headers=headers)
         answer = open_ones.enter_context(connection.getresponse())
         if answer.status in (301, 302, 303, 307, 308) and (place := answer.headers.get("Location")):
