@@ -113,8 +113,8 @@ def test_what_came_out_goes_in_again_unchanged() -> None:
 @pytest.mark.parametrize("hostile", ["a'", "A.,", "/a", "http://", "<!--", "a@", "1 ", "a-", '("', "st. "])
 def test_hostile_text_ends(hostile: str) -> None:
     """A tenth of a second; in quadratic time, minutes, which ends in the time that tests are given as a whole."""
-    tokens = tokenize(hostile * 10_000)
-    assert len(tokens) == len(tokenize(hostile * 1000)) * 10 or len(tokens) <= 2
+    tokens, few = tokenize(hostile * 10_000), tokenize(hostile * 1000)
+    assert 9.9 * len(few) <= len(tokens) <= 10 * len(few) or len(tokens) <= 2
 
 
 LANGUAGES = [
