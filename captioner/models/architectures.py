@@ -7,7 +7,9 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from captioner.config import ConfigError, build
+from captioner.models.adaptive import AdaptiveConfig, AdaptiveDecoder
 from captioner.models.attention import AttentionConfig, AttentionDecoder
+from captioner.models.attention_on_attention import AttentionOnAttentionConfig, AttentionOnAttentionDecoder
 from captioner.models.decoder import CaptionDecoder
 from captioner.models.inject import InitInjectDecoder, InjectConfig, ParInjectDecoder, PreInjectDecoder
 from captioner.models.merge import MergeConfig, MergeDecoder
@@ -27,6 +29,8 @@ ARCHITECTURES = {
     "pre-inject": Architecture(PreInjectDecoder, InjectConfig),
     "par-inject": Architecture(ParInjectDecoder, InjectConfig),
     "attention": Architecture(AttentionDecoder, AttentionConfig),
+    "adaptive": Architecture(AdaptiveDecoder, AdaptiveConfig),
+    "attention-on-attention": Architecture(AttentionOnAttentionDecoder, AttentionOnAttentionConfig),
     "transformer": Architecture(TransformerDecoder, TransformerConfig),
 }
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+DECAYING, WITH_MOMENTUM = ("adamw", "lion"), ("sgd", "rmsprop")  # optimizers with weight_decay, with momentum
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -14,14 +16,18 @@ class TrainConfig:
         epochs: passes over the training captions, at most.
         batch_size: pictures a step, each with all its captions.
         engine: `keras`, or `numpy`: the recurrent network written out in NumPy, for init-inject models.
-        optimizer: `adam`, `adamw` with `weight_decay`, or `sgd` with `momentum`.
+        optimizer: `adam`, `nadam`, `adamw` or `lion` with `weight_decay`, `sgd` or `rmsprop` with `momentum`.
         learning_rate: the highest one.
-        schedule: `constant`; `cosine` (down to 0 over all epochs); `plateau` (halved when the dev score has not risen
-            for `plateau_patience` epochs).
-        warmup: share of all steps over which a cosine schedule rises from 0.
+        schedule: `constant`; `cosine` (down to 0 over all epochs); `exponential` and `step` (times `decay_rate` over
+            every `decay_epochs` epochs, smoothly or at once); `inverse_sqrt` (falling with the root of the steps after
+            `warmup`); `plateau` (halved when the dev score has not risen for `plateau_patience` epochs).
+        warmup: share of all steps over which the learning rate rises from 0; not with `plateau`.
+        decay_rate: factor of `exponential` and `step`.
+        decay_epochs: epochs over which that factor applies once.
         plateau_patience: epochs.
-        weight_decay: of adamw.
-        momentum: of sgd.
+        accumulate: batches whose gradients are averaged before the weights change.
+        weight_decay: of adamw and lion.
+        momentum: of sgd and rmsprop.
         clip_norm: largest norm of all gradients together; null for none.
         label_smoothing: share of the target distribution spread evenly over all words.
         ema: momentum of an exponential moving average of the weights, which is evaluated and saved; null for none.
@@ -35,11 +41,14 @@ class TrainConfig:
     epochs: int = 20
     batch_size: int = 64
     engine: Literal["keras", "numpy"] = "keras"
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "lion"] = "adam"
     learning_rate: float = 1e-3
-    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    schedule: Literal["constant", "cosine", "step", "exponential", "inverse_sqrt", "plateau"] = "constant"
     warmup: float = 0.0
+    decay_rate: float = 0.5
+    decay_epochs: float = 1.0
     plateau_patience: int = 2
+    accumulate: int = 1
     weight_decay: float = 0.0
     momentum: float = 0.0
     clip_norm: float | None = 5.0
@@ -51,7 +60,7 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "plateau_patience"):
+        for name in ("epochs", "batch_size", "plateau_patience", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, found {getattr(self, name)}")
         if self.learning_rate <= 0:
@@ -67,7 +76,15 @@ class TrainConfig:
             raise ValueError(f"patience must be 1 or more, or null, found {self.patience}")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be at least 0 and below 1, found {self.momentum}")
-        if self.momentum and self.optimizer != "sgd":
-            raise ValueError("momentum needs optimizer: sgd")
-        if self.weight_decay and self.optimizer != "adamw":
-            raise ValueError("weight_decay needs optimizer: adamw")
+        if self.momentum and self.optimizer not in WITH_MOMENTUM:
+            raise ValueError(f"momentum needs optimizer: {' or '.join(WITH_MOMENTUM)}")
+        if self.weight_decay and self.optimizer not in DECAYING:
+            raise ValueError(f"weight_decay needs optimizer: {' or '.join(DECAYING)}")
+        if not 0 < self.decay_rate < 1:
+            raise ValueError(f"decay_rate must be between 0 and 1, found {self.decay_rate}")
+        if self.decay_epochs <= 0:
+            raise ValueError(f"decay_epochs must be above 0, found {self.decay_epochs}")
+        if self.warmup and self.schedule == "plateau":
+            raise ValueError("warmup goes with every schedule but plateau; set it to 0, or choose another schedule")
+        if self.schedule == "inverse_sqrt" and not self.warmup:
+            raise ValueError("schedule inverse_sqrt needs warmup, such as 0.1: it falls from the end of the warm-up on")

@@ -35,7 +35,7 @@ ARCHITECTURE = "init-inject"
 FREE_IN_MODEL = {"cell", "units", "embedding_size", "embeddings", "output_bias", "normalize"}
 PLAIN = {"feature_dropout": 0.0, "word_dropout": 0.0}  # what the settings that have other defaults must be
 FREE_IN_TRAINING = {"engine", "optimizer", "momentum", "learning_rate", "clip_norm", "epochs", "batch_size", "seed"}
-FREE_IN_TRAINING |= {"monitor", "patience", "warmup", "plateau_patience"}
+FREE_IN_TRAINING |= {"monitor", "patience", "plateau_patience", "decay_rate", "decay_epochs"}
 
 
 def require_plain(model: Mapping[str, Any], train: TrainConfig) -> None:
