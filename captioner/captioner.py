@@ -166,9 +166,39 @@ class Captioner(keras.Model):
             picture = load_image(picture, at_least=encoder.input_size)
         return encoder.prepare(picture)
 
+    def caption_prepared(
+        self, pictures: Sequence[Any], n: int = 1, first: int = 0, **changes: Any
+    ) -> list[list[Caption]]:
+        """Caption pictures that `prepare` has decoded and resized already, in one batch.
+
+        The entry for those who decode in threads of their own, such as a server: decoding goes on there while the
+        network is busy here.
+
+        Args:
+            pictures: what `prepare` gave for each: (height, width, 3) uint8 of the encoder's size; of an ensemble a
+                tuple of such.
+            n, changes: see `search`.
+            first: see `caption_features`.
+
+        Returns:
+            for each picture its captions, best first.
+
+        Raises:
+            ConfigError: see `search`.
+            DataError: the encoder cannot be had.
+            ValueError: a picture has another size or type than the encoder's.
+        """
+        if not len(pictures):
+            return []
+        return self.caption_features(self.encode_prepared(pictures), n, first, **changes)
+
     def encode(self, pictures: Sequence[Picture]) -> Any:
         """Return the features (pictures, ...) of a few pictures. Raises DataError as `caption` does."""
-        return self.find_encoder().encode(np.stack([self.prepare(picture) for picture in pictures]))
+        return self.encode_prepared([self.prepare(picture) for picture in pictures])
+
+    def encode_prepared(self, pictures: Sequence[Any]) -> Any:
+        """Return the features (pictures, ...) of pictures that `prepare` gave. Raises as `caption_prepared` does."""
+        return self.find_encoder().encode(np.stack(pictures))
 
     def save_to(self, path: str | Path) -> None:
         """Save to a `.keras` file, atomically: `keras.Model.save` alone leaves half a file when it is killed."""

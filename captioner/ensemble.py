@@ -53,11 +53,11 @@ class Ensemble(Captioner):
             return picture
         return tuple(self.members[index].prepare(picture) for index in sorted(set(self._encoded_by)))
 
-    def encode(self, pictures: Sequence[Picture]) -> tuple[np.ndarray, ...]:
-        """See Captioner.encode: one array a member."""
-        prepared = zip(*map(self.prepare, pictures), strict=True)
+    def encode_prepared(self, pictures: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
+        """See Captioner.encode_prepared: one array a member."""
+        prepared = zip(*pictures, strict=True)
         features = {
-            index: self.members[index].encode(own)
+            index: self.members[index].encode_prepared(own)
             for index, own in zip(sorted(set(self._encoded_by)), prepared, strict=True)
         }
         return tuple(features[index] for index in self._encoded_by)
