@@ -117,9 +117,8 @@ class AdaptiveDecoder(RecurrentDecoder):
         read = ops.concatenate([words, layout.of_picture(memory.whole)], axis=-1)  # (n, 2 x embedding_size)
         outputs, before, memories = self._read_captions(read, layout, training)
         sentinels = self._sentinel(read, before, memories)
-        pictures = layout.pictures
-        beside = [_by_picture(layout.by_caption(x), pictures) for x in (outputs, sentinels)]
-        seen, _ = self._look(*beside, memory)  # (pictures, captions x time, units)
+        outputs, sentinels = (_by_picture(layout.by_caption(x), layout.pictures) for x in (outputs, sentinels))
+        seen, _ = self._look(outputs, sentinels, memory)  # (pictures, captions x time, units)
         return layout.in_a_row(seen)
 
     def _read_captions(self, read: Tensor, layout: Layout, training: bool) -> tuple[Tensor, Tensor, Tensor]:

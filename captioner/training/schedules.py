@@ -79,7 +79,7 @@ def learning_rate(config: TrainConfig, steps: int) -> float | keras.optimizers.s
     peak, schedules = config.learning_rate, keras.optimizers.schedules
     warmup = round(config.warmup * steps)
     decay_steps = max(1, round(config.decay_epochs * steps / config.epochs))
-    after: schedules.LearningRateSchedule | None = None
+    after: Any = None
     if config.schedule == "cosine":
         after = schedules.CosineDecay(peak, decay_steps=max(1, steps - warmup))
     elif config.schedule in ("step", "exponential"):

@@ -105,8 +105,9 @@ class ShardedFeatures:
         Raises:
             DataError: they hold pictures, and no encoder was given, or a picture is broken.
         """
-        if all(record.features is not None for record in records):
-            return np.stack([record.features for record in records])  # type: ignore[arg-type]
+        rows = [record.features for record in records if record.features is not None]
+        if len(rows) == len(records):
+            return np.stack(rows)
         if self._encode is None:
             raise DataError(f"{self.path}: holds pictures; a recipe's encoder turns them into features")
         return self._encode([record.picture or b"" for record in records])
