@@ -22,6 +22,22 @@ class Features(Protocol):
         ...
 
 
+class TrainingBatches(Protocol):
+    """What training needs of an epoch's batches, wherever they come from."""
+
+    def __len__(self) -> int:
+        """Return how many batches are left of the epoch."""
+        ...
+
+    def start_at(self, epoch: int, batch: int = 0) -> None:
+        """Shuffle for epoch number `epoch` (from 0) and leave out its batches before number `batch`."""
+        ...
+
+    def for_keras(self) -> Any:
+        """Return what keras' fit is to be given."""
+        ...
+
+
 class Batch(NamedTuple):
     """One training step's arrays.
 

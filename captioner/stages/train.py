@@ -30,7 +30,7 @@ from captioner.models.decoder import CaptionDecoder
 from captioner.storage import DataError, digest_file, digest_json, read_manifest, write_manifest, write_text
 from captioner.text.vocabulary import TextConfig, Vocabulary
 from captioner.training import fit, numpy_fit
-from captioner.training.checkpoint import CHECKPOINT, TrainingState, require_identity
+from captioner.training.checkpoint import TrainingState, newest_checkpoint, require_identity
 from captioner.training.config import TrainConfig
 from captioner.training.dev_score import DevScore
 from captioner.training.device import describe_device
@@ -70,7 +70,7 @@ def state_of(folder: Path) -> str:
     """Return `finished`, `unfinished` or `new`: how far the run in `folder` has come."""
     if read_manifest(folder) if folder.is_dir() else None:
         return "finished"
-    return "unfinished" if (folder / CHECKPOINTS / CHECKPOINT).is_file() else "new"
+    return "unfinished" if newest_checkpoint(folder / CHECKPOINTS) is not None else "new"
 
 
 def train(
@@ -111,7 +111,7 @@ def train(
     identity = _identity(sections, features, encoded)
     resume = resume and not overwrite and state_of(folder) == "unfinished"
     if resume:
-        require_identity(folder / CHECKPOINTS / CHECKPOINT, identity)
+        require_identity(folder / CHECKPOINTS, identity)
     inputs = {
         "features": {"path": str(features.path), "digest": features.digest},
         "captions": {"path": sections.data.captions, "digest": digest_captions(sections.data.captions)},
@@ -224,7 +224,10 @@ def _require_numbers(features: FeatureStore, captions: Captions) -> None:
 def _identity(sections: Sections, features: FeatureStore, encoded: Mapping[str, list[list[int]]]) -> str:
     """Return a digest of what makes a run what it is; more epochs change it only where the schedule counts them."""
     config = to_settings(sections.train)
-    if sections.train.schedule != "cosine":
+    for name in ("max_minutes", "checkpoint_minutes", "checkpoint_steps"):
+        del config[name]
+    counts_epochs = config["schedule"] == "cosine" or config["warmup"] or config["scheduled_sampling"]
+    if not counts_epochs:
         del config["epochs"], config["patience"]
     generation = to_settings(sections.generation)
     name, model = model_config(sections.model)

@@ -34,6 +34,11 @@ class TrainConfig:
         monitor: the dev score by which the best epoch is chosen and training stops: of generated captions, or
             `val_loss`. Of two epochs with equal scores the one with the lower val_loss is better.
         patience: epochs without a better dev score before training stops; null for never.
+        max_minutes: of training, after which the epoch is cut short, scored, and the last; null for no limit.
+        scheduled_sampling: share of the words read in training that are the decoder's own, in the last epoch; it rises
+            from 0 in the first.
+        checkpoint_minutes: between checkpoints within an epoch; null for none.
+        checkpoint_steps: batches between checkpoints within an epoch; null for none.
         precision: `bfloat16` computes in bfloat16 and keeps weights in float32.
         seed: of weights, dropout and shuffling.
     """
@@ -56,6 +61,10 @@ class TrainConfig:
     ema: float | None = None
     monitor: Literal["bleu_4", "cider_d", "val_loss"] = "cider_d"
     patience: int | None = 5
+    max_minutes: float | None = None
+    scheduled_sampling: float = 0.0
+    checkpoint_minutes: float | None = 10.0
+    checkpoint_steps: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
 
@@ -63,9 +72,13 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "plateau_patience", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, found {getattr(self, name)}")
+        for name in ("max_minutes", "checkpoint_minutes", "checkpoint_steps"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} must be above 0, or null, found {value}")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be above 0, found {self.learning_rate}")
-        for name in ("label_smoothing", "warmup"):
+        for name in ("label_smoothing", "warmup", "scheduled_sampling"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, found {getattr(self, name)}")
         if self.ema is not None and not 0 < self.ema < 1:
