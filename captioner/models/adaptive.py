@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
+from captioner.models.config import AdaptiveConfig
 from captioner.models.decoder import State, Tensor, per_caption
 from captioner.models.layout import Layout
-from captioner.models.recurrent import RecurrentConfig, RecurrentDecoder
-from captioner.models.words import require_sizes
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdaptiveConfig(RecurrentConfig):
-    """Settings of adaptive attention.
-
-    Attributes:
-        attention_units: width of the space in which the output is compared with regions and sentinel.
-    """
-
-    attention_units: int = 64
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_sizes(attention_units=self.attention_units)
+from captioner.models.recurrent import RecurrentDecoder
 
 
 class AdaptiveMemory(NamedTuple):

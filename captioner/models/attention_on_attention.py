@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
 from captioner.models.cells import CellWeights
+from captioner.models.config import AttentionOnAttentionConfig
 from captioner.models.decoder import State, Tensor, per_caption
 from captioner.models.layout import Layout
-from captioner.models.recurrent import RecurrentConfig, RecurrentDecoder
-from captioner.models.words import require_shares, require_sizes
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttentionOnAttentionConfig(RecurrentConfig):
-    """Settings of attention on attention; `units` is the width of regions, queries and what was seen.
-
-    Attributes:
-        heads: of every attention.
-        refining_layers: self-attention layers over the regions, before the decoder looks at them (eq. 8).
-        refining_dropout: on the output of a refining layer.
-    """
-
-    heads: int = 8
-    refining_layers: int = 1
-    refining_dropout: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_sizes(heads=self.heads)
-        require_shares(refining_dropout=self.refining_dropout)
-        if self.refining_layers < 0:
-            raise ValueError(f"refining_layers must be 0 or more, found {self.refining_layers}")
-        if self.units % self.heads:
-            raise ValueError(f"heads must divide units {self.units}, found {self.heads}")
+from captioner.models.recurrent import RecurrentDecoder
 
 
 class RefinedMemory(NamedTuple):

@@ -99,7 +99,7 @@ def require_identity(folder: Path, identity: str) -> None:
 
 
 def load_checkpoint(folder: Path, variables: Sequence[keras.Variable], identity: str) -> TrainingState:
-    """Put the newest checkpoint's values into `variables`; return its progress. Raises DataError as `load_variables`."""
+    """Put the newest checkpoint's values into `variables` and return its progress. See `load_variables`."""
     return load_variables(newest_checkpoint(folder) or folder / CHECKPOINT, variables, identity)
 
 

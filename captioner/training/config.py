@@ -15,6 +15,8 @@ class TrainConfig:
     Attributes:
         epochs: passes over the training captions, at most.
         batch_size: pictures a step, each with all its captions.
+        least_steps: an epoch has at least so many steps: it goes over few pictures several times, and in smaller
+            batches, so that a recipe made for thousands of pictures also suits 40.
         engine: `keras`, or `numpy`: the recurrent network written out in NumPy, for init-inject models.
         optimizer: `adam`, `nadam`, `adamw` or `lion` with `weight_decay`, `sgd` or `rmsprop` with `momentum`.
         learning_rate: the highest one.
@@ -30,10 +32,13 @@ class TrainConfig:
         momentum: of sgd and rmsprop.
         clip_norm: largest norm of all gradients together; null for none.
         label_smoothing: share of the target distribution spread evenly over all words.
-        ema: momentum of an exponential moving average of the weights, which is evaluated and saved; null for none.
+        ema: momentum of an exponential moving average of the weights, which is evaluated and saved; null or 0 for
+            none. It begins short: its momentum is at most (1 + steps) / (10 + steps).
         monitor: the dev score by which the best epoch is chosen and training stops: of generated captions, or
-            `val_loss`. Of two epochs with equal scores the one with the lower val_loss is better.
-        patience: epochs without a better dev score before training stops; null for never.
+            `val_loss`. Of two epochs with equal scores the one with the lower val_loss is better, and so it is of two
+            whose captions score no more than they do for the wrong pictures.
+        patience: epochs without a better dev score before training stops; null for never. They count from the first
+            epoch whose captions score more than for the wrong pictures.
         max_minutes: of training, after which the epoch is cut short, scored, and the last; null for no limit.
         scheduled_sampling: share of the words read in training that are the decoder's own, in the last epoch; it rises
             from 0 in the first.
@@ -45,6 +50,7 @@ class TrainConfig:
 
     epochs: int = 20
     batch_size: int = 64
+    least_steps: int = 40
     engine: Literal["keras", "numpy"] = "keras"
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "lion"] = "adam"
     learning_rate: float = 1e-3
@@ -69,7 +75,7 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "plateau_patience", "accumulate"):
+        for name in ("epochs", "batch_size", "least_steps", "plateau_patience", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, found {getattr(self, name)}")
         for name in ("max_minutes", "checkpoint_minutes", "checkpoint_steps"):
@@ -81,8 +87,10 @@ class TrainConfig:
         for name in ("label_smoothing", "warmup", "scheduled_sampling"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, found {getattr(self, name)}")
+        if self.ema == 0:
+            object.__setattr__(self, "ema", None)
         if self.ema is not None and not 0 < self.ema < 1:
-            raise ValueError(f"ema must be between 0 and 1, found {self.ema}")
+            raise ValueError(f"ema must be between 0 and 1, or null for none, found {self.ema}")
         if self.clip_norm is not None and self.clip_norm <= 0:
             raise ValueError(f"clip_norm must be above 0, or null, found {self.clip_norm}")
         if self.patience is not None and self.patience < 1:
@@ -101,3 +109,7 @@ class TrainConfig:
             raise ValueError("warmup goes with every schedule but plateau; set it to 0, or choose another schedule")
         if self.schedule == "inverse_sqrt" and not self.warmup:
             raise ValueError("schedule inverse_sqrt needs warmup, such as 0.1: it falls from the end of the warm-up on")
+
+    def batch_size_for(self, pictures: int) -> int:
+        """Return the pictures a step: of few pictures an eighth, but no fewer than 4 unless `batch_size` is smaller."""
+        return min(self.batch_size, max(4, pictures // 8))

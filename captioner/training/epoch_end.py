@@ -17,6 +17,9 @@ from captioner.training.config import TrainConfig
 
 logger = logging.getLogger(__name__)
 
+CHANCE = "chance"  # among an epoch's scores: what the monitored one is when the captions go to the wrong pictures
+DIGITS = 6  # of the scores in a run's history
+
 
 class EpochEnd:
     """Scores the epoch, keeps the best weights, writes the checkpoint, halves the learning rate, says when to stop.
@@ -52,8 +55,12 @@ class EpochEnd:
         return self._waited_enough() or self._out_of_time()
 
     def _waited_enough(self) -> bool:
-        patience = self.config.patience
-        return patience is not None and self.progress.epoch - self.progress.best_epoch >= patience
+        """Tell whether the dev score has not risen for `patience` epochs, counted from the first that scored at all."""
+        patience, progress = self.config.patience, self.progress
+        if patience is None:
+            return False
+        scored = [index for index, row in enumerate(progress.history, start=1) if self._scores(row)]
+        return bool(scored) and progress.epoch - max(progress.best_epoch, scored[0]) >= patience
 
     def _out_of_time(self) -> bool:
         minutes = self.config.max_minutes
@@ -91,7 +98,7 @@ class EpochEnd:
             "learning_rate": rate,
             "seconds": seconds,
         }
-        progress.history.append({name: round(value, 6) for name, value in row.items()})
+        progress.history.append({name: round(value, DIGITS) for name, value in row.items()})
         progress.step, progress.loss, progress.seconds = 0, [], 0.0
         self.save()
         self._report(row)
@@ -117,14 +124,22 @@ class EpochEnd:
         return True
 
     def _improves(self, scores: dict[str, float]) -> bool:
-        value, best = scores[self.config.monitor], self.progress.best
-        if best is None:
-            return True
+        return self.progress.best is None or self._rank(scores) > self._rank(self._best_row())
+
+    def _best_row(self) -> dict[str, float]:
+        return self.progress.history[self.progress.best_epoch - 1]
+
+    def _scores(self, row: dict[str, float]) -> bool:
+        """Tell whether an epoch's captions score more than they do for the wrong pictures: below, a score is chance."""
+        return self.config.monitor == "val_loss" or row[self.config.monitor] > row.get(CHANCE, 0.0)
+
+    def _rank(self, row: dict[str, float]) -> tuple[float, ...]:
+        """Return what is greater for a better epoch: epochs that score, by their score; of the others, by the loss."""
         if self.config.monitor == "val_loss":
-            return value < best
-        if value == best:  # captions of a young model or of few pictures may score 0 for epochs
-            return scores["val_loss"] < self.progress.history[self.progress.best_epoch - 1]["val_loss"]
-        return value > best
+            return (-row["val_loss"],)
+        # the history is rounded, and an epoch is compared as it will stand there
+        score = round(row[self.config.monitor], DIGITS) if self._scores(row) else float("-inf")
+        return score, -row["val_loss"]
 
     def _swap_average(self) -> None:
         """Exchange the weights and their moving average, so that the average is what is scored and kept."""
