@@ -23,7 +23,15 @@ class Features(Protocol):
 
 
 class TrainingBatches(Protocol):
-    """What training needs of an epoch's batches, wherever they come from."""
+    """What training needs of an epoch's batches, wherever they come from.
+
+    Attributes:
+        batch_size: pictures a batch.
+        passes: over all pictures in an epoch.
+    """
+
+    batch_size: int
+    passes: int
 
     def __len__(self) -> int:
         """Return how many batches are left of the epoch."""

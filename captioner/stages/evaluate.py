@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from captioner.captioner import Captioner
+from captioner.data.batches import Features
 from captioner.data.captions import Captions
 from captioner.encoders.config import differences
 from captioner.ensemble import Ensemble
-from captioner.features.store import FeatureStore
 from captioner.generation.decode import Caption
 from captioner.metrics.scorer import DIVERSITY, Scores, score
+from captioner.stages.inputs import Inputs
 from captioner.stages.results import PREDICTIONS, SCORES, write_predictions, write_scores
 from captioner.stages.score import EvaluationConfig, frequencies_of, how
 from captioner.storage import DataError, digest_file, write_manifest
@@ -25,7 +26,7 @@ FEATURES_AT_ONCE = 1024  # pictures whose features are held in memory at a time
 
 
 def decode(
-    ids: Sequence[str], features: FeatureStore, caption_features: Callable[[Any, int], list[list[Caption]]]
+    ids: Sequence[str], features: Features, caption_features: Callable[[Any, int], list[list[Caption]]]
 ) -> dict[str, list[Caption]]:
     """Caption the pictures `ids` by their features; return each one's captions, best first, one at least.
 
@@ -52,7 +53,7 @@ def references_of(captions: Captions, ids: Sequence[str]) -> dict[str, tuple[str
     return {image_id: captions.references[image_id] for image_id in ids}
 
 
-def require_same_encoder(captioner: Captioner, features: FeatureStore) -> None:
+def require_same_encoder(captioner: Captioner, features: Inputs) -> None:
     """Refuse features of another encoder than the captioner was trained with.
 
     Raises:
@@ -72,7 +73,7 @@ def require_same_encoder(captioner: Captioner, features: FeatureStore) -> None:
 def evaluate(
     captioner: Captioner,
     captions: Captions,
-    features: FeatureStore,
+    features: Inputs,
     config: EvaluationConfig,
     output: Path,
     *,

@@ -12,13 +12,13 @@ from captioner.config import ConfigError, to_settings
 from captioner.data.dataset import has_split, load_captions, require_split, split_digests
 from captioner.data.readers.detect import digest_captions
 from captioner.ensemble import Ensemble, JointFeatures
-from captioner.features.store import FeatureStore, open_features
 from captioner.metrics.scorer import DIVERSITY, Scores
 from captioner.models.config import model_config
 from captioner.recipe import Recipe, Source, load_recipe
 from captioner.stages.clean import clean
 from captioner.stages.evaluate import evaluate, require_same_encoder
 from captioner.stages.extract import extract
+from captioner.stages.inputs import Inputs, open_inputs
 from captioner.stages.results import SCORES, describe_scores, read_scores
 from captioner.stages.score import EvaluationConfig, how, require_choice
 from captioner.stages.train import state_of, train
@@ -35,11 +35,14 @@ def run(recipe: Recipe, folder: Path) -> str:
     Raises:
         ConfigError, DataError: as the stages do.
     """
-    if recipe.data.images is None:
+    if recipe.data.images is None and recipe.data.source == "files":
         raise ConfigError("data.images: missing; name the folder of pictures")
     require_split(recipe.data, recipe.evaluation.split, "evaluation.split")
     logger.info("== extract ==")
-    extract(recipe.data.images, recipe.features, recipe.encoder, recipe.extraction)
+    if recipe.data.source == "tfrecord" or recipe.data.images is None:
+        logger.info(f"the features come from the shards in {recipe.features}")
+    else:
+        extract(recipe.data.images, recipe.features, recipe.encoder, recipe.extraction)
     logger.info("== clean ==")
     _clean(recipe)
     logger.info("== train ==")
@@ -90,7 +93,7 @@ def _differences(recipe: Recipe, folder: Path) -> list[str]:
         **{f"the {name} list": digest for name, digest in manifest.get("splits", {}).items()},
     }
     now = {
-        "the features file": open_features(recipe.features).digest,
+        "the features file": open_inputs(recipe.data, recipe.features, recipe.encoder).digest,
         "the captions file": digest_captions(recipe.data.captions),
         **{f"the {name} list": digest for name, digest in split_digests(recipe.data).items()},
     }
@@ -191,9 +194,9 @@ def evaluate_run(
     return evaluate(captioner, captions, features, config, output, inputs=inputs, generation=generation)
 
 
-def _fitting(captioner: Captioner, folder: Path, recipe: Recipe) -> FeatureStore:
+def _fitting(captioner: Captioner, folder: Path, recipe: Recipe) -> Inputs:
     """Return a run's features. Raises DataError where its captioner was trained on others."""
-    features = open_features(recipe.features)
+    features = open_inputs(recipe.data, recipe.features, recipe.encoder)
     require_same_encoder(captioner, features)
     expected = tuple(captioner.decoder.feature_shape)
     if features.shape != expected:

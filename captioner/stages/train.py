@@ -7,7 +7,7 @@ import io
 import logging
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,12 @@ import keras
 
 from captioner.captioner import FILE_NAME, Captioner
 from captioner.config import dump_yaml, to_settings
-from captioner.data.batches import CaptionBatches
 from captioner.data.captions import Captions
 from captioner.data.dataset import DataConfig, load_captions, split_digests
 from captioner.data.readers.detect import digest_captions
 from captioner.data.training_text import training_text
 from captioner.encoders.config import EncoderConfig
-from captioner.features.store import FeatureStore, open_features
+from captioner.features.store import FeatureStore
 from captioner.generation.config import GenerationConfig
 from captioner.metrics.labels import describe
 from captioner.metrics.scorer import score
@@ -30,6 +29,7 @@ from captioner.models.architectures import build_decoder
 from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.stages.evaluate import references_of
+from captioner.stages.inputs import Inputs, make_batches, open_inputs
 from captioner.storage import DataError, digest_file, digest_json, read_manifest, write_manifest, write_text
 from captioner.text.vocabulary import TextConfig, Vocabulary
 from captioner.training import fit, numpy_fit
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
 FEATURES_AT_ONCE = 256  # pictures whose features are held in memory at a time
-ENGINES = {"keras": fit.fit, "numpy": numpy_fit.fit}
+ENGINES: dict[str, Callable[..., TrainingState]] = {"keras": fit.fit, "numpy": numpy_fit.fit}
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,15 @@ def train(
         numpy_fit.require_plain(sections.model, sections.train)
     started = time.monotonic()
     captions = load_captions(sections.data, ("train", "dev"))
-    features = open_features(sections.features)
+    features = open_inputs(sections.data, sections.features, sections.encoder)
     _require_encoder(features, sections.encoder)
-    _require_features(features, captions)
-    _require_numbers(features, captions)
+    if isinstance(features, FeatureStore):
+        _require_features(features, captions)
+        _require_numbers(features, captions)
     text = training_text(sections.data, captions, ("train", "dev"), sections.text.rules)
-    training = {image_id: text[image_id] for image_id in captions.split("train") if image_id in text}
+    training = {
+        image_id: text[image_id] for image_id in captions.split("train")[: sections.data.limit] if image_id in text
+    }
     vocabulary = Vocabulary.fit((caption for picture in training.values() for caption in picture), sections.text)
     encoded = vocabulary.encode_all(training)
     dev = {image_id: text[image_id] for image_id in captions.split("dev") if image_id in text}
@@ -126,7 +129,7 @@ def train(
     keras.utils.set_random_seed(sections.train.seed)
     decoder = _make_decoder(sections, vocabulary, features, precision=sections.train.precision)
     begin_words(decoder, vocabulary, (caption for picture in encoded.values() for caption in picture))
-    batches = _batches(sections.train, features, encoded)
+    batches = make_batches(features, encoded, sections.train)
     if overwrite:
         _clear(folder)
     write_text(folder / "config.yaml", dump_yaml(settings))
@@ -205,7 +208,7 @@ def _clear(folder: Path) -> None:
             target.unlink(missing_ok=True)
 
 
-def _require_encoder(features: FeatureStore, encoder: EncoderConfig) -> None:
+def _require_encoder(features: Inputs, encoder: EncoderConfig) -> None:
     """Refuse features that another encoder made than the recipe says, where it is known which did."""
     made_by = features.description or {}
     unlike = [
@@ -243,7 +246,7 @@ def _require_numbers(features: FeatureStore, captions: Captions) -> None:
             features.gather(ids[start : start + FEATURES_AT_ONCE])
 
 
-def _identity(sections: Sections, features: FeatureStore, encoded: Mapping[str, list[list[int]]]) -> str:
+def _identity(sections: Sections, features: Inputs, encoded: Mapping[str, list[list[int]]]) -> str:
     """Return a digest of what makes a run what it is; more epochs change it only where the schedule counts them."""
     config = to_settings(sections.train)
     for name in ("max_minutes", "checkpoint_minutes", "checkpoint_steps"):
@@ -258,12 +261,7 @@ def _identity(sections: Sections, features: FeatureStore, encoded: Mapping[str, 
     return digest_json({**parts, "captions": encoded})
 
 
-def _batches(config: TrainConfig, features: FeatureStore, encoded: Mapping[str, list[list[int]]]) -> CaptionBatches:
-    size = config.batch_size_for(len(encoded))
-    return CaptionBatches(features, encoded, size, config.seed, config.least_steps)
-
-
-def _make_decoder(sections: Sections, vocabulary: Vocabulary, features: FeatureStore, precision: str) -> CaptionDecoder:
+def _make_decoder(sections: Sections, vocabulary: Vocabulary, features: Inputs, precision: str) -> CaptionDecoder:
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     return build_decoder(sections.model, len(vocabulary), features.shape, dtype=policy)
 

@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 
 import captioner
+from captioner.data.batches import CaptionBatches
+from captioner.data.dataset import load_captions
+from captioner.data.shards.batches import ShardBatches
+from captioner.data.shards.store import open_shards
 from captioner.features.store import open_features, write_features
 from captioner.stages.clean import clean
+from captioner.stages.shard import shard
 from captioner.stages.train import state_of, train
 from captioner.storage import DataError
 from captioner.training import checkpoint
@@ -124,6 +129,33 @@ def test_a_run_killed_within_an_epoch_resumes_at_the_next_batch(project, tmp_pat
     weights = [captioner.load(tmp_path / name).get_weights() for name in ("whole", "broken")]
     for one, other in zip(*weights, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_shards_and_a_feature_file_give_one_history_for_one_order(project, tmp_path, monkeypatch):
+    folder, sections = project
+    captions = load_captions(sections.data)
+    shard(captions, tmp_path / "shards", open_features(sections.features), pictures_a_shard=9)
+    data = replace(sections.data, source="tfrecord")
+    streamed = train(tmp_path / "streamed", replace(sections, data=data, features=str(tmp_path / "shards")), {})
+    write_features(  # shards hold half precision
+        folder / "half.pkl",
+        {name: row.astype("float16").astype("float32") for name, row in open_features(sections.features).items()},
+        {"backbone": "vgg16", "layer": "pool"},
+    )
+
+    def order_of_the_shards(batches, epoch):
+        shards = open_shards(str(tmp_path / "shards"))
+        stream = ShardBatches(shards, "train", batches.captions, batches.batch_size, batches.seed)
+        stream.start_at(epoch)
+        rows = {name: row for row, name in enumerate(batches.captions)}
+        return [np.array([rows[record.image_id] for record in group]) for group in stream._groups()]
+
+    monkeypatch.setattr(CaptionBatches, "_shuffle", order_of_the_shards)
+    sections = replace(sections, features=str(folder / "half.pkl"))
+    whole = train(tmp_path / "whole", sections, {})
+    for row, other in zip(whole.history, streamed.history, strict=True):
+        for name in row.keys() - {"seconds"}:
+            assert row[name] == pytest.approx(other[name], abs=2e-6), name
 
 
 def test_a_broken_checkpoint_leaves_the_one_before(project, tmp_path):

@@ -29,6 +29,8 @@ class ShardBatches:
         seed: of the order; None keeps the order of the shards, and sorts nothing by length.
     """
 
+    passes = 1  # over all pictures in an epoch
+
     def __init__(
         self,
         features: ShardedFeatures,

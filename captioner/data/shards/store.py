@@ -65,6 +65,15 @@ class ShardedFeatures:
         """The shape of one picture's features. Raises DataError as `features_of` does."""
         return tuple(self.features_of([self._first]).shape[1:])
 
+    @property
+    def holds_pictures(self) -> bool:
+        """Whether the records hold pictures, which `encoded_by` turns into features."""
+        return self._first.features is None
+
+    def encoded_by(self, encode: EncodePictures, description: Mapping[str, Any]) -> ShardedFeatures:
+        """Return the same shards, whose pictures `encode` turns into features; `description` is its Encoder's."""
+        return ShardedFeatures(self.path, self.shards, self.digest, description, encode)
+
     def _buffer(self) -> int:
         """Return how many records the next one is drawn from."""
         _, _, features, picture = self._first
@@ -148,14 +157,12 @@ class ShardedFeatures:
         return held
 
 
-def open_shards(path: str, encode: EncodePictures | None = None, **about: Any) -> ShardedFeatures:
+def open_shards(path: str) -> ShardedFeatures:
     """Open the shards of a folder, on this machine or wherever TensorFlow or fsspec can read.
 
     Args:
         path: the folder or its address (`gs://`, `s3://`, ...). Its shards are called `SPLIT-00000-of-00008`, with or
             without `.tfrecord`.
-        encode: turns pictures into features, for shards that hold pictures.
-        about: `description` of the encoder that `encode` stands for.
 
     Raises:
         DataError: there is no shard, one is missing, or its size or digest is not its manifest's.
@@ -182,8 +189,7 @@ def open_shards(path: str, encode: EncodePictures | None = None, **about: Any) -
         split = split_name(match["split"]) if match else name
         shards.setdefault(split, []).append(Shard(address, None if entry is None else entry["records"]))
     made_of = {name: listed[name]["digest"] if name in listed else None for name in found}
-    description = manifest.get("encoder", about.get("description"))
-    return ShardedFeatures(base, shards, digest_json(made_of), description, encode)
+    return ShardedFeatures(base, shards, digest_json(made_of), manifest.get("encoder"))
 
 
 def _list(base: str) -> list[str]:

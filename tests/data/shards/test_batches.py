@@ -164,7 +164,7 @@ def test_shards_of_others_have_a_record_for_each_caption(tmp_path):
     def encode(pictures):
         return np.array([[int(picture.split()[1])] for picture in pictures], "float32")
 
-    store = open_shards(str(tmp_path), encode)
+    store = open_shards(str(tmp_path)).encoded_by(encode, {"backbone": "none"})
     batches = ShardBatches(store, "dev", {"9": [[1, 4, 2], [1, 5, 2]], "12": [[1, 4, 2]]}, batch_size=8, seed=None)
     (batch,) = list(batches)
     np.testing.assert_array_equal(batch.features, [[9.0], [12.0]])
