@@ -62,4 +62,4 @@ def make_batches(
         return CaptionBatches(features, encoded, size, config.seed, config.least_steps)
     if config.engine == "numpy":
         raise ConfigError("train.engine: numpy reads a feature file; set data.source to files")
-    return ShardBatches(features, "train", encoded, size, config.seed)
+    return ShardBatches(features, "train", encoded, size, config.seed, config.least_steps)

@@ -143,9 +143,13 @@ def test_shards_and_a_feature_file_give_one_history_for_one_order(project, tmp_p
         {"backbone": "vgg16", "layer": "pool"},
     )
 
+    shuffle = CaptionBatches._shuffle
+
     def order_of_the_shards(batches, epoch):
+        if "p47" in batches.captions:  # the dev split
+            return shuffle(batches, epoch)
         shards = open_shards(str(tmp_path / "shards"))
-        stream = ShardBatches(shards, "train", batches.captions, batches.batch_size, batches.seed)
+        stream = ShardBatches(shards, "train", batches.captions, batches.batch_size, batches.seed, 40)
         stream.start_at(epoch)
         rows = {name: row for row, name in enumerate(batches.captions)}
         return [np.array([rows[record.image_id] for record in group]) for group in stream._groups()]

@@ -27,9 +27,8 @@ class ShardBatches:
         captions: image_id -> its captions as numbers, `<start>` ... `<end>`; records of other pictures are left out.
         batch_size: pictures a batch.
         seed: of the order; None keeps the order of the shards, and sorts nothing by length.
+        least_steps: an epoch has at least so many batches: it goes over few pictures several times.
     """
-
-    passes = 1  # over all pictures in an epoch
 
     def __init__(
         self,
@@ -38,11 +37,14 @@ class ShardBatches:
         captions: Mapping[str, Sequence[Sequence[int]]],
         batch_size: int,
         seed: int | None,
+        least_steps: int = 1,
     ) -> None:
         self.features, self.split, self.captions, self.seed = features, split, captions, seed
         self.multiple = 4 if keras.backend.backend() == "jax" else 1
         self.records = self._count()
         self.batch_size = min(batch_size, self.records)
+        self._of_a_pass = math.ceil(self.records / self.batch_size)
+        self.passes = math.ceil(least_steps / self._of_a_pass)
         self._epoch, self._first = 0, 0
 
     def _count(self) -> int:
@@ -58,7 +60,7 @@ class ShardBatches:
         return wanted
 
     def __len__(self) -> int:
-        return math.ceil(self.records / self.batch_size) - self._first
+        return self.passes * self._of_a_pass - self._first
 
     def start_at(self, epoch: int, batch: int = 0) -> None:
         """Take the order of epoch number `epoch` (from 0), from batch number `batch` on."""
@@ -72,7 +74,11 @@ class ShardBatches:
 
     def _groups(self) -> Iterator[list[Record]]:
         """Yield each batch's records."""
-        order = None if self.seed is None else np.random.default_rng([self.seed, self._epoch])
+        for number in range(self.passes):
+            yield from self._pass(number)
+
+    def _pass(self, number: int) -> Iterator[list[Record]]:
+        order = None if self.seed is None else np.random.default_rng([self.seed, self._epoch, number])
         together = self.batch_size * (1 if order is None else SORTED_TOGETHER)
         window: list[Record] = []
         for record in self._wanted(None if order is None else int(order.integers(2**31))):
