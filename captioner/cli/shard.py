@@ -45,11 +45,12 @@ def command(
     """
     _, recipe = read_recipe(config, assignments)
     load_keras()
-    from captioner.data.dataset import load_captions, present_splits
+    from captioner.data.dataset import Dataset
     from captioner.features.store import open_features
     from captioner.stages.shard import shard
 
-    captions = load_captions(recipe.data, present_splits(recipe.data))
+    data = Dataset(recipe.data)
+    captions = data.load(data.present_splits())
     features = None if pictures else open_features(recipe.features)
     counts = shard(captions, output, features, pictures_a_shard=per_shard, overwrite=overwrite)
     click.echo(f"{output}: " + ", ".join(f"{count:,} pictures of {split}" for split, count in counts.items()))

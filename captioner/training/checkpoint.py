@@ -12,10 +12,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from captioner.run_folder import CHECKPOINT, IN_TURN
 from captioner.storage import DataError, atomic_path
 
-CHECKPOINT, BEST = "checkpoint.npz", "best.npz"
-IN_TURN = (CHECKPOINT, "checkpoint-2.npz")  # written in turn, so that the former one stays whole
 ANEW = "captioner train --overwrite begins anew"
 
 

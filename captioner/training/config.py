@@ -75,36 +75,43 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "least_steps", "plateau_patience", "accumulate"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, found {getattr(self, name)}")
-        for name in ("max_minutes", "checkpoint_minutes", "checkpoint_steps"):
+        if self.ema == 0:
+            object.__setattr__(self, "ema", None)
+        self._require_ranges()
+        self._require_a_fitting_optimizer()
+        self._require_a_fitting_schedule()
+
+    def _require_ranges(self) -> None:
+        """Refuse a number that is impossible by itself. Raises ValueError."""
+        for name in ("epochs", "batch_size", "least_steps", "plateau_patience", "accumulate", "patience"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                null = ", or null" if name == "patience" else ""
+                raise ValueError(f"{name} must be 1 or more{null}, found {value}")
+        for name in ("max_minutes", "checkpoint_minutes", "checkpoint_steps", "clip_norm"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be above 0, or null, found {value}")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be above 0, found {self.learning_rate}")
-        for name in ("label_smoothing", "warmup", "scheduled_sampling"):
+        for name in ("learning_rate", "decay_epochs"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, found {getattr(self, name)}")
+        for name in ("label_smoothing", "warmup", "scheduled_sampling", "momentum"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, found {getattr(self, name)}")
-        if self.ema == 0:
-            object.__setattr__(self, "ema", None)
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"ema must be between 0 and 1, or null for none, found {self.ema}")
-        if self.clip_norm is not None and self.clip_norm <= 0:
-            raise ValueError(f"clip_norm must be above 0, or null, found {self.clip_norm}")
-        if self.patience is not None and self.patience < 1:
-            raise ValueError(f"patience must be 1 or more, or null, found {self.patience}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be at least 0 and below 1, found {self.momentum}")
+        if not 0 < self.decay_rate < 1:
+            raise ValueError(f"decay_rate must be between 0 and 1, found {self.decay_rate}")
+
+    def _require_a_fitting_optimizer(self) -> None:
+        """Refuse settings that the optimizer does not have. Raises ValueError."""
         if self.momentum and self.optimizer not in WITH_MOMENTUM:
             raise ValueError(f"momentum needs optimizer: {' or '.join(WITH_MOMENTUM)}")
         if self.weight_decay and self.optimizer not in DECAYING:
             raise ValueError(f"weight_decay needs optimizer: {' or '.join(DECAYING)}")
-        if not 0 < self.decay_rate < 1:
-            raise ValueError(f"decay_rate must be between 0 and 1, found {self.decay_rate}")
-        if self.decay_epochs <= 0:
-            raise ValueError(f"decay_epochs must be above 0, found {self.decay_epochs}")
+
+    def _require_a_fitting_schedule(self) -> None:
+        """Refuse a schedule whose warm-up it cannot have, or must have. Raises ValueError."""
         if self.warmup and self.schedule == "plateau":
             raise ValueError("warmup goes with every schedule but plateau; set it to 0, or choose another schedule")
         if self.schedule == "inverse_sqrt" and not self.warmup:
