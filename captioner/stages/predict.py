@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -134,7 +134,7 @@ def _outcomes(
     settings: Mapping[str, Any],
     config: ExtractionConfig,
     models: Sequence[Path],
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     count = int(wanted.sum())
     encoders = choose_encoders(captioner, files, wanted, config)
     size = min(encoders.batch_size, max(1, count)) if arriving is None else encoders.batch_size

@@ -13,12 +13,13 @@ import keras
 
 from captioner.captioner import Captioner, load
 from captioner.config import ConfigError, dump_yaml, to_settings
-from captioner.data.batches import CaptionBatches, Features
+from captioner.data.batches import CaptionBatches, Features, TrainingBatches
 from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
 from captioner.data.training_text import training_text
 from captioner.encoders.tail import build_tail
 from captioner.features.store import FeatureStore, open_features
+from captioner.features.views import Views
 from captioner.metrics.alarms import Health
 from captioner.metrics.labels import describe
 from captioner.metrics.scorer import score
@@ -27,8 +28,9 @@ from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.models.fine_tuned import FineTunedDecoder
 from captioner.recipe import Recipe, read_run
-from captioner.run_folder import CAPTIONER, CHECKPOINT, CHECKPOINTS, CONFIG, HISTORY, VOCABULARY, require_free, state_of
+from captioner.run_folder import CAPTIONER, CHECKPOINTS, CONFIG, HISTORY, VOCABULARY, require_free, state_of
 from captioner.run_folder import clear as clear_run
+from captioner.stages.inputs import Inputs, make_batches, open_inputs
 from captioner.stages.trust import calibrate
 from captioner.storage import digest_file, digest_json, read_manifest, write_manifest, write_text
 from captioner.table import to_csv
@@ -67,7 +69,7 @@ class Prepared:
     """
 
     captions: Captions
-    features: FeatureStore
+    features: Inputs
     vocabulary: Vocabulary
     words: Mapping[str, list[list[str]]]
     training: Mapping[str, list[list[int]]]
@@ -99,7 +101,7 @@ def train(
     prepared = _prepare(recipe, data or Dataset(recipe.data))
     resume = resume and not overwrite and state_of(folder) == "unfinished"
     if resume:
-        require_identity(folder / CHECKPOINTS / CHECKPOINT, prepared.identity)
+        require_identity(folder / CHECKPOINTS, prepared.identity)
     decoder = _new_decoder(recipe, prepared)
     if overwrite:
         clear_run(folder)
@@ -111,7 +113,7 @@ def train(
     return state
 
 
-def inputs_of(data: Dataset, features: FeatureStore) -> dict[str, Any]:
+def inputs_of(data: Dataset, features: Inputs) -> dict[str, Any]:
     """Return what a run's manifest holds about its inputs; `differences` compares the same."""
     return {
         "features": {"path": str(features.path), "digest": features.digest},
@@ -139,7 +141,7 @@ def differences(folder: Path, recipe: Recipe, data: Dataset | None = None) -> li
             if old.get(key) != new.get(key):
                 found.append(f"{section}.{key}: {old.get(key)} then, {new.get(key)} now")
     then = _digests(read_manifest(folder) or {})
-    now = _digests(inputs_of(data or Dataset(recipe.data), open_features(recipe.features)))
+    now = _digests(inputs_of(data or Dataset(recipe.data), open_inputs(recipe.data, recipe.features, recipe.encoder)))
     for name, digest in then.items():
         new_digest = now.get(name) or "nothing"
         if digest is not None and digest != new_digest:
@@ -165,12 +167,14 @@ def _expanded(recipe: Recipe) -> dict[str, Any]:
 def _prepare(recipe: Recipe, data: Dataset) -> Prepared:
     """Read and check the inputs, and turn the captions into numbers."""
     captions = data.load(SPLITS)
-    features = open_features(recipe.features)
+    features = open_inputs(recipe.data, recipe.features, recipe.encoder)
     require_encoder(features, recipe.encoder)
-    require_features(features, captions)
-    require_finite(features, captions)
+    if isinstance(features, FeatureStore):
+        require_features(features, captions)
+        require_finite(features, captions)
     text = training_text(data, captions, SPLITS, recipe.text.rules)
     training, dev = ({i: text[i] for i in captions.split(name) if i in text} for name in SPLITS)
+    training = dict(list(training.items())[: recipe.data.limit])
     vocabulary = Vocabulary.fit((caption for picture in training.values() for caption in picture), recipe.text)
     encoded = vocabulary.encode_all(training)
     return Prepared(
@@ -185,10 +189,12 @@ def _prepare(recipe: Recipe, data: Dataset) -> Prepared:
     )
 
 
-def _identity(recipe: Recipe, features: FeatureStore, encoded: Mapping[str, list[list[int]]]) -> str:
+def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[int]]]) -> str:
     """Return a digest of what makes a run what it is; more epochs change it only where the schedule counts them."""
     config = to_settings(recipe.train)
-    if recipe.train.schedule != "cosine":
+    for name in ("max_minutes", "checkpoint_minutes", "checkpoint_steps"):
+        del config[name]
+    if not (config["schedule"] == "cosine" or config["warmup"] or config["scheduled_sampling"]):
         del config["epochs"], config["patience"]
     generation = to_settings(recipe.generation)
     name, model = model_config(recipe.model)
@@ -244,10 +250,8 @@ def _announce(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder) -> No
         logger.warning("CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
 
 
-def _batches(recipe: Recipe, prepared: Prepared, features: Features) -> CaptionBatches:
-    config, encoded = recipe.train, prepared.training
-    size = config.batch_size_for(len(encoded))
-    return CaptionBatches(features, encoded, size, config.seed, config.least_steps)
+def _batches(recipe: Recipe, prepared: Prepared, features: Inputs | SeenFeatures | Views) -> TrainingBatches:
+    return make_batches(features, prepared.training, recipe.train)
 
 
 def _dev_score(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, features: Features) -> DevScore:
@@ -257,25 +261,24 @@ def _dev_score(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, feat
 
 def _fit(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, folder: Path, resume: bool) -> TrainingState:
     """Train the decoder, which then has its best weights."""
-    config, features = recipe.train, prepared.features
+    config = recipe.train
     trained, seen, of_encoder = _what_is_trained(decoder, prepared, config)
-    if config.views and seen is not features:
-        raise ConfigError("train.views: not together with train.encoder_rate 0, which computes features once")
-    shown = open_views(config.views, features, prepared.words, config.seed) if config.views else seen
-    batches, dev_score = _batches(recipe, prepared, shown), _dev_score(recipe, prepared, trained, seen)
-    common = (trained, batches, dev_score, config, folder / CHECKPOINTS)
+    batches: Any = _batches(recipe, prepared, _with_views(config, prepared, seen))
+    common = (trained, batches, _dev_score(recipe, prepared, trained, seen), config, folder / CHECKPOINTS)
     running: dict[str, Any] = {"identity": prepared.identity, "resume": resume}
     if config.engine == "numpy":
         return numpy_fit.fit(*common, **running)
     if config.self_critical is None:
         return fit.fit(*common, of_encoder=of_encoder, **running)
+    if not isinstance(batches, CaptionBatches):
+        raise ConfigError("train.self_critical: needs a feature file; set data.source to files")
     running |= {"vocabulary": prepared.vocabulary, "references": prepared.words}
     return fit_self_critical(*common, max_length=recipe.generation.max_length, of_encoder=of_encoder, **running)
 
 
 def _what_is_trained(
     decoder: CaptionDecoder, prepared: Prepared, config: TrainConfig
-) -> tuple[CaptionDecoder, Features, Sequence[keras.Variable]]:
+) -> tuple[CaptionDecoder, Inputs | SeenFeatures, Sequence[keras.Variable]]:
     """Return what is trained, the features that it reads, and its weights that are an encoder's."""
     if not isinstance(decoder, FineTunedDecoder):
         return decoder, prepared.features, ()
@@ -284,6 +287,17 @@ def _what_is_trained(
     ids = [*prepared.training, *prepared.dev]
     logger.info(f"train.encoder_rate is 0: computing the last grids of {len(ids):,} pictures once")
     return decoder.decoder, SeenFeatures(decoder, prepared.features, ids), ()
+
+
+def _with_views(config: TrainConfig, prepared: Prepared, seen: Inputs | SeenFeatures) -> Inputs | SeenFeatures | Views:
+    """Return the features of several views of the training pictures, where the recipe names some."""
+    if not config.views:
+        return seen
+    if isinstance(seen, SeenFeatures):
+        raise ConfigError("train.views: not together with train.encoder_rate 0, which computes features once")
+    if not isinstance(seen, FeatureStore):
+        raise ConfigError("train.views: needs feature files; set data.source to files")
+    return open_views(config.views, seen, prepared.words, config.seed)
 
 
 def _report(prepared: Prepared, state: TrainingState, best: Mapping[str, float], looks: Health) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from captioner.config import to_settings
 from captioner.data.captions import Captions
+from captioner.data.shards.store import ShardedFeatures
 from captioner.encoders.config import EncoderConfig, differences
 from captioner.features.store import FeatureStore, open_features
 from captioner.features.views import Views
@@ -15,7 +16,7 @@ FEATURES_AT_ONCE = 256  # pictures whose features are held in memory at a time
 SIDES = frozenset(("left", "right"))
 
 
-def require_encoder(features: FeatureStore, encoder: EncoderConfig) -> None:
+def require_encoder(features: FeatureStore | ShardedFeatures, encoder: EncoderConfig) -> None:
     """Refuse features that were made by another encoder than the recipe's, where the file says which made them.
 
     Raises:

@@ -24,9 +24,9 @@ from captioner.generation.config import GenerationConfig
 from captioner.generation.sampling import Sampling
 from captioner.models.decoder import CaptionDecoder
 from captioner.progress import Progress
-from captioner.run_folder import BEST, CHECKPOINT
+from captioner.run_folder import BEST
 from captioner.text.vocabulary import END, START, Vocabulary
-from captioner.training.checkpoint import TrainingState, load_variables
+from captioner.training.checkpoint import TrainingState, load_checkpoint, load_variables
 from captioner.training.config import SelfCriticalConfig, TrainConfig
 from captioner.training.epoch_end import EpochEnd
 from captioner.training.losses import CaptionLoss
@@ -108,8 +108,8 @@ def fit_self_critical(
 
     progress = TrainingState()
     if resume:
-        progress = load_variables(folder / CHECKPOINT, variables, identity)
-        logger.info("continuing after epoch %d of %d", progress.epoch, config.epochs)
+        progress = load_checkpoint(folder, variables, identity)
+        logger.info("resuming after epoch %d of %d", progress.epoch, config.epochs)
     else:
         before = score_as_ever()
         scores = 100 * before["bleu_4"], 100 * before["cider_d"]
@@ -142,6 +142,7 @@ def fit_self_critical(
                     earned, drew = earned + float(found.sum()), drew + found.size
                     bar.advance(1)
             logger.info("%s: mean reward of %s samples %.4f", what, f"{drew:,}", earned / drew)
+            progress.total_steps += len(batches)
             end.finish(-earned / drew, time.monotonic() - began)
     load_variables(folder / BEST, decoder.weights, identity)
     return progress
