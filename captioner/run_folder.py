@@ -21,6 +21,7 @@ CAPTIONER = "captioner.keras"
 HISTORY = "history.csv"  # a row per epoch
 CHECKPOINTS = "checkpoints"
 CHECKPOINT, BEST = "checkpoint.npz", "best.npz"  # in that folder
+IN_TURN = (CHECKPOINT, "checkpoint-2.npz")  # written in turn, so that the former one stays whole
 PREDICTIONS, SCORES, PER_IMAGE = "predictions.json", "scores.json", "per_image.csv"  # of its evaluation
 REPORT = "report.html"
 NEXT = ".next"  # a run folder in the run folder: what --overwrite trains, until it is complete
@@ -31,7 +32,7 @@ def state_of(folder: Path) -> Literal["finished", "unfinished", "new"]:
     settle(folder)
     if read_manifest(folder) if folder.is_dir() else None:
         return "finished"
-    return "unfinished" if (folder / CHECKPOINTS / CHECKPOINT).is_file() else "new"
+    return "unfinished" if any((folder / CHECKPOINTS / name).is_file() for name in IN_TURN) else "new"
 
 
 def require_finished(folder: Path) -> None:
@@ -55,7 +56,7 @@ def require_free(folder: Path, resume: bool, overwrite: bool) -> None:
         DataError: the folder holds a run, and neither `resume` nor `overwrite` allows to go on with it.
     """
     state = state_of(folder)
-    if state == "finished" and resume and (folder / NEXT / CHECKPOINTS / CHECKPOINT).is_file():
+    if state == "finished" and resume and state_of(folder / NEXT) == "unfinished":
         return  # --overwrite was stopped: the finished run stays until the new one is complete
     if state == "finished" and not overwrite:
         raise DataError(f"{folder}: holds a finished run; give another folder, or --overwrite to train it again")
