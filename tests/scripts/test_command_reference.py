@@ -2,11 +2,11 @@
 
 import click
 import pytest
+from command_reference import command_reference, commands
 
 from captioner.cli import COMMANDS
 from captioner.recipe import Recipe
 from captioner.settings import all_settings
-from command_reference import command_reference, commands
 
 EVERY = {name: (command, context) for name, command, context in commands()}
 
