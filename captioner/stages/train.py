@@ -60,7 +60,7 @@ SPLITS = ("train", "dev")
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TrainingInputs:
     """What a run is trained on.
 
     Attributes:
@@ -174,7 +174,7 @@ def _expanded(recipe: Recipe) -> dict[str, Any]:
     return {**to_settings(recipe), "model": {"architecture": name, **to_settings(config)}}
 
 
-def _prepare(recipe: Recipe, data: Dataset) -> Prepared:
+def _prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
     """Read and check the inputs, and turn the captions into numbers."""
     captions = data.load(SPLITS)
     features = open_inputs(recipe.data, recipe.features, recipe.encoder)
@@ -187,7 +187,7 @@ def _prepare(recipe: Recipe, data: Dataset) -> Prepared:
     training = dict(list(training.items())[: recipe.data.limit])
     vocabulary = Vocabulary.fit((caption for picture in training.values() for caption in picture), recipe.text)
     encoded = vocabulary.encode_all(training)
-    return Prepared(
+    return TrainingInputs(
         captions=captions,
         features=features,
         vocabulary=vocabulary,
@@ -212,7 +212,7 @@ def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[
     return digest_json({**parts, "captions": encoded})
 
 
-def _new_decoder(recipe: Recipe, prepared: Prepared) -> CaptionDecoder:
+def _new_decoder(recipe: Recipe, prepared: TrainingInputs) -> CaptionDecoder:
     """Return the decoder with its first weights."""
     keras.utils.set_random_seed(recipe.train.seed)
     decoder = _build(recipe, prepared, precision=recipe.train.precision)
@@ -224,12 +224,12 @@ def _flat(encoded: Mapping[str, list[list[int]]]) -> Sequence[list[int]]:
     return [caption for picture in encoded.values() for caption in picture]
 
 
-def _build(recipe: Recipe, prepared: Prepared, precision: str) -> CaptionDecoder:
+def _build(recipe: Recipe, prepared: TrainingInputs, precision: str) -> CaptionDecoder:
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     return build_decoder(recipe.model, len(prepared.vocabulary), prepared.features.shape, dtype=policy)
 
 
-def _announce(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder) -> None:
+def _announce(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder) -> None:
     logger.info(describe_device(recipe.train.precision))
     logger.info(
         f"training on {len(prepared.training)} pictures with {len(_flat(prepared.training))} captions, "
@@ -242,16 +242,18 @@ def _announce(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder) -> No
         logger.warning("CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
 
 
-def _batches(recipe: Recipe, prepared: Prepared) -> TrainingBatches:
+def _batches(recipe: Recipe, prepared: TrainingInputs) -> TrainingBatches:
     return make_batches(prepared.features, prepared.training, recipe.train)
 
 
-def _dev_score(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder) -> DevScore:
+def _dev_score(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder) -> DevScore:
     features, captions, dev = prepared.features, prepared.captions, prepared.dev
     return DevScore(decoder, prepared.vocabulary, features, captions, dev, recipe.generation, recipe.train.monitor)
 
 
-def _fit(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, folder: Path, resume: bool) -> TrainingState:
+def _fit(
+    recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder, folder: Path, resume: bool
+) -> TrainingState:
     """Train the decoder, which then has its best weights."""
     return ENGINES[recipe.train.engine](
         decoder,
@@ -264,7 +266,7 @@ def _fit(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, folder: Pa
     )
 
 
-def _report(prepared: Prepared, state: TrainingState, best: Mapping[str, float], looks: Health) -> None:
+def _report(prepared: TrainingInputs, state: TrainingState, best: Mapping[str, float], looks: Health) -> None:
     """Log the best epoch's scores and what they mean."""
     captions, dev = prepared.captions, prepared.captions.split("dev")
     shown = {name: best[name] for name in ("bleu_1", "bleu_4", "cider_d")}
@@ -277,15 +279,22 @@ def _report(prepared: Prepared, state: TrainingState, best: Mapping[str, float],
 
 
 def _publish(
-    recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, state: TrainingState, folder: Path, started: float
+    recipe: Recipe,
+    prepared: TrainingInputs,
+    decoder: CaptionDecoder,
+    state: TrainingState,
+    folder: Path,
+    started: float,
 ) -> None:
     """Write the captioner, the history and, last, the manifest."""
     final = _build(recipe, prepared, precision="float32")
     final.set_weights(decoder.get_weights())
     best = state.history[state.best_epoch - 1]
     if recipe.train.precision != "float32":  # what is saved computes in float32, and its scores differ a little
-        final.compile(loss=CaptionLoss(recipe.train.label_smoothing))
-        scores = _dev_score(recipe, prepared, final)()
+        scored = _build(recipe, prepared, precision="float32")  # a copy: a compiled model would save an optimizer
+        scored.set_weights(decoder.get_weights())
+        scored.compile(loss=CaptionLoss(recipe.train.label_smoothing))
+        scores = _dev_score(recipe, prepared, scored)()
         best = {**best, **{name: round(value, 6) for name, value in scores.items()}}
     encoder = prepared.features.description
     captioner = Captioner(final, prepared.vocabulary, encoder, recipe.generation)
