@@ -20,6 +20,7 @@ from captioner.data.training_text import training_text
 from captioner.encoders.tail import build_tail
 from captioner.features.store import FeatureStore, open_features
 from captioner.features.views import Views
+from captioner.locks import hold
 from captioner.metrics.alarms import Health
 from captioner.metrics.labels import describe
 from captioner.metrics.scorer import score
@@ -28,8 +29,18 @@ from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.models.fine_tuned import FineTunedDecoder
 from captioner.recipe import Recipe, read_run
-from captioner.run_folder import CAPTIONER, CHECKPOINTS, CONFIG, HISTORY, VOCABULARY, require_free, state_of
-from captioner.run_folder import clear as clear_run
+from captioner.run_folder import (
+    CAPTIONER,
+    CHECKPOINTS,
+    CONFIG,
+    HISTORY,
+    NEXT,
+    VOCABULARY,
+    require_free,
+    settle,
+    state_of,
+    workplace,
+)
 from captioner.stages.inputs import Inputs, make_batches, open_inputs
 from captioner.stages.trust import calibrate
 from captioner.storage import digest_file, digest_json, read_manifest, write_manifest, write_text
@@ -55,7 +66,7 @@ SPLITS = ("train", "dev")
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TrainingInputs:
     """What a run is trained on.
 
     Attributes:
@@ -88,28 +99,35 @@ def train(
         recipe: what is trained, on what and how.
         data: the recipe's data set, where it has been read already.
         resume: continue an unfinished run.
-        overwrite: remove what is in the folder.
+        overwrite: replace what is in the folder; a finished run only when the new one is complete.
 
     Raises:
         DataError: the folder is in use, an input is missing or broken, or the inputs do not fit together.
         ConfigError: the model does not suit the features.
     """
-    require_free(folder, resume, overwrite)
+    with hold(folder):
+        require_free(folder, resume, overwrite)
+        return _train(folder, recipe, data, resume, overwrite)
+
+
+def _train(folder: Path, recipe: Recipe, data: Dataset | None, resume: bool, overwrite: bool) -> TrainingState:
     if recipe.train.engine == "numpy":
         numpy_fit.require_plain(recipe.model, recipe.train)
     started = time.monotonic()
     prepared = _prepare(recipe, data or Dataset(recipe.data))
-    resume = resume and not overwrite and state_of(folder) == "unfinished"
+    place = folder / NEXT if state_of(folder) == "finished" else folder
+    resume = resume and not overwrite and state_of(place) == "unfinished"
     if resume:
-        require_identity(folder / CHECKPOINTS, prepared.identity)
+        require_identity(place / CHECKPOINTS, prepared.identity)
     decoder = _new_decoder(recipe, prepared)
-    if overwrite:
-        clear_run(folder)
-    write_text(folder / CONFIG, dump_yaml(to_settings(recipe)))
-    prepared.vocabulary.save(folder / VOCABULARY)
+    place = workplace(folder, resume, overwrite)
+    write_text(place / CONFIG, dump_yaml(to_settings(recipe)))
+    prepared.vocabulary.save(place / VOCABULARY)
     _announce(recipe, prepared, decoder)
-    state = _fit(recipe, prepared, decoder, folder, resume)
-    _publish(recipe, prepared, decoder, state, folder, started)
+    state = _fit(recipe, prepared, decoder, place, resume)
+    _publish(recipe, prepared, decoder, state, place, started)
+    settle(folder)
+    logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
     return state
 
 
@@ -164,7 +182,7 @@ def _expanded(recipe: Recipe) -> dict[str, Any]:
     return {**to_settings(recipe), "model": {"architecture": name, **to_settings(config)}}
 
 
-def _prepare(recipe: Recipe, data: Dataset) -> Prepared:
+def _prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
     """Read and check the inputs, and turn the captions into numbers."""
     captions = data.load(SPLITS)
     features = open_inputs(recipe.data, recipe.features, recipe.encoder)
@@ -177,7 +195,7 @@ def _prepare(recipe: Recipe, data: Dataset) -> Prepared:
     training = dict(list(training.items())[: recipe.data.limit])
     vocabulary = Vocabulary.fit((caption for picture in training.values() for caption in picture), recipe.text)
     encoded = vocabulary.encode_all(training)
-    return Prepared(
+    return TrainingInputs(
         captions=captions,
         features=features,
         vocabulary=vocabulary,
@@ -210,7 +228,7 @@ def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[
     return digest_json({**parts, "captions": encoded})
 
 
-def _new_decoder(recipe: Recipe, prepared: Prepared) -> CaptionDecoder:
+def _new_decoder(recipe: Recipe, prepared: TrainingInputs) -> CaptionDecoder:
     """Return the decoder with its first weights."""
     path = recipe.train.begin_from
     begun = None if path is None else load(path)
@@ -227,7 +245,7 @@ def _flat(encoded: Mapping[str, list[list[int]]]) -> Sequence[list[int]]:
     return [caption for picture in encoded.values() for caption in picture]
 
 
-def _build(recipe: Recipe, prepared: Prepared, precision: str) -> CaptionDecoder:
+def _build(recipe: Recipe, prepared: TrainingInputs, precision: str) -> CaptionDecoder:
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     if recipe.encoder.trained_to is None:
         return build_decoder(recipe.model, len(prepared.vocabulary), prepared.features.shape, dtype=policy)
@@ -237,7 +255,7 @@ def _build(recipe: Recipe, prepared: Prepared, precision: str) -> CaptionDecoder
     return FineTunedDecoder(decoder, tail, dtype=policy)
 
 
-def _announce(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder) -> None:
+def _announce(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder) -> None:
     logger.info(describe_device(recipe.train.precision))
     logger.info(
         f"training on {len(prepared.training)} pictures with {len(_flat(prepared.training))} captions, "
@@ -250,16 +268,18 @@ def _announce(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder) -> No
         logger.warning("CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
 
 
-def _batches(recipe: Recipe, prepared: Prepared, features: Inputs | SeenFeatures | Views) -> TrainingBatches:
+def _batches(recipe: Recipe, prepared: TrainingInputs, features: Inputs | SeenFeatures | Views) -> TrainingBatches:
     return make_batches(features, prepared.training, recipe.train)
 
 
-def _dev_score(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, features: Features) -> DevScore:
+def _dev_score(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder, features: Features) -> DevScore:
     captions, dev = prepared.captions, prepared.dev
     return DevScore(decoder, prepared.vocabulary, features, captions, dev, recipe.generation, recipe.train.monitor)
 
 
-def _fit(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, folder: Path, resume: bool) -> TrainingState:
+def _fit(
+    recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder, folder: Path, resume: bool
+) -> TrainingState:
     """Train the decoder, which then has its best weights."""
     config = recipe.train
     trained, seen, of_encoder = _what_is_trained(decoder, prepared, config)
@@ -277,7 +297,7 @@ def _fit(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, folder: Pa
 
 
 def _what_is_trained(
-    decoder: CaptionDecoder, prepared: Prepared, config: TrainConfig
+    decoder: CaptionDecoder, prepared: TrainingInputs, config: TrainConfig
 ) -> tuple[CaptionDecoder, Inputs | SeenFeatures, Sequence[keras.Variable]]:
     """Return what is trained, the features that it reads, and its weights that are an encoder's."""
     if not isinstance(decoder, FineTunedDecoder):
@@ -289,7 +309,9 @@ def _what_is_trained(
     return decoder.decoder, SeenFeatures(decoder, prepared.features, ids), ()
 
 
-def _with_views(config: TrainConfig, prepared: Prepared, seen: Inputs | SeenFeatures) -> Inputs | SeenFeatures | Views:
+def _with_views(
+    config: TrainConfig, prepared: TrainingInputs, seen: Inputs | SeenFeatures
+) -> Inputs | SeenFeatures | Views:
     """Return the features of several views of the training pictures, where the recipe names some."""
     if not config.views:
         return seen
@@ -300,7 +322,7 @@ def _with_views(config: TrainConfig, prepared: Prepared, seen: Inputs | SeenFeat
     return open_views(config.views, seen, prepared.words, config.seed)
 
 
-def _report(prepared: Prepared, state: TrainingState, best: Mapping[str, float], looks: Health) -> None:
+def _report(prepared: TrainingInputs, state: TrainingState, best: Mapping[str, float], looks: Health) -> None:
     """Log the best epoch's scores and what they mean."""
     captions, dev = prepared.captions, prepared.captions.split("dev")
     shown = {name: best[name] for name in ("bleu_1", "bleu_4", "cider_d")}
@@ -313,7 +335,12 @@ def _report(prepared: Prepared, state: TrainingState, best: Mapping[str, float],
 
 
 def _publish(
-    recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, state: TrainingState, folder: Path, started: float
+    recipe: Recipe,
+    prepared: TrainingInputs,
+    decoder: CaptionDecoder,
+    state: TrainingState,
+    folder: Path,
+    started: float,
 ) -> None:
     """Write the captioner, the history and, last, the manifest."""
     final = _build(recipe, prepared, precision="float32")
@@ -343,4 +370,3 @@ def _publish(
         seconds=round(time.monotonic() - started, 1),
     )
     _report(prepared, state, best, looks)
-    logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
