@@ -2,10 +2,11 @@
 
     import captioner
 
-    model = captioner.load("runs/captioner")
+    model = captioner.load()                    # the captioner in the box
+    model = captioner.load("runs/captioner")    # one of your own
     print(model.caption("a.jpg").text)
 
-`captioner.load(path)` returns a trained `Captioner`, whose `caption` method says what it takes and gives. The other
+`captioner.load` returns a trained `Captioner`, whose `caption` method says what it takes and gives. The other
 public names (`captioner.score`, `captioner.tokenize`, `captioner.open_features`, ...; `dir(captioner)` lists them) are
 imported when they are first used, so that importing the package costs nothing. `keras.saving.load_model` knows
 captioners too once the package is imported.
