@@ -34,9 +34,10 @@ def load(path: str | None = None) -> Captioner:
         captioner.storage.DataError: there is none at `path`, or it was saved by something else.
     """
     from captioner.captioner import load as load_captioner
-    from captioner.pretrained.box import the_box
 
-    return load_captioner(the_box() if path is None else path)
+    if path is None:
+        return load_captioner(importlib.import_module("captioner.pretrained.box").the_box())
+    return load_captioner(path)
 
 
 # The other public names: name -> the module that defines it, imported when the name is first used.
