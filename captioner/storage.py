@@ -152,7 +152,7 @@ def write_manifest(output: str | Path, stage: str, **content: Any) -> None:
 
 
 def remove_manifest(output: str | Path) -> None:
-    """Remove the manifest of `output` before that is written again: a killed writer must not leave it beside another."""
+    """Remove the manifest of `output` before it is rewritten: a killed writer must not leave it beside another."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         manifest_path(output).unlink()
 

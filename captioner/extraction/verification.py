@@ -42,7 +42,8 @@ def verify(output: Path, images: Path | None) -> None:
         raise DataError(f"{output}: nothing says what made it ({manifest_path(output).name} is missing); cannot verify")
     if (found := digest_file(output)) != manifest["digest"]:
         raise DataError(
-            f"{output}: its digest is {found[:12]}, its manifest's {manifest['digest'][:12]}; extract the features again"
+            f"{output}: its digest is {found[:12]}, its manifest's {manifest['digest'][:12]}; "
+            "extract the features again"
         )
     store = open_features(output)
     for start in range(0, len(store), ROWS_AT_ONCE):
@@ -103,6 +104,6 @@ def _check_encoder(store: FeatureStore, description: Mapping[str, Any], pictures
         if (cosine := least_cosine(now[None], then[None])) < LEAST_COSINE:
             raise DataError(
                 f"{store.path}: {description['backbone']} makes other features of {name!r} (cosine {cosine:.4f}); "
-                "extract the features again"
+                "extract them again"
             )
     logger.info(f"{len(names)} of them encoded again: the same features")
