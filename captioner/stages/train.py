@@ -18,6 +18,7 @@ from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
 from captioner.data.training_text import training_text
 from captioner.features.store import FeatureStore
+from captioner.locks import hold
 from captioner.metrics.alarms import Health
 from captioner.metrics.labels import describe
 from captioner.metrics.scorer import score
@@ -25,8 +26,18 @@ from captioner.models.architectures import build_decoder
 from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.recipe import Recipe, read_run
-from captioner.run_folder import CAPTIONER, CHECKPOINTS, CONFIG, HISTORY, VOCABULARY, require_free, state_of
-from captioner.run_folder import clear as clear_run
+from captioner.run_folder import (
+    CAPTIONER,
+    CHECKPOINTS,
+    CONFIG,
+    HISTORY,
+    NEXT,
+    VOCABULARY,
+    require_free,
+    settle,
+    state_of,
+    workplace,
+)
 from captioner.stages.inputs import Inputs, make_batches, open_inputs
 from captioner.stages.trust import calibrate
 from captioner.storage import digest_file, digest_json, read_manifest, write_manifest, write_text
@@ -80,28 +91,35 @@ def train(
         recipe: what is trained, on what and how.
         data: the recipe's data set, where it has been read already.
         resume: continue an unfinished run.
-        overwrite: remove what is in the folder.
+        overwrite: replace what is in the folder; a finished run only when the new one is complete.
 
     Raises:
         DataError: the folder is in use, an input is missing or broken, or the inputs do not fit together.
         ConfigError: the model does not suit the features.
     """
-    require_free(folder, resume, overwrite)
+    with hold(folder):
+        require_free(folder, resume, overwrite)
+        return _train(folder, recipe, data, resume, overwrite)
+
+
+def _train(folder: Path, recipe: Recipe, data: Dataset | None, resume: bool, overwrite: bool) -> TrainingState:
     if recipe.train.engine == "numpy":
         numpy_fit.require_plain(recipe.model, recipe.train)
     started = time.monotonic()
     prepared = _prepare(recipe, data or Dataset(recipe.data))
-    resume = resume and not overwrite and state_of(folder) == "unfinished"
+    place = folder / NEXT if state_of(folder) == "finished" else folder
+    resume = resume and not overwrite and state_of(place) == "unfinished"
     if resume:
-        require_identity(folder / CHECKPOINTS, prepared.identity)
+        require_identity(place / CHECKPOINTS, prepared.identity)
     decoder = _new_decoder(recipe, prepared)
-    if overwrite:
-        clear_run(folder)
-    write_text(folder / CONFIG, dump_yaml(to_settings(recipe)))
-    prepared.vocabulary.save(folder / VOCABULARY)
+    place = workplace(folder, resume, overwrite)
+    write_text(place / CONFIG, dump_yaml(to_settings(recipe)))
+    prepared.vocabulary.save(place / VOCABULARY)
     _announce(recipe, prepared, decoder)
-    state = _fit(recipe, prepared, decoder, folder, resume)
-    _publish(recipe, prepared, decoder, state, folder, started)
+    state = _fit(recipe, prepared, decoder, place, resume)
+    _publish(recipe, prepared, decoder, state, place, started)
+    settle(folder)
+    logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
     return state
 
 
@@ -296,4 +314,3 @@ def _publish(
         seconds=round(time.monotonic() - started, 1),
     )
     _report(prepared, state, best, looks)
-    logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
