@@ -160,10 +160,9 @@ def encoder_from_description(
         DataError: it is no description, or the weights found (or anything else) differ from it.
     """
     if missing := [key for key in IDENTITY if key not in description and key not in OPTIONAL]:
-        raise DataError(f"the encoder's description lacks {', '.join(missing)}; make the features anew")
-    settings = {
-        key: description[key] for key in ("backbone", "layer", "resizing", "filter", "view") if key in description
-    }
+        raise DataError(f"the encoder's description lacks {', '.join(missing)}; make the features again")
+    settings = {key: description[key] for key in ("backbone", "layer", "resizing", "filter")}
+    settings["view"] = description.get("view", "whole")
     source = weights or description.get("source", "imagenet")
     try:
         encoder = build_encoder(build(EncoderConfig, {**settings, "weights": source}), precision)
