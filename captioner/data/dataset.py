@@ -10,6 +10,7 @@ from captioner.config import ConfigError
 from captioner.data.captions import Captions, require_apart
 from captioner.data.readers.detect import Sources, digest_captions, find_sources, read_data, require_format, spell
 from captioner.data.splits import check_shares, read_split, write_splits
+from captioner.images.ids import one_of_each
 from captioner.images.listing import list_images
 from captioner.progress import Say
 from captioner.storage import DataError, digest_file, digest_json, read_manifest
@@ -96,7 +97,7 @@ def load_captions(config: DataConfig, splits: Sequence[str] | None = None, say: 
             names = ", ".join(known) or "none"
             raise DataError(f"split {name!r} is not in the data (known: {names}); name its list under data.splits")
         if name in lists:
-            found[name] = read_split(lists[name])
+            found[name] = read_split(lists[name], captions.references)
             _check_captions(name, lists[name], found[name], captions.references, config.captions)
         else:
             found[name] = captions.splits[name]
@@ -110,6 +111,8 @@ def _check_captions(
     name: str, path: str, ids: Sequence[str], references: Mapping[str, tuple[str, ...]], source: Sources
 ) -> None:
     missing = [image_id for image_id in ids if image_id not in references]
+    if missing and len(missing) == len(ids):
+        raise DataError(f"{path} and {spell(source)} have {one_of_each(ids, references)}; they are of other pictures")
     if missing:
         raise DataError(
             f"{path}: {len(missing):,} of the {len(ids):,} pictures of split {name!r} have no caption in "

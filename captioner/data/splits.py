@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from captioner.config import ConfigError
 from captioner.data.duplicates import hash_pictures, near_duplicates
 from captioner.data.readers.flickr import lines
-from captioner.images.ids import normalize_id
+from captioner.data.readers.notes import note
+from captioner.images.ids import align, is_picture_name, normalize_ids, one_of_each
 from captioner.images.listing import list_images
 from captioner.progress import Say
 from captioner.storage import DataError, digest_bytes, remove_manifest, write_manifest, write_text
@@ -18,16 +19,32 @@ SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 SHOWN = 3  # so many groups stand in a message
 
 
-def read_split(path: str | Path) -> tuple[str, ...]:
+def read_split(path: str | Path, known: Collection[str] = ()) -> tuple[str, ...]:
     """Read a list of pictures, one a line (file names or image_ids): their image_ids in its order, each once.
+
+    Args:
+        path: the list.
+        known: the data's image_ids. Where none of the list is among them, those are taken that have the same name in
+            another folder.
 
     Raises:
         DataError: the file cannot be read or names no picture.
     """
-    ids = tuple(dict.fromkeys(normalize_id(line.strip()) for _, line in lines(path)))
+    names = dict.fromkeys(_name(line) for _, line in lines(path))
+    ids = tuple(dict.fromkeys(normalize_ids(names).values()))
     if not ids:
         raise DataError(f"{path}: names no picture; list one a line")
-    return ids
+    if meant := align(ids, known):
+        first = next(iter(meant))
+        note(path, f"names pictures in other folders than the captions do: {first} is taken for {meant[first]}")
+    return tuple(dict.fromkeys(meant.get(image_id, image_id) for image_id in ids))
+
+
+def _name(line: str) -> str:
+    """Return the picture that a line names; a number behind it is a label, as lists for classifiers have them."""
+    name = line.strip().strip('",;').strip()
+    before, _, behind = name.rpartition(" ")
+    return before.strip() if behind.isdigit() and is_picture_name(before) else name
 
 
 def check_shares(shares: Mapping[str, float]) -> None:
@@ -114,6 +131,8 @@ def write_splits(
         if missing := sorted(known - pictures.keys()):
             count = f"{len(missing):,} of {len(known):,} pictures"
             say(f"note: {count} are not in {images} and come into no split ({_first(missing)})")
+            if not pictures:
+                raise DataError(f"{images} and the captions have {one_of_each(list_images(images), missing)}")
         known = set(pictures)
         groups = near_duplicates(hash_pictures(pictures, say)) if compare else []
         if groups:

@@ -10,6 +10,7 @@ from captioner.config import ConfigError
 from captioner.data.dataset import read_captions
 from captioner.data.readers.detect import Sources, digest_captions, find_sources, spell
 from captioner.data.readers.flickr import read_descriptions as read_descriptions  # one place to read and to write them
+from captioner.images.ids import one_of_each
 from captioner.images.listing import list_images
 from captioner.storage import DataError, digest_file, remove_manifest, write_manifest, write_text
 from captioner.text.cleaning import clean_captions
@@ -122,7 +123,10 @@ def _report(result: CleanResult, output: str | Path, images: str | Path | None, 
         if names:
             say(f"note: {_count(len(names), 'picture')} {fault} ({shown(names)})")
     if len(result.without_picture) == result.pictures:
-        say(f"note: no picture of {images} has a caption; ids are paths relative to that folder: name the right one")
+        say(
+            f"note: {images} and the captions have {one_of_each(result.without_captions, result.without_picture)}; ids "
+            "are paths relative to that folder: name the right one"
+        )
 
 
 def shown(names: Sequence[str]) -> str:

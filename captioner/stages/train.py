@@ -23,6 +23,7 @@ from captioner.data.training_text import training_text
 from captioner.encoders.encoder import EncoderConfig
 from captioner.features.store import FeatureStore, open_features
 from captioner.generation.config import GenerationConfig
+from captioner.images.ids import one_of_each
 from captioner.metrics.labels import describe
 from captioner.models.architectures import build_decoder, model_config
 from captioner.models.decoder import CaptionDecoder
@@ -201,6 +202,11 @@ def _require_features(features: FeatureStore, captions: Captions) -> None:
     """Refuse a feature file that lacks pictures of the splits."""
     for name, ids in captions.splits.items():
         missing = [image_id for image_id in ids if image_id not in features]
+        if missing and len(missing) == len(ids):
+            raise DataError(
+                f"{features.path} and split {name} have {one_of_each(features, missing)}; "
+                "extract the features from the folder that the captions' paths are relative to"
+            )
         if missing:
             raise DataError(
                 f"{features.path}: lacks {len(missing)} of the {len(ids)} pictures of split {name}, the first is "

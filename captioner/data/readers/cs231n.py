@@ -10,9 +10,10 @@ from urllib.parse import urlparse
 import h5py
 import numpy as np
 
-from captioner.data.captions import Captions, collect
+from captioner.data.captions import Captions
+from captioner.data.readers.collect import Row, collect
 from captioner.features.store import write_features
-from captioner.images.ids import normalize_id
+from captioner.images.ids import normalize_ids
 from captioner.storage import DataError, read_json, read_text
 
 PARTS = ("train", "val")
@@ -21,7 +22,7 @@ NO_WORDS = frozenset(["<NULL>", "<START>", "<END>"])
 FEATURE_FILES = ("{part}*_vgg16_fc7_pca.h5", "{part}*_vgg16_fc7.h5")
 
 
-def read_cs231n(path: str | Path) -> Captions:
+def read_cs231n(path: str | Path, predictions: bool = False) -> Captions:
     """Read coco2014_captions.h5; coco2014_vocab.json must lie beside it.
 
     A picture's id is that of its line in train2014_images.txt, or of the address in train2014_urls.txt, where they lie
@@ -80,7 +81,8 @@ class _Rows(Mapping[str, np.ndarray]):
 
     def __init__(self, features: Mapping[str, h5py.Dataset], names: Mapping[str, list[str]]) -> None:
         self._features = features
-        self._places = {normalize_id(name): (part, row) for part in names for row, name in enumerate(names[part])}
+        ids = normalize_ids(name for part in names.values() for name in part)
+        self._places = {ids[name]: (part, row) for part in names for row, name in enumerate(names[part])}
 
     def __getitem__(self, image_id: str) -> np.ndarray:
         part, row = self._places[image_id]
@@ -113,14 +115,14 @@ def _names(path: Path, part: str, count: int) -> list[str]:
     """Return what each of the part's pictures is called."""
     for kind in ("images", "urls"):
         for file in sorted(path.parent.glob(f"{part}*_{kind}.txt")):
-            listed = [line.strip() for line in read_text(file).splitlines() if line.strip()]
+            listed = [line.strip() for line in read_text(file).split("\n") if line.strip()]
             if len(listed) < count:
                 raise DataError(f"{file}: lists {len(listed):,} pictures, {path} has {count:,}; take both from one set")
             return [Path(urlparse(line).path).name for line in listed]
     return [f"{part}/{row}" for row in range(count)]
 
 
-def _rows(path: Path, file: h5py.File, part: str, words: list[str]) -> Iterator[tuple[str, tuple[str], str]]:
+def _rows(path: Path, file: h5py.File, part: str, words: list[str]) -> Iterator[Row]:
     captions = _dataset(path, file, f"{part}_captions", dimensions=2)[:]  # (captions, time)
     pictures = _dataset(path, file, f"{part}_image_idxs", dimensions=1)[:]  # (captions,)
     if len(captions) != len(pictures) or captions.dtype.kind not in "iu" or pictures.dtype.kind not in "iu":
@@ -133,7 +135,7 @@ def _rows(path: Path, file: h5py.File, part: str, words: list[str]) -> Iterator[
     for numbers, picture in zip(captions.tolist(), pictures.tolist(), strict=True):
         text = " ".join(word for number in numbers if (word := words[number]) not in NO_WORDS)
         if text:
-            yield names[picture], (text,), part
+            yield Row(names[picture], (text,), part)
 
 
 @contextlib.contextmanager

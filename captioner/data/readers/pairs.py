@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from captioner.data.dataset import read_captions
 from captioner.data.readers.detect import detect_format
+from captioner.data.readers.notes import note
 from captioner.data.readers.predictions import read_lists, read_predictions
+from captioner.images.ids import align, one_of_each
 from captioner.storage import DataError, read_text
 
 
@@ -32,24 +34,44 @@ def read_pairs(
     """Read a file of predictions and its references.
 
     Args:
-        predictions: COCO's results form or lines `image_id caption`; or plain captions, a line each.
+        predictions: captions in any form, as references have them and `captioner predict` writes them; or plain
+            captions, a line each.
         references: caption files in any form, put together; or plain captions, where line 3 of each file belongs to
             line 3 of the predictions. Several text files are taken as the latter.
         lists: whether a picture may have several predictions.
         parallel: whether a single text file of references holds plain captions.
 
     Raises:
-        DataError: a file cannot be read, is empty or malformed, a picture is captioned twice without `lists`, or files
-            that should be parallel are not.
+        DataError: a file cannot be read, is empty or malformed, a picture is captioned twice without `lists`, the files
+            have no picture in common, or files that should be parallel are not.
     """
     if parallel or (len(references) > 1 and all(detect_format(path) == "descriptions" for path in references)):
         return _read_parallel(predictions, references)
     given = read_captions(references)
-    if not lists:
-        return Pairs(read_predictions(predictions), {}, given)
-    found = read_lists(predictions)
+    found = read_lists(predictions) if lists else {name: [text] for name, text in read_predictions(predictions).items()}
+    found = _by_known_ids(predictions, references[0], found, given)
     best = {image_id: captions[0] for image_id, captions in found.items()}
     return Pairs(best, {image_id: captions[1:] for image_id, captions in found.items() if captions[1:]}, given)
+
+
+def _by_known_ids(
+    predictions: str | Path,
+    references: str | Path,
+    found: dict[str, list[str]],
+    given: Mapping[str, tuple[str, ...]],
+) -> dict[str, list[str]]:
+    """Call the pictures as the references do, where `captioner predict` was given their folder with them."""
+    if any(image_id in given for image_id in found):
+        return found
+    meant = align(found.keys(), given.keys())
+    if not meant:
+        raise DataError(
+            f"{predictions} and {references} have {one_of_each(found, given)}; "
+            "name files of the same pictures (plain captions without image_ids need --parallel)"
+        )
+    first = next(iter(meant))
+    note(predictions, f"names pictures in other folders than {references}: {first} is taken for {meant[first]}")
+    return {meant.get(image_id, image_id): captions for image_id, captions in found.items()}
 
 
 def _read_parallel(predictions: str | Path, references: Sequence[str | Path]) -> Pairs:

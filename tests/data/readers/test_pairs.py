@@ -46,7 +46,7 @@ def test_parallel_files_have_a_line_a_candidate(write):
 
 def test_a_single_parallel_file_must_be_called_so(write):
     predictions, references = write("p", "the dog\nthe cat\n"), write("r", "A dog\nA cat\n")
-    with pytest.raises(DataError, match=r"line 2: the has a caption already; .*plain captions --parallel"):
+    with pytest.raises(DataError, match=r"the has 2 captions; .*plain captions --parallel"):
         read_pairs(predictions, [references])
     assert read_pairs(predictions, [references], parallel=True).references == {"1": ("A dog",), "2": ("A cat",)}
 
