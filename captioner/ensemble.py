@@ -47,17 +47,19 @@ class Ensemble(Captioner):
             for own, description in enumerate(descriptions)
         ]
 
-    def prepare(self, picture: Picture) -> Any:
+    def prepare(self, picture: Picture, name: str = "the picture") -> Any:
         """See Captioner.prepare: as many arrays as there are different encoders."""
         if isinstance(picture, tuple):
             return picture
-        return tuple(self.members[index].prepare(picture) for index in sorted(set(self._encoded_by)))
+        if hasattr(picture, "read"):  # an open file can be read once
+            picture = picture.read()
+        return tuple(self.members[index].prepare(picture, name) for index in sorted(set(self._encoded_by)))
 
-    def encode(self, pictures: Sequence[Picture]) -> tuple[np.ndarray, ...]:
-        """See Captioner.encode: one array a member."""
-        prepared = zip(*map(self.prepare, pictures), strict=True)
+    def encode_prepared(self, pictures: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
+        """See Captioner.encode_prepared: one array a member."""
+        prepared = zip(*pictures, strict=True)
         features = {
-            index: self.members[index].encode(own)
+            index: self.members[index].encode_prepared(own)
             for index, own in zip(sorted(set(self._encoded_by)), prepared, strict=True)
         }
         return tuple(features[index] for index in self._encoded_by)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: atomic writes, manifests, digests and allow-list unpickling."""
+"""Files that are whole or not there: atomic writes, manifests and digests."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import glob
 import hashlib
 import json
 import os
-import pickle
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -181,43 +180,3 @@ def read_manifest(output: str | Path) -> dict[str, Any] | None:
     if version > MANIFEST_VERSION:
         raise DataError(f"{path}: written by a newer captioner (manifest {version}); update captioner")
     return content
-
-
-def load_pickle(path: str | Path, allowed: Collection[tuple[str, str]]) -> Any:
-    """Unpickle a file that may name nothing but the (module, name) pairs in `allowed`.
-
-    Raises:
-        DataError: the file is missing, truncated, no pickle, or names anything else.
-    """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            return AllowListUnpickler(file, allowed).load()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; check the path") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except ForbiddenNameError as error:
-        raise DataError(
-            f"{path}: refused, it asks for {error}, which no file of this kind needs; it may be hostile"
-        ) from None
-    except Exception as error:  # a broken pickle raises nearly anything
-        raise DataError(f"{path}: truncated or not a pickle ({type(error).__name__}); make it anew") from error
-
-
-class ForbiddenNameError(Exception):
-    """A pickle asks for a name that is not on the allow-list."""
-
-
-class AllowListUnpickler(pickle.Unpickler):
-    """Resolves nothing but the (module, name) pairs it is given: prefixes and block-lists can be got round."""
-
-    def __init__(self, file: Any, allowed: Collection[tuple[str, str]]) -> None:
-        super().__init__(file)
-        self.allowed = frozenset(allowed)
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return the object called `name` in `module`, if the pair is allowed."""
-        if (module, name) not in self.allowed:
-            raise ForbiddenNameError(f"{module}.{name}")
-        return super().find_class(module, name)

@@ -63,7 +63,10 @@ def test_each_member_sees_a_picture_through_its_own_encoder():
     np.testing.assert_array_equal(features[0], features[2])
     assert np.abs(features[0] - features[1]).max() > 1e-3
     prepared = [ensemble.prepare(picture) for picture in pictures]
-    assert ensemble.caption(prepared) == ensemble.caption_features(features)
+    assert ensemble.caption_prepared(prepared) == ensemble.caption_features(features)
+    alone = [members[0].prepare(picture) for picture in pictures]
+    assert members[0].caption_prepared(alone, n=2) == members[0].caption_features(features[0], n=2)
+    assert ensemble.caption_prepared([]) == members[0].caption_prepared([]) == []
 
 
 def test_joint_features(tmp_path):

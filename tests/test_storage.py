@@ -1,6 +1,5 @@
 import errno
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from captioner.storage import (
     atomic_path,
     digest_file,
     digest_json,
-    load_pickle,
     manifest_path,
     read_json,
     read_manifest,
@@ -164,7 +162,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path):
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    for read in (read_text, read_json, lambda path: load_pickle(path, ())):
+    for read in (read_text, read_json):
         with pytest.raises(DataError, match=r"none: no such file; check the path"):
             read(tmp_path / "none")
         with pytest.raises(DataError, match=r"cannot be read \(Is a directory\)"):
@@ -187,42 +185,6 @@ def test_json_goes_round(tmp_path):
     write_json(tmp_path / "a.json", {"b": ["ä", 1.5, None], "a": {}})
     assert read_json(tmp_path / "a.json") == {"b": ["ä", 1.5, None], "a": {}}
     assert digest_json({"a": 1, "b": 2}) == digest_json({"b": 2, "a": 1}) != digest_json({"a": 2, "b": 1})
-
-
-class Hostile:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.system, (f"touch {self.path}",)
-
-
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_hostile_pickle_runs_nothing(tmp_path, protocol):
-    path, mark = tmp_path / "bad.pkl", tmp_path / "mark"
-    path.write_bytes(pickle.dumps({"a": Hostile(mark)}, protocol))
-    with pytest.raises(DataError, match=r"bad\.pkl: refused, it asks for (posix|nt)\.system.*hostile"):
-        load_pickle(path, {("collections", "OrderedDict")})
-    assert not mark.exists()
-
-
-def test_a_name_below_an_allowed_one_is_refused(tmp_path):
-    path = tmp_path / "bad.pkl"
-    path.write_bytes(b"\x80\x04\x8c\x0bcollections\x8c\x14OrderedDict.__init__\x93.")
-    with pytest.raises(DataError, match=r"refused, it asks for collections\.OrderedDict\.__init__"):
-        load_pickle(path, {("collections", "OrderedDict")})
-
-
-@pytest.mark.parametrize("data", [b"", b"no pickle", pickle.dumps({"a": [1.0] * 99})[:-20], b"\x80\x05I"])
-def test_a_broken_pickle(tmp_path, data):
-    (tmp_path / "a.pkl").write_bytes(data)
-    with pytest.raises(DataError, match=r"a\.pkl: truncated or not a pickle .*make it anew"):
-        load_pickle(tmp_path / "a.pkl", ())
-
-
-def test_plain_values_are_unpickled(tmp_path):
-    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"a": [1, 2.5, b"x"]}))
-    assert load_pickle(tmp_path / "a.pkl", ()) == {"a": [1, 2.5, b"x"]}
 
 
 def test_a_manifest_lies_beside_a_file_and_inside_a_folder(tmp_path):

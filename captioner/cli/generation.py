@@ -12,9 +12,6 @@ import click
 
 from captioner.cli.options import say
 
-OF_BEAMS = ("beam_size", "groups", "diversity")
-OF_SAMPLING = ("sampling", "temperature", "top_k", "top_p", "seed")
-
 
 class Words(click.ParamType):
     """Words with commas between them."""
@@ -80,7 +77,9 @@ def generation_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def command(*positional: Any, **arguments: Any) -> Any:
         given = {name: arguments.pop(name) for name in _OPTIONS}
-        settings = _settings({name: value for name, value in given.items() if value is not None})
+        from captioner.generation.options import settings_of
+
+        settings = settings_of(given, option_of)
         return function(*positional, generation=settings, **arguments)
 
     for option in reversed(_OPTIONS.values()):
@@ -92,27 +91,6 @@ def option_of(setting: str) -> str:
     """Return the option, as it is typed, of a command's argument or of a setting of GenerationConfig."""
     name = "sample" if setting == "sampling" else setting.replace("_", "-")
     return f"-{name}" if len(name) == 1 else f"--{name}"
-
-
-def _settings(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that options mean: those of one kind of search switch a recipe's other kind off.
-
-    Raises:
-        ConfigError: options of beam search and of sampling stand together.
-    """
-    from captioner.config import ConfigError
-
-    beam, sampling = ([name for name in names if name in given] for names in (OF_BEAMS, OF_SAMPLING))
-    if beam and sampling:
-        one, other = option_of(beam[0]), option_of(sampling[0])
-        raise ConfigError(f"{one} and {other}: a beam and sampling are two ways; choose one")
-    if sampling:
-        given.update(sampling=True, groups=1)
-    elif beam:
-        given["sampling"] = False
-    if given.get("bad_endings") == ("english",):
-        given["bad_endings"] = "english"
-    return given
 
 
 @contextlib.contextmanager

@@ -75,10 +75,9 @@ def command(
         broken.append(message)
         say(f"captioner: {message}")
 
-    changes = _wide_enough(captioner, count, generation)
     results = []
     with unknown_words_said():
-        for picture in caption_pictures(captioner, files, report, count, **changes):
+        for picture in caption_pictures(captioner, files, report, count, **generation):
             for folder in drawn:
                 folder.add(picture)
             if as_json:
@@ -109,14 +108,3 @@ def _load(models: tuple[Path, ...]) -> tuple[Captioner, dict[str, Any] | None]:
     captioner = members[0] if len(members) == 1 else Ensemble(members, models)
     looking = [member.encoder_description for member in members if len(member.decoder.feature_shape) == 2]
     return captioner, looking[0] if looking else None
-
-
-def _wide_enough(captioner: Captioner, count: int, generation: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings with a beam that is as wide as captions are asked for, where nobody said how wide."""
-    from captioner.generation.config import GenerationConfig
-
-    defaults: GenerationConfig = captioner.generation
-    if generation.get("sampling", defaults.sampling) or "beam_size" in generation or count <= defaults.beam_size:
-        return generation
-    groups = generation.get("groups", defaults.groups)
-    return {**generation, "beam_size": -(-count // groups) * groups}

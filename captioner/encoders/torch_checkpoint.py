@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import struct
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from captioner.storage import AllowListUnpickler, DataError, ForbiddenNameError
+from captioner.pickle_opcodes import BadPickleError, ForeignPickleError, Name, Pairs, PickleMachine
+from captioner.storage import DataError
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
@@ -29,31 +30,39 @@ class _View(NamedTuple):
     strides: tuple[int, ...]
 
 
-def _rebuild_tensor(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> _View:
-    return _View(storage, offset, shape, strides)
+# what the names of types in a checkpoint stand for here
+_STORAGES: dict[tuple[str, str], np.dtype] = {("torch", "FloatStorage"): np.dtype("<f4"), ("torch", "LongStorage"): np.dtype("<i8")}
+_ORDERED = ("collections", "OrderedDict")
+_TENSOR = ("torch._utils", "_rebuild_tensor_v2")
 
 
-# what the names in a checkpoint stand for here
-_NAMES: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch", "FloatStorage"): np.dtype("<f4"),
-    ("torch", "LongStorage"): np.dtype("<i8"),
-    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-}
+class _CheckpointMachine(PickleMachine):
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        super().__init__(file, size, dict.fromkeys((*_STORAGES, _ORDERED, _TENSOR)))
+
+    def call(self, name: Name, arguments: tuple[Any, ...]) -> Any:
+        if (name.module, name.name) == _ORDERED and not arguments:
+            return Pairs()
+        if (name.module, name.name) == _TENSOR and len(arguments) >= 4:
+            return _view(*arguments[:4])
+        return super().call(name, arguments)
+
+    def set_state(self, thing: Any, state: Any) -> None:
+        if not isinstance(thing, Pairs):  # an OrderedDict of torch's has metadata, of no use here
+            super().set_state(thing, state)
+
+    def persistent(self, key: Any) -> _Storage:
+        _, kind, name, _, count, _ = key  # ("storage", type, key, device, number of elements, view)
+        if not isinstance(kind, Name) or not isinstance(name, str) or type(count) is not int:
+            raise BadPickleError("a storage in it is forged")
+        return _Storage(_STORAGES[kind.module, kind.name], name, count)
 
 
-class _Unpickler(AllowListUnpickler):
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__(file, _NAMES)
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _NAMES:
-            return _NAMES[module, name]
-        return super().find_class(module, name)
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        _, dtype, key, _, count, _ = pid  # ("storage", type, key, device, number of elements, view)
-        return _Storage(dtype, key, count)
+def _view(storage: Any, offset: Any, shape: Any, strides: Any) -> _View:
+    numbers = (offset, *shape, *strides)
+    if not isinstance(storage, _Storage) or len(shape) != len(strides) or any(type(n) is not int for n in numbers):
+        raise BadPickleError("a tensor in it is forged")
+    return _View(storage, offset, tuple(shape), tuple(strides))
 
 
 def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
@@ -65,25 +74,31 @@ def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            if _Unpickler(file).load() != _MAGIC or _Unpickler(file).load() != _PROTOCOL:
+            size = os.fstat(file.fileno()).st_size
+
+            def load() -> Any:
+                return _CheckpointMachine(file, size).load()
+
+            if load() != _MAGIC or load() != _PROTOCOL:
                 raise ValueError("not a torch checkpoint of the early format")
-            _Unpickler(file).load()  # the writer's byte order and type sizes; only little-endian was ever written
-            views: Mapping[str, _View] = _Unpickler(file).load()
-            keys: list[str] = _Unpickler(file).load()
+            load()  # the writer's byte order and type sizes; only little-endian was ever written
+            views: Mapping[str, _View] = dict(load())
+            keys: list[str] = load()
             storages = {view.storage.key: view.storage for view in views.values()}
-            data = {key: _read_storage(file, storages[key]) for key in keys}
+            data = {key: _read_storage(file, storages[key], size) for key in keys}
             return {name: _tensor(view, data[view.storage.key]) for name, view in views.items()}
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except ForbiddenNameError as error:
-        raise DataError(f"{path}: refused, it asks for {error}, which no checkpoint needs; it may be hostile") from None
+    except ForeignPickleError as error:
+        raise DataError(f"{path}: refused, {error}, which no checkpoint needs; it may be hostile") from None
     except Exception as error:  # a broken pickle raises nearly anything
         raise DataError(f"{path}: truncated or not a checkpoint ({error or type(error).__name__})") from error
 
 
-def _read_storage(file: BinaryIO, storage: _Storage) -> np.ndarray:
+def _read_storage(file: BinaryIO, storage: _Storage, size: int) -> np.ndarray:
     (count,) = struct.unpack("<q", file.read(8))
-    data = file.read(count * storage.dtype.itemsize) if count == storage.length else b""
+    there = 0 <= count * storage.dtype.itemsize <= size - file.tell() and count == storage.length
+    data = file.read(count * storage.dtype.itemsize) if there else b""
     if len(data) != storage.length * storage.dtype.itemsize:
         raise ValueError(f"storage {storage.key} is cut off")
     return np.frombuffer(data, storage.dtype)

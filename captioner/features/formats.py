@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import os
 import pickle
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import h5py
 import numpy as np
 
+from captioner.features.pickle_arrays import StoredArray, image_key, read_arrays
 from captioner.images.ids import normalize_id
 from captioner.images.index import IdIndex
-from captioner.storage import DataError, load_pickle
+from captioner.pickle_opcodes import FREE_BYTES, BadPickleError, Name, Pairs, Stretch
+from captioner.storage import DataError
 
 Storage = Literal["float16", "float32"]
 
 ROWS_AT_ONCE = 2**14
-
-# numpy 1 calls numpy._core numpy.core; _codecs.encode is how protocol 2 writes bytes
-_NUMPY_NAMES = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("_codecs", "encode"),
-    ("collections", "OrderedDict"),
-    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
-    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
-}
-
+FINITE_ROWS = 2**8
 
 @dataclass(frozen=True)
 class Held:
@@ -71,44 +64,76 @@ class Content:
 
 
 def read_pickle(path: Path) -> Held:
-    """Read a dict image_id -> array whole; see `captioner.features.store.open_features` for what is refused."""
-    with warnings.catch_warnings():  # numpy 2 warns of numpy.core, where numpy 1 pickled its arrays
-        warnings.filterwarnings("ignore", "numpy.core", DeprecationWarning)
-        content = load_pickle(path, _NUMPY_NAMES)
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: expected a dict image_id -> array, found {type(content).__name__}")
-    rows: dict[str, np.ndarray] = {}
-    for key, value in content.items():
-        if not isinstance(key, str | int) or not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
-            raise DataError(f"{path}: expected image_id -> array of numbers, found {type(value).__name__} at {key!r}")
-        name = normalize_id(str(key))
+    """Read a dict image_id -> array whole; see `captioner.features.store.open_features` for what is refused.
+
+    The arrays are read row by row to where they stay, so this takes hardly more memory than they do.
+    """
+    content, size = read_arrays(path)
+    if not isinstance(content, Pairs):
+        raise DataError(f"{path}: expected a dict image_id -> array, found {_kind(content)}")
+    rows: dict[str, StoredArray] = {}
+    for key, value in content:
+        text = image_key(key)
+        if text is None or not isinstance(value, StoredArray) or value.dtype is None:
+            raise DataError(
+                f"{path}: expected image_id -> array of numbers, found {_kind(value)} at {_shown(key)}; "
+                "save numpy.asarray(features) for each picture"
+            )
+        name = normalize_id(text)
         if name in rows:
-            raise DataError(f"{path}: {key!r} and another key both mean the picture {name!r}")
-        rows[name] = _without_batch(value)
-        first = next(iter(rows))
-        if not value.ndim or not value.size or rows[name].shape != rows[first].shape:
-            shapes = f"{rows[name].shape} at {name!r}, {rows[first].shape} at {first!r}"
-            raise DataError(f"{path}: ragged or empty features: {shapes}; extract them anew")
-    del content  # whose arrays go one by one as they are copied
+            raise DataError(f"{path}: {_shown(key)} and another key both mean the picture {name!r}")
+        rows[name] = value
+    del content
+    shape = _one_shape(path, rows)
+    if 4 * len(rows) * math.prod(shape) > 4 * size + FREE_BYTES:
+        raise DataError(f"{path}: holds one array under many ids, more than its size is for; make it anew")
     ids = IdIndex.of(list(rows))
-    features = np.empty((len(rows), *next(iter(rows.values())).shape) if rows else (0, 0), np.float32)
-    for place, name in enumerate(ids):
-        features[place] = rows.pop(name)
+    features = np.empty((len(rows), *shape), np.float32)
+    try:
+        with path.open("rb", buffering=0) as file:
+            for place, name in enumerate(ids):
+                rows[name].read_into(features[place], file)
+    except (OSError, ValueError, BadPickleError) as error:
+        raise DataError(f"{path}: truncated or changed while it was read ({error}); make it anew") from error
     check_finite(path, features, ids)
     return Held(ids, features, None)
 
 
-def _without_batch(row: np.ndarray) -> np.ndarray:
-    row = row[0] if row.ndim > 1 and row.shape[0] == 1 else row  # a batch of one, as `predict` gave it
-    return row.reshape(-1, row.shape[-1]) if row.ndim > 2 else row  # (rows, columns, channels) -> (regions, channels)
+def _one_shape(path: Path, rows: Mapping[str, StoredArray]) -> tuple[int, ...]:
+    """Return the shape that all rows have as features."""
+    first, shape = "", cast(tuple[int, ...], (0,))
+    for name, row in rows.items():
+        found = _without_batch(row.shape)
+        first, shape = (first, shape) if first else (name, found)
+        if not found or 0 in found or found != shape:
+            shapes = f"{found} at {name!r}, {shape} at {first!r}"
+            raise DataError(f"{path}: ragged or empty features: {shapes}; extract them anew")
+    return shape
+
+
+def _without_batch(shape: tuple[int, ...]) -> tuple[int, ...]:
+    shape = shape[1:] if len(shape) > 1 and shape[0] == 1 else shape  # a batch of one, as `predict` gave it
+    return (math.prod(shape[:-1]), shape[-1]) if len(shape) > 2 else shape  # (rows, columns, channels) -> regions
+
+
+def _kind(value: Any) -> str:
+    known = {Pairs: "dict", Stretch: "text", StoredArray: "an array", Name: "a class"}
+    return known.get(type(value), type(value).__name__)
+
+
+def _shown(key: Any) -> str:
+    flat = not isinstance(key, tuple) or (len(key) < 10 and all(type(item) in (str, int, float) for item in key))
+    text = repr(key) if flat and not isinstance(key, list) else _kind(key)
+    return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 def check_finite(path: Path, rows: np.ndarray, ids: Iterable[str]) -> None:
     """Raise DataError with the first picture whose features are not finite."""
-    finite = np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
-    if not finite.all():
-        name = list(ids)[int(finite.argmin())]
-        raise DataError(f"{path}: the features of {name!r} are not finite; extract them anew")
+    for start in range(0, len(rows), FINITE_ROWS):  # in parts: one answer per number would take a quarter more memory
+        finite = np.isfinite(rows[start : start + FINITE_ROWS]).all(axis=tuple(range(1, rows.ndim)))
+        if not finite.all():
+            name = next(itertools.islice(ids, start + int(finite.argmin()), None))
+            raise DataError(f"{path}: the features of {name!r} are not finite; extract them anew")
 
 
 def read_h5(path: Path) -> Held:

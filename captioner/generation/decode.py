@@ -31,12 +31,15 @@ class Caption:
         tokens: the words or pieces.
         log_prob: natural logarithm of its probability under the model, `<end>` included.
         attention: (tokens, regions) the weights of each word over the picture's regions, where the decoder has them.
+        confidence: how good the caption is likely to be, from 0 to 1: see captioner.metrics.calibration. None where the
+            captioner was trained without.
     """
 
     text: str
     tokens: tuple[str, ...]
     log_prob: float
     attention: np.ndarray | None = None
+    confidence: float | None = None
 
 
 def make_search(

@@ -61,12 +61,12 @@ def caption_pictures(
         captioner: the trained captioner.
         pictures: files.
         broken: takes the message of a picture that cannot be read; it is passed over.
-        n, changes: see Captioner.search.
+        n, changes: see Captioner.caption.
 
     Raises:
         ConfigError, DataError: see Captioner.caption.
     """
-    captioner.search(n, **changes)  # an impossible setting is said before any picture is read
+    captioner.search(n, **captioner.widened(n, changes))  # an impossible setting is said before any picture is read
     for start in range(0, len(pictures), PICTURES_AT_ONCE):
         paths: list[Path] = []
         prepared: list[Any] = []
@@ -77,7 +77,7 @@ def caption_pictures(
             except DataError as error:
                 broken(str(error))
         if prepared:
-            yield from map(Captioned, paths, captioner.caption(prepared, n, start, **changes))
+            yield from map(Captioned, paths, captioner.caption_batch(prepared, n, start, **changes))
 
 
 class ResultsFolder:

@@ -127,7 +127,7 @@ class Hostile:
         ({"a": np.array([None])}, "array of numbers"),
         ({"a": np.zeros((1, 3)), "b": np.zeros((1, 4))}, r"\(4,\) at 'b', \(3,\) at 'a'"),
         ({"a": np.zeros((1, 0))}, "ragged or empty"),
-        ({"a": np.float32(3)}, "found float32 at 'a'"),
+        ({"a": np.float32(3)}, "found float at 'a'"),
         ({"a": np.array(3.0)}, "ragged or empty|vector"),
         ({"a": np.zeros(2), "b": np.array([np.nan, 1])}, "features of 'b' are not finite"),
     ],

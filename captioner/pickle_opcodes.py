@@ -1,0 +1,380 @@
+"""Reads pickles by interpreting their opcodes here: no object is ever built by Python's or NumPy's own unpickler.
+
+An allow-list of names is not enough to make unpickling safe, because what an allowed name builds out of forged
+arguments may crash the process or run code. This machine knows only plain values: numbers, texts, bytes, tuples, lists,
+dicts (as pairs) and names; what a name makes of its arguments is for a subclass to say.
+"""
+
+from __future__ import annotations
+
+import codecs
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO, ClassVar
+
+LAZY_BYTES = 256  # a longer text is left in the file until it is needed
+LINE_BYTES = 4096  # of numbers and names
+MAX_STACK = 100_000  # what pickle writes in one go is a few thousand values
+MAX_MARKS = 1000
+MAX_INTEGER_BYTES = 16
+FREE_BYTES = 100 * 10**6
+COST = 64  # bytes that a small object takes, about
+
+
+class BadPickleError(Exception):
+    """A pickle is broken; the message is the fault."""
+
+
+class ForeignPickleError(BadPickleError):
+    """A pickle asks for a name that no file of its kind needs.
+
+    Attributes:
+        module: where the name lies.
+        name: what is asked for.
+    """
+
+    def __init__(self, module: str, name: str) -> None:
+        super().__init__(f"it asks for {module}.{name}")
+        self.module, self.name = module, name
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name that a pickle asks for; it is never imported."""
+
+    module: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A long text or run of bytes that is still in the file.
+
+    Attributes:
+        start: where it begins in the file, in bytes.
+        length: how many bytes it has there.
+        coding: what makes bytes of it: `raw` (nothing), `text` (UTF-8, not yet bytes), `line` (raw-unicode-escape, not
+            yet bytes), `text-latin1`, `line-latin1`, or `quoted` (Python 2's repr of a str).
+    """
+
+    start: int
+    length: int
+    coding: str
+
+    def decode(self, data: bytes) -> bytes:
+        """Return the bytes that `data`, what is in the file, stands for."""
+        return _DECODERS[self.coding](data)
+
+
+_DECODERS: dict[str, Callable[[bytes], bytes]] = {
+    "raw": lambda data: data,
+    "text-latin1": lambda data: data.decode().encode("latin-1"),
+    "line-latin1": lambda data: data.decode("raw-unicode-escape").encode("latin-1"),
+    "quoted": lambda data: codecs.escape_decode(data)[0],
+}
+
+
+class Pairs(list[Any]):
+    """The (key, value) pairs of a dict in their order. Keys are never hashed: a nested one can end a process."""
+
+
+class PickleMachine:
+    """Runs the opcodes of a pickle.
+
+    What it holds never takes more than `FREE_BYTES` and three times the file's size.
+
+    Args:
+        file: open for reading bytes, at the pickle's beginning.
+        size: of the file in bytes.
+        names: the (module, name) pairs that may be asked for; others raise `ForeignPickleError`.
+    """
+
+    def __init__(self, file: BinaryIO, size: int, names: Mapping[tuple[str, str], Any]) -> None:
+        self._file, self._size, self._names = file, size, names
+        self._stack: list[Any] = []
+        self._marks: list[int] = []
+        self._memo: list[Any] = []
+        self._left = FREE_BYTES + 3 * size
+        self._steps = 0
+
+    def load(self) -> Any:
+        """Return the value; the file is left behind the pickle.
+
+        Raises:
+            BadPickleError: it is broken, or asks for what no such file needs.
+        """
+        stack, table, read = self._stack, self._TABLE, self._file.read
+        try:
+            while (opcode := read(1)) != b".":
+                self._steps += 1
+                table[opcode](self)
+                if len(stack) > MAX_STACK:
+                    raise BadPickleError("it piles up too many values")
+            return stack.pop()
+        except KeyError:
+            fault = f"the opcode {opcode!r} has no place in it" if opcode else "it breaks off"
+            raise BadPickleError(fault) from None
+        except (IndexError, ValueError, TypeError, struct.error, MemoryError, OverflowError) as error:
+            raise BadPickleError(f"it is broken near byte {self._file.tell()}") from error
+
+    def call(self, name: Name, arguments: tuple[Any, ...]) -> Any:
+        """Return what calling `name`, one of the names that may be asked for, stands for."""
+        raise ForeignPickleError(name.module, name.name)
+
+    def set_state(self, thing: Any, state: Any) -> None:
+        """Give `thing`, what `call` returned, its state."""
+        raise BadPickleError(f"it gives a state to {type(thing).__name__}")
+
+    def persistent(self, key: Any) -> Any:
+        """Return what a persistent id stands for."""
+        raise BadPickleError("it points at things outside of it")
+
+    # reading
+
+    def _take(self, count: int) -> bytes:
+        data = self._file.read(count)
+        if len(data) != count:
+            raise BadPickleError("it breaks off")
+        return data
+
+    def _line(self) -> bytes:
+        line = self._file.readline(LINE_BYTES)
+        if not line.endswith(b"\n"):
+            raise BadPickleError("it breaks off" if len(line) < LINE_BYTES else "a line of it is too long")
+        return line[:-1]
+
+    def _number(self, form: str) -> int:
+        return struct.unpack(form, self._take(struct.calcsize(form)))[0]
+
+    def _charge(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise BadPickleError("it asks for far more memory than a file of its size needs")
+
+    def _push(self, value: Any) -> None:
+        self._charge(COST)
+        self._stack.append(value)
+
+    def _mark(self) -> None:
+        if len(self._marks) >= MAX_MARKS:
+            raise BadPickleError("it is nested too deep")
+        self._marks.append(len(self._stack))
+
+    def _pop_mark(self) -> list[Any]:
+        place = self._marks.pop()
+        if place > len(self._stack):
+            raise BadPickleError("it takes away more than there is")
+        items = self._stack[place:]
+        del self._stack[place:]
+        return items
+
+    # numbers, texts, bytes
+
+    def _long_text(self, count: int, coding: str) -> None:
+        start = self._file.tell()
+        if count < 0 or count > self._size - start:
+            raise BadPickleError("it breaks off, or claims more bytes than the file has")
+        self._file.seek(start + count)
+        self._push(Stretch(start, count, coding))
+
+    def _bytes(self, form: str) -> None:
+        count = self._number(form)
+        if count > LAZY_BYTES or count < 0:
+            self._long_text(count, "raw")
+        else:
+            self._push(self._take(count))
+
+    def _text(self, form: str) -> None:
+        count = self._number(form)
+        if count > LAZY_BYTES or count < 0:
+            self._long_text(count, "text")
+        else:
+            self._push(self._take(count).decode())
+
+    def _text_line(self) -> None:
+        start, line = self._file.tell(), self._file.readline()
+        if not line.endswith(b"\n"):
+            raise BadPickleError("it breaks off")
+        if len(line) > LAZY_BYTES:
+            self._push(Stretch(start, len(line) - 1, "line"))
+        else:
+            self._push(line[:-1].decode("raw-unicode-escape"))
+
+    def _quoted_line(self) -> None:
+        start, line = self._file.tell(), self._file.readline()
+        quoted = line.rstrip()
+        if len(quoted) < 2 or quoted[:1] != quoted[-1:] or quoted[:1] not in (b"'", b'"'):
+            raise BadPickleError("it breaks off, or a text in it lacks its quotes")
+        stretch = Stretch(start + 1, len(quoted) - 2, "quoted")
+        self._push(stretch if len(line) > LAZY_BYTES else stretch.decode(quoted[1:-1]))
+
+    def _decimal(self) -> None:
+        line = self._line().removesuffix(b"L")
+        if line in (b"00", b"01"):  # how protocol 0 writes False and True
+            self._push(line == b"01")
+        elif len(line) <= 3 * MAX_INTEGER_BYTES:
+            self._push(int(line))
+        else:
+            raise BadPickleError("a number in it has too many digits")
+
+    def _long(self, form: str) -> None:
+        count = self._number(form)
+        if not 0 <= count <= MAX_INTEGER_BYTES:
+            raise BadPickleError("a number in it has too many digits")
+        self._push(int.from_bytes(self._take(count), "little", signed=True))
+
+    # tuples, lists, dicts
+
+    def _tuple(self, items: list[Any]) -> None:
+        for item in items:
+            if isinstance(item, tuple) and any(isinstance(deeper, tuple) for deeper in item):
+                raise BadPickleError("it is nested too deep")
+        self._charge(8 * len(items))
+        self._push(tuple(items))
+
+    def _few(self, count: int) -> None:
+        if len(self._stack) < count:
+            raise BadPickleError("it takes away more than there is")
+        items = self._stack[-count:]
+        del self._stack[-count:]
+        self._tuple(items)
+
+    def _list(self, items: list[Any]) -> None:
+        self._push([])
+        self._append(items)
+
+    def _append(self, items: list[Any]) -> None:
+        target = self._stack[-1]
+        if type(target) is not list:
+            raise BadPickleError(f"it appends to {type(target).__name__}")
+        if any(isinstance(item, list | tuple) and len(item) > MAX_MARKS for item in items):
+            raise BadPickleError("it holds lists in lists")
+        self._charge(8 * len(items))
+        target.extend(items)
+
+    def _dict(self, items: list[Any]) -> None:
+        self._push(Pairs())
+        self._set(items)
+
+    def _set(self, items: list[Any]) -> None:
+        target = self._stack[-1]
+        if type(target) is not Pairs or len(items) % 2:
+            raise BadPickleError(f"it sets items of {type(target).__name__}")
+        self._charge(COST * len(items))
+        target.extend(zip(items[::2], items[1::2], strict=True))
+
+    # the memo
+
+    def _put(self, place: int) -> None:
+        memo = self._memo
+        if not 0 <= place <= self._steps:  # each object took a step
+            raise BadPickleError("it keeps things where there is no place")
+        if place >= len(memo):
+            self._charge(8 * (place + 1 - len(memo)))
+            memo.extend([None] * (place + 1 - len(memo)))
+        memo[place] = self._stack[-1]
+
+    def _memoize(self) -> None:
+        self._charge(8)
+        self._memo.append(self._stack[-1])
+
+    def _get(self, place: int) -> None:
+        if place < 0:
+            raise BadPickleError("it asks for what it does not hold")
+        self._stack.append(self._memo[place])
+
+    # names and calls
+
+    def _name(self, module: Any, name: Any) -> None:
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise BadPickleError("it asks for a name that is no text")
+        if (module, name) not in self._names:
+            raise ForeignPickleError(module, name)
+        self._push(Name(module, name))
+
+    def _global(self) -> None:
+        module = self._line().decode()
+        self._name(module, self._line().decode())
+
+    def _stack_global(self) -> None:
+        name = self._stack.pop()
+        self._name(self._stack.pop(), name)
+
+    def _reduce(self) -> None:
+        arguments = self._stack.pop()
+        name = self._stack.pop()
+        if not isinstance(name, Name) or not isinstance(arguments, tuple):
+            raise BadPickleError(f"it calls {type(name).__name__}")
+        self._push(self.call(name, arguments))
+
+    def _build(self) -> None:
+        state = self._stack.pop()
+        self.set_state(self._stack[-1], state)
+
+    def _persistent(self) -> None:
+        self._push(self.persistent(self._stack.pop()))
+
+    def _skip_frame(self) -> None:
+        self._number("<Q")
+
+    def _protocol(self) -> None:
+        if self._take(1)[0] > 5:
+            raise BadPickleError("its protocol is newer than 5")
+
+    _TABLE: ClassVar[dict[bytes, Callable[[Any], Any]]] = {
+        b"\x80": _protocol,
+        b"\x95": _skip_frame,
+        b"(": _mark,
+        b"0": lambda m: m._stack.pop() if len(m._stack) > (m._marks or [0])[-1] else m._pop_mark(),
+        b"1": _pop_mark,
+        b"2": lambda m: m._stack.append(m._stack[-1]),
+        b"N": lambda m: m._stack.append(None),
+        b"\x88": lambda m: m._stack.append(True),
+        b"\x89": lambda m: m._stack.append(False),
+        b"I": _decimal,
+        b"L": _decimal,
+        b"J": lambda m: m._push(m._number("<i")),
+        b"K": lambda m: m._stack.append(m._take(1)[0]),
+        b"M": lambda m: m._push(m._number("<H")),
+        b"\x8a": lambda m: m._long("<B"),
+        b"\x8b": lambda m: m._long("<i"),
+        b"F": lambda m: m._push(float(m._line())),
+        b"G": lambda m: m._push(m._number(">d")),
+        b"S": _quoted_line,
+        b"T": lambda m: m._bytes("<i"),
+        b"U": lambda m: m._bytes("<B"),
+        b"B": lambda m: m._bytes("<I"),
+        b"C": lambda m: m._bytes("<B"),
+        b"\x8e": lambda m: m._bytes("<Q"),
+        b"\x96": lambda m: m._bytes("<Q"),
+        b"V": _text_line,
+        b"X": lambda m: m._text("<I"),
+        b"\x8c": lambda m: m._text("<B"),
+        b"\x8d": lambda m: m._text("<Q"),
+        b")": lambda m: m._push(()),
+        b"t": lambda m: m._tuple(m._pop_mark()),
+        b"\x85": lambda m: m._few(1),
+        b"\x86": lambda m: m._few(2),
+        b"\x87": lambda m: m._few(3),
+        b"]": lambda m: m._push([]),
+        b"l": lambda m: m._list(m._pop_mark()),
+        b"a": lambda m: m._append([m._stack.pop()]),
+        b"e": lambda m: m._append(m._pop_mark()),
+        b"}": lambda m: m._push(Pairs()),
+        b"d": lambda m: m._dict(m._pop_mark()),
+        b"s": lambda m: m._set([m._stack.pop(-2), m._stack.pop()]),
+        b"u": lambda m: m._set(m._pop_mark()),
+        b"p": lambda m: m._put(int(m._line())),
+        b"q": lambda m: m._put(m._take(1)[0]),
+        b"r": lambda m: m._put(m._number("<I")),
+        b"\x94": _memoize,
+        b"g": lambda m: m._get(int(m._line())),
+        b"h": lambda m: m._get(m._take(1)[0]),
+        b"j": lambda m: m._get(m._number("<I")),
+        b"c": _global,
+        b"\x93": _stack_global,
+        b"R": _reduce,
+        b"b": _build,
+        b"Q": _persistent,
+    }
