@@ -21,6 +21,7 @@ from captioner.extraction.loader import Decoder
 from captioner.extraction.local_engine import Waits, run_local
 from captioner.extraction.partial import Batch
 from captioner.images.listing import Pictures
+from captioner.keras_settings import settle_keras
 from captioner.storage import DataError
 
 PORTIONS_A_WORKER = 8  # or more: the last ones are to end at about the same time
@@ -91,6 +92,7 @@ class Worker:
         Raises:
             DataError: the pictures or the weights are not on this node, or the weights are others.
         """
+        settle_keras()  # a node has a keras.json of its own
         self._node = socket.gethostname()
         if not job.folder.is_dir():
             raise DataError(f"{job.folder}: not on the node {self._node}; give every node the folder under that path")

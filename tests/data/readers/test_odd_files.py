@@ -249,7 +249,7 @@ PREDICTED = {"42": "a man", "73": "a dog"}
         '{"annotations": [{"image_id": 42, "caption": "a man"}, {"image_id": 73, "caption": "a dog"}]}',
         '[{"file": "42.jpg", "captions": [{"caption": "a man", "log_prob": -1.0}, {"caption": "men", "log_prob": -2}]},'
         ' {"file": "73.jpg", "captions": [{"caption": "a dog", "log_prob": -1.0}]}]',
-        "file,rank,caption,log_prob,annotated\n42.jpg,2,men,-2,42.jpg\n42.jpg,1,a man,-1,x.jpg\n73.jpg,1,a dog,-1,x.jpg",
+        "file,rank,caption,log_prob,annotated\n42.jpg,2,men,-2,42.jpg\n42.jpg,1,a man,-1,x\n73.jpg,1,a dog,-1,x",
         '[{"image_id": 42, "caption": "a man", "alternatives": [{"caption": "men"}]},'
         ' {"image_id": 73, "caption": "a dog"}]',
         "42 <start> a man <end>\n73 <start> a dog\n",
