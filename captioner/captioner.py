@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Unpack
@@ -23,6 +24,8 @@ from captioner.models import architectures  # noqa: F401  (registers every decod
 from captioner.models.decoder import CaptionDecoder
 from captioner.storage import DataError, atomic_path
 from captioner.text.vocabulary import Vocabulary
+
+logger = logging.getLogger(__name__)
 
 FILE_NAME = "captioner.keras"
 PICTURES_AT_ONCE = 32  # decoded pictures held in memory at a time
@@ -314,7 +317,7 @@ def _first_line(error: Exception) -> str:
     return textwrap.shorten((str(error).strip().splitlines() or [type(error).__name__])[0], 120)
 
 
-def newest_run(say: Callable[[str], None], folder: Path = Path("runs")) -> Path:
+def newest_run(folder: Path = Path("runs")) -> Path:
     """Return the newest finished run under `folder`, and say which it is.
 
     Raises:
@@ -324,5 +327,5 @@ def newest_run(say: Callable[[str], None], folder: Path = Path("runs")) -> Path:
     if not runs:
         raise DataError(f"{folder}: no trained captioner there; captioner train makes one, or name a run folder")
     newest = runs[-1].parent
-    say(f"using {newest}, the newest run")
+    logger.info(f"using {newest}, the newest run")
     return newest

@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from captioner import __version__
+from captioner.cli.messages import messages_printed
+from captioner.encoding import escape_streams
 
 # The help of the group is printed without loading a command: name -> what it does.
 COMMANDS = {
@@ -92,6 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 bad data, 2 bad usage, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets at length
+    escape_streams()
     debug = "--debug" in arguments
     try:
         sys.exit(_run(arguments, debug))
@@ -104,7 +107,8 @@ def _run(arguments: list[str], debug: bool) -> int:
     # --debug is taken wherever it stands; click would want it before the command.
     rest = [argument for argument in arguments if argument != "--debug"]
     try:
-        result: Any = cli.main(args=rest, prog_name="captioner", standalone_mode=False)
+        with messages_printed():
+            result: Any = cli.main(args=rest, prog_name="captioner", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.ClickException as error:
         if debug:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import click
-
-from captioner.cli.options import say
 
 
 class Words(click.ParamType):
@@ -91,22 +87,3 @@ def option_of(setting: str) -> str:
     """Return the option, as it is typed, of a command's argument or of a setting of GenerationConfig."""
     name = "sample" if setting == "sampling" else setting.replace("_", "-")
     return f"-{name}" if len(name) == 1 else f"--{name}"
-
-
-@contextlib.contextmanager
-def unknown_words_said() -> Iterator[None]:
-    """Say in one line each the words of settings that a model does not know; other warnings go their way."""
-    from captioner.generation.constraints import UnknownWordWarning
-
-    show = warnings.showwarning
-
-    def tell(message: Warning | str, category: type[Warning], *rest: Any, **options: Any) -> None:
-        if issubclass(category, UnknownWordWarning):
-            say(f"note: {message}")
-        else:
-            show(message, category, *rest, **options)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UnknownWordWarning)
-        warnings.showwarning = tell
-        yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -24,10 +24,7 @@ ENGLISH_ENDINGS = (
 )
 
 Tensor = Any
-
-
-class UnknownWordWarning(UserWarning):
-    """A word that a setting names is not in the vocabulary."""
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,8 +54,7 @@ class Constraints:
         Raises:
             ValueError: there are words and no vocabulary, or `<end>` is banned.
 
-        Warns:
-            UnknownWordWarning: for each banned word or bad ending that the user wrote and the vocabulary lacks.
+        Each banned word or bad ending that the user wrote and the vocabulary lacks is logged as a warning.
         """
         english = config.bad_endings == "english"
         endings = ENGLISH_ENDINGS if english else config.bad_endings
@@ -131,5 +127,5 @@ def _numbers(words: Iterable[str], known: dict[str, int], setting: str | None) -
         if word in known:
             numbers.add(known[word])
         elif setting is not None:
-            warnings.warn(f"{setting}: {word!r} is not in the vocabulary", UnknownWordWarning, stacklevel=2)
+            logger.warning(f"{setting}: {word!r} is not in the vocabulary")
     return numbers
