@@ -84,3 +84,8 @@ def escape_streams() -> None:
             # click writes UTF-8 where ASCII is asked for, and would put question marks for what cannot be encoded
             is_ascii = codecs.lookup(stream.encoding).name == "ascii"
             cast("TextIO", stream).reconfigure(encoding="utf-8" if is_ascii else None, errors=ESCAPE)  # type: ignore[attr-defined]
+
+
+def takes_all(stream: TextIO) -> bool:
+    """Tell whether a stream can encode every letter, so that JSON on it needs no escapes of its own."""
+    return codecs.lookup(stream.encoding or "ascii").name.startswith("utf")

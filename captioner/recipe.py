@@ -113,13 +113,24 @@ def load_recipe(source: Source, assignments: Sequence[str] = ()) -> Recipe:
         ConfigError: an unknown key, a wrong type or an impossible value.
     """
     settings = load_yaml(source.path)
-    overridden = override(settings, assignments)
+    overridden = _expanded(override(settings, assignments))
     try:
         recipe = _checked(overridden)
     except ConfigError as error:
         where = "--set" if assignments and _is_sound(settings) else source.path
         raise ConfigError(f"{where}: {error}") from None
     return from_the_box(recipe)
+
+
+def _expanded(value: Any) -> Any:
+    """Return settings in which paths that begin with the user's folder, `~/`, are whole."""
+    if isinstance(value, Mapping):
+        return {key: _expanded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expanded(item) for item in value]
+    if isinstance(value, str) and (value == "~" or value.startswith(("~/", "~\\"))):
+        return str(Path(value).expanduser())
+    return value
 
 
 def _checked(settings: Mapping[str, Any]) -> Recipe:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from captioner.encoding import decode, encode
+from captioner.missing import way_out
 
 MANIFEST_VERSION = 1
 
@@ -94,7 +95,7 @@ def read_text(path: str | Path) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; check the path") from None
+        raise DataError(f"{path}: no such file; {way_out(path)}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     try:
@@ -138,6 +139,8 @@ def digest_file(path: str | Path) -> str:
     try:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; {way_out(path)}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import click
 
 from captioner.cli.backend import load_keras
 from captioner.cli.generation import generation_options
+from captioner.encoding import takes_all
 
 if TYPE_CHECKING:
     from captioner.captioner import Captioner
@@ -90,7 +92,7 @@ def command(
     if out is not None:
         drawn[0].write_table()
     if as_json:
-        click.echo(json.dumps(results, ensure_ascii=False, indent=1))
+        click.echo(json.dumps(results, ensure_ascii=not takes_all(sys.stdout), indent=1))
     context.exit(1 if broken else 0)
 
 

@@ -13,6 +13,7 @@ from captioner.data.readers.detect import Sources, digest_captions, find_sources
 from captioner.data.splits import check_shares, read_split, write_splits
 from captioner.images.ids import one_of_each
 from captioner.images.listing import list_images
+from captioner.missing import way_out
 from captioner.storage import DataError, digest_file, digest_json, read_manifest
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class DataConfig:
             are then divided at random. Without any, the splits that the captions carry.
         split_seed: of the division by shares.
         near_duplicates: keep pictures that look alike on one side of a division by shares; needs `images`.
+        max_unreadable: the share of a split's pictures that may be left out because the extraction could not read them.
         descriptions: a cleaned descriptions.txt to train on instead of cleaning `captions`; scores never use it.
     """
 
@@ -41,6 +43,7 @@ class DataConfig:
     splits: dict[str, str | float] = field(default_factory=dict)
     split_seed: int = 0
     near_duplicates: bool = True
+    max_unreadable: float = 0.05
     descriptions: str | None = None
 
     def __post_init__(self) -> None:
@@ -48,6 +51,8 @@ class DataConfig:
         if self.shares and len(self.shares) != len(self.splits):
             raise ConfigError("splits: all of them are lists, or all of them shares")
         check_shares(self.shares)
+        if not 0 <= self.max_unreadable <= 1:
+            raise ConfigError(f"max_unreadable: a share is from 0 to 1, found {self.max_unreadable:g}")
 
     @property
     def lists(self) -> dict[str, str]:
@@ -193,6 +198,7 @@ def require_split(config: DataConfig, name: str, where: str) -> None:
         names = ", ".join(known) or "none"
         raise ConfigError(f"{where}: {name!r} is not in data.splits (known: {names}); name its list there")
     if name in config.lists and not Path(config.lists[name]).is_file():
-        raise DataError(f"{config.lists[name]}: no such file; data.splits.{name} is evaluated in the end")
+        way = way_out(config.lists[name], f"data.splits.{name} is evaluated in the end")
+        raise DataError(f"{config.lists[name]}: no such file; {way}")
     if config.shares:
         load_captions(config, (name,))

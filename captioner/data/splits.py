@@ -133,8 +133,14 @@ def write_splits(
             if not pictures:
                 raise DataError(f"{images} and the captions have {one_of_each(list_images(images), missing)}")
             logger.warning(f"{count} are not in {images} and come into no split ({_first(missing)})")
+        if compare:
+            hashes = hash_pictures(pictures)
+            if broken := [name for name in pictures if name not in hashes]:
+                count = f"{len(broken):,} of {len(pictures):,} pictures in {images}"
+                logger.warning(f"{count} cannot be read and come into no split ({_first(broken)})")
+            pictures = {name: pictures[name] for name in hashes}
+            groups = near_duplicates(hashes)
         known = set(pictures)
-        groups = near_duplicates(hash_pictures(pictures)) if compare else []
         if groups:
             logger.info(f"near-duplicate pictures, kept on one side: {describe_groups(groups)}")
     splits = make_splits(known, shares, seed, groups)
@@ -158,7 +164,10 @@ def require_different(splits: Mapping[str, Sequence[str]], images: str | Path) -
     """
     owners = {image_id: name for name, ids in splits.items() for image_id in ids}
     pictures = {name: path for name, path in list_images(images).items() if name in owners}
-    groups = near_duplicates(hash_pictures(pictures))
+    hashes = hash_pictures(pictures)
+    if broken := len(pictures) - len(hashes):
+        logger.warning(f"{broken:,} of {len(pictures):,} pictures cannot be read and are not compared with the others")
+    groups = near_duplicates(hashes)
     leaks = [group for group in groups if len({owners[image_id] for image_id in group}) > 1]
     if leaks:
         first = ", ".join(f"{image_id} ({owners[image_id]})" for image_id in leaks[0])

@@ -13,6 +13,7 @@ import numpy as np
 
 from captioner.images.ids import EXTENSIONS, image_id, normalize_id
 from captioner.images.index import IdIndex
+from captioner.missing import way_out
 from captioner.storage import DataError
 
 SHARD_STEP = 64  # pictures: a multiple of every batch size, so that a shard's batches are those of the whole
@@ -180,7 +181,7 @@ def require_folder(folder: str | Path) -> None:
     """Raise DataError where `folder` is none."""
     if not Path(folder).is_dir():
         fault = "not a folder" if Path(folder).exists() else "no such folder"
-        raise DataError(f"{folder}: {fault}; name a folder of pictures")
+        raise DataError(f"{folder}: {fault}; {way_out(folder, 'name a folder of pictures')}")
 
 
 def require_pictures(folder: str | Path, found: Sized) -> None:

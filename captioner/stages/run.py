@@ -11,6 +11,7 @@ from captioner.captioner import FILE_NAME, Captioner, load
 from captioner.config import ConfigError, to_settings
 from captioner.data.dataset import has_split, load_captions, require_split, split_digests
 from captioner.data.readers.detect import digest_captions
+from captioner.data.unreadable import without_unreadable
 from captioner.ensemble import Ensemble, JointFeatures
 from captioner.features.store import FeatureStore, open_features
 from captioner.metrics.scorer import DIVERSITY, Scores
@@ -182,6 +183,7 @@ def evaluate_run(
     novelty = DIVERSITY in config.metrics and has_split(recipe.data, "train")
     captions = load_captions(recipe.data, (config.split, "train") if novelty else (config.split,))
     stores = [_fitting(*member) for member in zip(members, folders, recipes, strict=True)]
+    captions = without_unreadable(captions, stores, recipe.data.max_unreadable)
     inputs = {
         "captioner": _one_or_all([digest_file(path / FILE_NAME) for path in folders]),
         "features": _one_or_all([store.digest for store in stores]),

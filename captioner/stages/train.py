@@ -21,6 +21,7 @@ from captioner.data.captions import Captions
 from captioner.data.dataset import DataConfig, load_captions, split_digests
 from captioner.data.readers.detect import digest_captions
 from captioner.data.training_text import training_text
+from captioner.data.unreadable import without_unreadable
 from captioner.encoders.config import EncoderConfig
 from captioner.features.store import FeatureStore, open_features
 from captioner.generation.config import GenerationConfig
@@ -108,6 +109,7 @@ def train(
     captions = load_captions(sections.data, ("train", "dev"))
     features = open_features(sections.features)
     _require_encoder(features, sections.encoder)
+    captions = without_unreadable(captions, [features], sections.data.max_unreadable)
     _require_features(features, captions)
     _require_numbers(features, captions)
     text = training_text(sections.data, captions, ("train", "dev"), sections.text.rules)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from captioner.data.captions import Captions, require_apart, split_name
 from captioner.data.readers.notes import note
+from captioner.encoding import escape
 from captioner.images.ids import normalize_ids
 from captioner.storage import DataError
 from captioner.text.cleaning import is_spaceless, join_words
@@ -55,7 +56,7 @@ def collect(path: str | Path, rows: Iterable[Row]) -> Captions:
     ranked = False
     for row in rows:
         texts = [join_words(row.captions)] if joined and row.listed else row.captions
-        by_name.setdefault(row.name, []).extend(text.strip() for text in texts)
+        by_name.setdefault(row.name, []).extend(escape(text.strip()) for text in texts)
         ranked = ranked or row.ranked
         if row.split is not None:
             splits.setdefault(split_name(row.split), {})[row.name] = None

@@ -25,6 +25,7 @@ from captioner.data.readers.tables import read_table
 from captioner.encoding import decode, find_encoding
 from captioner.images.listing import list_images
 from captioner.memory import collector_paused
+from captioner.missing import way_out
 from captioner.storage import DataError, digest_file, digest_json
 
 Sources = str | Path | Sequence[str | Path]
@@ -145,7 +146,7 @@ def detect_format(path: str | Path, predictions: bool = False) -> str:
         with path.open("rb") as file:
             head = file.read(HEAD)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; check the path") from None
+        raise DataError(f"{path}: no such file; {way_out(path)}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
