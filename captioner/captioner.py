@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,12 +21,10 @@ from captioner.generation.search import Search
 from captioner.images.pictures import is_one_picture, picture_array
 from captioner.models import architectures  # noqa: F401  (registers every decoder for loading)
 from captioner.models.decoder import CaptionDecoder
+from captioner.run_folder import CAPTIONER
 from captioner.storage import DataError, atomic_path
 from captioner.text.vocabulary import Vocabulary
 
-logger = logging.getLogger(__name__)
-
-FILE_NAME = "captioner.keras"
 PICTURES_AT_ONCE = 32  # decoded pictures held in memory at a time
 
 Picture = Any  # see captioner.images.pictures.picture_array; or what `prepare` gave
@@ -298,9 +295,9 @@ def load(path: str | Path) -> Captioner:
         DataError: there is none at `path`, it is broken, or it was saved by something else.
     """
     path = Path(path)
-    file = path / FILE_NAME if path.is_dir() else path
+    file = path / CAPTIONER if path.is_dir() else path
     if not file.is_file():
-        where = f"{path} is not a run folder: it has no {FILE_NAME}" if path.is_dir() else f"{path}: no such file"
+        where = f"{path} is not a run folder: it has no {CAPTIONER}" if path.is_dir() else f"{path}: no such file"
         raise DataError(f"{where}; captioner train -o {path} makes one")
     try:
         loaded = keras.saving.load_model(file, compile=False)
@@ -315,17 +312,3 @@ def load(path: str | Path) -> Captioner:
 
 def _first_line(error: Exception) -> str:
     return textwrap.shorten((str(error).strip().splitlines() or [type(error).__name__])[0], 120)
-
-
-def newest_run(folder: Path = Path("runs")) -> Path:
-    """Return the newest finished run under `folder`, and say which it is.
-
-    Raises:
-        DataError: there is none.
-    """
-    runs = sorted(folder.glob(f"*/{FILE_NAME}"), key=lambda file: file.stat().st_mtime)
-    if not runs:
-        raise DataError(f"{folder}: no trained captioner there; captioner train makes one, or name a run folder")
-    newest = runs[-1].parent
-    logger.info(f"using {newest}, the newest run")
-    return newest

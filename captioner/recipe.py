@@ -10,18 +10,19 @@ from typing import Any
 from captioner.config import ConfigError, build, load_yaml, override, to_settings
 from captioner.data.dataset import DataConfig
 from captioner.encoders.config import EncoderConfig
+from captioner.extraction.config import ExtractionConfig
 from captioner.generation.config import GenerationConfig
+from captioner.metrics.config import EvaluationConfig, require_choice
 from captioner.metrics.scorer import require_metrics
 from captioner.models.config import model_config
-from captioner.stages.extract import ExtractionConfig
-from captioner.stages.score import EvaluationConfig, require_choice
-from captioner.stages.train import Sections
+from captioner.run_folder import CONFIG, require_finished
 from captioner.storage import DataError
 from captioner.text.vocabulary import TextConfig
 from captioner.training.config import TrainConfig
 
 OWN = "captioner.yaml"  # of the current folder: what a command without -c looks for first
 SAMPLE = "configs/sample.yaml"
+FEATURES = Path("features")  # where the features of a recipe that names no file go
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Recipe:
 
     Attributes:
         data: captions, pictures and splits.
-        features: where extraction writes the features and training finds them.
+        features: the file that extraction writes the features to and training reads them from; where none is given, one
+            in `features/` that is named after the folder of pictures, the encoder and the layer.
         encoder: which network makes them.
         extraction: how fast.
         text: how captions become words.
@@ -41,7 +43,7 @@ class Recipe:
     """
 
     data: DataConfig
-    features: str
+    features: str = ""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     extraction: ExtractionConfig = field(default_factory=ExtractionConfig)
     text: TextConfig = field(default_factory=TextConfig)
@@ -50,9 +52,19 @@ class Recipe:
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
-    def training_sections(self) -> Sections:
-        """Return what a training run reads."""
-        return Sections(self.data, self.features, self.encoder, self.text, self.model, self.train, self.generation)
+    def __post_init__(self) -> None:
+        if not self.features:
+            if self.data.images is None:
+                raise ConfigError("features: missing; name the feature file, or the folder of pictures as data.images")
+            object.__setattr__(self, "features", default_features(self.data.images, self.encoder))
+
+
+def default_features(images: str, encoder: EncoderConfig) -> str:
+    """Return the feature file of a recipe that names none: each folder and each encoder have their own."""
+    parts = [Path(images).resolve().name, encoder.backbone.replace(":", "_").replace("/", "_"), encoder.layer]
+    parts += [] if encoder.weights == "imagenet" else [Path(encoder.weights).stem]
+    parts += [] if encoder.resizing == "whole" else [encoder.resizing]
+    return str(FEATURES / f"{'_'.join(parts)}.{'pkl' if encoder.layer == 'pool' else 'h5'}")
 
 
 @dataclass(frozen=True)
@@ -120,6 +132,16 @@ def load_recipe(source: Source, assignments: Sequence[str] = ()) -> Recipe:
         where = "--set" if assignments and _is_sound(settings) else source.path
         raise ConfigError(f"{where}: {error}") from None
     return from_the_box(recipe)
+
+
+def read_run(folder: Path) -> Recipe:
+    """Return the recipe that a run folder was trained with.
+
+    Raises:
+        DataError: the folder is not a finished run.
+    """
+    require_finished(folder)
+    return load_recipe(Source(folder / CONFIG))
 
 
 def _expanded(value: Any) -> Any:

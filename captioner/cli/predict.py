@@ -55,9 +55,9 @@ def command(
     named and passed over; the exit code is then 1.
     """
     load_keras()
-    from captioner.captioner import newest_run
     from captioner.config import ConfigError
     from captioner.plots.pictures import require_matplotlib
+    from captioner.run_folder import newest_run
     from captioner.stages.predict import AttentionFolder, ResultsFolder, caption_pictures, find_pictures
 
     if count > generation.get("beam_size", count):

@@ -31,7 +31,7 @@ def command(
     is not read. A killed run goes on with --resume.
     """
     load_keras()
-    from captioner.config import ConfigError, to_settings
+    from captioner.config import ConfigError
     from captioner.stages.train import train
 
     if resume and overwrite:
@@ -40,5 +40,5 @@ def command(
     if features is not None:
         recipe = replace(recipe, features=features)
     folder = output or Path("runs") / source.name
-    train(folder, recipe.training_sections(), to_settings(recipe), resume=resume, overwrite=overwrite)
+    train(folder, recipe, resume=resume, overwrite=overwrite)
     click.echo(folder)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from captioner.images.ids import normalize_id
 from captioner.storage import DataError, read_text, write_text
+from captioner.table import to_csv
 
 COLUMNS = ("image_id", "reason")
 
@@ -23,9 +24,7 @@ def write_skipped(output: Path, skipped: Mapping[str, str]) -> None:
     if not skipped:
         skipped_path(output).unlink(missing_ok=True)
         return
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *skipped.items()])
-    write_text(skipped_path(output), text.getvalue())
+    write_text(skipped_path(output), to_csv(COLUMNS, skipped.items()))
 
 
 def read_skipped(output: Path) -> dict[str, str]:

@@ -64,7 +64,8 @@ def _any_of(words: str, *cases: Callable[[str], str]) -> str:
     return "(?:" + "|".join(case(word) for word in words.split() for case in cases or [str.lower]) + ")"
 
 
-_PREFIX = rf"(?:[dDoOlL]{_APOSTROPHE}{_ALPHA}(?={_ALNUM}))?"
+_NO_CLITIC = rf"(?!(?i:ll|re|ve)(?!{_ALNUM}))"
+_PREFIX = rf"(?:[dDoOlL]{_APOSTROPHE}{_NO_CLITIC}{_ALPHA}(?={_ALNUM}))?"
 _PART = r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}"  # of a word with slashes
 
 # The longest match wins; of two equally long ones the first does. No rule may hold a capturing group, and what can
@@ -76,8 +77,8 @@ _RULES = [
     r"(?i:'t)(?=(?i:is|was))",
     rf"(?i:{_APOSTROPHE}(?:em|til|cause|\d\d(?:s|(?=\s|$))))|(?i:[’\u0092]n{_APOSTROPHE}?|'n(?:{_APOSTROPHE}|(?=\s|$)))",
     # words with an apostrophe inside
-    rf"[A-HJ-XZn]{_ANY_APOSTROPHE}(?!(?i:ll|re|ve)(?!{_ALPHA})){_ALPHA}{{2,}}|{_ALPHA}+[aeiouyAEIOUY]{_ANY_APOSTROPHE}[aeiouAEIOU]{_ALPHA}*",
-    rf"(?i:[a-z]?e{_APOSTROPHE}er|c'mon|c{_APOSTROPHE}est|s'mores|li'l|nat'l|ev'ry)(?!{_ALNUM})",
+    rf"[A-HJ-XZn]{_ANY_APOSTROPHE}{_NO_CLITIC}{_ALPHA}{{2,}}|{_ALPHA}+[aeiouyAEIOUY]{_ANY_APOSTROPHE}[aeiouAEIOU]{_ALPHA}*",
+    rf"(?i:[a-z]?e{_APOSTROPHE}er|c'mon|s'mores|li'l|nat'l|ev'ry)(?!{_ALNUM})|[cC]{_APOSTROPHE}(?i:est)",
     rf"(?i:[djl]{_APOSTROPHE}(?!s|d|m|ll|re|ve)|y{_APOSTROPHE}(?!s|d|m|ll|re|ve)(?={_LETTER})|ol{_APOSTROPHE}(?!{_ALNUM}))",
     # words: hyphens, slashes and inner periods stay
     rf"{_LETTER}{_WITHIN}*(?:[.!?]{_LETTER}{_WITHIN}*)*",
@@ -111,7 +112,7 @@ _RULES = [
 _LONGEST = re.compile("".join(f"(?:(?=({rule}))|)" for rule in _RULES))
 _NOT = re.compile("n['’\u0092`]t", re.IGNORECASE)
 _TWO_QUOTES = re.compile("[`‘-‟\u0091-\u0094‹›«»]{2}")
-_CLITIC = re.compile("['’\u0092](?:s|ll|re|ve|d|m)")
+_CLITIC = re.compile("['’\u0092](?:s|ll|re|ve|d|m)", re.IGNORECASE)
 
 # Most of a caption is a run of plain words, and most captions end in one and a period.
 _PLAIN = re.compile(r" *([A-Za-z]+(?: +[A-Za-z]+)*)(?= |,|$|(\. *$))")
@@ -150,7 +151,7 @@ def tokenize(text: str) -> list[str]:
             if len(match) > 3 and _NOT.fullmatch(match, len(match) - 3):
                 match = match[:-3]  # what is behind the word is a match of its own, and may be longer
             position += len(match)
-            tokens += _written(match, text[position : position + 2])
+            tokens += _written(match, before_clitic=_CLITIC.match(text, position) is not None)
     return tokens if PUNCTUATION.isdisjoint(tokens) else [token for token in tokens if token not in PUNCTUATION]
 
 
@@ -159,13 +160,12 @@ def _parts(word: str) -> list[str]:
     return [word] if cut is None else [word[:cut], word[cut:]]
 
 
-def _written(match: str, following: str) -> list[str]:
+def _written(match: str, before_clitic: bool) -> list[str]:
     """Return a match as the tool writes it: brackets by name, typographic signs in ASCII, spaces unbreakable."""
     if "\u00ad" in match and len(match) > 1:  # a hyphen that shows at a line's end only
         match = match.replace("\u00ad", "")
     word = match.lower()
     if match.isalpha():
-        before_clitic = len(following) == 2 and following[0] in "'’" and following[1].isalpha()
         return [word] if before_clitic else _parts(word)
     if _NOT.fullmatch(word):
         return [word.replace("’", "'")]

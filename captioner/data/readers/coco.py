@@ -67,7 +67,7 @@ def _annotated(path: str | Path, annotations: list[Any], names: dict[str, str], 
         )
 
 
-def read_image_info(path: str | Path, predictions: bool = False) -> Captions:
+def read_image_info(path: str | Path) -> Captions:
     """Read COCO's image_info_*.json: pictures without captions, for prediction.
 
     Returns:
@@ -129,7 +129,7 @@ def _file_names(path: str | Path, images: Any) -> list[tuple[str, str]]:
     ]
 
 
-def read_karpathy(path: str | Path, predictions: bool = False) -> Captions:
+def read_karpathy(path: str | Path) -> Captions:
     """Read Karpathy's dataset_coco.json, dataset_flickr8k.json or dataset_flickr30k.json with its splits.
 
     `restval` belongs to train, as in every paper that uses these splits.

@@ -22,7 +22,7 @@ NO_WORDS = frozenset(["<NULL>", "<START>", "<END>"])
 FEATURE_FILES = ("{part}*_vgg16_fc7_pca.h5", "{part}*_vgg16_fc7.h5")
 
 
-def read_cs231n(path: str | Path, predictions: bool = False) -> Captions:
+def read_cs231n(path: str | Path) -> Captions:
     """Read coco2014_captions.h5; coco2014_vocab.json must lie beside it.
 
     A picture's id is that of its line in train2014_images.txt, or of the address in train2014_urls.txt, where they lie

@@ -39,21 +39,22 @@ class Form(NamedTuple):
     """A form of captions: what it looks like, and what reads it."""
 
     looks: str
-    read: Callable[[str | Path, bool], Captions]
+    read: Callable[..., Captions]
+    takes_predictions: bool = False
 
 
 READERS: dict[str, Form] = {
     "flickr": Form("name.jpg#0<TAB>caption: Flickr8k.token.txt, Flickr30k's results_20130124.token", read_tokens),
-    "csv": Form("a table, best with a header: image,caption; commas, tabs, semicolons or bars", read_table),
-    "jsonl": Form('JSON lines or a JSON list: {"image": "a.jpg", "caption": "..."}', read_records),
-    "json": Form('a JSON object: {"a.jpg": "...", "b.jpg": ["...", "..."]}', read_mapping),
-    "coco": Form("COCO's captions_*.json: images and annotations", read_coco),
+    "csv": Form("a table, best with a header: image,caption; commas, tabs, semicolons or bars", read_table, True),
+    "jsonl": Form('JSON lines or a JSON list: {"image": "a.jpg", "caption": "..."}', read_records, True),
+    "json": Form('a JSON object: {"a.jpg": "...", "b.jpg": ["...", "..."]}', read_mapping, True),
+    "coco": Form("COCO's captions_*.json: images and annotations", read_coco, True),
     "coco-images": Form("COCO's image_info_*.json: pictures without captions, for prediction", read_image_info),
     "karpathy": Form("Karpathy's dataset_*.json: images with sentences and splits", read_karpathy),
     "cs231n": Form("CS231n's coco2014_captions.h5, its vocabulary beside it", read_cs231n),
     "folder": Form("a folder of pictures, name.txt beside name.jpg, a caption a line", read_folder),
     "webdataset": Form("a tar of name.jpg with name.txt or name.json", read_webdataset),
-    "descriptions": Form("image_id caption: descriptions.txt", read_descriptions),
+    "descriptions": Form("image_id caption: descriptions.txt", read_descriptions, True),
 }
 
 
@@ -73,10 +74,15 @@ def read_data(captions: Sources, format: str = "auto", predictions: bool = False
     require_format(format)
     with collector_paused():
         parts = [
-            (path, READERS[detect_format(path, predictions) if format == "auto" else format].read(path, predictions))
+            (path, _read(path, detect_format(path, predictions) if format == "auto" else format, predictions))
             for path in find_sources(captions)
         ]
         return merge(parts)
+
+
+def _read(path: Path, format: str, predictions: bool) -> Captions:
+    form = READERS[format]
+    return form.read(path, predictions=True) if predictions and form.takes_predictions else form.read(path)
 
 
 def spell(captions: Sources) -> str:

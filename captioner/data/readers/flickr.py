@@ -17,7 +17,7 @@ _DESCRIPTION_LINE = re.compile(r"\s*(?:(?P<path>[^\t]*\.\w+)\s*\t|(?P<name>\S+)(
 _SENTENCE_STARTS = frozenset(["a", "an", "the", "two", "three", "some", "there", "this", "it", "several", "many"])
 
 
-def read_tokens(path: str | Path, predictions: bool = False) -> Captions:
+def read_tokens(path: str | Path) -> Captions:
     """Read lines of `name.jpg#0<TAB>caption` (Flickr8k.token.txt, Flickr30k's results_20130124.token).
 
     Raises:

@@ -20,7 +20,7 @@ TEXT_SUFFIXES = (".txt", ".caption")
 LARGEST_TEXT = 2**20  # bytes of one picture's captions in a tar; a tar can claim anything
 
 
-def read_folder(path: str | Path, predictions: bool = False) -> Captions:
+def read_folder(path: str | Path) -> Captions:
     """Read a folder of pictures with `name.txt` beside `name.jpg`, a caption a line; pictures without one are listed.
 
     Returns:
@@ -49,7 +49,7 @@ def _lines(text: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in text.split("\n") if line.strip())
 
 
-def read_webdataset(path: str | Path, predictions: bool = False) -> Captions:
+def read_webdataset(path: str | Path) -> Captions:
     """Read the captions of a webdataset tar: `key.jpg` and `key.txt`, or `key.json` with a caption in it.
 
     A picture's id is its name in the tar, as if the tar were unpacked. Nothing is unpacked here.

@@ -14,7 +14,7 @@ from captioner.images.ids import align, one_of_each
 from captioner.storage import DataError, read_text
 
 
-class Pairs(NamedTuple):
+class CandidatesAndReferences(NamedTuple):
     """Candidates and references, both by image_id.
 
     Attributes:
@@ -30,20 +30,19 @@ class Pairs(NamedTuple):
 
 def read_pairs(
     predictions: str | Path, references: Sequence[str | Path], *, lists: bool = False, parallel: bool = False
-) -> Pairs:
+) -> CandidatesAndReferences:
     """Read a file of predictions and its references.
 
     Args:
-        predictions: captions in any form, as references have them and `captioner predict` writes them; or plain
-            captions, a line each.
+        predictions: COCO's results form or lines `image_id caption`; or plain captions, a line each.
         references: caption files in any form, put together; or plain captions, where line 3 of each file belongs to
             line 3 of the predictions. Several text files are taken as the latter.
         lists: whether a picture may have several predictions.
         parallel: whether a single text file of references holds plain captions.
 
     Raises:
-        DataError: a file cannot be read, is empty or malformed, a picture is captioned twice without `lists`, the files
-            have no picture in common, or files that should be parallel are not.
+        DataError: a file cannot be read, is empty or malformed, a picture is captioned twice without `lists`, or files
+            that should be parallel are not.
     """
     if parallel or (len(references) > 1 and all(detect_format(path) == "descriptions" for path in references)):
         return _read_parallel(predictions, references)
@@ -51,7 +50,9 @@ def read_pairs(
     found = read_lists(predictions) if lists else {name: [text] for name, text in read_predictions(predictions).items()}
     found = _by_known_ids(predictions, references[0], found, given)
     best = {image_id: captions[0] for image_id, captions in found.items()}
-    return Pairs(best, {image_id: captions[1:] for image_id, captions in found.items() if captions[1:]}, given)
+    return CandidatesAndReferences(
+        best, {image_id: captions[1:] for image_id, captions in found.items() if captions[1:]}, given
+    )
 
 
 def _by_known_ids(
@@ -74,7 +75,7 @@ def _by_known_ids(
     return {meant.get(image_id, image_id): captions for image_id, captions in found.items()}
 
 
-def _read_parallel(predictions: str | Path, references: Sequence[str | Path]) -> Pairs:
+def _read_parallel(predictions: str | Path, references: Sequence[str | Path]) -> CandidatesAndReferences:
     candidates = _plain_lines(predictions)
     if candidates[0][:1] in ("[", "{"):
         raise DataError(f"{predictions}: is JSON, and {references[0]} holds plain captions without image_ids")
@@ -90,7 +91,9 @@ def _read_parallel(predictions: str | Path, references: Sequence[str | Path]) ->
         given[str(number)] = tuple(caption for caption in captions if caption)
         if not given[str(number)]:
             raise DataError(f"{references[0]}: line {number} is blank, so that the candidate there has no reference")
-    return Pairs({str(number): caption for number, caption in enumerate(candidates, start=1)}, {}, given)
+    return CandidatesAndReferences(
+        {str(number): caption for number, caption in enumerate(candidates, start=1)}, {}, given
+    )
 
 
 def _plain_lines(path: str | Path) -> list[str]:
