@@ -75,14 +75,14 @@ _RULES = [
     r"(?i:(?:[a-z\u00ad]*[a-mo-z]\u00ad*)?n['’\u0092`]t)",
     r"(?i:'(?:s|ll|re|ve|d|m))(?![A-Za-z])|(?i:[’\u0092](?:s|ll|re|ve|d|m))",
     r"(?i:'t)(?=(?i:is|was))",
-    rf"(?i:{_APOSTROPHE}(?:em|til|cause|\d\d(?:s|(?=\s|$))))|(?i:[’\u0092]n{_APOSTROPHE}?|'n(?:{_APOSTROPHE}|(?=\s|$)))",
+    rf"(?i:{_APOSTROPHE}(?:em|til|cause|[0-9]{{2}}(?:s|(?=\s|$))))|(?i:[’\u0092]n{_APOSTROPHE}?|'n(?:{_APOSTROPHE}|(?=\s|$)))",
     # words with an apostrophe inside
     rf"[A-HJ-XZn]{_ANY_APOSTROPHE}{_NO_CLITIC}{_ALPHA}{{2,}}|{_ALPHA}+[aeiouyAEIOUY]{_ANY_APOSTROPHE}[aeiouAEIOU]{_ALPHA}*",
     rf"(?i:[a-z]?e{_APOSTROPHE}er|c'mon|s'mores|li'l|nat'l|ev'ry)(?!{_ALNUM})|[cC]{_APOSTROPHE}(?i:est)",
     rf"(?i:[djl]{_APOSTROPHE}(?!s|d|m|ll|re|ve)|y{_APOSTROPHE}(?!s|d|m|ll|re|ve)(?={_LETTER})|ol{_APOSTROPHE}(?!{_ALNUM}))",
     # words: hyphens, slashes and inner periods stay
     rf"{_LETTER}{_WITHIN}*(?:[.!?]{_LETTER}{_WITHIN}*)*",
-    rf"{_PREFIX}{_ALNUM}+(?:{_HYPHEN}{_PREFIX}{_ALNUM}+)*",
+    rf"{_PREFIX}{_ALNUM}+(?:{_HYPHEN}(?:[dDoOlL]{_APOSTROPHE}{_ALPHA}(?={_ALNUM}))?{_ALNUM}+)*",
     rf"{_ALNUM}+(?:[-_]{_ALNUM}+)+|(?i:anti|pro)-(?!{_ALNUM})",
     r"[A-Za-z0-9][A-Za-z0-9.,]{0,60}(?:-(?:(?:[A-Za-z]\.){2,}|[Uu]\.[Ss]|[A-Za-z0-9]+))+",
     rf"{_PART}(?:/{_PART}){{1,2}}",
@@ -95,7 +95,7 @@ _RULES = [
     rf"{_any_of(ABBREVIATIONS_WITH_CAPITAL, str.title, str.upper)}\.",
     rf"{_any_of(ABBREVIATIONS_NOT_ALL_CAPITALS, str.lower, str.title)}\.",
     # numbers, dates, fractions, telephone numbers
-    r"[-+]?(?:\d*(?:[.:,]\d+)+|\d+)",
+    r"[-+]?(?:\d*(?:[.:,٫٬]\d+)+|\d+(?:[.:,٫٬\u00ad]\d+)*)",
     r"\d{1,2}[-/]\d{1,2}[-/]\d{2,4}",
     r"(?:\d{1,4}[- ])?\d{1,4}[/⁄]\d{1,4}",
     r"(?:\(\d{2,3}\) ?|(?:\d{2,4}[- ])?\d{2,4}[- ])\d{3,4}[- ]?\d{3,5}|(?:\d{2,4}\.)?\d{2,4}\.\d{3,4}\.\d{3,5}",
@@ -106,7 +106,7 @@ _RULES = [
     rf"@[A-Za-z_][A-Za-z_0-9]*|#{_LETTER}+",
     r"<(?:/?[A-Za-z]|!--|\?)[^<>]*>|(?i:&(?:amp|lt|gt|quot|apos|nbsp|mdash);)|&#\d+;",
     # punctuation in a row
-    rf"[<>]?[:;=][-*o']?[()@\[\]{{|\\DPpdO](?!{_ALNUM})|:[30](?!{_ALNUM})|[-~^<>=']_[-~^<>=']",
+    r"[<>]?[:;=][-*o']?[()@\[\]{|\\DPpdO](?![A-Za-z0-9])|:[30](?![A-Za-z0-9])|[-~^<>=']_[-~^<>=']",
     r"\.{3,}|[?!]+|-{5,}|-{1,4}|_+|\*+|\\\*|#+|@+|<<|>>|''|[`‘-‟\u0091-\u0094‹›«»]{2}",
 ]
 _LONGEST = re.compile("".join(f"(?:(?=({rule}))|)" for rule in _RULES))
@@ -151,7 +151,7 @@ def tokenize(text: str) -> list[str]:
             if len(match) > 3 and _NOT.fullmatch(match, len(match) - 3):
                 match = match[:-3]  # what is behind the word is a match of its own, and may be longer
             position += len(match)
-            tokens += _written(match, before_clitic=_CLITIC.match(text, position) is not None)
+            tokens += _written(match, before_clitic=_CLITIC.match(text, position) or _NOT.match(text, position))
     return tokens if PUNCTUATION.isdisjoint(tokens) else [token for token in tokens if token not in PUNCTUATION]
 
 
@@ -160,7 +160,7 @@ def _parts(word: str) -> list[str]:
     return [word] if cut is None else [word[:cut], word[cut:]]
 
 
-def _written(match: str, before_clitic: bool) -> list[str]:
+def _written(match: str, before_clitic: re.Match[str] | None) -> list[str]:
     """Return a match as the tool writes it: brackets by name, typographic signs in ASCII, spaces unbreakable."""
     if "\u00ad" in match and len(match) > 1:  # a hyphen that shows at a line's end only
         match = match.replace("\u00ad", "")
