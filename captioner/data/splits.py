@@ -10,9 +10,9 @@ from pathlib import Path
 from captioner.config import ConfigError
 from captioner.data.duplicates import hash_pictures, near_duplicates
 from captioner.data.readers.flickr import lines
-from captioner.data.readers.notes import note
 from captioner.images.ids import align, is_picture_name, normalize_ids, one_of_each
 from captioner.images.listing import list_images
+from captioner.notes import note
 from captioner.storage import DataError, digest_bytes, remove_manifest, write_manifest, write_text
 
 logger = logging.getLogger(__name__)

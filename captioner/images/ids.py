@@ -17,8 +17,8 @@ from captioner.encoding import escape
 
 # What picture files are called. A file called otherwise is told by its content, see captioner.images.listing.
 EXTENSIONS = (
-    "jpg", "jpeg", "jpe", "jfif", "png", "gif", "bmp", "webp", "tif", "tiff", "avif", "heic", "heif", "ppm", "pgm",
-    "pbm", "pnm", "jp2", "j2k", "jpx", "jpf",
+    "jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "gif", "bmp", "dib", "webp", "tif", "tiff", "avif", "heic",
+    "heif", "ppm", "pgm", "pbm", "pnm", "pfm", "jp2", "j2k", "j2c", "jpc", "jpx", "jpf", "qoi", "sgi", "pcx", "psd",
 )  # fmt: skip
 
 _ENDING = rf"\.(?:{'|'.join(EXTENSIONS)})"

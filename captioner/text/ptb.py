@@ -24,6 +24,11 @@ ABBREVIATIONS = """
     mich minn mlle mme mo mon mont mr mrs ms msgr mt natl neb nev nov oct okla penn pfc ph plc pres prof profs pvt
     rd rep reps rev rt sen sens sep sept seq sfc sgt spc sq sr st ste supt supts sys tel tenn thu thurs treas tue
     tues univ va vs vt wed wis wisc wm wyo"""
+# Of these, those that come before names: the others keep their period before a single letter that touches it, too.
+ABBREVIATIONS_BEFORE_NAMES = """
+    adj adm adv alex assoc asst atty attys ave brig capt cf cie cmdr col comdr cpl dept det dr drs elec ens ft gen gov
+    govs hon insp invt jos lieut lt maj messrs mlle mme mr mrs ms msgr mt natl pfc ph pres prof profs pvt rep reps rev
+    sen sens sfc sgt spc st ste supt supts treas vs wm"""
 ABBREVIATIONS_BEFORE_NUMBERS = "art ca fig figs no nos op pp prop"
 ABBREVIATIONS_WITH_CAPITAL = "ark az del ill la mass miss ore pa tex wash"
 ABBREVIATIONS_NOT_ALL_CAPITALS = "mfg mtg ppte pptes ppty pptys pte ptes pty ptys"
@@ -116,6 +121,9 @@ _CLITIC = re.compile("['’\u0092](?:s|ll|re|ve|d|m)", re.IGNORECASE)
 
 # Most of a caption is a run of plain words, and most captions end in one and a period.
 _PLAIN = re.compile(r" *([A-Za-z]+(?: +[A-Za-z]+)*)(?= |,|$|(\. *$))")
+_LETTER_BEHIND = frozenset(
+    " ".join([ABBREVIATIONS, ABBREVIATIONS_WITH_CAPITAL, ABBREVIATIONS_NOT_ALL_CAPITALS]).split()
+) - frozenset(ABBREVIATIONS_BEFORE_NAMES.split())
 _NOTHING = re.compile(r"(?: |[.,](?= |$))+")  # no rule takes these further, and both are dropped
 _KEEPS_PERIOD = frozenset(
     " ".join([ABBREVIATIONS, ABBREVIATIONS_WITH_CAPITAL, ABBREVIATIONS_NOT_ALL_CAPITALS, *ascii_lowercase]).split()
@@ -148,6 +156,8 @@ def tokenize(text: str) -> list[str]:
         elif position < len(text):
             longest = _LONGEST.match(text, position)
             match = max(filter(None, longest.groups() if longest else ()), key=len, default=text[position])
+            if match[-2:-1] == "." and match[:-2].lower() in _LETTER_BEHIND and not match[-1:].isdigit():
+                match = match[:-1]
             if len(match) > 3 and _NOT.fullmatch(match, len(match) - 3):
                 match = match[:-3]  # what is behind the word is a match of its own, and may be longer
             position += len(match)
@@ -163,7 +173,7 @@ def _parts(word: str) -> list[str]:
 def _written(match: str, before_clitic: re.Match[str] | None) -> list[str]:
     """Return a match as the tool writes it: brackets by name, typographic signs in ASCII, spaces unbreakable."""
     if "\u00ad" in match and len(match) > 1:  # a hyphen that shows at a line's end only
-        match = match.replace("\u00ad", "")
+        return [match.replace("\u00ad", "").lower()]
     word = match.lower()
     if match.isalpha():
         return [word] if before_clitic else _parts(word)

@@ -10,8 +10,8 @@ from typing import Any
 from captioner.data.captions import Captions, split_name
 from captioner.data.readers.collect import Row, collect
 from captioner.data.readers.columns import NotTextError, read_texts
-from captioner.data.readers.notes import note
 from captioner.images.ids import normalize_ids, spell_id
+from captioner.notes import note
 from captioner.storage import DataError, read_json
 
 _PART = re.compile(r"(?:^|_)(train|val|test)(?:-dev)?(20\d\d)(?:_|-|$)")  # of a file's name

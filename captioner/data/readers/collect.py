@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from captioner.data.captions import Captions, require_apart, split_name
-from captioner.data.readers.notes import note
 from captioner.encoding import escape
 from captioner.images.ids import normalize_ids
+from captioner.notes import note
 from captioner.storage import DataError
 from captioner.text.cleaning import is_spaceless, join_words
 from captioner.text.markers import find_marks, strip_marks

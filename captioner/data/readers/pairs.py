@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from captioner.data.dataset import read_captions
 from captioner.data.readers.detect import detect_format
-from captioner.data.readers.notes import note
 from captioner.data.readers.predictions import read_lists, read_predictions
 from captioner.images.ids import align, one_of_each
+from captioner.notes import note
 from captioner.storage import DataError, read_text
 
 

@@ -13,8 +13,8 @@ from captioner.data.readers.collect import Row, collect
 from captioner.data.readers.columns import NotTextError, Texts, known_names, plain_name, read_cell
 from captioner.data.readers.flickr import match_lines
 from captioner.data.readers.headers import FLICKR30K, Head, find_head, split_line
-from captioner.data.readers.notes import note
 from captioner.images.ids import is_picture_name
+from captioner.notes import note
 from captioner.storage import DataError, read_text
 
 # Flickr30k's published results.csv lacks the second bar in one of its lines, so it may be missing.

@@ -1,4 +1,4 @@
-"""What readers noticed in a file: said once, however often the file is read."""
+"""What was noticed in a file or a folder: logged once, however often it is read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 def note(path: str | Path, text: str) -> None:
-    """Warn of something in the file at `path`."""
+    """Warn of something in the file or the folder at `path`."""
     _say_once(f"{path}: {text}")
 
 
