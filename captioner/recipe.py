@@ -11,6 +11,7 @@ from captioner.config import ConfigError, build, load_yaml, override, to_setting
 from captioner.data.dataset import DataConfig
 from captioner.encoders.config import EncoderConfig
 from captioner.extraction.config import ExtractionConfig
+from captioner.features.layout import Layout
 from captioner.generation.config import GenerationConfig
 from captioner.metrics.config import EvaluationConfig, require_choice
 from captioner.metrics.scorer import require_metrics
@@ -33,6 +34,8 @@ class Recipe:
         data: captions, pictures and splits.
         features: the file that extraction writes the features to and training reads them from; where none is given, one
             in `features/` that is named after the folder of pictures, the encoder and the layer.
+        features_layout: where the channels are in the arrays of a pickle that another program wrote. `auto` takes the
+            last axis, and refuses what looks like channels first.
         encoder: which network makes them.
         extraction: how fast.
         text: how captions become words.
@@ -44,6 +47,7 @@ class Recipe:
 
     data: DataConfig
     features: str = ""
+    features_layout: Layout = "auto"
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     extraction: ExtractionConfig = field(default_factory=ExtractionConfig)
     text: TextConfig = field(default_factory=TextConfig)

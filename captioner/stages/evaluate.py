@@ -119,7 +119,7 @@ def is_up_to_date(folder: Path, recipe: Recipe, data: Dataset | None = None) -> 
     manifest = read_manifest(folder / SCORES) if (folder / SCORES).is_file() else None
     if manifest is None or any(is_available(name) for name in manifest.get("skipped", ())):
         return False
-    stores = [open_features(recipe.features)]
+    stores = [open_features(recipe.features, recipe.features_layout)]
     inputs = _inputs([folder], stores, data or Dataset(recipe.data), recipe.evaluation.split)
     return made_of(recipe.evaluation, {}, inputs).items() <= manifest.items()
 
@@ -172,7 +172,7 @@ def evaluate_run(
 
 def _fitting(captioner: Captioner, folder: Path, recipe: Recipe) -> FeatureStore:
     """Return a run's features. Raises DataError where its captioner was trained on others."""
-    features = open_features(recipe.features)
+    features = open_features(recipe.features, recipe.features_layout)
     require_same_encoder(captioner, features)
     expected = tuple(captioner.decoder.feature_shape)
     if features.shape != expected:

@@ -131,7 +131,7 @@ def differences(folder: Path, recipe: Recipe, data: Dataset | None = None) -> li
             if old.get(key) != new.get(key):
                 found.append(f"{section}.{key}: {old.get(key)} then, {new.get(key)} now")
     then = _digests(read_manifest(folder) or {})
-    now = _digests(inputs_of(data or Dataset(recipe.data), open_features(recipe.features)))
+    now = _digests(inputs_of(data or Dataset(recipe.data), open_features(recipe.features, recipe.features_layout)))
     for name, digest in then.items():
         new_digest = now.get(name) or "nothing"
         if digest is not None and digest != new_digest:
@@ -157,7 +157,7 @@ def _expanded(recipe: Recipe) -> dict[str, Any]:
 def _prepare(recipe: Recipe, data: Dataset) -> Prepared:
     """Read and check the inputs, and turn the captions into numbers."""
     captions = data.load(SPLITS)
-    features = open_features(recipe.features)
+    features = open_features(recipe.features, recipe.features_layout)
     require_encoder(features, recipe.encoder)
     captions = without_unreadable(captions, [features], recipe.data.max_unreadable)
     require_features(features, captions)
