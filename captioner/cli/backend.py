@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -23,6 +24,8 @@ def load_keras() -> None:
         find_backend()
         with _stderr_kept_back():
             import_keras()
+
+            logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of every new shape
 
 
 @contextlib.contextmanager

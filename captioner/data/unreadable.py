@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
 
 from captioner.data.captions import Captions
 from captioner.features.skipped import read_skipped, skipped_path
@@ -14,7 +15,7 @@ from captioner.storage import DataError
 logger = logging.getLogger(__name__)
 
 
-def without_unreadable(captions: Captions, stores: Collection[FeatureStore], share: float) -> Captions:
+def without_unreadable(captions: Captions, stores: Collection[Any], share: float) -> Captions:
     """Return captions whose splits lack the pictures that the extraction could not read.
 
     Only pictures that `FILE.skipped.csv` names are left out; whoever looks for others' features hears of those.
@@ -29,6 +30,8 @@ def without_unreadable(captions: Captions, stores: Collection[FeatureStore], sha
     """
     splits = dict(captions.splits)
     for store in stores:
+        if not isinstance(store, FeatureStore):  # shards hold what could be read
+            continue
         missing = {name: [image_id for image_id in ids if image_id not in store] for name, ids in splits.items()}
         if not any(missing.values()):
             continue

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
-from functools import cache
 from pathlib import Path
 
 from captioner.storage import DataError
 
 MAX_BYTES = 2**30  # of a picture's file, which is read whole
 HEAD_BYTES = 32  # that tell the kind
-
-
-HEIC_WAY_OUT = "pip install 'captioner[heif]' to have it read"
 
 
 class NotAPictureError(DataError):
@@ -43,7 +40,6 @@ _BEGINNINGS = {
 }
 _AVIF = (b"avif", b"avis", b"mif1", b"msf1")
 _HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis")
-HEIC, HEIF = "HEIC", "HEIF"  # what it is called here, and what its decoder calls it
 
 
 def kind_of(head: bytes) -> str | None:
@@ -51,19 +47,8 @@ def kind_of(head: bytes) -> str | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[4:8] == b"ftyp":
-        return "AVIF" if head[8:12] in _AVIF else HEIC if head[8:12] in _HEIC else None
+        return "AVIF" if head[8:12] in _AVIF else "HEIC" if head[8:12] in _HEIC else None
     return next((kind for beginning, kind in _BEGINNINGS.items() if head.startswith(beginning)), None)
-
-
-@cache
-def reads_heic() -> bool:
-    """Tell whether HEIC pictures can be decoded, and let Pillow do it."""
-    try:
-        import pillow_heif
-    except ImportError:
-        return False
-    pillow_heif.register_heif_opener(thumbnails=False)
-    return True
 
 
 def require_kind(head: bytes, name: str) -> str:
@@ -73,15 +58,28 @@ def require_kind(head: bytes, name: str) -> str:
         NotAPictureError: it is no picture, or one of a kind that cannot be decoded.
     """
     kind = kind_of(head)
-    if kind == HEIC:
-        if reads_heic():
-            return HEIF
-        raise NotAPictureError(f"{name}: a HEIC picture; {HEIC_WAY_OUT}, or convert it to JPEG or PNG")
+    if kind == "HEIC":
+        if not can_read_heif():
+            raise NotAPictureError(
+                f"{name}: a HEIC picture; pip install 'captioner[heif]', or convert it to JPEG or PNG"
+            )
+        return "HEIF"
     if kind is None:
         raise NotAPictureError(
             f"{name}: {'not a picture that can be read' if head else 'empty'} ({READABLE} is needed)"
         )
     return kind
+
+
+@functools.cache
+def can_read_heif() -> bool:
+    """Teach Pillow HEIC if pillow-heif is installed; return whether it is."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
 
 
 def read_picture(path: Path) -> tuple[bytes, os.stat_result]:
