@@ -7,7 +7,7 @@ WORDS = """
     niño él café naïve jalapeño Straße Männer çocuk İstanbul'da mężczyzna một chó pão-de-ló água
     œuvre ĳs ﬁne ǆ Łódź l'école L'École d'été qu'il Qu'est aujourd'hui j'ai J'ai c'est C'est s'il
     l’homme c’est d’un jusqu’à dell'acqua po' l'eau собака в кепке ё об'єкт м'яч О'Брайен Київ
-    άνδρας ΣΚΥΛΟΣ λόγος Ὀδυσσεύς ᾳ 一个 男人 在跑步 犬が 「犬」 개가 달린다 ー ヴ ｶﾅ ＡＢＣ １２３ 、 。 ！ （ رجل امرأة ،كلب هل؟
+    άνδρας ΣΚΥΛΟΣ λόγος Ὀδυσσεύς ᾳ 一个 男人 在跑步 「犬」 개가 달린다 ｶﾅ ＡＢＣ １２３ 、 。 ！ （ رجل امرأة ،كلب هل؟
     کتا۔ رَجُل ٣٤ ٪ سگ‌ها एक कुत्ता दौड़ है। रंग-बिरंगे १२ কুকুর দৌড়াচ্ছে। நாய் ಕನ್ನಡ ผู้ชาย ม้า ๑๒
     ຫມາ ខ្មែរ မြန်မာ 😀 👍🏽 ❤️ ★ ♥ ☕ ✓ → ☃ 🇫🇷 ™ ® © ♪ ■ 1 20 100 1,000 2.5 3×4 5mm² 20°C 10–20 Ⅳ
     ⅻ ½ 1½ ¼ ⅓ ⅛ ² H₂O № 5€ €5 £5 ¥5 ₹5 5¢ 1⁄2 ① 1er 3º ５ 3/4 a dog it's don't he'll boys' rock 'n'
