@@ -48,7 +48,7 @@ def test_what_can_be_decoded_is_taken_whatever_it_is_called(folder: Path, said: 
 def test_what_is_left_out_is_counted_by_ending_in_one_line(
     folder: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "reads_heic", lambda: False)
+    monkeypatch.setattr(listing, "can_read_heif", lambda: False)
     (folder / "m.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
     (folder / "n.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
     (folder / "o.svg").write_text("<svg/>")
@@ -59,7 +59,7 @@ def test_what_is_left_out_is_counted_by_ending_in_one_line(
     (line,) = said
     assert line.startswith(f"note: {folder}: files that are no pictures that can be read are left out: 2 .heic, ")
     assert "1 .svg" in line and "1 without an ending" in line and "1 .mp4" in line
-    assert line.endswith("; pip install 'captioner[heif]' to have it read")
+    assert line.endswith("; pip install 'captioner[heif]' to have them read")
 
 
 def test_a_folder_without_pictures_says_which_are_read(tmp_path: Path, said: list[str]) -> None:
