@@ -57,9 +57,10 @@ def _attention(caption: Caption, size: tuple[int, int], model: ServedModel) -> d
     """Return where each word looked: the grid's columns, its place over the picture, and weights row by row."""
     if caption.attention is None or model.grid is None or not caption.attention.shape[1]:
         return None
-    input_size = model.grid.get("input_size", (1, 1))
+    regions, input_size = caption.attention.shape[1], model.grid.get("input_size", (1, 1))
+    told = model.grid.get("grid")  # (rows, columns), of encoders whose grid has another shape than their input
     return {
-        "columns": grid_columns(caption.attention.shape[1], input_size),
+        "columns": told[1] if told and told[0] * told[1] == regions else grid_columns(regions, input_size),
         "box": grid_box(size, input_size, model.grid.get("resizing", "whole")),
         "weights": [[round(float(weight), 4) for weight in word] for word in caption.attention],
     }
