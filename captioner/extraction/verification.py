@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from captioner.encoders.encoder import encoder_from_description
-from captioner.extraction.loader import Decoder, decode, read_source
+from captioner.extraction.loader import Decoder, decode, read_listed
 from captioner.extraction.local_engine import available_cores
 from captioner.extraction.probe import LEAST_COSINE, least_cosine
 from captioner.features.store import FeatureStore, open_features
@@ -42,7 +42,8 @@ def verify(output: Path, images: Path | None) -> None:
         raise DataError(f"{output}: nothing says what made it ({manifest_path(output).name} is missing); cannot verify")
     if (found := digest_file(output)) != manifest["digest"]:
         raise DataError(
-            f"{output}: its digest is {found[:12]}, its manifest's {manifest['digest'][:12]}; extract the features anew"
+            f"{output}: its digest is {found[:12]}, its manifest's {manifest['digest'][:12]}; "
+            "extract the features again"
         )
     store = open_features(output)
     for start in range(0, len(store), ROWS_AT_ONCE):
@@ -66,7 +67,7 @@ def _check_pictures(store: FeatureStore, manifest: Mapping[str, Any], pictures: 
     found = [f"{fault}: {len(names)} ({names[0]} the first)" for fault, names in faults.items() if names]
     if found:
         raise DataError(f"{store.path}: {'; '.join(found)}; captioner extract -o {store.path} brings it up to date")
-    known = "all there; nobody noted their digests" if sources is None else "all there and unchanged"
+    known = "all there; their digests were not recorded" if sources is None else "all there and unchanged"
     logger.info(
         f"{pictures.folder}: its pictures are {known}" + (f", {len(skipped)} of them skipped" if skipped else "")
     )
@@ -78,7 +79,7 @@ def _changed(store: FeatureStore, sources: np.ndarray, pictures: Pictures) -> li
     def differs(place: int) -> bool:
         source = sources[places[place]]
         try:
-            _, (size, _, digest) = read_source(pictures.path(place))
+            _, _, (size, _, digest) = read_listed(pictures, place)
         except DataError:
             return True
         return (size, digest) != (source["bytes"], source["digest"].tobytes())
@@ -95,14 +96,14 @@ def _check_encoder(store: FeatureStore, description: Mapping[str, Any], pictures
     places = held[np.linspace(0, len(held) - 1, min(ENCODED_AGAIN, len(held))).astype(int)]
     decoder, names, rows = Decoder(encoder.input_size, encoder.prepare), [], []
     for place in map(int, places):
-        path = pictures.path(place)
+        name, data, _ = read_listed(pictures, place)
         names.append(pictures.ids[place])
-        rows.append(decode(read_source(path)[0], path, decoder))
+        rows.append(decode(data, name, decoder))
     features = encoder.encode(np.stack(rows))
     for name, now, then in zip(names, features, store.gather(names), strict=True):
         if (cosine := least_cosine(now[None], then[None])) < LEAST_COSINE:
             raise DataError(
                 f"{store.path}: {description['backbone']} makes other features of {name!r} (cosine {cosine:.4f}); "
-                "extract the features anew"
+                "extract them again"
             )
     logger.info(f"{len(names)} of them encoded again: the same features")

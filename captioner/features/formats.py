@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from captioner.features.pickle_arrays import StoredArray, image_key, read_arrays
+from captioner.hdf5 import StoredRows, read_hdf5
 from captioner.images.ids import normalize_id
 from captioner.images.index import IdIndex
 from captioner.pickle_opcodes import FREE_BYTES, BadPickleError, Name, Pairs, Stretch
@@ -37,7 +38,7 @@ class Held:
     """
 
     ids: IdIndex
-    rows: np.ndarray | h5py.Dataset
+    rows: np.ndarray | StoredRows
     description: Mapping[str, Any] | None
 
 
@@ -86,7 +87,7 @@ def read_pickle(path: Path) -> Held:
     del content
     shape = _one_shape(path, rows)
     if 4 * len(rows) * math.prod(shape) > 4 * size + FREE_BYTES:
-        raise DataError(f"{path}: holds one array under many ids, more than its size is for; make it anew")
+        raise DataError(f"{path}: holds one array under many ids, more than its size is for; make it again")
     ids = IdIndex.of(list(rows))
     features = np.empty((len(rows), *shape), np.float32)
     try:
@@ -94,7 +95,7 @@ def read_pickle(path: Path) -> Held:
             for place, name in enumerate(ids):
                 rows[name].read_into(features[place], file)
     except (OSError, ValueError, BadPickleError) as error:
-        raise DataError(f"{path}: truncated or changed while it was read ({error}); make it anew") from error
+        raise DataError(f"{path}: truncated or changed while it was read ({error}); make it again") from error
     check_finite(path, features, ids)
     return Held(ids, features, None)
 
@@ -107,7 +108,7 @@ def _one_shape(path: Path, rows: Mapping[str, StoredArray]) -> tuple[int, ...]:
         first, shape = (first, shape) if first else (name, found)
         if not found or 0 in found or found != shape:
             shapes = f"{found} at {name!r}, {shape} at {first!r}"
-            raise DataError(f"{path}: ragged or empty features: {shapes}; extract them anew")
+            raise DataError(f"{path}: ragged or empty features: {shapes}; extract them again")
     return shape
 
 
@@ -133,38 +134,40 @@ def check_finite(path: Path, rows: np.ndarray, ids: Iterable[str]) -> None:
         finite = np.isfinite(rows[start : start + FINITE_ROWS]).all(axis=tuple(range(1, rows.ndim)))
         if not finite.all():
             name = next(itertools.islice(ids, start + int(finite.argmin()), None))
-            raise DataError(f"{path}: the features of {name!r} are not finite; extract them anew")
+            raise DataError(f"{path}: the features of {name!r} are not finite; extract them again")
 
 
 def read_h5(path: Path) -> Held:
     """Open an HDF5 file of ours; see `captioner.features.store.open_features` for what is refused."""
+    content = read_hdf5(path, ["ids"], "features", ["encoder"])
+    rows = content.rows
+    if rows is None or "ids" not in content.arrays:
+        missing = "features" if rows is None else "ids"
+        raise DataError(f"{path}: no dataset {missing!r} in it; it was not written by captioner")
     try:
-        file = h5py.File(path, "r", locking=False)  # files are replaced, never changed: readers need no lock
-        rows, ids = _dataset(path, file, "features"), IdIndex(np.asarray(_dataset(path, file, "ids")[:], "S"))
-        description = json.loads(file.attrs["encoder"]) if "encoder" in file.attrs else None
-    except DataError:
-        raise
-    except Exception as error:  # h5py raises nearly anything on a broken file
-        raise DataError(f"{path}: broken, truncated or not HDF5 ({error}); extract the features anew") from error
+        ids = IdIndex(np.asarray(content.arrays["ids"], "S"))
+        description = json.loads(content.attributes["encoder"]) if "encoder" in content.attributes else None
+        for name in ids:  # each must be a text
+            if not name:
+                raise ValueError("an id is empty")
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON
+        raise DataError(f"{path}: its ids or its encoder cannot be read ({error}); extract again") from error
+    if description is not None and not isinstance(description, dict):
+        raise DataError(f"{path}: its encoder is described by {type(description).__name__}, not by a dict; extract again")
     different = len(ids) - (ids.repeated() is not None)
-    if rows.ndim not in (2, 3) or rows.dtype.kind != "f" or 0 in rows.shape[1:] or different != rows.shape[0]:
-        raise DataError(f"{path}: {different} ids and features {rows.shape} {rows.dtype} do not fit; extract anew")
+    if len(rows.shape) not in (2, 3) or rows.dtype.kind != "f" or 0 in rows.shape[1:] or different != len(rows):
+        raise DataError(f"{path}: {different} ids and features {rows.shape} {rows.dtype} do not fit; extract again")
     return Held(ids, rows, description)
 
 
-def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
-    # a link or outside storage could make us read any other file
-    dataset = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
-    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
-        raise DataError(f"{path}: no dataset {name!r} in it; it was not written by captioner")
-    return dataset
-
-
-def read_sources(path: Path, rows: h5py.Dataset) -> np.ndarray | None:
+def read_sources(path: Path) -> np.ndarray | None:
     """Return the sizes and digests of the picture files that an HDF5 file was made from, or None."""
-    if "bytes" not in rows.file or "digests" not in rows.file:
+    arrays = read_hdf5(path, ["bytes", "digests"]).arrays
+    if len(arrays) != 2:
         return None
-    sizes, digests = (_dataset(path, rows.file, name)[:] for name in ("bytes", "digests"))
+    sizes, digests = arrays["bytes"], arrays["digests"]
+    if sizes.ndim != 1 or digests.ndim != 2 or len(sizes) != len(digests) or digests.dtype != np.uint8 or sizes.dtype.kind not in "iu":
+        raise DataError(f"{path}: its sizes and digests of pictures do not fit; extract again")
     sources = np.zeros(len(sizes), [("bytes", "<i8"), ("digest", f"V{digests.shape[1]}")])
     sources["bytes"], sources["digest"] = sizes, digests.view(f"V{digests.shape[1]}")[:, 0]
     return sources

@@ -42,7 +42,8 @@ METRICS: dict[str, Metric] = {
 # What is no comparison of one candidate with its references: the variety of all candidates (distinct_1, distinct_2,
 # vocabulary, mean_length, novel), and what the best of several candidates a picture scores (oracle_ and each key).
 DIVERSITY, ORACLE = "diversity", "oracle"
-NAMES = (*METRICS, DIVERSITY, ORACLE)
+RETRIEVAL = "retrieval"  # scores the model, not captions: evaluate adds it, see captioner.stages.retrieval
+NAMES = (*METRICS, DIVERSITY, ORACLE, RETRIEVAL)
 DEFAULT = ("bleu", "rouge", "cider")
 
 
@@ -116,6 +117,14 @@ def score(
         DataError: there is no candidate, one has no references (it is named), oracle has nothing to choose from, or no
             metric can be computed here.
         ConfigError: there is no such metric; the message names those that there are.
+
+    >>> candidates = {"a": "a dog runs on the grass", "b": "a cat"}
+    >>> references = {"a": ["A dog runs on the grass."], "b": ["Two cats sleep.", "A cat and a cat."]}
+    >>> scores = score(candidates, references, ["bleu"])
+    >>> round(scores.corpus["bleu_1"], 3)
+    0.882
+    >>> scores.per_image["a"]["bleu_4"] > scores.per_image["b"]["bleu_4"]
+    True
     """
     require_metrics(metrics)
     _require_candidates(candidates, references)
@@ -137,7 +146,7 @@ def score(
     corpus = {key: value for each in statistics for key, value in each.corpus().items()}
     if DIVERSITY in names:
         corpus |= _diversity(candidates, training)
-    if not corpus:
+    if not corpus and RETRIEVAL not in names:
         raise DataError(f"there is nothing to score by: {'; '.join(notes)}")
     skipped = [name for name in names if name in METRICS and name not in measured]
     drawn = intervals(statistics) if confidence and statistics else {}

@@ -8,24 +8,27 @@ from pathlib import Path
 from typing import Any
 
 from captioner.captioner import Captioner, load
+from captioner.config import to_settings
 from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
 from captioner.encoders.config import differences
 from captioner.ensemble import Ensemble, JointFeatures
-from captioner.features.store import FeatureStore, open_features
 from captioner.generation.corpus import decode
 from captioner.metrics.config import EvaluationConfig, frequencies_of, require_choice, scoring_settings
-from captioner.metrics.scorer import DIVERSITY, Scores, is_available, score
+from captioner.metrics.scorer import DIVERSITY, RETRIEVAL, Scores, is_available, score
 from captioner.recipe import Recipe, read_run
-from captioner.results import write_predictions, write_scores
+from captioner.results import digests_of, write_predictions, write_scores
 from captioner.run_folder import CAPTIONER, PREDICTIONS, SCORES
+from captioner.stages.inputs import Inputs, open_inputs
+from captioner.stages.retrieval import retrieval
+from captioner.stages.trust import describe_reliability, look_at, reliability_of
 from captioner.storage import DataError, digest_file, read_manifest, write_manifest
 from captioner.text.cleaning import clean_caption
 
 logger = logging.getLogger(__name__)
 
 
-def require_same_encoder(captioner: Captioner, features: FeatureStore) -> None:
+def require_same_encoder(captioner: Captioner, features: Inputs) -> None:
     """Refuse features of another encoder than the captioner was trained with.
 
     Raises:
@@ -45,7 +48,7 @@ def require_same_encoder(captioner: Captioner, features: FeatureStore) -> None:
 def evaluate(
     captioner: Captioner,
     captions: Captions,
-    features: FeatureStore,
+    features: Inputs,
     config: EvaluationConfig,
     output: Path,
     *,
@@ -90,6 +93,14 @@ def evaluate(
     context: dict[str, Any] = {"split": config.split, "beam_size": settings.beam_size, "n": config.n}
     if frequencies is not None:
         context["cider_df"] = config.cider_df
+    best = {image_id: several[0] for image_id, several in decoded.items()}
+    looks = look_at(best, references, settings.max_length, scores.corpus.get("cider_d"))
+    context["health"] = looks.to_json()
+    if RETRIEVAL in config.metrics:
+        scores.corpus.update(retrieval(captioner, best, references, features))
+    trust = reliability_of(captioner, best, scores)
+    if trust is not None:
+        context["confidence_curve"] = to_settings(trust)
     write_scores(scores, candidates, output, context)
     write_predictions(decoded, captions, output)
     write_manifest(
@@ -97,11 +108,14 @@ def evaluate(
         "evaluate",
         skipped=scores.skipped,
         predictions=digest_file(output / PREDICTIONS),
+        files=digests_of(output),
         attention=any(several[0].attention is not None for several in decoded.values()),
         **made_of(config, generation, inputs),
     )
-    for note in scores.notes:
+    for note in [*scores.notes, *looks.alarms()]:
         logger.warning(note)
+    for line in describe_reliability(trust) if trust is not None else ():
+        logger.info(line)
     return scores
 
 
@@ -118,12 +132,12 @@ def is_up_to_date(folder: Path, recipe: Recipe, data: Dataset | None = None) -> 
     manifest = read_manifest(folder / SCORES) if (folder / SCORES).is_file() else None
     if manifest is None or any(is_available(name) for name in manifest.get("skipped", ())):
         return False
-    stores = [open_features(recipe.features)]
+    stores = [open_inputs(recipe.data, recipe.features, recipe.encoder)]
     inputs = _inputs([folder], stores, data or Dataset(recipe.data), recipe.evaluation.split)
     return made_of(recipe.evaluation, {}, inputs).items() <= manifest.items()
 
 
-def _inputs(folders: Sequence[Path], stores: Sequence[FeatureStore], data: Dataset, split: str) -> dict[str, Any]:
+def _inputs(folders: Sequence[Path], stores: Sequence[Inputs], data: Dataset, split: str) -> dict[str, Any]:
     return {
         "captioner": _one_or_all([digest_file(folder / CAPTIONER) for folder in folders]),
         "features": _one_or_all([store.digest for store in stores]),
@@ -168,9 +182,9 @@ def evaluate_run(
     return evaluate(captioner, captions, features, config, output, inputs=inputs, generation=generation)
 
 
-def _fitting(captioner: Captioner, folder: Path, recipe: Recipe) -> FeatureStore:
+def _fitting(captioner: Captioner, folder: Path, recipe: Recipe) -> Inputs:
     """Return a run's features. Raises DataError where its captioner was trained on others."""
-    features = open_features(recipe.features)
+    features = open_inputs(recipe.data, recipe.features, recipe.encoder)
     require_same_encoder(captioner, features)
     expected = tuple(captioner.decoder.feature_shape)
     if features.shape != expected:

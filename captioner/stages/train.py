@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,33 @@ import keras
 
 from captioner.captioner import Captioner
 from captioner.config import dump_yaml, to_settings
-from captioner.data.batches import CaptionBatches
+from captioner.data.batches import TrainingBatches
 from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
 from captioner.data.training_text import training_text
-from captioner.features.store import FeatureStore, open_features
+from captioner.features.store import FeatureStore
+from captioner.locks import hold
+from captioner.metrics.alarms import Health
 from captioner.metrics.labels import describe
 from captioner.metrics.scorer import score
 from captioner.models.architectures import build_decoder
 from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.recipe import Recipe, read_run
-from captioner.run_folder import CAPTIONER, CHECKPOINT, CHECKPOINTS, CONFIG, HISTORY, VOCABULARY, require_free, state_of
-from captioner.run_folder import clear as clear_run
+from captioner.run_folder import (
+    CAPTIONER,
+    CHECKPOINTS,
+    CONFIG,
+    HISTORY,
+    NEXT,
+    VOCABULARY,
+    require_free,
+    settle,
+    state_of,
+    workplace,
+)
+from captioner.stages.inputs import Inputs, make_batches, open_inputs
+from captioner.stages.trust import calibrate
 from captioner.storage import digest_file, digest_json, read_manifest, write_manifest, write_text
 from captioner.table import to_csv
 from captioner.text.vocabulary import Vocabulary
@@ -41,12 +55,12 @@ from captioner.training.losses import CaptionLoss
 
 logger = logging.getLogger(__name__)
 
-ENGINES = {"keras": fit.fit, "numpy": numpy_fit.fit}
+ENGINES: dict[str, Callable[..., TrainingState]] = {"keras": fit.fit, "numpy": numpy_fit.fit}
 SPLITS = ("train", "dev")
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TrainingInputs:
     """What a run is trained on.
 
     Attributes:
@@ -59,7 +73,7 @@ class Prepared:
     """
 
     captions: Captions
-    features: FeatureStore
+    features: Inputs
     vocabulary: Vocabulary
     training: Mapping[str, list[list[int]]]
     dev: Mapping[str, list[list[int]]]
@@ -77,32 +91,39 @@ def train(
         recipe: what is trained, on what and how.
         data: the recipe's data set, where it has been read already.
         resume: continue an unfinished run.
-        overwrite: remove what is in the folder.
+        overwrite: replace what is in the folder; a finished run only when the new one is complete.
 
     Raises:
         DataError: the folder is in use, an input is missing or broken, or the inputs do not fit together.
         ConfigError: the model does not suit the features.
     """
-    require_free(folder, resume, overwrite)
+    with hold(folder):
+        require_free(folder, resume, overwrite)
+        return _train(folder, recipe, data, resume, overwrite)
+
+
+def _train(folder: Path, recipe: Recipe, data: Dataset | None, resume: bool, overwrite: bool) -> TrainingState:
     if recipe.train.engine == "numpy":
         numpy_fit.require_plain(recipe.model, recipe.train)
     started = time.monotonic()
     prepared = _prepare(recipe, data or Dataset(recipe.data))
-    resume = resume and not overwrite and state_of(folder) == "unfinished"
+    place = folder / NEXT if state_of(folder) == "finished" else folder
+    resume = resume and not overwrite and state_of(place) == "unfinished"
     if resume:
-        require_identity(folder / CHECKPOINTS / CHECKPOINT, prepared.identity)
+        require_identity(place / CHECKPOINTS, prepared.identity)
     decoder = _new_decoder(recipe, prepared)
-    if overwrite:
-        clear_run(folder)
-    write_text(folder / CONFIG, dump_yaml(to_settings(recipe)))
-    prepared.vocabulary.save(folder / VOCABULARY)
+    place = workplace(folder, resume, overwrite)
+    write_text(place / CONFIG, dump_yaml(to_settings(recipe)))
+    prepared.vocabulary.save(place / VOCABULARY)
     _announce(recipe, prepared, decoder)
-    state = _fit(recipe, prepared, decoder, folder, resume)
-    _publish(recipe, prepared, decoder, state, folder, started)
+    state = _fit(recipe, prepared, decoder, place, resume)
+    _publish(recipe, prepared, decoder, state, place, started)
+    settle(folder)
+    logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
     return state
 
 
-def inputs_of(data: Dataset, features: FeatureStore) -> dict[str, Any]:
+def inputs_of(data: Dataset, features: Inputs) -> dict[str, Any]:
     """Return what a run's manifest holds about its inputs; `differences` compares the same."""
     return {
         "features": {"path": str(features.path), "digest": features.digest},
@@ -130,7 +151,7 @@ def differences(folder: Path, recipe: Recipe, data: Dataset | None = None) -> li
             if old.get(key) != new.get(key):
                 found.append(f"{section}.{key}: {old.get(key)} then, {new.get(key)} now")
     then = _digests(read_manifest(folder) or {})
-    now = _digests(inputs_of(data or Dataset(recipe.data), open_features(recipe.features)))
+    now = _digests(inputs_of(data or Dataset(recipe.data), open_inputs(recipe.data, recipe.features, recipe.encoder)))
     for name, digest in then.items():
         new_digest = now.get(name) or "nothing"
         if digest is not None and digest != new_digest:
@@ -153,18 +174,20 @@ def _expanded(recipe: Recipe) -> dict[str, Any]:
     return {**to_settings(recipe), "model": {"architecture": name, **to_settings(config)}}
 
 
-def _prepare(recipe: Recipe, data: Dataset) -> Prepared:
+def _prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
     """Read and check the inputs, and turn the captions into numbers."""
     captions = data.load(SPLITS)
-    features = open_features(recipe.features)
+    features = open_inputs(recipe.data, recipe.features, recipe.encoder)
     require_encoder(features, recipe.encoder)
-    require_features(features, captions)
-    require_finite(features, captions)
+    if isinstance(features, FeatureStore):
+        require_features(features, captions)
+        require_finite(features, captions)
     text = training_text(data, captions, SPLITS, recipe.text.rules)
     training, dev = ({i: text[i] for i in captions.split(name) if i in text} for name in SPLITS)
+    training = dict(list(training.items())[: recipe.data.limit])
     vocabulary = Vocabulary.fit((caption for picture in training.values() for caption in picture), recipe.text)
     encoded = vocabulary.encode_all(training)
-    return Prepared(
+    return TrainingInputs(
         captions=captions,
         features=features,
         vocabulary=vocabulary,
@@ -175,10 +198,12 @@ def _prepare(recipe: Recipe, data: Dataset) -> Prepared:
     )
 
 
-def _identity(recipe: Recipe, features: FeatureStore, encoded: Mapping[str, list[list[int]]]) -> str:
+def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[int]]]) -> str:
     """Return a digest of what makes a run what it is; more epochs change it only where the schedule counts them."""
     config = to_settings(recipe.train)
-    if recipe.train.schedule != "cosine":
+    for name in ("max_minutes", "checkpoint_minutes", "checkpoint_steps"):
+        del config[name]
+    if not (config["schedule"] == "cosine" or config["warmup"] or config["scheduled_sampling"]):
         del config["epochs"], config["patience"]
     generation = to_settings(recipe.generation)
     name, model = model_config(recipe.model)
@@ -187,7 +212,7 @@ def _identity(recipe: Recipe, features: FeatureStore, encoded: Mapping[str, list
     return digest_json({**parts, "captions": encoded})
 
 
-def _new_decoder(recipe: Recipe, prepared: Prepared) -> CaptionDecoder:
+def _new_decoder(recipe: Recipe, prepared: TrainingInputs) -> CaptionDecoder:
     """Return the decoder with its first weights."""
     keras.utils.set_random_seed(recipe.train.seed)
     decoder = _build(recipe, prepared, precision=recipe.train.precision)
@@ -199,12 +224,12 @@ def _flat(encoded: Mapping[str, list[list[int]]]) -> Sequence[list[int]]:
     return [caption for picture in encoded.values() for caption in picture]
 
 
-def _build(recipe: Recipe, prepared: Prepared, precision: str) -> CaptionDecoder:
+def _build(recipe: Recipe, prepared: TrainingInputs, precision: str) -> CaptionDecoder:
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     return build_decoder(recipe.model, len(prepared.vocabulary), prepared.features.shape, dtype=policy)
 
 
-def _announce(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder) -> None:
+def _announce(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder) -> None:
     logger.info(describe_device(recipe.train.precision))
     logger.info(
         f"training on {len(prepared.training)} pictures with {len(_flat(prepared.training))} captions, "
@@ -217,18 +242,18 @@ def _announce(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder) -> No
         logger.warning("CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
 
 
-def _batches(recipe: Recipe, prepared: Prepared) -> CaptionBatches:
-    config, encoded = recipe.train, prepared.training
-    size = config.batch_size_for(len(encoded))
-    return CaptionBatches(prepared.features, encoded, size, config.seed, config.least_steps)
+def _batches(recipe: Recipe, prepared: TrainingInputs) -> TrainingBatches:
+    return make_batches(prepared.features, prepared.training, recipe.train)
 
 
-def _dev_score(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder) -> DevScore:
+def _dev_score(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder) -> DevScore:
     features, captions, dev = prepared.features, prepared.captions, prepared.dev
     return DevScore(decoder, prepared.vocabulary, features, captions, dev, recipe.generation, recipe.train.monitor)
 
 
-def _fit(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, folder: Path, resume: bool) -> TrainingState:
+def _fit(
+    recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder, folder: Path, resume: bool
+) -> TrainingState:
     """Train the decoder, which then has its best weights."""
     return ENGINES[recipe.train.engine](
         decoder,
@@ -241,12 +266,12 @@ def _fit(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, folder: Pa
     )
 
 
-def _report(prepared: Prepared, state: TrainingState, best: Mapping[str, float]) -> None:
+def _report(prepared: TrainingInputs, state: TrainingState, best: Mapping[str, float], looks: Health) -> None:
     """Log the best epoch's scores and what they mean."""
     captions, dev = prepared.captions, prepared.captions.split("dev")
     shown = {name: best[name] for name in ("bleu_1", "bleu_4", "cider_d")}
     logger.info(f"best epoch {state.best_epoch}: {describe(shown)} on dev")
-    for note in about_captions(best, len(dev)):
+    for note in looks.alarms() or about_captions(best, len(dev)):
         logger.warning(note)
     if len(prepared.training) < FEW:
         neighbours = nearest_captions(prepared.features, captions.references, list(prepared.training), dev)
@@ -254,18 +279,27 @@ def _report(prepared: Prepared, state: TrainingState, best: Mapping[str, float])
 
 
 def _publish(
-    recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, state: TrainingState, folder: Path, started: float
+    recipe: Recipe,
+    prepared: TrainingInputs,
+    decoder: CaptionDecoder,
+    state: TrainingState,
+    folder: Path,
+    started: float,
 ) -> None:
     """Write the captioner, the history and, last, the manifest."""
     final = _build(recipe, prepared, precision="float32")
     final.set_weights(decoder.get_weights())
     best = state.history[state.best_epoch - 1]
     if recipe.train.precision != "float32":  # what is saved computes in float32, and its scores differ a little
-        final.compile(loss=CaptionLoss(recipe.train.label_smoothing))
-        scores = _dev_score(recipe, prepared, final)()
+        scored = _build(recipe, prepared, precision="float32")  # a copy: a compiled model would save an optimizer
+        scored.set_weights(decoder.get_weights())
+        scored.compile(loss=CaptionLoss(recipe.train.label_smoothing))
+        scores = _dev_score(recipe, prepared, scored)()
         best = {**best, **{name: round(value, 6) for name, value in scores.items()}}
     encoder = prepared.features.description
-    Captioner(final, prepared.vocabulary, encoder, recipe.generation).save_to(folder / CAPTIONER)
+    captioner = Captioner(final, prepared.vocabulary, encoder, recipe.generation)
+    looks = calibrate(captioner, prepared.captions, prepared.features)
+    captioner.save_to(folder / CAPTIONER)
     names = list(state.history[0])
     write_text(folder / HISTORY, to_csv(names, ([row[name] for name in names] for row in state.history)))
     write_manifest(
@@ -279,5 +313,4 @@ def _publish(
         best=best,
         seconds=round(time.monotonic() - started, 1),
     )
-    _report(prepared, state, best)
-    logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
+    _report(prepared, state, best, looks)

@@ -10,7 +10,7 @@ from tests.cli.conftest import assert_one_line
 GENERATION = (
     *("--beam-size", "--max-length", "--length-penalty", "--groups", "--diversity", "--sample", "--temperature"),
     *("--top-k", "--top-p", "--seed", "--min-length", "--no-repeat-ngram", "--banned-words", "--bad-endings"),
-    "--allow-unk",
+    *("--allow-unk", "--start", "--must-include"),
 )
 OPTIONS = {
     "extract": (
@@ -29,11 +29,17 @@ OPTIONS = {
     ),
     "compare": ("--references", "--metrics", "--cider-df", "--parallel", "--all", "--json"),
     "report": ("-o", "--scores", "--references", "--images", "--pictures"),
-    "predict": ("--model", *GENERATION, "-n", "--json", "--out", "--attention"),
+    "predict": (
+        *("--model", *GENERATION, "-n", "--json", "--out", "--attention", "--write", "--extension", "--existing"),
+        *("--prefix", "--suffix", "--keep-times", "--dry-run", "--style", "--neutral", "--neutral-words", "--unsure"),
+        *("--engine", "--address", "--overwrite", "--allow-urls"),
+    ),
     "serve": (
         *("--model", "--host", "--port", "--workers", "--token", "--cors", "--batch", "--window", "--queue"),
         *("--deadline", "--max-mib", "--max-megapixels"),
     ),
+    "find": ("--model", "-n", "--json", "--html", "--index"),
+    "doubt": ("-o", "--model", "-n", "--shown", "--throw-out", "--features", "--index"),
     "run": ("-o", "-c", "--set"),
     "init": ("-o", "--overwrite"),
     "settings": ("--markdown",),
