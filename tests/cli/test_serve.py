@@ -50,7 +50,10 @@ def test_wrong_calls(refused, tmp_path, monkeypatch, arguments, words):
     [
         (["--port", "0"], ["runs", "no trained captioner there"]),
         (["--port", "0", "--model", "nothing"], ["nothing", "captioner train"]),
-        (["--host", "nowhere.invalid"], ["nowhere.invalid:5000: cannot be served", "choose another --port or --host"]),
+        (
+            ["--host", "nowhere.invalid", "--model", "nothing"],
+            ["nowhere.invalid:5000: cannot be served"],
+        ),
     ],
 )
 def test_what_cannot_be_served(refused, tmp_path, monkeypatch, arguments, words):
@@ -58,13 +61,14 @@ def test_what_cannot_be_served(refused, tmp_path, monkeypatch, arguments, words)
     refused(1, words, "serve", *arguments)
 
 
-def test_a_port_that_is_taken_is_said_before_any_model_is_looked_for(refused, tmp_path, monkeypatch):
+def test_a_port_that_is_taken_is_said_before_any_model_is_loaded(refused, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        refused(1, [f"127.0.0.1:{port}: cannot be served", "choose another --port"], "serve", "--port", port)
+        words = [f"127.0.0.1:{port}: cannot be served", "choose another --port"]
+        refused(1, words, "serve", "--port", port, "--model", "nothing")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +91,12 @@ class Started:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
         command = [sys.executable, "-m", "captioner", "serve", "--port", "0", "--batch", "2", *map(str, arguments)]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
         )
         self.printed = [self.process.stdout.readline() for _ in range(3)]
         found = re.search(r"http://127\.0\.0\.1:(\d+)", self.printed[0])
