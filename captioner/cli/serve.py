@@ -135,6 +135,7 @@ def command(
 
         config = ServerConfig(models, token, origins, limits)
         model = load_model(models)
+        bound.listen(2048)  # whoever reads the address may ask at once, and waits until the server is up
         _print_greeting(address_of(bound), model, models)
         if host not in LOOPBACK and token is None:
             logger.warning("%s lets in everybody who can reach this machine; --token asks for a password", host)
