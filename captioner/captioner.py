@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,9 @@ from captioner.models.decoder import CaptionDecoder
 from captioner.run_folder import CAPTIONER
 from captioner.storage import DataError, atomic_path
 from captioner.text.vocabulary import Vocabulary
+from captioner.training.familiarity import Familiarity
+
+logger = logging.getLogger(__name__)
 
 PICTURES_AT_ONCE = 32  # decoded pictures held in memory at a time
 
@@ -43,6 +47,7 @@ class Captioner(keras.Model):
         encoder: the description of the encoder whose features the decoder was trained on; None where the features
             came without one.
         generation: the defaults of generation, or their settings.
+        familiarity: tells pictures that are unlike those of the training, or its JSON form; None where it is not known.
 
     Raises:
         DataError: the vocabulary has another size than the decoder's weights.
@@ -54,6 +59,7 @@ class Captioner(keras.Model):
         vocabulary: Vocabulary | Mapping[str, Any],
         encoder: Mapping[str, Any] | None,
         generation: GenerationConfig | Mapping[str, Any],
+        familiarity: Familiarity | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -70,8 +76,13 @@ class Captioner(keras.Model):
             if isinstance(generation, GenerationConfig)
             else build(GenerationConfig, generation, "generation")
         )
+        self.familiarity = (
+            familiarity
+            if isinstance(familiarity, Familiarity) or familiarity is None
+            else Familiarity.from_json(familiarity)
+        )
         # Made when first needed; in a namespace, because what stands in a dict would be saved with the model.
-        self._made = SimpleNamespace(encoder=None, searches={})
+        self._made = SimpleNamespace(encoder=None, searches={}, warned=False)
         self.built = True
 
     def call(self, features: Any) -> dict[str, Any]:
@@ -256,7 +267,19 @@ class Captioner(keras.Model):
         """
         if not len(pictures):
             return []
-        return self.caption_features(self.encode_prepared(pictures), n, first, **changes)
+        features = self.encode_prepared(pictures)
+        self.warn_of_unlike(features)
+        return self.caption_features(features, n, first, **changes)
+
+    def warn_of_unlike(self, features: Any) -> None:
+        """Log, once, that pictures are unlike those of the training, from their features (pictures, ...)."""
+        if self._made.warned or self.familiarity is None or not self.familiarity.unlike(features).any():
+            return
+        self._made.warned = True
+        logger.warning(
+            "some of these pictures are unlike the pictures that this captioner was trained on; what it says of them "
+            "is likely to be wrong"
+        )
 
     def encode(self, pictures: Sequence[Picture]) -> Any:
         """Return the features (pictures, ...) of a few pictures. Raises DataError as `caption` does."""
@@ -279,6 +302,7 @@ class Captioner(keras.Model):
             "vocabulary": self.vocabulary.to_json(),
             "encoder": self.encoder_description,
             "generation": to_settings(self.generation),
+            "familiarity": self.familiarity.to_json() if self.familiarity is not None else None,
         }
 
     @classmethod

@@ -19,7 +19,8 @@ CAPTIONER = "captioner.keras"
 HISTORY = "history.csv"  # a row per epoch
 CHECKPOINTS = "checkpoints"
 CHECKPOINT, BEST = "checkpoint.npz", "best.npz"  # in that folder
-PREDICTIONS, SCORES, PER_IMAGE = "predictions.json", "scores.json", "per_image.csv"  # of its evaluation
+EVALUATIONS = "evaluations"  # a folder for each evaluation, by split and name
+PREDICTIONS, SCORES, PER_IMAGE = "predictions.json", "scores.json", "per_image.csv"  # in such a folder
 REPORT = "report.html"
 
 
@@ -63,6 +64,33 @@ def clear(folder: Path) -> None:
             shutil.rmtree(target)
         else:
             target.unlink(missing_ok=True)
+
+
+def evaluation_folder(run: Path, name: str) -> Path:
+    """Return where the results of an evaluation go that is called `name`, after its split."""
+    return run / EVALUATIONS / name
+
+
+def evaluations(run: Path) -> list[Path]:
+    """Return the folders with the results of a run's evaluations, newest first; the run's own where it holds some."""
+    files = [*run.glob(SCORES), *(run / EVALUATIONS).glob(f"*/{SCORES}")]
+    return [file.parent for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)]
+
+
+def results_of(folder: Path) -> Path:
+    """Return the folder with results that `folder` means: itself, or a run's newest evaluation, which is logged.
+
+    Raises:
+        DataError: it holds none.
+    """
+    if (folder / SCORES).is_file() or (folder / PREDICTIONS).is_file():
+        return folder
+    found = evaluations(folder)
+    if not found:
+        raise DataError(f"{folder}: has no {SCORES}; captioner evaluate {folder} makes it")
+    if len(found) > 1:
+        logger.info(f"using {found[0]}, the newest of {len(found)} evaluations")
+    return found[0]
 
 
 def newest_run(folder: Path = RUNS) -> Path:

@@ -17,6 +17,7 @@ from captioner.storage import DataError, digest_bytes, remove_manifest, write_ma
 logger = logging.getLogger(__name__)
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
+FEW, FEW_SHARES = 200, {"train": 0.75, "dev": 0.25}  # of few pictures a tenth would be too few to tell epochs apart
 SHOWN = 3  # so many groups stand in a message
 
 
@@ -30,6 +31,11 @@ def read_split(path: str | Path) -> tuple[str, ...]:
     if not ids:
         raise DataError(f"{path}: names no picture; list one a line")
     return ids
+
+
+def default_shares(pictures: int) -> Mapping[str, float]:
+    """Return the shares of so many pictures where none are given."""
+    return FEW_SHARES if pictures < FEW else SHARES
 
 
 def check_shares(shares: Mapping[str, float]) -> None:

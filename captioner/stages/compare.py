@@ -14,7 +14,8 @@ from captioner.metrics.bootstrap import LEVEL, RESAMPLES, TRIALS, Difference, di
 from captioner.metrics.config import EvaluationConfig, frequencies_of
 from captioner.metrics.labels import label, show
 from captioner.metrics.scorer import ORACLE, Scores, score
-from captioner.run_folder import CONFIG, PREDICTIONS
+from captioner.recipe import read_run
+from captioner.run_folder import CAPTIONER, CONFIG, EVALUATIONS, PREDICTIONS, results_of
 from captioner.storage import DataError, digest_file
 
 logger = logging.getLogger(__name__)
@@ -85,9 +86,10 @@ def compare(
 def _predictions_of(path: Path) -> Path:
     if not path.is_dir():
         return path
-    if not (path / PREDICTIONS).is_file():
+    results = results_of(path)
+    if not (results / PREDICTIONS).is_file():
         raise DataError(f"{path}: has no {PREDICTIONS}; captioner evaluate {path} makes it")
-    return path / PREDICTIONS
+    return results / PREDICTIONS
 
 
 def _known_references(first: Path, second: Path) -> list[Path]:
@@ -102,9 +104,12 @@ def _known_references(first: Path, second: Path) -> list[Path]:
 
 
 def _captions_of(path: Path) -> Path | None:
-    config = path / CONFIG
-    data = load_yaml(config).get("data") if config.is_file() else None
-    captions = data.get("captions") if isinstance(data, dict) else None
+    run = path.parent.parent if path.parent.name == EVALUATIONS else path
+    captions: Any = None
+    if (run / CAPTIONER).is_file():
+        captions = read_run(run).data.captions
+    elif (run / CONFIG).is_file():
+        captions = (load_yaml(run / CONFIG).get("data") or {}).get("captions")
     return Path(captions) if isinstance(captions, str) else None
 
 

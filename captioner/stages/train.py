@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,10 +24,11 @@ from captioner.metrics.scorer import score
 from captioner.models.architectures import build_decoder
 from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
-from captioner.recipe import Recipe, read_run
+from captioner.recipe import Recipe
 from captioner.run_folder import CAPTIONER, CHECKPOINT, CHECKPOINTS, CONFIG, HISTORY, VOCABULARY, require_free, state_of
 from captioner.run_folder import clear as clear_run
-from captioner.storage import digest_file, digest_json, read_manifest, write_manifest, write_text
+from captioner.stages.freshness import SPLITS, inputs_of
+from captioner.storage import digest_file, digest_json, write_manifest, write_text
 from captioner.table import to_csv
 from captioner.text.vocabulary import Vocabulary
 from captioner.training import fit, numpy_fit
@@ -36,13 +38,13 @@ from captioner.training.checkpoint import TrainingState, require_identity
 from captioner.training.checks import require_encoder, require_features, require_finite
 from captioner.training.dev_score import DevScore
 from captioner.training.device import describe_device
+from captioner.training.familiarity import Familiarity
 from captioner.training.initial_weights import initialize_embeddings
 from captioner.training.losses import CaptionLoss
 
 logger = logging.getLogger(__name__)
 
 ENGINES = {"keras": fit.fit, "numpy": numpy_fit.fit}
-SPLITS = ("train", "dev")
 
 
 @dataclass(frozen=True)
@@ -100,57 +102,6 @@ def train(
     state = _fit(recipe, prepared, decoder, folder, resume)
     _publish(recipe, prepared, decoder, state, folder, started)
     return state
-
-
-def inputs_of(data: Dataset, features: FeatureStore) -> dict[str, Any]:
-    """Return what a run's manifest holds about its inputs; `differences` compares the same."""
-    return {
-        "features": {"path": str(features.path), "digest": features.digest},
-        "captions": {"path": data.config.captions, "digest": data.digest},
-        "splits": {name: digest for name, digest in data.split_digests().items() if name in SPLITS},
-    }
-
-
-def is_up_to_date(folder: Path, recipe: Recipe, data: Dataset | None = None) -> bool:
-    """Return whether the run in `folder` is finished, and was trained as the recipe says on the files as they are."""
-    return state_of(folder) == "finished" and not differences(folder, recipe, data)
-
-
-def differences(folder: Path, recipe: Recipe, data: Dataset | None = None) -> list[str]:
-    """Return in what the finished run in `folder` differs from what the recipe would train, an entry each.
-
-    Raises:
-        DataError: a file is missing.
-    """
-    trained, wanted = _expanded(read_run(folder)), _expanded(recipe)
-    found = []
-    for section in ("data", "text", "model", "train", "generation"):
-        old, new = trained[section], wanted[section]
-        for key in sorted({*old, *new}):
-            if old.get(key) != new.get(key):
-                found.append(f"{section}.{key}: {old.get(key)} then, {new.get(key)} now")
-    then = _digests(read_manifest(folder) or {})
-    now = _digests(inputs_of(data or Dataset(recipe.data), open_features(recipe.features)))
-    for name, digest in then.items():
-        new_digest = now.get(name) or "nothing"
-        if digest is not None and digest != new_digest:
-            found.append(f"the content of {name}: {digest[:12]} then, {new_digest[:12]} now")
-    return found
-
-
-def _digests(inputs: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return name -> digest of the inputs of a manifest."""
-    return {
-        "the features file": inputs.get("features", {}).get("digest"),
-        "the captions file": inputs.get("captions", {}).get("digest"),
-        **{f"the {name} list": digest for name, digest in inputs.get("splits", {}).items()},
-    }
-
-
-def _expanded(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe's settings with the model's defaults written out, so that leaving one out is no difference."""
-    name, config = model_config(recipe.model)
-    return {**to_settings(recipe), "model": {"architecture": name, **to_settings(config)}}
 
 
 def _prepare(recipe: Recipe, data: Dataset) -> Prepared:
@@ -265,7 +216,8 @@ def _publish(
         scores = _dev_score(recipe, prepared, final)()
         best = {**best, **{name: round(value, 6) for name, value in scores.items()}}
     encoder = prepared.features.description
-    Captioner(final, prepared.vocabulary, encoder, recipe.generation).save_to(folder / CAPTIONER)
+    familiarity = Familiarity.of(prepared.features, list(prepared.training))
+    Captioner(final, prepared.vocabulary, encoder, recipe.generation, familiarity).save_to(folder / CAPTIONER)
     names = list(state.history[0])
     write_text(folder / HISTORY, to_csv(names, ([row[name] for name in names] for row in state.history)))
     write_manifest(
@@ -278,6 +230,7 @@ def _publish(
         captioner=digest_file(folder / CAPTIONER),
         best=best,
         seconds=round(time.monotonic() - started, 1),
+        trained_in={"folder": str(Path().resolve()), "from_run": os.path.relpath(Path().resolve(), folder.resolve())},
     )
     _report(prepared, state, best)
     logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")

@@ -8,7 +8,7 @@ from PIL import Image
 from captioner.config import build
 from captioner.data import dataset
 from captioner.recipe import Recipe
-from captioner.stages.evaluate import is_up_to_date
+from captioner.stages.freshness import is_evaluated
 from captioner.stages.run import run
 from captioner.storage import DataError
 
@@ -87,9 +87,9 @@ def test_a_metric_that_cannot_be_computed_here_is_not_tried_again_until_it_can(f
     assert any(line.startswith("note: METEOR is left out: ") for line in said)
     before = modified(folder)
     assert run(recipe, folder / "run") == scores and modified(folder) == before
-    assert is_up_to_date(folder / "run", recipe)
+    assert is_evaluated(folder / "run", recipe)
     monkeypatch.setattr("captioner.stages.evaluate.is_available", lambda name: True)
-    assert not is_up_to_date(folder / "run", recipe)
+    assert not is_evaluated(folder / "run", recipe)
 
 
 def test_captions_are_read_once_a_run(folder, monkeypatch):
