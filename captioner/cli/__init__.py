@@ -27,6 +27,7 @@ COMMANDS = {
     "compare": "Tell whether two runs' captions differ by more than chance.",
     "report": "Write a run's scores, captions and pictures into one HTML page.",
     "predict": "Caption pictures.",
+    "serve": "Caption pictures over HTTP, with a page for people.",
     "run": "Do all of it: whatever is missing or out of date, in order.",
     "init": "Look at a folder of pictures and write a recipe for it.",
     "settings": "List the settings of a recipe and what they mean.",
@@ -36,6 +37,7 @@ COMMANDS = {
 GOING_ON: dict[str | None, str] = {
     "download": "the same command goes on from here",
     "extract": "the same command goes on from here",
+    "serve": "the requests that were accepted were answered",
     "train": "--resume goes on after the last epoch that was finished",
     "run": "the same command goes on from here",
 }
