@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from string import ascii_lowercase
 from unicodedata import category
 
@@ -110,7 +111,14 @@ _RULES = [
     rf"[<>]?[:;=][-*o']?[()@\[\]{{|\\DPpdO](?!{_ALNUM})|:[30](?!{_ALNUM})|[-~^<>=']_[-~^<>=']",
     r"\.{3,}|[?!]+|-{5,}|-{1,4}|_+|\*+|\\\*|#+|@+|<<|>>|''|``",
 ]
-_LONGEST = re.compile("".join(f"(?:(?=({rule}))|)" for rule in _RULES))
+
+
+@cache
+def _longest() -> re.Pattern[str]:
+    """Return the rules as one pattern, compiled when the first caption needs it."""
+    return re.compile("".join(f"(?:(?=({rule}))|)" for rule in _RULES))
+
+
 _NOT = re.compile("n['’\u0092`]t")
 _CLITIC = re.compile("['’\u0092](?:s|ll|re|ve|d|m)")
 
@@ -146,7 +154,7 @@ def tokenize(text: str) -> list[str]:
         if nothing := _NOTHING.match(text, position):
             position = nothing.end()
         elif position < len(text):
-            longest = _LONGEST.match(text, position)
+            longest = _longest().match(text, position)
             match = max(filter(None, longest.groups() if longest else ()), key=len, default=text[position])
             position += len(match)
             tokens += _written(match, text[position : position + 2])

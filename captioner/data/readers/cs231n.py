@@ -9,7 +9,6 @@ from urllib.parse import urlparse
 import numpy as np
 
 from captioner.data.captions import Captions, collect
-from captioner.features.store import write_features
 from captioner.hdf5 import StoredRows, read_hdf5
 from captioner.images.ids import normalize_id
 from captioner.storage import DataError, read_json, read_text
@@ -57,6 +56,8 @@ def import_features(path: str | Path, output: str | Path) -> Path:
         DataError: there are none, or they cannot be read or written.
     """
     path = Path(path)
+    from captioner.features.store import write_features  # with h5py, which other commands do without
+
     features: dict[str, StoredRows] = {}
     source = path
     for part in PARTS:

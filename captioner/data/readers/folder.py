@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from captioner.data.captions import Captions, collect
-from captioner.data.download.unpack import require_end
 from captioner.data.readers.tables import CAPTION_COLUMNS
 from captioner.images.ids import EXTENSIONS
 from captioner.images.listing import list_images
@@ -56,6 +55,8 @@ def read_webdataset(path: str | Path) -> Captions:
     Raises:
         DataError: the file cannot be read, is no tar, or holds no caption.
     """
+    from captioner.data.download.unpack import require_end  # with lzma and zipfile, which other commands do without
+
     try:
         with tarfile.open(path, "r:*") as archive:
             samples = list(_samples(path, archive))
