@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,8 +101,3 @@ def _captions_of(result: dict[str, np.ndarray], row: int, vocabulary: Vocabulary
         attention = result["attention"][row, rank, : len(tokens)] if "attention" in result else None
         captions.append(Caption(vocabulary.to_text(tokens), tuple(tokens), log_prob, attention))
     return captions
-
-
-def texts(captions: Sequence[Sequence[Caption]]) -> list[str]:
-    """Return each picture's best caption, empty where there is none."""
-    return [picture[0].text if picture else "" for picture in captions]
