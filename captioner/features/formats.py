@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 import h5py
 import numpy as np
 
+from captioner.features.numbers import Storage as Storage
 from captioner.features.pickle_arrays import StoredArray, image_key, read_arrays
 from captioner.hdf5 import StoredRows, read_hdf5
 from captioner.images.ids import normalize_id
@@ -22,7 +23,6 @@ from captioner.images.index import IdIndex
 from captioner.pickle_opcodes import FREE_BYTES, BadPickleError, Name, Pairs, Stretch
 from captioner.storage import DataError
 
-Storage = Literal["float16", "float32"]
 
 ROWS_AT_ONCE = 2**14
 FINITE_ROWS = 2**8
