@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Unpack
@@ -18,8 +19,9 @@ from captioner.encoders.encoder import Encoder, encoder_from_description
 from captioner.generation.config import GenerationConfig
 from captioner.generation.decode import Caption, generate, make_search
 from captioner.generation.options import GenerationOptions, settings_of
-from captioner.generation.search import Search
+from captioner.generation.search import Numbers, Search
 from captioner.images.pictures import is_one_picture, picture_array
+from captioner.metrics.calibration import Calibration
 from captioner.models import architectures  # noqa: F401  (registers every decoder for loading)
 from captioner.models.decoder import CaptionDecoder
 from captioner.run_folder import CAPTIONER
@@ -47,6 +49,7 @@ class Captioner(keras.Model):
         encoder: the description of the encoder whose features the decoder was trained on; None where the features
             came without one.
         generation: the defaults of generation, or their settings.
+        calibration: makes captions' confidence of their log-probabilities, or its values; None for captions without.
         familiarity: tells pictures that are unlike those of the training, or its JSON form; None where it is not known.
 
     Raises:
@@ -59,6 +62,7 @@ class Captioner(keras.Model):
         vocabulary: Vocabulary | Mapping[str, Any],
         encoder: Mapping[str, Any] | None,
         generation: GenerationConfig | Mapping[str, Any],
+        calibration: Calibration | Mapping[str, Any] | None = None,
         familiarity: Familiarity | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -75,6 +79,11 @@ class Captioner(keras.Model):
             generation
             if isinstance(generation, GenerationConfig)
             else build(GenerationConfig, generation, "generation")
+        )
+        self.calibration = (
+            calibration
+            if calibration is None or isinstance(calibration, Calibration)
+            else build(Calibration, calibration, "calibration")
         )
         self.familiarity = (
             familiarity
@@ -108,13 +117,14 @@ class Captioner(keras.Model):
             raise ConfigError(str(error)) from None
         return self._made.searches[n, config]
 
-    def caption_features(self, features: Any, n: int = 1, first: int = 0, **changes: Any) -> list[list[Caption]]:
+    def caption_features(self, features: Any, n: int = 1, first: Numbers = 0, **changes: Any) -> list[list[Caption]]:
         """Caption pictures by their features.
 
         Args:
             features: (pictures, channels) or (pictures, regions, channels) float32.
             n, changes: see `search`.
-            first: the number of the first picture, when more come in other calls: sampling draws by it and the seed.
+            first: the number of the first picture, when more come in other calls, or (pictures,) the number of each:
+                sampling draws by it and the seed.
 
         Returns:
             for each picture its captions, best first.
@@ -127,7 +137,15 @@ class Captioner(keras.Model):
         found = tree.map_structure(lambda leaf: tuple(leaf.shape[1:]), features)
         if found != expected:
             raise DataError(f"features: this captioner takes {expected} a picture, found {found}")
-        return generate(self.search(n, **changes), features, self.vocabulary, first)
+        captions = generate(self.search(n, **changes), features, self.vocabulary, first)
+        return [[self.with_confidence(caption) for caption in several] for several in captions]
+
+    def with_confidence(self, caption: Caption) -> Caption:
+        """Return a caption with its confidence, where this captioner can tell."""
+        if self.calibration is None:
+            return caption
+        sure = self.calibration.confidence(caption.log_prob, len(caption.tokens))
+        return replace(caption, confidence=sure)
 
     def find_encoder(self) -> Encoder:
         """Return the encoder, built and its weights found when first asked for.
@@ -146,6 +164,14 @@ class Captioner(keras.Model):
             self._made.encoder = encoder_from_description(self.encoder_description)
         return self._made.encoder
 
+    def find_encoders(self) -> tuple[Encoder, ...]:
+        """Return the encoders that a picture goes through, here one; see `find_encoder`, and `arrange`."""
+        return (self.find_encoder(),)
+
+    def arrange(self, features: tuple[Any, ...]) -> Any:
+        """Return what `caption_features` takes, of the features (pictures, ...) that each of `find_encoders` gave."""
+        return features[0]
+
     def caption(
         self, pictures: Picture | Iterable[Picture], n: int = 1, first: int = 0, **options: Unpack[GenerationOptions]
     ) -> Any:
@@ -158,7 +184,9 @@ class Captioner(keras.Model):
             model.caption("a.jpg", sample=True, top_p=0.9, seed=1)
             model.caption(array, beam_size=5, banned_words=["man"])
 
-        A Caption has `text`, `tokens`, `log_prob` and, where the model looks at regions, `attention`.
+        A Caption has `text`, `tokens`, `log_prob`, `score` (what captions are ranked by), where the model looks at
+        regions `attention`, and where it was trained with it `confidence`: from 0 to 1 the chance that the caption is
+        better than the model's median one on the dev split.
 
         Args:
             pictures: a picture, or a list of pictures. A picture is a path, an encoded picture as bytes or an open
@@ -181,6 +209,8 @@ class Captioner(keras.Model):
                 banned_words: words that no caption holds, a list.
                 bad_endings: words that no caption ends with, a list, or "english".
                 allow_unk: True lets captions hold <unk>.
+                start: words that every caption begins with.
+                must_include: words that every caption holds, a list; "dog|dogs" is one or the other.
 
         Returns:
             for one picture a Caption, or for n above 1 a list of Captions, best first; for a list of pictures a list
@@ -302,6 +332,7 @@ class Captioner(keras.Model):
             "vocabulary": self.vocabulary.to_json(),
             "encoder": self.encoder_description,
             "generation": to_settings(self.generation),
+            "calibration": None if self.calibration is None else to_settings(self.calibration),
             "familiarity": self.familiarity.to_json() if self.familiarity is not None else None,
         }
 

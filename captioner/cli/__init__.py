@@ -22,11 +22,14 @@ COMMANDS = {
     "merge-features": "Merge the feature files of several extractions into one.",
     "encoders": "List the networks that extract can use, and their layers.",
     "clean": "Clean a caption file into descriptions.txt.",
+    "shard": "Write features or pictures with their captions into TFRecord shards.",
     "train": "Train a captioner from features and captions.",
     "evaluate": "Caption a split and score it, or score captions made elsewhere.",
     "compare": "Tell whether two runs' captions differ by more than chance.",
     "report": "Write a run's scores, captions and pictures into one HTML page.",
     "predict": "Caption pictures.",
+    "find": "Find the pictures of a folder that a text describes.",
+    "doubt": "List captions that do not seem to belong to their picture.",
     "serve": "Caption pictures over HTTP, with a page for people.",
     "run": "Do all of it: whatever is missing or out of date, in order.",
     "init": "Look at a folder of pictures and write a recipe for it.",
@@ -40,6 +43,7 @@ GOING_ON: dict[str | None, str] = {
     "serve": "the requests that were accepted were answered",
     "train": "--resume goes on after the last epoch that was finished",
     "run": "the same command goes on from here",
+    "predict": "with --out or --write the same command goes on from here",
 }
 
 INTERRUPTED = 130

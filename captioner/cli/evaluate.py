@@ -155,13 +155,16 @@ def _checked_inputs(run: Path, recipe: Recipe) -> Dataset:
         require_there(recipe.data.lists[split], f"data.splits.{split}", run / CONFIG, option)
     data = Dataset(recipe.data)
     data.load((split,))
-    open_features(recipe.features)
+    if recipe.data.source == "files":
+        open_features(recipe.features)
     return data
 
 
 def _name_of(split: str, given: Mapping[str, Any]) -> str:
     """Return what an evaluation is called: its split, and what was asked for otherwise than in the recipe."""
-    asked = {key: value for key, value in given.items() if key != "split" and value is not None}
+    asked = {key: value for key, value in given.items() if key != "split" and value is not None and value is not False}
+    if asked.get("groups") == 1:  # which sampling goes with
+        del asked["groups"]
     parts = [
         split,
         *(f"{key}-{','.join(value) if isinstance(value, tuple) else value}" for key, value in asked.items()),

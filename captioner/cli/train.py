@@ -31,9 +31,10 @@ def checked_inputs(recipe: Recipe, folder: Path, resume: bool, overwrite: bool) 
     require_free(folder, resume, overwrite)
     data = Dataset(recipe.data)
     captions = data.load(SPLITS)
-    features = open_features(recipe.features)
-    require_encoder(features, recipe.encoder)
-    require_features(features, captions)
+    if recipe.data.source == "files":
+        features = open_features(recipe.features)
+        require_encoder(features, recipe.encoder)
+        require_features(features, captions)
     return data
 
 

@@ -10,11 +10,12 @@ from keras import ops, tree
 
 from captioner.generation.beam import BeamSearch
 from captioner.generation.config import GenerationConfig
+from captioner.generation.constrained import ConstrainedBeamSearch
 from captioner.generation.constraints import IMPOSSIBLE
 from captioner.generation.diverse import DiverseBeamSearch
 from captioner.generation.greedy import GreedySearch
 from captioner.generation.sampling import Sampling
-from captioner.generation.search import Search
+from captioner.generation.search import Numbers, Search
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import Vocabulary
 
@@ -32,6 +33,7 @@ class Caption:
         attention: (tokens, regions) the weights of each word over the picture's regions, where the decoder has them.
         confidence: how good the caption is likely to be, from 0 to 1: see captioner.metrics.calibration. None where the
             captioner was trained without.
+        score: what the search ranks it by: log_prob made comparable over lengths, see GenerationConfig.normalization.
     """
 
     text: str
@@ -39,6 +41,7 @@ class Caption:
     log_prob: float
     attention: np.ndarray | None = None
     confidence: float | None = None
+    score: float | None = None
 
 
 def make_search(
@@ -61,19 +64,21 @@ def make_search(
 def _kind(config: GenerationConfig) -> type[Search]:
     if config.sampling:
         return Sampling
+    if config.must_include:
+        return ConstrainedBeamSearch
     if config.groups > 1:
         return DiverseBeamSearch
     return GreedySearch if config.beam_size == 1 else BeamSearch
 
 
-def generate(search: Search, features: Any, vocabulary: Vocabulary, first: int = 0) -> list[list[Caption]]:
+def generate(search: Search, features: Any, vocabulary: Vocabulary, first: Numbers = 0) -> list[list[Caption]]:
     """Caption pictures.
 
     Args:
         search: from `make_search`; used again it is not compiled again.
         features: (pictures, channels) or (pictures, regions, channels) float32; of an ensemble a tuple of such.
         vocabulary: the decoder's.
-        first: the number of the first picture among the user's, which sampling draws by.
+        first: the number of the first picture among the user's, which sampling draws by; or (pictures,) one each.
 
     Returns:
         for each picture its captions, best first; fewer than asked for where the model has no more.
@@ -85,13 +90,14 @@ def generate(search: Search, features: Any, vocabulary: Vocabulary, first: int =
         rows = np.arange(start, start + (1 << (count - 1).bit_length()))  # few sizes, or each would be compiled anew
         rows = np.minimum(rows, pictures - 1)
         part = tree.map_structure(lambda leaf, rows=rows: leaf[rows], features)
-        found = search.predict_on_batch(search.inputs(part, first + start))
+        numbers = first + start if isinstance(first, int) else first[rows]
+        found = search.predict_on_batch(search.inputs(part, numbers))
         result = {name: ops.convert_to_numpy(value) for name, value in found.items()}
-        captions += [_captions_of(result, row, vocabulary) for row in range(count)]
+        captions += [_captions_of(result, row, vocabulary, search) for row in range(count)]
     return captions
 
 
-def _captions_of(result: dict[str, np.ndarray], row: int, vocabulary: Vocabulary) -> list[Caption]:
+def _captions_of(result: dict[str, np.ndarray], row: int, vocabulary: Vocabulary, search: Search) -> list[Caption]:
     captions = []
     for rank in range(result["tokens"].shape[1]):
         log_prob = float(result["log_probs"][row, rank])
@@ -99,5 +105,6 @@ def _captions_of(result: dict[str, np.ndarray], row: int, vocabulary: Vocabulary
             break
         tokens = vocabulary.decode(result["tokens"][row, rank])
         attention = result["attention"][row, rank, : len(tokens)] if "attention" in result else None
-        captions.append(Caption(vocabulary.to_text(tokens), tuple(tokens), log_prob, attention))
+        score = search.score(log_prob, int(result["lengths"][row, rank]))
+        captions.append(Caption(vocabulary.to_text(tokens), tuple(tokens), log_prob, attention, score=score))
     return captions

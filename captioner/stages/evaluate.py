@@ -8,25 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from captioner.captioner import Captioner, load
+from captioner.config import to_settings
 from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
 from captioner.encoders.config import differences
 from captioner.ensemble import Ensemble, JointFeatures
-from captioner.features.store import FeatureStore, open_features
 from captioner.generation.corpus import decode
 from captioner.metrics.config import EvaluationConfig, frequencies_of, require_choice
-from captioner.metrics.scorer import DIVERSITY, Scores, score
+from captioner.metrics.scorer import DIVERSITY, RETRIEVAL, Scores, score
 from captioner.recipe import Recipe, read_run
 from captioner.results import write_predictions, write_scores
 from captioner.run_folder import PREDICTIONS, SCORES
 from captioner.stages.freshness import evaluation_inputs, made_of
+from captioner.stages.inputs import Inputs, open_inputs
+from captioner.stages.retrieval import retrieval
+from captioner.stages.trust import describe_reliability, look_at, reliability_of
 from captioner.storage import DataError, digest_file, write_manifest
 from captioner.text.cleaning import clean_caption
 
 logger = logging.getLogger(__name__)
 
 
-def require_same_encoder(captioner: Captioner, features: FeatureStore) -> None:
+def require_same_encoder(captioner: Captioner, features: Inputs) -> None:
     """Refuse features of another encoder than the captioner was trained with.
 
     Raises:
@@ -46,7 +49,7 @@ def require_same_encoder(captioner: Captioner, features: FeatureStore) -> None:
 def evaluate(
     captioner: Captioner,
     captions: Captions,
-    features: FeatureStore,
+    features: Inputs,
     config: EvaluationConfig,
     output: Path,
     *,
@@ -91,6 +94,14 @@ def evaluate(
     context: dict[str, Any] = {"split": config.split, "beam_size": settings.beam_size, "n": config.n}
     if frequencies is not None:
         context["cider_df"] = config.cider_df
+    best = {image_id: several[0] for image_id, several in decoded.items()}
+    looks = look_at(best, references, settings.max_length, scores.corpus.get("cider_d"))
+    context["health"] = looks.to_json()
+    if RETRIEVAL in config.metrics:
+        scores.corpus.update(retrieval(captioner, best, references, features))
+    trust = reliability_of(captioner, best, scores)
+    if trust is not None:
+        context["confidence_curve"] = to_settings(trust)
     write_scores(scores, candidates, output, context)
     write_predictions(decoded, captions, output)
     write_manifest(
@@ -101,8 +112,10 @@ def evaluate(
         attention=any(several[0].attention is not None for several in decoded.values()),
         **made_of(config, generation, inputs),
     )
-    for note in scores.notes:
+    for note in [*scores.notes, *looks.alarms()]:
         logger.warning(note)
+    for line in describe_reliability(trust) if trust is not None else ():
+        logger.info(line)
     return scores
 
 
@@ -142,9 +155,9 @@ def evaluate_run(
     return evaluate(captioner, captions, features, config, output, inputs=inputs, generation=generation)
 
 
-def _fitting(captioner: Captioner, folder: Path, recipe: Recipe) -> FeatureStore:
+def _fitting(captioner: Captioner, folder: Path, recipe: Recipe) -> Inputs:
     """Return a run's features. Raises DataError where its captioner was trained on others."""
-    features = open_features(recipe.features)
+    features = open_inputs(recipe.data, recipe.features, recipe.encoder)
     require_same_encoder(captioner, features)
     expected = tuple(captioner.decoder.feature_shape)
     if features.shape != expected:

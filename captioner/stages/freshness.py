@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from captioner.config import to_settings
 from captioner.data.dataset import Dataset
 from captioner.encoders.config import EncoderConfig
 from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.outputs import output_paths, up_to_date
-from captioner.features.store import FeatureStore, open_features
+from captioner.features.store import open_features
 from captioner.images.listing import find_pictures
 from captioner.metrics.config import EvaluationConfig, scoring_settings
 from captioner.metrics.scorer import is_available
@@ -21,6 +21,9 @@ from captioner.recipe import Recipe, read_run
 from captioner.recipe_paths import with_paths
 from captioner.run_folder import CAPTIONER, SCORES, state_of
 from captioner.storage import digest_file, read_manifest
+
+if TYPE_CHECKING:
+    from captioner.stages.inputs import Inputs
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +55,7 @@ def is_extracted(
     return True
 
 
-def inputs_of(data: Dataset, features: FeatureStore) -> dict[str, Any]:
+def inputs_of(data: Dataset, features: Inputs) -> dict[str, Any]:
     """Return what a run's manifest holds about its inputs; `training_differences` compares the same."""
     return {
         "features": {"path": str(features.path), "digest": features.digest},
@@ -64,6 +67,14 @@ def inputs_of(data: Dataset, features: FeatureStore) -> dict[str, Any]:
 def is_trained(folder: Path, recipe: Recipe, data: Dataset | None = None) -> bool:
     """Return whether the run in `folder` is finished, and was trained as the recipe says on the files as they are."""
     return state_of(folder) == "finished" and not training_differences(folder, recipe, data)
+
+
+def _open(recipe: Recipe) -> Inputs:
+    if recipe.data.source == "files":
+        return open_features(recipe.features)
+    from captioner.stages.inputs import open_inputs  # with TensorFlow, which reads shards
+
+    return open_inputs(recipe.data, recipe.features, recipe.encoder)
 
 
 def training_differences(folder: Path, recipe: Recipe, data: Dataset | None = None) -> list[str]:
@@ -80,7 +91,7 @@ def training_differences(folder: Path, recipe: Recipe, data: Dataset | None = No
             if old.get(key) != new.get(key):
                 found.append(f"{section}.{key}: {old.get(key)} then, {new.get(key)} now")
     then = _digests(read_manifest(folder) or {})
-    now = _digests(inputs_of(data or Dataset(recipe.data), open_features(recipe.features)))
+    now = _digests(inputs_of(data or Dataset(recipe.data), _open(recipe)))
     for name, digest in then.items():
         new_digest = now.get(name) or "nothing"
         if digest is not None and digest != new_digest:
@@ -117,14 +128,12 @@ def is_evaluated(folder: Path, output: Path, recipe: Recipe, data: Dataset | Non
     manifest = read_manifest(output / SCORES) if (output / SCORES).is_file() else None
     if manifest is None or any(is_available(name) for name in manifest.get("skipped", ())):
         return False
-    stores = [open_features(recipe.features)]
+    stores = [_open(recipe)]
     inputs = evaluation_inputs([folder], stores, data or Dataset(recipe.data), recipe.evaluation.split)
     return made_of(recipe.evaluation, {}, inputs).items() <= manifest.items()
 
 
-def evaluation_inputs(
-    folders: Sequence[Path], stores: Sequence[FeatureStore], data: Dataset, split: str
-) -> dict[str, Any]:
+def evaluation_inputs(folders: Sequence[Path], stores: Sequence[Inputs], data: Dataset, split: str) -> dict[str, Any]:
     """Return what an evaluation's manifest holds about its inputs: digests of captioners, features and captions."""
     return {
         "captioner": _one_or_all([digest_file(folder / CAPTIONER) for folder in folders]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,23 @@ import keras
 
 from captioner.captioner import Captioner
 from captioner.config import dump_yaml, to_settings
-from captioner.data.batches import CaptionBatches
+from captioner.data.batches import TrainingBatches
 from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
 from captioner.data.training_text import training_text
-from captioner.features.store import FeatureStore, open_features
+from captioner.features.store import FeatureStore
+from captioner.metrics.alarms import Health
 from captioner.metrics.labels import describe
 from captioner.metrics.scorer import score
 from captioner.models.architectures import build_decoder
 from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.recipe import Recipe
-from captioner.run_folder import CAPTIONER, CHECKPOINT, CHECKPOINTS, CONFIG, HISTORY, VOCABULARY, require_free, state_of
+from captioner.run_folder import CAPTIONER, CHECKPOINTS, CONFIG, HISTORY, VOCABULARY, require_free, state_of
 from captioner.run_folder import clear as clear_run
 from captioner.stages.freshness import SPLITS, inputs_of
+from captioner.stages.inputs import Inputs, make_batches, open_inputs
+from captioner.stages.trust import calibrate
 from captioner.storage import digest_file, digest_json, write_manifest, write_text
 from captioner.table import to_csv
 from captioner.text.vocabulary import Vocabulary
@@ -44,7 +47,7 @@ from captioner.training.losses import CaptionLoss
 
 logger = logging.getLogger(__name__)
 
-ENGINES = {"keras": fit.fit, "numpy": numpy_fit.fit}
+ENGINES: dict[str, Callable[..., TrainingState]] = {"keras": fit.fit, "numpy": numpy_fit.fit}
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Prepared:
     """
 
     captions: Captions
-    features: FeatureStore
+    features: Inputs
     vocabulary: Vocabulary
     training: Mapping[str, list[list[int]]]
     dev: Mapping[str, list[list[int]]]
@@ -92,7 +95,7 @@ def train(
     prepared = _prepare(recipe, data or Dataset(recipe.data))
     resume = resume and not overwrite and state_of(folder) == "unfinished"
     if resume:
-        require_identity(folder / CHECKPOINTS / CHECKPOINT, prepared.identity)
+        require_identity(folder / CHECKPOINTS, prepared.identity)
     decoder = _new_decoder(recipe, prepared)
     if overwrite:
         clear_run(folder)
@@ -107,12 +110,14 @@ def train(
 def _prepare(recipe: Recipe, data: Dataset) -> Prepared:
     """Read and check the inputs, and turn the captions into numbers."""
     captions = data.load(SPLITS)
-    features = open_features(recipe.features)
+    features = open_inputs(recipe.data, recipe.features, recipe.encoder)
     require_encoder(features, recipe.encoder)
-    require_features(features, captions)
-    require_finite(features, captions)
+    if isinstance(features, FeatureStore):
+        require_features(features, captions)
+        require_finite(features, captions)
     text = training_text(data, captions, SPLITS, recipe.text.rules)
     training, dev = ({i: text[i] for i in captions.split(name) if i in text} for name in SPLITS)
+    training = dict(list(training.items())[: recipe.data.limit])
     vocabulary = Vocabulary.fit((caption for picture in training.values() for caption in picture), recipe.text)
     encoded = vocabulary.encode_all(training)
     return Prepared(
@@ -126,10 +131,12 @@ def _prepare(recipe: Recipe, data: Dataset) -> Prepared:
     )
 
 
-def _identity(recipe: Recipe, features: FeatureStore, encoded: Mapping[str, list[list[int]]]) -> str:
+def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[int]]]) -> str:
     """Return a digest of what makes a run what it is; more epochs change it only where the schedule counts them."""
     config = to_settings(recipe.train)
-    if recipe.train.schedule != "cosine":
+    for name in ("max_minutes", "checkpoint_minutes", "checkpoint_steps"):
+        del config[name]
+    if not (config["schedule"] == "cosine" or config["warmup"] or config["scheduled_sampling"]):
         del config["epochs"], config["patience"]
     generation = to_settings(recipe.generation)
     name, model = model_config(recipe.model)
@@ -168,10 +175,8 @@ def _announce(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder) -> No
         logger.warning("CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
 
 
-def _batches(recipe: Recipe, prepared: Prepared) -> CaptionBatches:
-    config, encoded = recipe.train, prepared.training
-    size = config.batch_size_for(len(encoded))
-    return CaptionBatches(prepared.features, encoded, size, config.seed, config.least_steps)
+def _batches(recipe: Recipe, prepared: Prepared) -> TrainingBatches:
+    return make_batches(prepared.features, prepared.training, recipe.train)
 
 
 def _dev_score(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder) -> DevScore:
@@ -192,12 +197,12 @@ def _fit(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, folder: Pa
     )
 
 
-def _report(prepared: Prepared, state: TrainingState, best: Mapping[str, float]) -> None:
+def _report(prepared: Prepared, state: TrainingState, best: Mapping[str, float], looks: Health) -> None:
     """Log the best epoch's scores and what they mean."""
     captions, dev = prepared.captions, prepared.captions.split("dev")
     shown = {name: best[name] for name in ("bleu_1", "bleu_4", "cider_d")}
     logger.info(f"best epoch {state.best_epoch}: {describe(shown)} on dev")
-    for note in about_captions(best, len(dev)):
+    for note in looks.alarms() or about_captions(best, len(dev)):
         logger.warning(note)
     if len(prepared.training) < FEW:
         neighbours = nearest_captions(prepared.features, captions.references, list(prepared.training), dev)
@@ -216,8 +221,10 @@ def _publish(
         scores = _dev_score(recipe, prepared, final)()
         best = {**best, **{name: round(value, 6) for name, value in scores.items()}}
     encoder = prepared.features.description
-    familiarity = Familiarity.of(prepared.features, list(prepared.training))
-    Captioner(final, prepared.vocabulary, encoder, recipe.generation, familiarity).save_to(folder / CAPTIONER)
+    captioner = Captioner(final, prepared.vocabulary, encoder, recipe.generation)
+    captioner.familiarity = Familiarity.of(prepared.features, list(prepared.training))
+    looks = calibrate(captioner, prepared.captions, prepared.features)
+    captioner.save_to(folder / CAPTIONER)
     names = list(state.history[0])
     write_text(folder / HISTORY, to_csv(names, ([row[name] for name in names] for row in state.history)))
     write_manifest(
@@ -232,5 +239,5 @@ def _publish(
         seconds=round(time.monotonic() - started, 1),
         trained_in={"folder": str(Path().resolve()), "from_run": os.path.relpath(Path().resolve(), folder.resolve())},
     )
-    _report(prepared, state, best)
+    _report(prepared, state, best, looks)
     logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")

@@ -335,7 +335,7 @@ class TestScores:
         refused(1, ["nope.txt: no such file"], "evaluate", RUN, "--cider-df", "nope.txt")
 
     def test_comparing_what_cannot_be_compared(self, refused, trained):
-        refused(1, [f"{RUN}: has no predictions.json; captioner evaluate {RUN} makes it"], "compare", RUN, RUN)
+        refused(1, [f"{RUN}: has no scores.json; captioner evaluate {RUN} makes it"], "compare", RUN, RUN)
         (trained / "a.txt").write_text("p00 a ball\n")
         (trained / "b.txt").write_text("p01 a ball\n")
         words = ["a.txt and b.txt: have no picture in common"]
