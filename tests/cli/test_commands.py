@@ -92,10 +92,8 @@ def test_evaluate(call, trained):
     assert {"bleu_1", "bleu_4", "rouge_l"} <= scores.keys()
     assert len((trained / "scores/per_image.csv").read_text().splitlines()) == 5
     again = call("evaluate", RUN, "--split", "train", "--beam-size", "1")
-    assert (
-        again.code == 0
-        and json.loads((trained / RUN / "evaluations/train_beam_size-1/scores.json").read_text())["split"] == "train"
-    )
+    own = trained / RUN / "evaluations/train_beam_size-1"
+    assert again.code == 0 and json.loads((own / "scores.json").read_text())["split"] == "train"
 
 
 def test_evaluate_captions_made_elsewhere(call, trained):
@@ -140,8 +138,9 @@ def test_evaluate_plain_lines(call, trained):
 def test_compare_two_runs(call, trained):
     assert call("evaluate", RUN).code == 0
     shutil.copytree(RUN, "runs/other")
-    entries = json.loads((trained / "runs/other/predictions.json").read_text())
-    (trained / "runs/other/predictions.json").write_text(json.dumps([{**e, "caption": "a red ball"} for e in entries]))
+    entries = json.loads((trained / "runs/other/evaluations/dev/predictions.json").read_text())
+    changed = [{**entry, "caption": "a red ball"} for entry in entries]
+    (trained / "runs/other/evaluations/dev/predictions.json").write_text(json.dumps(changed))
     result = call("compare", RUN, "runs/other")
     assert (result.code, result.err) == (0, "")
     assert result.out.startswith(f"A  {RUN}\nB  runs/other\n") and "CIDEr-D" in result.out
