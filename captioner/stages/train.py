@@ -217,8 +217,10 @@ def _publish(
     final.set_weights(decoder.get_weights())
     best = state.history[state.best_epoch - 1]
     if recipe.train.precision != "float32":  # what is saved computes in float32, and its scores differ a little
-        final.compile(loss=CaptionLoss(recipe.train.label_smoothing))
-        scores = _dev_score(recipe, prepared, final)()
+        scored = _build(recipe, prepared, precision="float32")  # a copy: a compiled model would save an optimizer
+        scored.set_weights(decoder.get_weights())
+        scored.compile(loss=CaptionLoss(recipe.train.label_smoothing))
+        scores = _dev_score(recipe, prepared, scored)()
         best = {**best, **{name: round(value, 6) for name, value in scores.items()}}
     encoder = prepared.features.description
     captioner = Captioner(final, prepared.vocabulary, encoder, recipe.generation)
