@@ -24,7 +24,7 @@ from captioner.images.pictures import is_one_picture, picture_array
 from captioner.metrics.calibration import Calibration
 from captioner.models import architectures  # noqa: F401  (registers every decoder for loading)
 from captioner.models.decoder import CaptionDecoder
-from captioner.run_folder import CAPTIONER
+from captioner.run_folder import captioner_file
 from captioner.storage import DataError, atomic_path
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.familiarity import Familiarity
@@ -350,10 +350,7 @@ def load(path: str | Path) -> Captioner:
         DataError: there is none at `path`, it is broken, or it was saved by something else.
     """
     path = Path(path)
-    file = path / CAPTIONER if path.is_dir() else path
-    if not file.is_file():
-        where = f"{path} is not a run folder: it has no {CAPTIONER}" if path.is_dir() else f"{path}: no such file"
-        raise DataError(f"{where}; captioner train -o {path} makes one")
+    file = captioner_file(path)
     try:
         loaded = keras.saving.load_model(file, compile=False)
     except DataError as error:

@@ -88,6 +88,10 @@ class Source:
         """The recipe's name, after which a run is called."""
         return self.path.stem
 
+    def command(self, name: str) -> str:
+        """Return the command `name` with this recipe, as it is typed: `captioner extract -c RECIPE`."""
+        return f"captioner {name}" if self.embedded or self.path == Path(OWN) else f"captioner {name} -c {self.path}"
+
     @property
     def places(self) -> list[Path]:
         """The folders that the recipe's paths may start from: its own first, but for those in the box."""

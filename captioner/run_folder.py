@@ -36,13 +36,35 @@ def require_finished(folder: Path) -> None:
     """Refuse a folder that is not a finished run.
 
     Raises:
-        DataError: naming the file that is missing.
+        DataError: naming the file that is missing, and what makes it.
     """
     for name in (CONFIG, CAPTIONER):
         if not (folder / name).is_file():
-            raise DataError(
-                f"{folder}: not a finished run folder, it has no {name}; captioner train -o {folder} makes one"
-            )
+            raise DataError(f"{folder}: not a finished run folder, it has no {name}; {_way_out(folder)}")
+
+
+def captioner_file(path: Path) -> Path:
+    """Return the file of the captioner that `path`, a run folder or a file, means.
+
+    Raises:
+        DataError: there is none.
+    """
+    if path.is_dir():
+        if not (path / CAPTIONER).is_file():
+            raise DataError(f"{path}: is not a run folder: it has no {CAPTIONER}; {_way_out(path)}")
+        return path / CAPTIONER
+    if not path.exists():
+        raise DataError(f"{path}: no such file; name a run folder that captioner train made, or its {CAPTIONER}")
+    return path
+
+
+def _way_out(folder: Path) -> str:
+    """Return what to do about a folder without a captioner."""
+    if state_of(folder) == "unfinished":
+        return f"its training is unfinished, captioner train --resume -o {folder} continues it"
+    if folder.is_dir() and any(folder.iterdir()):
+        return "name a folder that captioner train made"
+    return f"captioner train -o {folder} makes one"
 
 
 def require_free(folder: Path, resume: bool, overwrite: bool) -> None:

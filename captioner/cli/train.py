@@ -13,10 +13,10 @@ from captioner.cli.options import output_folder, read_recipe, recipe_options
 
 if TYPE_CHECKING:
     from captioner.data.dataset import Dataset
-    from captioner.recipe import Recipe
+    from captioner.recipe import Recipe, Source
 
 
-def checked_inputs(recipe: Recipe, folder: Path, resume: bool, overwrite: bool) -> Dataset:
+def checked_inputs(source: Source, recipe: Recipe, folder: Path, resume: bool, overwrite: bool) -> Dataset:
     """Check before Keras is loaded what training checks again; return the data set, read.
 
     Raises:
@@ -26,12 +26,15 @@ def checked_inputs(recipe: Recipe, folder: Path, resume: bool, overwrite: bool) 
     from captioner.features.store import open_features
     from captioner.run_folder import require_free
     from captioner.stages.freshness import SPLITS
+    from captioner.storage import DataError
     from captioner.training.checks import require_encoder, require_features
 
     require_free(folder, resume, overwrite)
     data = Dataset(recipe.data)
     captions = data.load(SPLITS)
     if recipe.data.source == "files":
+        if not Path(recipe.features).is_file():
+            raise DataError(f"{recipe.features}: no such file; {source.command('extract')} makes it")
         features = open_features(recipe.features)
         require_encoder(features, recipe.encoder)
         require_features(features, captions)
@@ -71,7 +74,7 @@ def command(
     if features is not None:
         recipe = replace(recipe, features=features)
     folder = output or Path("runs") / source.name
-    data = checked_inputs(recipe, folder, resume, overwrite)
+    data = checked_inputs(source, recipe, folder, resume, overwrite)
     load_keras()
     from captioner.stages.train import train
 

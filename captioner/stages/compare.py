@@ -21,6 +21,7 @@ from captioner.storage import DataError, digest_file
 logger = logging.getLogger(__name__)
 
 CHANCE = 0.05  # a p below it is called a difference
+LEAST = 5e-5  # a smaller difference is shown as 0.00, and is none, however certain it is
 
 
 @dataclass(frozen=True)
@@ -179,4 +180,6 @@ def _signed(key: str, value: float) -> str:
 def _verdict(difference: Difference) -> str:
     if difference.p >= CHANCE:
         return "may be chance"
+    if abs(difference.second - difference.first) < LEAST:
+        return "no difference that matters"
     return "B is better" if difference.second > difference.first else "A is better"
