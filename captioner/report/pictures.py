@@ -66,7 +66,7 @@ def _embed(path: Path) -> Embedded:
 
 
 def embed_attention(tokens: Sequence[str], attention: np.ndarray, columns: int, box: Sequence[float]) -> dict[str, Any]:
-    """Return a caption's attention maps for the page: each word's weights as bytes, from the caption's least to its greatest.
+    """Return a caption's attention maps for the page: each word's weights, as bytes on one scale.
 
     Args:
         tokens: the caption's words.

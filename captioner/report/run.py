@@ -16,7 +16,7 @@ from captioner.recipe import read_run
 from captioner.report.gather import Evaluation, gather
 from captioner.report.page import write_page
 from captioner.report.pictures import Shown
-from captioner.results import read_scores
+from captioner.results import read_scores, require_whole
 from captioner.run_folder import CAPTIONER, CONFIG, PER_IMAGE, REPORT, SCORES, evaluations, results_of
 from captioner.storage import DataError, read_json, read_manifest
 
@@ -52,6 +52,7 @@ def report_run(
     for name in (SCORES, PER_IMAGE):
         if not (results / name).is_file():
             raise DataError(f"{results}: has no {name}; captioner evaluate {folder} makes it")
+    require_whole(results, folder)
     settings = _settings(folder)
     data = build(DataConfig, settings["data"], "data") if "data" in settings else None
     manifest = read_manifest(results / SCORES) or {}

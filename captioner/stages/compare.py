@@ -15,7 +15,8 @@ from captioner.metrics.config import EvaluationConfig, frequencies_of
 from captioner.metrics.labels import label, show
 from captioner.metrics.scorer import ORACLE, Scores, score
 from captioner.recipe import read_run
-from captioner.run_folder import CAPTIONER, CONFIG, EVALUATIONS, PREDICTIONS, results_of
+from captioner.results import require_whole
+from captioner.run_folder import CAPTIONER, CONFIG, EVALUATIONS, PREDICTIONS, SCORES, results_of
 from captioner.storage import DataError, digest_file
 
 logger = logging.getLogger(__name__)
@@ -90,6 +91,8 @@ def _predictions_of(path: Path) -> Path:
     results = results_of(path)
     if not (results / PREDICTIONS).is_file():
         raise DataError(f"{path}: has no {PREDICTIONS}; captioner evaluate {path} makes it")
+    if (results / SCORES).is_file():
+        require_whole(results)
     return results / PREDICTIONS
 
 

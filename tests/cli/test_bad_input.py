@@ -217,7 +217,8 @@ class TestRuns:
             refused(1, ["runs: no trained captioner there; captioner train makes one"], *command)
 
     def test_a_folder_that_is_none(self, refused, trained):
-        refused(1, ["images: not a finished run folder", "name a folder that captioner train made"], "evaluate", "images")
+        words = ["images: not a finished run folder", "name a folder that captioner train made"]
+        refused(1, words, "evaluate", "images")
         refused(1, ["nope: not a finished run folder", "captioner train -o nope"], "evaluate", "nope")
         words = ["images: is not a run folder", "name a folder that captioner train made"]
         refused(1, words, "predict", "images/p00.png", "--model", "images")
