@@ -12,6 +12,7 @@ from captioner.config import ConfigError, build, load_yaml, override, to_setting
 from captioner.data.dataset import DataConfig
 from captioner.encoders.config import EncoderConfig
 from captioner.extraction.config import ExtractionConfig
+from captioner.features.layout import Layout
 from captioner.generation.config import GenerationConfig
 from captioner.metrics.config import EvaluationConfig, require_choice
 from captioner.metrics.scorer import require_metrics
@@ -37,6 +38,8 @@ class Recipe:
         data: captions, pictures and splits.
         features: the file that extraction writes the features to and training reads them from; where none is given, one
             in `features/` that is named after the folder of pictures, the encoder and the layer.
+        features_layout: where the channels are in the arrays of a pickle that another program wrote. `auto` takes the
+            last axis, and refuses what looks like channels first.
         encoder: which network makes them.
         extraction: how fast.
         text: how captions become words.
@@ -48,6 +51,7 @@ class Recipe:
 
     data: DataConfig
     features: str = ""
+    features_layout: Layout = "auto"
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     extraction: ExtractionConfig = field(default_factory=ExtractionConfig)
     text: TextConfig = field(default_factory=TextConfig)
@@ -143,8 +147,8 @@ def load_recipe(source: Source, assignments: Sequence[str] = (), places: Sequenc
     """
     settings = load_yaml(source.path)
     places = source.places if places is None else places
-    found = with_paths(settings, lambda path: placed(path, places))
-    overridden = override(with_architecture(found, assignments), assignments)
+    found = with_paths(_expanded(settings), lambda path: placed(path, places))
+    overridden = _expanded(override(with_architecture(found, assignments), assignments))
     try:
         recipe = _checked(overridden)
     except ConfigError as error:
@@ -200,6 +204,17 @@ def with_architecture(settings: Mapping[str, Any], assignments: Sequence[str]) -
         changed.pop("features", None)
         logger.warning(f"encoder.layer: {layer}, which {wanted} needs, in a feature file of its own")
     return changed
+
+
+def _expanded(value: Any) -> Any:
+    """Return settings in which paths that begin with the user's folder, `~/`, are whole."""
+    if isinstance(value, Mapping):
+        return {key: _expanded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expanded(item) for item in value]
+    if isinstance(value, str) and (value == "~" or value.startswith(("~/", "~\\"))):
+        return str(Path(value).expanduser())
+    return value
 
 
 def _checked(settings: Mapping[str, Any]) -> Recipe:

@@ -156,7 +156,7 @@ def _checked_inputs(run: Path, recipe: Recipe) -> Dataset:
     data = Dataset(recipe.data)
     data.load((split,))
     if recipe.data.source == "files":
-        open_features(recipe.features)
+        open_features(recipe.features, recipe.features_layout)
     return data
 
 

@@ -35,7 +35,7 @@ def checked_inputs(source: Source, recipe: Recipe, folder: Path, resume: bool, o
     if recipe.data.source == "files":
         if not Path(recipe.features).is_file():
             raise DataError(f"{recipe.features}: no such file; {source.command('extract')} makes it")
-        features = open_features(recipe.features)
+        features = open_features(recipe.features, recipe.features_layout)
         require_encoder(features, recipe.encoder)
         require_features(features, captions)
     return data

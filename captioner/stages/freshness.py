@@ -71,10 +71,10 @@ def is_trained(folder: Path, recipe: Recipe, data: Dataset | None = None) -> boo
 
 def _open(recipe: Recipe) -> Inputs:
     if recipe.data.source == "files":
-        return open_features(recipe.features)
+        return open_features(recipe.features, recipe.features_layout)
     from captioner.stages.inputs import open_inputs  # with TensorFlow, which reads shards
 
-    return open_inputs(recipe.data, recipe.features, recipe.encoder)
+    return open_inputs(recipe.data, recipe.features, recipe.encoder, recipe.features_layout)
 
 
 def training_differences(folder: Path, recipe: Recipe, data: Dataset | None = None) -> list[str]:

@@ -18,6 +18,7 @@ from captioner.data.batches import TrainingBatches
 from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
 from captioner.data.training_text import training_text
+from captioner.data.unreadable import without_unreadable
 from captioner.features.store import FeatureStore
 from captioner.locks import hold
 from captioner.metrics.alarms import Health
@@ -128,9 +129,10 @@ def _train(folder: Path, recipe: Recipe, data: Dataset | None, resume: bool, ove
 def _prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
     """Read and check the inputs, and turn the captions into numbers."""
     captions = data.load(SPLITS)
-    features = open_inputs(recipe.data, recipe.features, recipe.encoder)
+    features = open_inputs(recipe.data, recipe.features, recipe.encoder, recipe.features_layout)
     require_encoder(features, recipe.encoder)
     if isinstance(features, FeatureStore):
+        captions = without_unreadable(captions, [features], recipe.data.max_unreadable)
         require_features(features, captions)
         require_finite(features, captions)
     text = training_text(data, captions, SPLITS, recipe.text.rules)

@@ -77,7 +77,7 @@ def test_train_overwrites_when_told(call, trained):
 def test_train_resumes(call, trained):
     (trained / RUN / "manifest.json").unlink()  # as a kill after the first epoch would leave it
     result = call("train", "--resume", "--set", "train.epochs=2")
-    assert result.code == 0 and "resuming after epoch 1 of 2" in result.err
+    assert result.code == 0 and "continuing after epoch 1 of 2" in result.err
     assert len((trained / RUN / "history.csv").read_text().splitlines()) == 3
 
 
@@ -85,7 +85,9 @@ def test_evaluate(call, trained):
     result = call("evaluate", "--metrics", "bleu, rouge", "-o", "scores")
     assert result.code == 0
     assert result.out.startswith("BLEU-1 ") and "ROUGE-L" in result.out and "CIDEr" not in result.out
-    assert result.err == f"using {RUN}, the newest run\ncaptioning the 4 pictures of split dev\nscores holds the results\n"
+    assert (
+        result.err == f"using {RUN}, the newest run\ncaptioning the 4 pictures of split dev\nscores holds the results\n"
+    )
     predictions = json.loads((trained / "scores/predictions.json").read_text())
     assert [entry["image_id"] for entry in predictions] == ["p12", "p13", "p14", "p15"]
     assert predictions[0]["file_name"] == "p12.png" and predictions[0]["log_prob"] < 0
