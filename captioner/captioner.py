@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -25,9 +26,12 @@ from captioner.images.pictures import is_one_picture, picture_array
 from captioner.metrics.calibration import Calibration
 from captioner.models import architectures, fine_tuned  # noqa: F401  (registers every decoder for loading)
 from captioner.models.decoder import CaptionDecoder
-from captioner.run_folder import CAPTIONER
+from captioner.run_folder import captioner_file
 from captioner.storage import DataError, atomic_path
 from captioner.text.vocabulary import Vocabulary
+from captioner.training.familiarity import Familiarity
+
+logger = logging.getLogger(__name__)
 
 PICTURES_AT_ONCE = 32  # decoded pictures held in memory at a time
 
@@ -48,6 +52,7 @@ class Captioner(keras.Model):
             came without one.
         generation: the defaults of generation, or their settings.
         calibration: makes captions' confidence of their log-probabilities, or its values; None for captions without.
+        familiarity: tells pictures that are unlike those of the training, or its JSON form; None where it is not known.
         network: the encoder's own network, where it is to travel in the file; see `with_encoder_inside`.
 
     Raises:
@@ -61,6 +66,7 @@ class Captioner(keras.Model):
         encoder: Mapping[str, Any] | None,
         generation: GenerationConfig | Mapping[str, Any],
         calibration: Calibration | Mapping[str, Any] | None = None,
+        familiarity: Familiarity | Mapping[str, Any] | None = None,
         network: keras.Model | None = None,
         **kwargs: Any,
     ) -> None:
@@ -83,8 +89,13 @@ class Captioner(keras.Model):
             if calibration is None or isinstance(calibration, Calibration)
             else build(Calibration, calibration, "calibration")
         )
+        self.familiarity = (
+            familiarity
+            if isinstance(familiarity, Familiarity) or familiarity is None
+            else Familiarity.from_json(familiarity)
+        )
         # Made when first needed; in a namespace, because what stands in a dict would be saved with the model.
-        self._made = SimpleNamespace(encoder=None, searches={})
+        self._made = SimpleNamespace(encoder=None, searches={}, warned=False)
         self.built = True
 
     def call(self, features: Any) -> dict[str, Any]:
@@ -175,8 +186,8 @@ class Captioner(keras.Model):
         if backbone.startswith(HUB) or (backbone.startswith("convnext") and layer == "pool"):
             raise DataError(f"{backbone} {layer}: this encoder cannot be put into the captioner's file")
         network = clone_in(encoder.network, "float32")
-        parts = (self.decoder, self.vocabulary, self.encoder_description, self.generation, self.calibration)
-        return Captioner(*parts, network=network)
+        told = (self.generation, self.calibration, self.familiarity)
+        return Captioner(self.decoder, self.vocabulary, self.encoder_description, *told, network=network)
 
     def find_encoders(self) -> tuple[Encoder, ...]:
         """Return the encoders that a picture goes through, here one; see `find_encoder`, and `arrange`."""
@@ -311,7 +322,19 @@ class Captioner(keras.Model):
         """
         if not len(pictures):
             return []
-        return self.caption_features(self.encode_prepared(pictures), n, first, **changes)
+        features = self.encode_prepared(pictures)
+        self.warn_of_unlike(features)
+        return self.caption_features(features, n, first, **changes)
+
+    def warn_of_unlike(self, features: Any) -> None:
+        """Log, once, that pictures are unlike those of the training, from their features (pictures, ...)."""
+        if self._made.warned or self.familiarity is None or not self.familiarity.unlike(features).any():
+            return
+        self._made.warned = True
+        logger.warning(
+            "some of these pictures are unlike the pictures that this captioner was trained on; what it says of them "
+            "is likely to be wrong"
+        )
 
     def encode(self, pictures: Sequence[Picture]) -> Any:
         """Return the features (pictures, ...) of a few pictures. Raises DataError as `caption` does."""
@@ -335,6 +358,7 @@ class Captioner(keras.Model):
             "encoder": self.encoder_description,
             "generation": to_settings(self.generation),
             "calibration": None if self.calibration is None else to_settings(self.calibration),
+            "familiarity": self.familiarity.to_json() if self.familiarity is not None else None,
             "network": None if self.network is None else keras.saving.serialize_keras_object(self.network),
         }
 
@@ -356,10 +380,7 @@ def load(path: str | Path) -> Captioner:
         DataError: there is none at `path`, it is broken, or it was saved by something else.
     """
     path = Path(path)
-    file = path / CAPTIONER if path.is_dir() else path
-    if not file.is_file():
-        where = f"{path} is not a run folder: it has no {CAPTIONER}" if path.is_dir() else f"{path}: no such file"
-        raise DataError(f"{where}; captioner train -o {path} makes one")
+    file = captioner_file(path)
     try:
         loaded = keras.saving.load_model(file, compile=False)
     except DataError as error:
