@@ -2,10 +2,11 @@
 
     import captioner
 
-    model = captioner.load("runs/captioner")
+    model = captioner.load()                    # the captioner in the box
+    model = captioner.load("runs/captioner")    # one of your own
     print(model.caption("a.jpg").text)
 
-`captioner.load(path)` returns a trained `Captioner`, whose `caption` method says what it takes and gives. The other
+`captioner.load` returns a trained `Captioner`, whose `caption` method says what it takes and gives. The other
 public names (`captioner.score`, `captioner.tokenize`, `captioner.open_features`, ...; `dir(captioner)` lists them) are
 imported when they are first used, so that importing the package costs nothing. `keras.saving.load_model` knows
 captioners too once the package is imported.
@@ -26,8 +27,8 @@ __version__ = "0.1.0"
 register_captioner()
 
 
-def load(path: str) -> Captioner:
-    """Load a trained captioner from a run folder or a `.keras` file.
+def load(path: str | None = None) -> Captioner:
+    """Load a trained captioner from a run folder or a `.keras` file; without a path the captioner in the box.
 
     Raises:
         captioner.storage.DataError: there is none at `path`, or it was saved by something else.
@@ -38,6 +39,8 @@ def load(path: str) -> Captioner:
     import_keras()
     from captioner.captioner import load as load_captioner
 
+    if path is None:
+        return load_captioner(importlib.import_module("captioner.pretrained.box").the_box())
     return load_captioner(path)
 
 

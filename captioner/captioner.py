@@ -14,14 +14,16 @@ import numpy as np
 from keras import tree
 
 from captioner.config import ConfigError, build, to_settings
-from captioner.encoders.encoder import Encoder, encoder_from_description
+from captioner.encoders.encoder import Encoder, encoder_from_description, encoder_from_network
+from captioner.encoders.table import HUB
+from captioner.encoders.trunk import clone_in
 from captioner.generation.config import GenerationConfig
 from captioner.generation.decode import Caption, generate, make_search
 from captioner.generation.options import GenerationOptions, settings_of
 from captioner.generation.search import Numbers, Search
 from captioner.images.pictures import is_one_picture, picture_array
 from captioner.metrics.calibration import Calibration
-from captioner.models import architectures  # noqa: F401  (registers every decoder for loading)
+from captioner.models import architectures, fine_tuned  # noqa: F401  (registers every decoder for loading)
 from captioner.models.decoder import CaptionDecoder
 from captioner.run_folder import CAPTIONER
 from captioner.storage import DataError, atomic_path
@@ -46,6 +48,7 @@ class Captioner(keras.Model):
             came without one.
         generation: the defaults of generation, or their settings.
         calibration: makes captions' confidence of their log-probabilities, or its values; None for captions without.
+        network: the encoder's own network, where it is to travel in the file; see `with_encoder_inside`.
 
     Raises:
         DataError: the vocabulary has another size than the decoder's weights.
@@ -58,10 +61,11 @@ class Captioner(keras.Model):
         encoder: Mapping[str, Any] | None,
         generation: GenerationConfig | Mapping[str, Any],
         calibration: Calibration | Mapping[str, Any] | None = None,
+        network: keras.Model | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.decoder = decoder
+        self.decoder, self.network = decoder, network
         self.vocabulary = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary.from_json(vocabulary)
         if len(self.vocabulary) != decoder.vocabulary_size:
             raise DataError(
@@ -150,8 +154,29 @@ class Captioner(keras.Model):
                 "pictures; extract the features with captioner extract and train again"
             )
         if self._made.encoder is None:
-            self._made.encoder = encoder_from_description(self.encoder_description)
+            self._made.encoder = (
+                encoder_from_description(self.encoder_description)
+                if self.network is None
+                else encoder_from_network(self.network, self.encoder_description)
+            )
         return self._made.encoder
+
+    def with_encoder_inside(self) -> Captioner:
+        """Return this captioner with its encoder's network as a part of it.
+
+        Its file is then all that it needs: neither a download nor a package of weights.
+
+        Raises:
+            DataError: see `find_encoder`; or the encoder is one that cannot be put into the file: a preset of KerasHub,
+                or ConvNeXt's `pool`, which normalizes after its network.
+        """
+        encoder = self.find_encoder()
+        backbone, layer = encoder.description["backbone"], encoder.description["layer"]
+        if backbone.startswith(HUB) or (backbone.startswith("convnext") and layer == "pool"):
+            raise DataError(f"{backbone} {layer}: this encoder cannot be put into the captioner's file")
+        network = clone_in(encoder.network, "float32")
+        parts = (self.decoder, self.vocabulary, self.encoder_description, self.generation, self.calibration)
+        return Captioner(*parts, network=network)
 
     def find_encoders(self) -> tuple[Encoder, ...]:
         """Return the encoders that a picture goes through, here one; see `find_encoder`, and `arrange`."""
@@ -310,13 +335,18 @@ class Captioner(keras.Model):
             "encoder": self.encoder_description,
             "generation": to_settings(self.generation),
             "calibration": None if self.calibration is None else to_settings(self.calibration),
+            "network": None if self.network is None else keras.saving.serialize_keras_object(self.network),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Captioner:
         """Build a captioner from what `get_config` gave."""
-        decoder = keras.saving.deserialize_keras_object(config["decoder"], custom_objects=custom_objects)
-        return cls(**{**config, "decoder": decoder})
+        parts = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
+            for name in ("decoder", "network")
+            if config.get(name) is not None
+        }
+        return cls(**{**config, **parts})
 
 
 def load(path: str | Path) -> Captioner:

@@ -128,13 +128,18 @@ def meant_command(name: str) -> str:
 def cli(debug: bool) -> None:
     """Train, evaluate and use image-captioning models.
 
+    A caption right away, from the captioner in the box:
+
+    \b
+        captioner predict PICTURE
+
     The quickest tour, on the sample that comes with captioner:
 
     \b
         captioner extract
         captioner train
         captioner evaluate
-        captioner predict PICTURE
+        captioner predict PICTURE --model runs/sample
     """
 
 

@@ -29,7 +29,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     "models",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Run folder or .keras file (default: the newest run). Given again: an ensemble.",
+    help="Run folder or .keras file (default: the captioner in the box). Given again: an ensemble.",
 )
 @click.option(
     "-n", "count", type=click.IntRange(min=1), default=1, show_default=True, help="Captions per picture, best first."
@@ -126,14 +126,14 @@ def command(
     from captioner.extraction.config import ExtractionConfig
     from captioner.generation.decode import Caption
     from captioner.plots.pictures import require_matplotlib
-    from captioner.run_folder import newest_run
+    from captioner.pretrained.box import default_model
     from captioner.stages.predict import LONG, predict, with_text
     from captioner.text.styles import styled
 
     if attention is not None:
         require_matplotlib("--attention")
     if not models:
-        models = (newest_run(),)
+        models = (default_model(),)
     running = {name: options[name] for name in ("engine", "address", "precision", "batch_size")}
     if running["address"] is not None:
         running["engine"] = running["engine"] or "ray"

@@ -29,7 +29,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
     "models",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Run folder or .keras file (default: the newest run). Given again: an ensemble.",
+    help="Run folder or .keras file (default: the captioner in the box). Given again: an ensemble.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 is all.")
 @click.option(
@@ -167,9 +167,9 @@ def worker_app() -> Starlette:
 
 
 def _default_model() -> Path:
-    from captioner.run_folder import newest_run
+    from captioner.pretrained.box import default_model
 
-    return newest_run()
+    return default_model()
 
 
 def _require_extra() -> None:

@@ -11,13 +11,14 @@ import numpy as np
 from keras import ops
 
 from captioner.config import ConfigError, build
-from captioner.encoders.applications import load_trunk
-from captioner.encoders.config import IDENTITY, Precision, differences
+from captioner.encoders.applications import PREPROCESSING, load_trunk, pooled, regions
+from captioner.encoders.config import IDENTITY, OPTIONAL, Precision, differences
 from captioner.encoders.config import EncoderConfig as EncoderConfig
 from captioner.encoders.folding import fold_normalizations
 from captioner.encoders.table import HUB
-from captioner.encoders.trunk import Trunk, as_list
+from captioner.encoders.trunk import Head, Trunk, as_list, clone_in
 from captioner.images.decode import resize
+from captioner.images.views import look
 from captioner.storage import DataError
 
 
@@ -47,6 +48,7 @@ class Encoder:
                 "precision": precision,
                 "feature_shape": list(output.shape[1:]),
                 "source": config.weights,
+                **({} if config.view == "whole" else {"view": config.view}),
             }
             for head, output in zip(trunk.heads, self._model.outputs, strict=True)
         )
@@ -61,13 +63,18 @@ class Encoder:
         """(channels,) or (regions, channels) of the first layer."""
         return tuple(self.description["feature_shape"])
 
+    @property
+    def network(self) -> keras.Model:
+        """The network itself: preprocessed pictures (batch, height, width, 3) -> the layer's output."""
+        return self._trunk.model
+
     def in_precision(self, precision: str) -> Encoder:
         """Return the same encoder, computing in `float32` or `bfloat16`."""
         return Encoder(self._trunk.in_precision(precision), self._config, precision)
 
     def prepare(self, picture: np.ndarray) -> np.ndarray:
-        """Resize a picture (h, w, 3) uint8 to (height, width, 3) uint8, the encoder's way."""
-        return resize(picture, self.input_size, self._config.resizing, self._config.filter)
+        """Bring a picture (h, w, 3) uint8, or the view of it, to (height, width, 3) uint8, the encoder's way."""
+        return resize(look(picture, self._config.view), self.input_size, self._config.resizing, self._config.filter)
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:
         """Encode prepared pictures.
@@ -152,9 +159,10 @@ def encoder_from_description(
     Raises:
         DataError: it is no description, or the weights found (or anything else) differ from it.
     """
-    if missing := [key for key in IDENTITY if key not in description]:
+    if missing := [key for key in IDENTITY if key not in description and key not in OPTIONAL]:
         raise DataError(f"the encoder's description lacks {', '.join(missing)}; make the features again")
     settings = {key: description[key] for key in ("backbone", "layer", "resizing", "filter")}
+    settings["view"] = description.get("view", "whole")
     source = weights or description.get("source", "imagenet")
     try:
         encoder = build_encoder(build(EncoderConfig, {**settings, "weights": source}), precision)
@@ -163,3 +171,20 @@ def encoder_from_description(
     if found := differences(description, encoder.description):
         raise DataError(f"the encoder built from {source!r} is not the one described: {'; '.join(found)}")
     return encoder
+
+
+def encoder_from_network(network: keras.Model, description: Mapping[str, Any]) -> Encoder:
+    """Build the encoder of a network that is at hand, such as `Encoder.network`, with the weights that it has.
+
+    Raises:
+        DataError: the description is none of such a network.
+    """
+    if missing := [key for key in IDENTITY if key not in description and key not in OPTIONAL]:
+        raise DataError(f"the encoder's description lacks {', '.join(missing)}")
+    if description["preprocessing"] not in PREPROCESSING:
+        raise DataError(f"the preprocessing {description['preprocessing']!r} is unknown")
+    head = Head(description["layer"], description["weights"], pooled if description["layer"] == "pool" else regions)
+    preprocess = PREPROCESSING[description["preprocessing"]]
+    trunk = Trunk(network, (head,), description["preprocessing"], preprocess, clone_in)
+    settings = {key: description[key] for key in ("backbone", "layer", "resizing", "filter")}
+    return Encoder(trunk, build(EncoderConfig, {**settings, "weights": description.get("source", "imagenet")}))

@@ -62,7 +62,7 @@ class Target:
     @property
     def identity(self) -> dict[str, Any]:
         """What of the description makes the features what they are."""
-        return {key: self.description[key] for key in IDENTITY}
+        return {key: self.description[key] for key in IDENTITY if key in self.description}
 
 
 def find_target(

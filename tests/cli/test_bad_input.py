@@ -213,8 +213,7 @@ class TestRecipes:
 
 class TestRuns:
     def test_no_runs_at_all(self, refused, untrained):
-        for command in (["evaluate"], ["predict", "images/p00.png"]):
-            refused(1, ["runs: no trained captioner there; captioner train makes one"], *command)
+        refused(1, ["runs: no trained captioner there; captioner train makes one"], "evaluate")
 
     def test_a_folder_that_is_none(self, refused, trained):
         refused(1, ["images: not a finished run folder", "captioner train -o images"], "evaluate", "images")

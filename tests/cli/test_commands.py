@@ -234,4 +234,4 @@ def test_predict_one_picture_in_a_process_of_its_own(trained):
     process = start("predict", "images/p01.png", cwd=trained)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0 and out.count("\n") == 1 and "\t" not in out
-    assert err == f"using {RUN}, the newest run\n"
+    assert err == "using the captioner in the box; --model RUN takes one of your own\n"
