@@ -20,7 +20,7 @@ Tensor = Any
 
 
 @dataclass(frozen=True)
-class Head:
+class NetworkHead:
     """What makes features of one output of a trunk.
 
     Attributes:
@@ -47,7 +47,7 @@ class Trunk:
     """
 
     model: keras.Model
-    heads: tuple[Head, ...]
+    heads: tuple[NetworkHead, ...]
     preprocessing: str
     preprocess: Callable[[Tensor], Tensor]
     rebuild: Callable[[keras.Model, str], keras.Model]
