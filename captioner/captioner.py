@@ -15,8 +15,9 @@ from keras import tree
 
 from captioner.config import ConfigError, build, to_settings
 from captioner.encoders.encoder import Encoder, encoder_from_description
+from captioner.generation.caption import Caption
 from captioner.generation.config import GenerationConfig
-from captioner.generation.decode import Caption, generate, make_search
+from captioner.generation.decode import generate, make_search
 from captioner.generation.search import Search
 from captioner.images.decode import load_image
 from captioner.models import architectures  # noqa: F401  (registers every decoder for loading)

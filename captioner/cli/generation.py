@@ -118,7 +118,7 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
 @contextlib.contextmanager
 def unknown_words_said() -> Iterator[None]:
     """Say in one line each the words of settings that a model does not know; other warnings go their way."""
-    from captioner.generation.constraints import UnknownWordWarning
+    from captioner.generation.word_rules import UnknownWordWarning
 
     show = warnings.showwarning
 

@@ -3,43 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from keras import ops, tree
 
 from captioner.generation.beam import BeamSearch
+from captioner.generation.caption import Caption
 from captioner.generation.config import GenerationConfig
-from captioner.generation.constraints import IMPOSSIBLE
 from captioner.generation.diverse import DiverseBeamSearch
 from captioner.generation.greedy import GreedySearch
 from captioner.generation.sampling import Sampling
 from captioner.generation.search import Search
+from captioner.generation.word_rules import IMPOSSIBLE
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import Vocabulary
 
 LARGEST_BATCH = 256  # pictures; beyond that a batch gains nothing and its beams' logits leave the caches
-
-
-@dataclass(frozen=True)
-class Caption:
-    """A generated caption.
-
-    Attributes:
-        text: the words with spaces between them, or what the pieces of words make.
-        tokens: the words or pieces.
-        log_prob: natural logarithm of its probability under the model, `<end>` included.
-        attention: (tokens, regions) the weights of each word over the picture's regions, where the decoder has them.
-        confidence: how good the caption is likely to be, from 0 to 1: see captioner.metrics.calibration. None where the
-            captioner was trained without.
-    """
-
-    text: str
-    tokens: tuple[str, ...]
-    log_prob: float
-    attention: np.ndarray | None = None
-    confidence: float | None = None
 
 
 def make_search(

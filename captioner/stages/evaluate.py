@@ -11,7 +11,7 @@ from captioner.data.captions import Captions
 from captioner.encoders.encoder import differences
 from captioner.ensemble import Ensemble
 from captioner.features.store import FeatureStore
-from captioner.generation.decode import Caption
+from captioner.generation.caption import Caption
 from captioner.metrics.scorer import DIVERSITY, Scores, score
 from captioner.stages.results import PREDICTIONS, SCORES, write_predictions, write_scores
 from captioner.stages.score import EvaluationConfig, frequencies_of, how

@@ -12,7 +12,7 @@ from typing import Any
 from captioner.captioner import PICTURES_AT_ONCE, Captioner
 from captioner.config import ConfigError
 from captioner.data.readers.coco import listed_pictures
-from captioner.generation.decode import Caption
+from captioner.generation.caption import Caption
 from captioner.images.decode import load_image
 from captioner.images.listing import list_images
 from captioner.plots.pictures import LARGEST, attention_figure, attention_maps, captioned, to_png

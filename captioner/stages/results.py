@@ -15,7 +15,7 @@ from captioner.metrics.scorer import Scores
 from captioner.storage import DataError, read_json, read_text, remove_manifest, write_json, write_text
 
 if TYPE_CHECKING:
-    from captioner.generation.decode import Caption
+    from captioner.generation.caption import Caption
 
 PREDICTIONS, SCORES, PER_IMAGE = "predictions.json", "scores.json", "per_image.csv"
 

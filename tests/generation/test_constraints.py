@@ -6,8 +6,9 @@ import warnings
 import pytest
 
 from captioner.generation.config import GenerationConfig
-from captioner.generation.constraints import ENGLISH_ENDINGS, Constraints, UnknownWordWarning
+from captioner.generation.constraints import Constraints
 from captioner.generation.decode import make_search
+from captioner.generation.word_rules import ENGLISH_ENDINGS, UnknownWordWarning
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from tests.generation.toy import (
     VOCABULARY,
