@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,21 +18,22 @@ from captioner.encoders.encoder import Encoder, encoder_from_description
 from captioner.generation.caption import Caption
 from captioner.generation.config import GenerationConfig
 from captioner.generation.decode import generate, make_search
+from captioner.generation.options import settings_of
 from captioner.generation.search import Search
-from captioner.images.decode import load_image
+from captioner.images.pictures import picture_array
 from captioner.models import architectures  # noqa: F401  (registers every decoder for loading)
 from captioner.models.decoder import CaptionDecoder
+from captioner.picture_captioner import Picture, PictureCaptioner
 from captioner.storage import DataError, atomic_path
 from captioner.text.vocabulary import Vocabulary
 
-FILE_NAME = "captioner.keras"
-PICTURES_AT_ONCE = 32  # decoded pictures held in memory at a time
+logger = logging.getLogger(__name__)
 
-Picture = str | Path | bytes | np.ndarray | tuple[np.ndarray, ...]  # the last is what an ensemble's `prepare` gives
+FILE_NAME = "captioner.keras"
 
 
 @keras.saving.register_keras_serializable("captioner")
-class Captioner(keras.Model):
+class Captioner(PictureCaptioner, keras.Model):
     """An encoder, a decoder, their vocabulary and how captions are generated, kept together.
 
     The encoder is held by its description and its weights' digest; its weights are found again when the first picture
@@ -84,13 +85,14 @@ class Captioner(keras.Model):
 
         Args:
             n: captions a picture.
-            changes: settings of GenerationConfig that differ from the defaults.
+            changes: options that differ from the defaults, see `caption`.
 
         Raises:
             ConfigError: a setting is impossible, or n is above the beam size.
+            TypeError: there is no such option.
         """
+        config = build(GenerationConfig, {**to_settings(self.generation), **settings_of(changes)})
         try:
-            config = replace(self.generation, **changes)
             if (n, config) not in self._made.searches:
                 self._made.searches[n, config] = make_search(self.decoder, config, n, self.vocabulary)
         except ValueError as error:
@@ -135,67 +137,19 @@ class Captioner(keras.Model):
             self._made.encoder = encoder_from_description(self.encoder_description)
         return self._made.encoder
 
-    def caption(self, pictures: Sequence[Picture], n: int = 1, first: int = 0, **changes: Any) -> list[list[Caption]]:
-        """Caption pictures.
+    def prepare(self, picture: Picture, name: str = "the picture") -> Any:
+        """Decode a picture, see `caption`, and bring it to the encoder's size; a prepared one stays as it is.
 
         Args:
-            pictures: paths, encoded bytes, or arrays (height, width, 3) uint8.
-            n, changes: see `search`.
-            first: see `caption_features`.
-
-        Returns:
-            for each picture its captions, best first.
-
-        Raises:
-            ConfigError: see `search`.
-            DataError: a picture cannot be read, or the encoder cannot be had.
-        """
-        captions: list[list[Caption]] = []
-        for start in range(0, len(pictures), PICTURES_AT_ONCE):
-            features = self.encode(pictures[start : start + PICTURES_AT_ONCE])
-            captions += self.caption_features(features, n, first + start, **changes)
-        return captions
-
-    def prepare(self, picture: Any) -> Any:
-        """Decode a picture, see `caption`, and bring it to the encoder's size; a prepared one stays as it is.
+            picture: see `caption`.
+            name: what errors call a picture that has no path.
 
         Raises:
             DataError: the picture cannot be read, or the encoder cannot be had.
+            TypeError: it is no picture.
         """
         encoder = self.find_encoder()
-        if not isinstance(picture, np.ndarray):
-            picture = load_image(picture, at_least=encoder.input_size)
-        return encoder.prepare(picture)
-
-    def caption_prepared(
-        self, pictures: Sequence[Any], n: int = 1, first: int = 0, **changes: Any
-    ) -> list[list[Caption]]:
-        """Caption pictures that `prepare` has decoded and resized already, in one batch.
-
-        The entry for those who decode in threads of their own, such as a server: decoding goes on there while the
-        network is busy here.
-
-        Args:
-            pictures: what `prepare` gave for each: (height, width, 3) uint8 of the encoder's size; of an ensemble a
-                tuple of such.
-            n, changes: see `search`.
-            first: see `caption_features`.
-
-        Returns:
-            for each picture its captions, best first.
-
-        Raises:
-            ConfigError: see `search`.
-            DataError: the encoder cannot be had.
-            ValueError: a picture has another size or type than the encoder's.
-        """
-        if not len(pictures):
-            return []
-        return self.caption_features(self.encode_prepared(pictures), n, first, **changes)
-
-    def encode(self, pictures: Sequence[Picture]) -> Any:
-        """Return the features (pictures, ...) of a few pictures. Raises DataError as `caption` does."""
-        return self.encode_prepared([self.prepare(picture) for picture in pictures])
+        return encoder.prepare(picture_array(picture, name, at_least=encoder.input_size))
 
     def encode_prepared(self, pictures: Sequence[Any]) -> Any:
         """Return the features (pictures, ...) of pictures that `prepare` gave. Raises as `caption_prepared` does."""
@@ -249,7 +203,7 @@ def _first_line(error: Exception) -> str:
     return textwrap.shorten((str(error).strip().splitlines() or [type(error).__name__])[0], 120)
 
 
-def newest_run(say: Callable[[str], None], folder: Path = Path("runs")) -> Path:
+def newest_run(folder: Path = Path("runs")) -> Path:
     """Return the newest finished run under `folder`, and say which it is.
 
     Raises:
@@ -259,5 +213,5 @@ def newest_run(say: Callable[[str], None], folder: Path = Path("runs")) -> Path:
     if not runs:
         raise DataError(f"{folder}: no trained captioner there; captioner train makes one, or name a run folder")
     newest = runs[-1].parent
-    say(f"using {newest}, the newest run")
+    logger.info(f"using {newest}, the newest run")
     return newest

@@ -47,11 +47,13 @@ class Ensemble(Captioner):
             for own, description in enumerate(descriptions)
         ]
 
-    def prepare(self, picture: Picture) -> Any:
+    def prepare(self, picture: Picture, name: str = "the picture") -> Any:
         """See Captioner.prepare: as many arrays as there are different encoders."""
         if isinstance(picture, tuple):
             return picture
-        return tuple(self.members[index].prepare(picture) for index in sorted(set(self._encoded_by)))
+        if hasattr(picture, "read"):  # an open file can be read once
+            picture = picture.read()
+        return tuple(self.members[index].prepare(picture, name) for index in sorted(set(self._encoded_by)))
 
     def encode_prepared(self, pictures: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
         """See Captioner.encode_prepared: one array a member."""

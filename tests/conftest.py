@@ -1,5 +1,17 @@
-"""What every test stands on: quiet TensorFlow, and no seed left over from another test."""
+"""What every test builds on: quiet TensorFlow, and the lines that the package logs."""
 
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pytest
+
+from tests.messages import listening
+
+
+@pytest.fixture
+def said():
+    """The lines that the package has logged since the test began."""
+    lines = []
+    with listening(lines.append):
+        yield lines

@@ -1,11 +1,21 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import captioner.captioner as captioner_module
 from captioner.captioner import Captioner, load, newest_run
 from captioner.config import ConfigError
+from captioner.encoders.encoder import EncoderConfig, build_encoder
 from captioner.generation.config import GenerationConfig
+from captioner.generation.decode import Caption
+from captioner.generation.options import GenerationOptions
 from captioner.models.architectures import build_decoder
 from captioner.storage import DataError
 from captioner.text.vocabulary import TextConfig, Vocabulary
@@ -69,9 +79,9 @@ def test_settings_of_words_are_saved(captioner, tmp_path):
     assert load(tmp_path / "c.keras").generation == generation
 
 
-def test_words_that_the_vocabulary_lacks_are_said(captioner, features):
-    with pytest.warns(UserWarning, match="banned_words: 'unicorn' is not in the vocabulary"):
-        captions = captioner.caption_features(features, n=3, banned_words=("dog", "unicorn"))
+def test_words_that_the_vocabulary_lacks_are_said(captioner, features, said):
+    captions = captioner.caption_features(features, n=3, banned_words=("dog", "unicorn"))
+    assert said == ["note: banned_words: 'unicorn' is not in the vocabulary"]
     assert not any("dog" in caption.tokens for picture in captions for caption in picture)
 
 
@@ -125,6 +135,82 @@ def test_unknown_encoder_captions_features_but_no_pictures(captioner, features):
     assert captioner.caption_features(features)
     with pytest.raises(DataError, match="did not say which encoder made them"):
         captioner.caption([np.zeros((8, 8, 3), "uint8")])
+
+
+@pytest.fixture(scope="module")
+def seeing():
+    """A captioner that has an encoder, with random weights."""
+    config = EncoderConfig(backbone="efficientnet_lite0", weights="random")
+    encoder = build_encoder(config)
+    vocabulary = Vocabulary.fit(WORDS, TextConfig())
+    keras.utils.set_random_seed(0)
+    decoder = build_decoder({"units": 8, "embedding_size": 4}, len(vocabulary), encoder.feature_shape)
+    return Captioner(decoder, vocabulary, encoder.description, GenerationConfig(max_length=6))
+
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)  # (height, width, 3)
+
+
+def test_one_picture_gives_one_result_and_a_list_a_list(seeing, tmp_path):
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    one = seeing.caption(str(tmp_path / "a.png"))
+    assert isinstance(one, Caption) and one.text == " ".join(one.tokens)
+    assert seeing.caption(PICTURE).tokens == one.tokens
+    assert seeing.caption([tmp_path / "a.png"])[0].tokens == one.tokens
+    several = seeing.caption([PICTURE, Image.fromarray(PICTURE)])
+    assert [caption.tokens for caption in several] == [one.tokens, one.tokens]
+    assert len(seeing.caption(np.stack([PICTURE, PICTURE, PICTURE]))) == 3
+    assert seeing.caption([]) == []
+    best = seeing.caption(PICTURE, n=2)
+    assert [type(caption) for caption in best] == [Caption, Caption] and best[0].tokens == one.tokens
+    assert [len(captions) for captions in seeing.caption([PICTURE] * 2, n=2)] == [2, 2]
+
+
+def test_options_are_keywords(seeing):
+    sampled = seeing.caption(PICTURE, n=4, sample=True, top_p=0.9, seed=1)
+    assert sampled == seeing.caption(PICTURE, n=4, sampling=True, top_p=0.9, seed=1)
+    assert len(seeing.caption(PICTURE, n=5)) == 5  # the beam of 3 is widened
+    assert not {"dog", "cat"} & set(seeing.caption(PICTURE, banned_words=["dog", "cat"]).tokens)
+    with pytest.raises(ConfigError, match="n must be between 1 and the beam size 2"):
+        seeing.caption(PICTURE, n=5, beam_size=2)
+    with pytest.raises(ConfigError, match="beam_size: expected a whole number, found 'many'"):
+        seeing.caption(PICTURE, beam_size="many")
+    with pytest.raises(ConfigError, match="n must be a whole number, 1 or more, found 0"):
+        seeing.caption(PICTURE, n=0)
+    with pytest.raises(TypeError, match="no option 'beam'"):
+        seeing.caption(PICTURE, beam=3)
+
+
+def test_every_option_is_in_the_help():
+    described = re.findall(r"^ {16}([a-z_, ]+):", Captioner.caption.__doc__, flags=re.M)
+    names = {name for line in described for name in line.split(", ")}
+    assert names == set(GenerationOptions.__annotations__) - {"sampling"}
+
+
+def test_what_is_no_picture_is_said_by_its_place(seeing):
+    with pytest.raises(DataError, match="picture 1: not a picture that can be read"):
+        seeing.caption([PICTURE, b"nothing"])
+    with pytest.raises(TypeError, match="pictures: expected a picture or a list of pictures, found NoneType"):
+        seeing.caption(None)
+
+
+def test_importing_captioner_is_enough_for_keras_and_does_not_load_it(captioner, tmp_path):
+    captioner.save_to(tmp_path / "c.keras")
+    program = """
+import sys
+import captioner
+assert "keras" not in sys.modules
+import keras
+assert "captioner.captioner" not in sys.modules
+model = keras.saving.load_model(sys.argv[1])
+from captioner.captioner import Captioner
+assert isinstance(model, Captioner)
+assert not any(type(finder).__module__.startswith("captioner") for finder in sys.meta_path)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(captioner_module.__file__).parent.parent)}
+    command = [sys.executable, "-c", program, tmp_path / "c.keras"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
 
 
 def test_a_folder_without_a_captioner(tmp_path):

@@ -3,8 +3,7 @@ import sys
 
 import pytest
 
-from captioner import progress as progress_module
-from captioner.progress import Progress, amount
+from captioner.progress import Progress, amount, duration
 
 
 @pytest.mark.parametrize(
@@ -22,25 +21,60 @@ def test_amounts_are_for_people(count: int, unit: str, text: str) -> None:
     assert amount(count, unit) == text
 
 
-def test_without_a_terminal_a_line_comes_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    with Progress("looking", 100, "pictures", said.append, done=10) as progress:
-        progress.advance(20)
-        assert said == []
-        monkeypatch.setattr(progress_module, "SECONDS_BETWEEN_LINES", 0)
-        progress.advance(20)
-    with Progress("set.zip", None, "B", said.append) as progress:
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "less than a minute"),
+        (29, "less than a minute"),
+        (31, "1 minute"),
+        (90, "2 minutes"),
+        (3599, "1 hour"),
+        (7500, "2 hours 5 minutes"),
+        (3660, "1 hour 1 minute"),
+    ],
+)
+def test_lengths_of_time_are_for_people(seconds: int, text: str) -> None:
+    assert duration(seconds) == text
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_without_a_terminal_a_line_comes_every_30_seconds(said: list[str]) -> None:
+    clock = Clock()
+    with Progress("looking", 100, "pictures", done=10, clock=clock) as progress:
+        for seconds in (20, 9, 5, 20, 9):
+            clock.seconds += seconds
+            progress.advance(10)
+    assert said == ["looking: 40 of 100 pictures, 1.4 pictures/s, 1 minute left"]
+    assert progress.speed == pytest.approx(40 / 43)
+
+
+def test_the_first_step_is_no_part_of_the_speed(said: list[str]) -> None:
+    clock = Clock()
+    with Progress("set.zip", None, "B", clock=clock) as progress:
+        clock.seconds += 300  # compiling, connecting
         progress.advance(2000)
-    assert said == ["looking: 50 of 100 pictures", "set.zip: 2 kB"]
+        assert progress.speed == 0
+        clock.seconds += 40
+        progress.advance(400_000)
+    assert said == ["set.zip: 2 kB", "set.zip: 402 kB, 10 kB/s"]
 
 
-def test_a_terminal_shows_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_a_bar(monkeypatch: pytest.MonkeyPatch, said: list[str]) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
-    terminal, said = Terminal(), list[str]()
+    terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with Progress("looking", 4, "pictures", said.append) as progress:
+    with Progress("looking", 4, "pictures") as progress:
         progress.advance(4)
     assert "looking:   0%" in terminal.getvalue() and not said

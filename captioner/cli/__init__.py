@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from captioner import __version__
+from captioner.cli.messages import messages_printed
 
 # The help of the group is printed without loading a command: name -> what it does.
 COMMANDS = {
@@ -104,7 +105,8 @@ def _run(arguments: list[str], debug: bool) -> int:
     # --debug is taken wherever it stands; click would want it before the command.
     rest = [argument for argument in arguments if argument != "--debug"]
     try:
-        result: Any = cli.main(args=rest, prog_name="captioner", standalone_mode=False)
+        with messages_printed():
+            result: Any = cli.main(args=rest, prog_name="captioner", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.ClickException as error:
         if debug:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from captioner.cli.backend import load_keras
-from captioner.cli.options import read_recipe, recipe_options, say
+from captioner.cli.options import read_recipe, recipe_options
 
 if TYPE_CHECKING:
     from captioner.data.dataset import DataConfig
     from captioner.stages.clean import CleanResult
+
+logger = logging.getLogger(__name__)
 
 LIST = "list"
 
@@ -82,7 +85,7 @@ def command(
     else:
         sources = captions
         data = DataConfig(captions=tuple(map(str, captions)))
-    result = clean(sources, output or Path("descriptions.txt"), rules or "ptb", form or "auto", images, say=say)
+    result = clean(sources, output or Path("descriptions.txt"), rules or "ptb", form or "auto", images)
     if features is not None:
         _import_features(captions, features)
     if stats or plot is not None:
@@ -104,7 +107,7 @@ def _import_features(captions: tuple[Path, ...], features: Path) -> None:
     if len(captions) != 1:
         raise ConfigError("--features: name the one HDF5 file that carries them as CAPTIONS")
     source = import_features(captions[0], features)
-    say(f"{features}: the features of {source}")
+    logger.info(f"{features}: the features of {source}")
 
 
 def _show(result: CleanResult, data: DataConfig, stats: bool, plot: Path | None) -> None:
@@ -112,10 +115,10 @@ def _show(result: CleanResult, data: DataConfig, stats: bool, plot: Path | None)
     from captioner.data.statistics import describe, measure
     from captioner.plots.statistics import plot as draw
 
-    splits = load_captions(data, present_splits(data, say), say).splits
+    splits = load_captions(data, present_splits(data)).splits
     statistics = measure(result.text, splits, result.without_captions)
     if stats:
         click.echo(describe(statistics))
     if plot is not None:
         draw(statistics, plot)
-        say(f"{plot}: drawn")
+        logger.info(f"{plot}: drawn")

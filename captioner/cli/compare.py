@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from captioner.cli.options import say
 from captioner.cli.scoring import metric_names, scoring_options
 
 
@@ -38,5 +37,5 @@ def command(
 
     names = metric_names(metrics) or EvaluationConfig().metrics
     config = EvaluationConfig(metrics=names, cider_df=cider_df or EvaluationConfig().cider_df)
-    found = compare(first, second, references, config, parallel=parallel, every=every, say=say)
+    found = compare(first, second, references, config, parallel=parallel, every=every)
     click.echo(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else describe(found))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from captioner.cli.options import output_folder, say
+from captioner.cli.options import output_folder
 
 
 @click.command("download")
@@ -28,4 +28,4 @@ def command(name: str | None, output: Path | None, mirror: str | None, only: tup
             click.echo(f"{known:<{margin}}  {total_size(data_set):>8}  {data_set.about}")
             click.echo(f"{'':<{margin}}            {', '.join(archive.name for archive in data_set.archives)}")
         return
-    download(name, output or Path("data") / name, mirror=mirror, only=only, keep=keep, say=say)
+    download(name, output or Path("data") / name, mirror=mirror, only=only, keep=keep)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 import click
 
 from captioner.cli.backend import load_keras
-from captioner.cli.options import say
+
+logger = logging.getLogger(__name__)
 
 
 @click.command("encoders")
@@ -37,7 +40,7 @@ def _list_encoders() -> None:
     click.echo(f"{'encoder':{width}}  {'input':9}  {'parameters':>11}  {'pool':>4}  {'grid':14}  weights")
     for name, size, parameters, pool, grid, weights in rows:
         click.echo(f"{name:{width}}  {_product(size):9}  {parameters:11,}  {pool:4}  {_product(grid):14}  {weights}")
-    say(
+    logger.info(
         "`captioner encoders NAME` lists the layers of one; hub: takes any CLIP, SigLIP, DINO or ViT preset of KerasHub"
     )
 
@@ -58,7 +61,7 @@ def _list_layers(name: str) -> None:
     width = max(map(len, layers))
     for layer, shape in layers.items():
         click.echo(f"{layer:{width}}  {_product(shape)}")
-    say("`pool` is the pooled vector and `grid` the last grid, whatever its layer is called")
+    logger.info("`pool` is the pooled vector and `grid` the last grid, whatever its layer is called")
 
 
 def _product(shape: tuple[int, ...]) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from captioner.cli.backend import load_keras
-from captioner.cli.generation import generation_options, option_of, unknown_words_said
-from captioner.cli.options import output_folder, say
+from captioner.cli.generation import generation_options, option_of
+from captioner.cli.options import output_folder
 from captioner.cli.scoring import metric_names, scoring_options
 
 
@@ -80,16 +80,13 @@ def command(
     from captioner.stages.results import describe_scores
     from captioner.stages.run import evaluate_run, read_run
 
-    run, *others = runs or (newest_run(say),)
+    run, *others = runs or (newest_run(),)
     recipe = read_run(run)
     if features is not None:
         recipe = replace(recipe, features=features)
     if captions is not None:
         recipe = replace(recipe, data=replace(recipe.data, captions=captions, format="auto"))
-    with unknown_words_said():
-        scores = evaluate_run(
-            run, recipe, replace(recipe.evaluation, **changes), output or run, generation, say, others=others
-        )
+    scores = evaluate_run(run, recipe, replace(recipe.evaluation, **changes), output or run, generation, others=others)
     click.echo(describe_scores(scores.corpus, scores.intervals))
 
 
@@ -106,7 +103,5 @@ def _score_files(
     from captioner.stages.score import EvaluationConfig, score_files
 
     config = EvaluationConfig(**changes)
-    scores = score_files(
-        predictions, references, config, output, parallel=parallel, every=every, training=training, say=say
-    )
+    scores = score_files(predictions, references, config, output, parallel=parallel, every=every, training=training)
     return describe_scores(scores.corpus, scores.intervals)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from captioner.cli.backend import load_keras
-from captioner.cli.options import read_recipe, recipe_options, say
+from captioner.cli.options import read_recipe, recipe_options
 
 
 def _shard(context: click.Context, option: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -100,8 +100,6 @@ def command(
         from captioner.extraction.verification import verify as check
 
         for path in output_paths(features, layers or (encoding.layer,), shard):
-            check(path, images, say)
+            check(path, images)
         return
-    extract(
-        images, features, encoding, extraction, layers=layers, shard=shard, strict=strict, overwrite=overwrite, say=say
-    )
+    extract(images, features, encoding, extraction, layers=layers, shard=shard, strict=strict, overwrite=overwrite)

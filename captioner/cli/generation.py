@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import click
-
-from captioner.cli.options import say
-
-OF_BEAMS = ("beam_size", "groups", "diversity")
-OF_SAMPLING = ("sampling", "temperature", "top_k", "top_p", "seed")
 
 
 class Words(click.ParamType):
@@ -80,7 +73,9 @@ def generation_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def command(*positional: Any, **arguments: Any) -> Any:
         given = {name: arguments.pop(name) for name in _OPTIONS}
-        settings = _settings({name: value for name, value in given.items() if value is not None})
+        from captioner.generation.options import settings_of
+
+        settings = settings_of(given, option_of)
         return function(*positional, generation=settings, **arguments)
 
     for option in reversed(_OPTIONS.values()):
@@ -92,43 +87,3 @@ def option_of(setting: str) -> str:
     """Return the option, as it is typed, of a command's argument or of a setting of GenerationConfig."""
     name = "sample" if setting == "sampling" else setting.replace("_", "-")
     return f"-{name}" if len(name) == 1 else f"--{name}"
-
-
-def _settings(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that options mean: those of one kind of search switch a recipe's other kind off.
-
-    Raises:
-        ConfigError: options of beam search and of sampling stand together.
-    """
-    from captioner.config import ConfigError
-
-    beam, sampling = ([name for name in names if name in given] for names in (OF_BEAMS, OF_SAMPLING))
-    if beam and sampling:
-        one, other = option_of(beam[0]), option_of(sampling[0])
-        raise ConfigError(f"{one} and {other}: a beam and sampling are two ways; choose one")
-    if sampling:
-        given.update(sampling=True, groups=1)
-    elif beam:
-        given["sampling"] = False
-    if given.get("bad_endings") == ("english",):
-        given["bad_endings"] = "english"
-    return given
-
-
-@contextlib.contextmanager
-def unknown_words_said() -> Iterator[None]:
-    """Say in one line each the words of settings that a model does not know; other warnings go their way."""
-    from captioner.generation.word_rules import UnknownWordWarning
-
-    show = warnings.showwarning
-
-    def tell(message: Warning | str, category: type[Warning], *rest: Any, **options: Any) -> None:
-        if issubclass(category, UnknownWordWarning):
-            say(f"note: {message}")
-        else:
-            show(message, category, *rest, **options)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UnknownWordWarning)
-        warnings.showwarning = tell
-        yield

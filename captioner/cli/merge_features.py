@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from captioner.cli.backend import load_keras
-from captioner.cli.options import say
 
 
 @click.command("merge-features")
@@ -29,4 +28,4 @@ def command(parts: tuple[Path, ...], output: Path, overwrite: bool) -> None:
     load_keras()
     from captioner.extraction.merging import merge_features
 
-    merge_features(parts, output, overwrite=overwrite, say=say)
+    merge_features(parts, output, overwrite=overwrite)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ import click
 
 if TYPE_CHECKING:
     from captioner.recipe import Recipe, Source
+
+logger = logging.getLogger(__name__)
 
 
 def output_folder(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -42,12 +45,7 @@ def read_recipe(config: str | None, assignments: tuple[str, ...]) -> tuple[Sourc
     source = find_recipe(config)
     recipe = load_recipe(source, assignments)
     if source.embedded:
-        say("no recipe named and no captioner.yaml here: using the sample's")
+        logger.info("no recipe named and no captioner.yaml here: using the sample's")
     elif config is None:
-        say(f"using {source.path}")
+        logger.info(f"using {source.path}")
     return source, recipe
-
-
-def say(line: str) -> None:
-    """Tell the user something that is not the command's result: on stderr."""
-    click.echo(line, err=True)

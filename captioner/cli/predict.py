@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from captioner.cli.backend import load_keras
-from captioner.cli.generation import generation_options, unknown_words_said
-from captioner.cli.options import say
+from captioner.cli.generation import generation_options
 
 if TYPE_CHECKING:
     from captioner.captioner import Captioner
+
+logger = logging.getLogger(__name__)
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -61,7 +63,7 @@ def command(
     if attention is not None:
         require_matplotlib("--attention")
     if not models:
-        models = (newest_run(say),)
+        models = (newest_run(),)
     files = find_pictures(pictures)
     captioner, encoder = _load(models)
     drawn: list[Any] = []
@@ -73,20 +75,18 @@ def command(
 
     def report(message: str) -> None:
         broken.append(message)
-        say(f"captioner: {message}")
+        logger.error(message)
 
-    changes = _wide_enough(captioner, count, generation)
     results = []
-    with unknown_words_said():
-        for picture in caption_pictures(captioner, files, report, count, **changes):
-            for folder in drawn:
-                folder.add(picture)
-            if as_json:
-                captions = [{"caption": c.text, "log_prob": round(c.log_prob, 6)} for c in picture.captions]
-                results.append({"file": str(picture.path), "captions": captions})
-                continue
-            for caption in picture.captions:
-                click.echo(caption.text if len(files) == 1 else f"{picture.path}\t{caption.text}")
+    for picture in caption_pictures(captioner, files, report, count, **generation):
+        for folder in drawn:
+            folder.add(picture)
+        if as_json:
+            captions = [{"caption": c.text, "log_prob": round(c.log_prob, 6)} for c in picture.captions]
+            results.append({"file": str(picture.path), "captions": captions})
+            continue
+        for caption in picture.captions:
+            click.echo(caption.text if len(files) == 1 else f"{picture.path}\t{caption.text}")
     if out is not None:
         drawn[0].write_table()
     if as_json:
@@ -109,14 +109,3 @@ def _load(models: tuple[Path, ...]) -> tuple[Captioner, dict[str, Any] | None]:
     captioner = members[0] if len(members) == 1 else Ensemble(members, models)
     looking = [member.encoder_description for member in members if len(member.decoder.feature_shape) == 2]
     return captioner, looking[0] if looking else None
-
-
-def _wide_enough(captioner: Captioner, count: int, generation: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings with a beam that is as wide as captions are asked for, where nobody said how wide."""
-    from captioner.generation.config import GenerationConfig
-
-    defaults: GenerationConfig = captioner.generation
-    if generation.get("sampling", defaults.sampling) or "beam_size" in generation or count <= defaults.beam_size:
-        return generation
-    groups = generation.get("groups", defaults.groups)
-    return {**generation, "beam_size": -(-count // groups) * groups}

@@ -9,7 +9,6 @@ import click
 
 import captioner
 from captioner.cli.backend import load_keras
-from captioner.cli.options import say
 
 if TYPE_CHECKING:
     from captioner.captioner import Captioner
@@ -50,7 +49,5 @@ def command(
         load_keras()
         return captioner.load(path)
 
-    page = report_run(
-        run, output, evaluation=scores, references=references, images=images, shown=pictures, load=load, say=say
-    )
+    page = report_run(run, output, evaluation=scores, references=references, images=images, shown=pictures, load=load)
     click.echo(page)

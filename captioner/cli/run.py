@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from captioner.cli.backend import load_keras
-from captioner.cli.options import output_folder, read_recipe, recipe_options, say
+from captioner.cli.options import output_folder, read_recipe, recipe_options
 
 
 @click.command("run")
@@ -19,5 +19,5 @@ def command(output: Path | None, config: str | None, assignments: tuple[str, ...
     from captioner.stages.run import run
 
     source, recipe = read_recipe(config, assignments)
-    scores = run(recipe, output or Path("runs") / source.name, say=say)
+    scores = run(recipe, output or Path("runs") / source.name)
     click.echo(scores)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from captioner.cli.backend import load_keras
-from captioner.cli.options import output_folder, read_recipe, recipe_options, say
+from captioner.cli.options import output_folder, read_recipe, recipe_options
 
 if TYPE_CHECKING:
     from captioner.data.dataset import DataConfig
@@ -68,7 +68,7 @@ def command(
     wanted = _read_shares(shares) if shares is not None else data.shares or SHARES
     seed = data.split_seed if seed is None else seed
     references = read_captions(data.captions, data.format)
-    write_splits(output or Path("splits"), references, wanted, seed, data.images, data.near_duplicates, say)
+    write_splits(output or Path("splits"), references, wanted, seed, data.images, data.near_duplicates)
 
 
 def _check(data: DataConfig) -> None:
@@ -78,10 +78,10 @@ def _check(data: DataConfig) -> None:
 
     if data.images is None:
         raise ConfigError("--images: missing; name the folder of pictures to look through")
-    splits = load_captions(data, present_splits(data, say), say).splits
+    splits = load_captions(data, present_splits(data)).splits
     if len(splits) < 2:
         raise ConfigError(f"--check: needs two splits or more, found {', '.join(splits) or 'none'}")
-    compared = require_different(splits, data.images, say)
+    compared = require_different(splits, data.images)
     click.echo(f"no picture stands in two splits under two names: {compared:,} pictures compared")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from captioner.cli.backend import load_keras
-from captioner.cli.options import output_folder, read_recipe, recipe_options, say
+from captioner.cli.options import output_folder, read_recipe, recipe_options
 
 
 @click.command("train")
@@ -40,5 +40,5 @@ def command(
     if features is not None:
         recipe = replace(recipe, features=features)
     folder = output or Path("runs") / source.name
-    train(folder, recipe.training_sections(), to_settings(recipe), resume=resume, overwrite=overwrite, say=say)
+    train(folder, recipe.training_sections(), to_settings(recipe), resume=resume, overwrite=overwrite)
     click.echo(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,9 @@ from captioner.data.captions import Captions, require_apart
 from captioner.data.readers.detect import Sources, digest_captions, find_sources, read_data, require_format, spell
 from captioner.data.splits import check_shares, read_split, write_splits
 from captioner.images.listing import list_images
-from captioner.progress import Say
 from captioner.storage import DataError, digest_file, digest_json, read_manifest
+
+logger = logging.getLogger(__name__)
 
 MADE = Path("splits")  # where the lists of made splits go, under the current folder as features and runs do
 
@@ -76,7 +78,7 @@ def read_captions(path: Sources, format: str = "auto") -> Mapping[str, tuple[str
     return captions.references
 
 
-def load_captions(config: DataConfig, splits: Sequence[str] | None = None, say: Say = print) -> Captions:
+def load_captions(config: DataConfig, splits: Sequence[str] | None = None) -> Captions:
     """Read the captions and the lists of `splits` (None: all); no other list is opened.
 
     Shares become lists under `splits/` when they are first needed, and those lists count from then on. Pictures are
@@ -87,7 +89,7 @@ def load_captions(config: DataConfig, splits: Sequence[str] | None = None, say: 
             named and all are counted), or shares a picture with another of the splits read.
     """
     captions = read_data(config.captions, config.format)
-    lists = _make_lists(config, captions, say) if config.shares else config.lists
+    lists = _make_lists(config, captions) if config.shares else config.lists
     known = lists or captions.splits
     wanted = tuple(known) if splits is None else tuple(dict.fromkeys(splits))
     found: dict[str, tuple[str, ...]] = {}
@@ -133,7 +135,7 @@ def _made_lists(config: DataConfig) -> dict[str, str]:
     return {name: str(folder / f"{name}.txt") for name in config.shares}
 
 
-def _make_lists(config: DataConfig, captions: Captions, say: Say) -> dict[str, str]:
+def _make_lists(config: DataConfig, captions: Captions) -> dict[str, str]:
     folder = _made_folder(config)
     if not folder.is_dir() or read_manifest(folder) is None:
         images = config.images if config.images is not None and Path(config.images).is_dir() else None
@@ -143,15 +145,15 @@ def _make_lists(config: DataConfig, captions: Captions, say: Say) -> dict[str, s
                 f"pictures there, copy the lists made elsewhere to {folder}, or set data.near_duplicates to false"
             )
         shares, seed, compare = config.shares, config.split_seed, config.near_duplicates
-        write_splits(folder, captions.references, shares, seed, images, compare, say)
+        write_splits(folder, captions.references, shares, seed, images, compare)
     return _made_lists(config)
 
 
-def present_splits(config: DataConfig, say: Say = print) -> list[str] | None:
+def present_splits(config: DataConfig) -> list[str] | None:
     """Return the splits whose lists are there, and say which are not; None for the splits that the captions carry."""
     missing = [name for name, path in config.lists.items() if not Path(path).is_file()]
     for name in missing:
-        say(f"note: split {name} is left out: {config.lists[name]} is not there")
+        logger.warning(f"split {name} is left out: {config.lists[name]} is not there")
     return [name for name in config.splits if name not in missing] if config.splits else None
 
 
@@ -171,14 +173,13 @@ def has_split(config: DataConfig, name: str) -> bool:
     return name in (config.splits or read_data(config.captions, config.format).splits)
 
 
-def require_split(config: DataConfig, name: str, where: str, say: Say = print) -> None:
+def require_split(config: DataConfig, name: str, where: str) -> None:
     """Refuse, before hours of work, a split that will be needed in the end and is not there.
 
     Args:
         config: the data.
         name: the split.
         where: the setting that asks for it, for messages.
-        say: takes lines for the user.
 
     Raises:
         ConfigError: there is no such split.
@@ -191,4 +192,4 @@ def require_split(config: DataConfig, name: str, where: str, say: Say = print) -
     if name in config.lists and not Path(config.lists[name]).is_file():
         raise DataError(f"{config.lists[name]}: no such file; data.splits.{name} is evaluated in the end")
     if config.shares:
-        load_captions(config, (name,), say)
+        load_captions(config, (name,))

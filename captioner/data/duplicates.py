@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -10,8 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from captioner.images.decode import load_image, resize
-from captioner.progress import Progress, Say
+from captioner.progress import Progress
 from captioner.storage import DataError
+
+logger = logging.getLogger(__name__)
 
 SIDE = 32  # pixels of the picture that is hashed
 LOW = 8  # frequencies kept in each direction
@@ -41,7 +44,7 @@ def perceptual_hash(path: Path) -> int:
     return int("".join("1" if bit else "0" for bit in low > np.median(low)), 2)
 
 
-def hash_pictures(pictures: Mapping[str, Path], say: Say = print) -> dict[str, int]:
+def hash_pictures(pictures: Mapping[str, Path]) -> dict[str, int]:
     """Return image_id -> perceptual hash of the pictures that can be read; how many cannot is said."""
 
     def look(path: Path) -> int | None:
@@ -53,7 +56,7 @@ def hash_pictures(pictures: Mapping[str, Path], say: Say = print) -> dict[str, i
     hashes: dict[str, int] = {}
     pool = ThreadPoolExecutor(THREADS)
     try:
-        with Progress("looking for near-duplicate pictures", len(pictures), "pictures", say) as progress:
+        with Progress("looking for near-duplicate pictures", len(pictures), "pictures") as progress:
             for image_id, found in zip(pictures, pool.map(look, pictures.values()), strict=True):
                 if found is not None:
                     hashes[image_id] = found
@@ -61,7 +64,7 @@ def hash_pictures(pictures: Mapping[str, Path], say: Say = print) -> dict[str, i
     finally:
         pool.shutdown(cancel_futures=True)
     if broken := len(pictures) - len(hashes):
-        say(f"note: {broken:,} of {len(pictures):,} pictures cannot be read and are not compared with the others")
+        logger.warning(f"{broken:,} of {len(pictures):,} pictures cannot be read and are not compared with the others")
     return hashes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,8 +12,9 @@ from captioner.data.duplicates import hash_pictures, near_duplicates
 from captioner.data.readers.flickr import lines
 from captioner.images.ids import normalize_id
 from captioner.images.listing import list_images
-from captioner.progress import Say
 from captioner.storage import DataError, digest_bytes, remove_manifest, write_manifest, write_text
+
+logger = logging.getLogger(__name__)
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 SHOWN = 3  # so many groups stand in a message
@@ -89,7 +91,6 @@ def write_splits(
     seed: int = 0,
     images: str | Path | None = None,
     compare: bool = True,
-    say: Say = print,
 ) -> dict[str, Path]:
     """Divide pictures at random and write a list a split, `train.txt` and so on, with a manifest beside them.
 
@@ -98,7 +99,6 @@ def write_splits(
         ids, shares, seed: see `make_splits`.
         images: the pictures' folder; what is not in it is left out. None: only ids are looked at.
         compare: keep pictures of that folder that look alike on one side.
-        say: takes lines for the user.
 
     Returns:
         name -> the list.
@@ -113,17 +113,17 @@ def write_splits(
         pictures = {name: path for name, path in list_images(images).items() if name in known}
         if missing := sorted(known - pictures.keys()):
             count = f"{len(missing):,} of {len(known):,} pictures"
-            say(f"note: {count} are not in {images} and come into no split ({_first(missing)})")
+            logger.warning(f"{count} are not in {images} and come into no split ({_first(missing)})")
         known = set(pictures)
-        groups = near_duplicates(hash_pictures(pictures, say)) if compare else []
+        groups = near_duplicates(hash_pictures(pictures)) if compare else []
         if groups:
-            say(f"near-duplicate pictures, kept on one side: {describe_groups(groups)}")
+            logger.info(f"near-duplicate pictures, kept on one side: {describe_groups(groups)}")
     splits = make_splits(known, shares, seed, groups)
     remove_manifest(folder)
     paths = {name: folder / f"{name}.txt" for name in splits}
     for name, members in splits.items():
         write_text(paths[name], "".join(f"{member}\n" for member in members))
-        say(f"{paths[name]}: {len(members):,} pictures")
+        logger.info(f"{paths[name]}: {len(members):,} pictures")
     write_manifest(
         folder, "split", shares=dict(shares), seed=seed, images=None if images is None else str(images),
         near_duplicates=[list(group) for group in groups],
@@ -131,7 +131,7 @@ def write_splits(
     return paths
 
 
-def require_different(splits: Mapping[str, Sequence[str]], images: str | Path, say: Say = print) -> int:
+def require_different(splits: Mapping[str, Sequence[str]], images: str | Path) -> int:
     """Refuse splits of which two hold pictures that look alike; return how many pictures were compared.
 
     Raises:
@@ -139,7 +139,7 @@ def require_different(splits: Mapping[str, Sequence[str]], images: str | Path, s
     """
     owners = {image_id: name for name, ids in splits.items() for image_id in ids}
     pictures = {name: path for name, path in list_images(images).items() if name in owners}
-    groups = near_duplicates(hash_pictures(pictures, say))
+    groups = near_duplicates(hash_pictures(pictures))
     leaks = [group for group in groups if len({owners[image_id] for image_id in group}) > 1]
     if leaks:
         first = ", ".join(f"{image_id} ({owners[image_id]})" for image_id in leaks[0])

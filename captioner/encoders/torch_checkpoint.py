@@ -31,7 +31,10 @@ class _View(NamedTuple):
 
 
 # what the names of types in a checkpoint stand for here
-_STORAGES: dict[tuple[str, str], np.dtype] = {("torch", "FloatStorage"): np.dtype("<f4"), ("torch", "LongStorage"): np.dtype("<i8")}
+_STORAGES: dict[tuple[str, str], np.dtype] = {
+    ("torch", "FloatStorage"): np.dtype("<f4"),
+    ("torch", "LongStorage"): np.dtype("<i8"),
+}
 _ORDERED = ("collections", "OrderedDict")
 _TENSOR = ("torch._utils", "_rebuild_tensor_v2")
 

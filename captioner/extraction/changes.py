@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
 from captioner.extraction.partial import Batch
-from captioner.extraction.progress import Say
 from captioner.images.listing import Pictures
+
+logger = logging.getLogger(__name__)
 
 STALE = -1  # the size that stands for a file that nobody has read as it is now
 
@@ -49,8 +52,10 @@ class Changes:
                 self.notes[pictures.ids[place]] = "changed after it was read; the next call extracts it anew"
                 pictures.bytes[place] = STALE
 
-    def report(self, say: Say) -> None:
+    def report(self) -> None:
         """Name the first of them, and how many there are."""
         if self.notes:
             name, note = next(iter(self.notes.items()))
-            say(f"pictures changed or vanished while the extraction ran: {len(self.notes)}; the first: {name} {note}")
+            logger.info(
+                f"pictures changed or vanished while the extraction ran: {len(self.notes)}; the first: {name} {note}"
+            )

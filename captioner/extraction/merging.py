@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,12 @@ import numpy as np
 from captioner.encoders.encoder import differences
 from captioner.extraction.outputs import find_target, write_skipped
 from captioner.extraction.partial import PartialFeatures
-from captioner.extraction.progress import Say
 from captioner.features.formats import Content, Storage
 from captioner.features.store import FeatureStore, check_target, open_features, write_content
 from captioner.images.index import IdIndex
 from captioner.storage import DataError, manifest_path, read_manifest
+
+logger = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 64
 
@@ -34,7 +36,7 @@ class Part:
     manifest: Mapping[str, Any]
 
 
-def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = False, say: Say = print) -> int:
+def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = False) -> int:
     """Write the features of several files into one; return how many pictures are in it.
 
     All shards of an extraction give the file that the undivided extraction gives.
@@ -43,7 +45,6 @@ def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = Fal
         parts: feature files of one encoder, no picture in two of them.
         output: a `.pkl` or `.h5` file.
         overwrite: replace an output of another encoder, or of unknown origin.
-        say: takes lines about what goes on.
 
     Raises:
         DataError: a part is missing or broken, of another encoder than the first, or not the only one with a picture;
@@ -64,11 +65,11 @@ def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = Fal
     try:
         target = find_target(output, first.manifest["encoder"], dtype, inputs or "", "auto", overwrite)
         if target.finished and target.manifest is not None:
-            say(f"{output}: up to date ({target.manifest['pictures']} pictures)")
+            logger.info(f"{output}: up to date ({target.manifest['pictures']} pictures)")
             return target.manifest["pictures"]
         precisions = sorted({part.manifest["encoder"]["precision"] for part in opened})
         if len(precisions) > 1:
-            say(f"the parts were made in {' and '.join(precisions)}; their features agree, but are not equal")
+            logger.info(f"the parts were made in {' and '.join(precisions)}; their features agree, but are not equal")
         skipped = {name: why for part in opened for name, why in (part.manifest.get("skipped") or {}).items()}
         skipped = {name: skipped[name] for name in sorted(skipped, key=str.encode)}
         content = _merged(opened, target.dtype)
@@ -83,7 +84,7 @@ def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = Fal
     finally:
         lock.close()
     left_out = f", {len(skipped)} skipped" if skipped else ""
-    say(f"{output}: {len(content.ids)} pictures of {len(opened)} files{left_out}")
+    logger.info(f"{output}: {len(content.ids)} pictures of {len(opened)} files{left_out}")
     return len(content.ids)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from captioner.extraction.local_engine import Waits, available_cores, on_acceler
 from captioner.extraction.outputs import Reusable, Target, skipped_path, write_skipped, write_target
 from captioner.extraction.partial import Batch, PartialFeatures
 from captioner.extraction.probe import DEFAULT_BATCH_SIZE, PROBE_PICTURES, Chosen, choose, is_out_of_memory
-from captioner.extraction.progress import Progress, Say
 from captioner.images.listing import Pictures
+from captioner.progress import Progress
 from captioner.storage import DataError
+
+logger = logging.getLogger(__name__)
 
 PROBE_PAYS_FROM = 128  # pictures; fewer are done sooner than the probe
 
@@ -71,7 +74,6 @@ class ExtractionRun:
         partial: PartialFeatures,
         wide: Encoder,
         config: ExtractionConfig,
-        say: Say,
     ) -> None:
         """Take what is to be done.
 
@@ -82,10 +84,9 @@ class ExtractionRun:
             partial: the open partial file.
             wide: the encoder in float32.
             config: batches, threads, precision and engine.
-            say: takes lines about what goes on.
         """
         self._images, self._pictures, self._targets = images, pictures, targets
-        self._partial, self._wide, self._config, self._say = partial, wide, config, say
+        self._partial, self._wide, self._config = partial, wide, config
         self._job = {"partial": 2, "layers": [[target.identity, target.dtype] for target in targets]}
         header = partial.header or {}
         same = {key: header.get(key) for key in self._job} == self._job
@@ -115,12 +116,12 @@ class ExtractionRun:
         first = self._targets[0].path
         if skipped:
             reason = next(iter(skipped.values()))
-            self._say(f"skipped pictures: {len(skipped)}, see {skipped_path(first)}; the first: {reason}")
-        self._changes.report(self._say)
+            logger.info(f"skipped pictures: {len(skipped)}, see {skipped_path(first)}; the first: {reason}")
+        self._changes.report()
         limit = self._waits.limit if self._config.engine == "local" and speed else None
         rate = f" ({speed:.1f} a second; {limit} is the limit)" if limit else ""
         for target in self._targets:
-            self._say(f"{target.path}: {count} pictures in {seconds:.0f} s{rate}")
+            logger.info(f"{target.path}: {count} pictures in {seconds:.0f} s{rate}")
         paths = tuple(target.path for target in self._targets)
         return ExtractionResult(paths, count, skipped, chosen.precision, seconds, encoded=encoded, limit=limit)
 
@@ -132,14 +133,14 @@ class ExtractionRun:
             encoder = self._in_precision(chosen.precision)
         else:
             if header is not None:
-                self._say(f"{self._partial.path.name} is of another encoder or other settings: starting anew")
+                logger.info(f"{self._partial.path.name} is of another encoder or other settings: starting anew")
             encoder, chosen = self._choose(reused)
         rows = [(target.dtype, tuple(target.description["feature_shape"])) for target in self._targets]
         header = {**self._job, "chosen": chosen.to_json()}
         changed = self._partial.begin(header, self._pictures, rows, go_on=self.goes_on)
         if changed:
             first = self._pictures.ids[changed[0]]
-            self._say(f"pictures changed since they were extracted: {len(changed)}, {first} the first; once more")
+            logger.info(f"pictures changed since they were extracted: {len(changed)}, {first} the first; once more")
         return encoder, chosen
 
     def _choose(self, reused: np.ndarray) -> tuple[Encoder, Chosen]:
@@ -158,7 +159,7 @@ class ExtractionRun:
             self._wide, sample, count, config.precision, config.batch_size, accelerated=on_accelerator()
         )
         if chosen.rates or chosen.batch_rates:
-            self._say(str(chosen))
+            logger.info(str(chosen))
         return encoder, chosen
 
     def _in_precision(self, precision: str) -> Encoder:
@@ -191,7 +192,7 @@ class ExtractionRun:
             kept,
             resumed,
         ]
-        self._say(", ".join(part for part in parts if part))
+        logger.info(", ".join(part for part in parts if part))
 
     def _encode(self, todo: np.ndarray, whole: int, encoder: Encoder, chosen: Chosen) -> float:
         """Encode what is marked; return how many pictures a second, 0 where it was over too soon to tell.
@@ -202,27 +203,22 @@ class ExtractionRun:
             encoder: the network.
             chosen: the batch size.
         """
-        first = None  # batch: compiles the network, which is no part of the speed
         size = chosen.batch_size if self._config.batch_size == "auto" else self._config.batch_size
         at_least = size if whole > size else 0  # so the last batch is as large as the others
-        progress = Progress(len(todo) - int(todo.sum()), len(todo), self._say)
+        progress = Progress("extracting", len(todo), "pictures", done=len(todo) - int(todo.sum()))
         try:
-            for batch in self._run_engine(in_batches(todo, size), encoder, at_least):
-                self._changes.note_read(batch)
-                self._partial.append(self._narrowed(batch))
-                progress.advance(len(batch.places))
-                first = first or (time.monotonic(), progress.done)
+            with progress:
+                for batch in self._run_engine(in_batches(todo, size), encoder, at_least):
+                    self._changes.note_read(batch)
+                    self._partial.append(self._narrowed(batch))
+                    progress.advance(len(batch.places))
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             raise DataError(
                 f"batches of {size} do not fit into the device's memory; set extraction.batch_size to a smaller number"
             ) from error
-        finally:
-            progress.close()
-        if first is None or progress.done == first[1]:
-            return 0.0
-        return (progress.done - first[1]) / (time.monotonic() - first[0])
+        return progress.speed
 
     def _run_engine(self, batches: Iterator[np.ndarray], encoder: Encoder, at_least: int) -> Iterator[Batch]:
         config = self._config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,23 +14,23 @@ from captioner.encoders.encoder import encoder_from_description
 from captioner.extraction.loader import Decoder, decode, read_source
 from captioner.extraction.local_engine import available_cores
 from captioner.extraction.probe import LEAST_COSINE, least_cosine
-from captioner.extraction.progress import Say
 from captioner.features.store import FeatureStore, open_features
 from captioner.images.decode import MAX_PIXELS
 from captioner.images.listing import Pictures, find_pictures
 from captioner.storage import DataError, digest_file, manifest_path, read_manifest
 
+logger = logging.getLogger(__name__)
+
 ENCODED_AGAIN = 8  # pictures, spread over the file
 ROWS_AT_ONCE = 64
 
 
-def verify(output: Path, images: Path | None, say: Say = print) -> None:
+def verify(output: Path, images: Path | None) -> None:
     """Check a feature file against its manifest, its pictures and its encoder; say what was found right.
 
     Args:
         output: the feature file.
         images: the folder that it was made from; without one only the file itself is checked.
-        say: takes the lines.
 
     Raises:
         DataError: the file is missing, broken or not what its manifest describes; pictures have changed, come or gone
@@ -47,16 +48,16 @@ def verify(output: Path, images: Path | None, say: Say = print) -> None:
     store = open_features(output)
     for start in range(0, len(store), ROWS_AT_ONCE):
         store.at(range(start, min(start + ROWS_AT_ONCE, len(store))))
-    say(f"{output}: {len(store)} pictures, whole and as its manifest says")
+    logger.info(f"{output}: {len(store)} pictures, whole and as its manifest says")
     if images is not None:
         pictures = find_pictures(images)
         if "shard" in manifest:
             pictures = pictures.shard(manifest["shard"]["part"], manifest["shard"]["of"])
-        _check_pictures(store, manifest, pictures, say)
-        _check_encoder(store, manifest["encoder"], pictures, say)
+        _check_pictures(store, manifest, pictures)
+        _check_encoder(store, manifest["encoder"], pictures)
 
 
-def _check_pictures(store: FeatureStore, manifest: Mapping[str, Any], pictures: Pictures, say: Say) -> None:
+def _check_pictures(store: FeatureStore, manifest: Mapping[str, Any], pictures: Pictures) -> None:
     skipped = set(manifest.get("skipped") or ())
     lacking = [name for name in pictures.ids if name not in store and name not in skipped]
     gone = [name for name in store if name not in pictures.ids]
@@ -67,7 +68,9 @@ def _check_pictures(store: FeatureStore, manifest: Mapping[str, Any], pictures: 
     if found:
         raise DataError(f"{store.path}: {'; '.join(found)}; captioner extract -o {store.path} brings it up to date")
     known = "all there; nobody noted their digests" if sources is None else "all there and unchanged"
-    say(f"{pictures.folder}: its pictures are {known}" + (f", {len(skipped)} of them skipped" if skipped else ""))
+    logger.info(
+        f"{pictures.folder}: its pictures are {known}" + (f", {len(skipped)} of them skipped" if skipped else "")
+    )
 
 
 def _changed(store: FeatureStore, sources: np.ndarray, pictures: Pictures) -> list[str]:
@@ -87,7 +90,7 @@ def _changed(store: FeatureStore, sources: np.ndarray, pictures: Pictures) -> li
         return [pictures.ids[place] for place, is_other in zip(held, different, strict=True) if is_other]
 
 
-def _check_encoder(store: FeatureStore, description: Mapping[str, Any], pictures: Pictures, say: Say) -> None:
+def _check_encoder(store: FeatureStore, description: Mapping[str, Any], pictures: Pictures) -> None:
     encoder = encoder_from_description(description, description.get("precision", "float32"))
     held = np.flatnonzero(store.ids.find_encoded(pictures.ids.encoded) >= 0)
     places = held[np.linspace(0, len(held) - 1, min(ENCODED_AGAIN, len(held))).astype(int)]
@@ -103,4 +106,4 @@ def _check_encoder(store: FeatureStore, description: Mapping[str, Any], pictures
                 f"{store.path}: {description['backbone']} makes other features of {name!r} (cosine {cosine:.4f}); "
                 "extract the features anew"
             )
-    say(f"{len(names)} of them encoded again: the same features")
+    logger.info(f"{len(names)} of them encoded again: the same features")

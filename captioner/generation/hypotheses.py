@@ -25,7 +25,7 @@ class Hypotheses(NamedTuple):
     sources: Tensor
 
 
-class Progress(NamedTuple):
+class SearchState(NamedTuple):
     """The loop's variables.
 
     Attributes:

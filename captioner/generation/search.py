@@ -10,7 +10,7 @@ from keras import ops, tree
 
 from captioner.generation.config import GenerationConfig
 from captioner.generation.constraints import Constraints, block
-from captioner.generation.hypotheses import Choice, Given, Hypotheses, Progress, Tensor
+from captioner.generation.hypotheses import Choice, Given, Hypotheses, SearchState, Tensor
 from captioner.generation.word_rules import IMPOSSIBLE
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import END, PAD, START, Vocabulary
@@ -81,7 +81,7 @@ class Search(keras.Model):
         """Generate captions; for `draws` see Given."""
         given = Given(self.decoder.encode(features), draws)
         pictures = ops.shape(tree.flatten(given.memory)[0])[0]
-        start = Progress(
+        start = SearchState(
             position=ops.convert_to_tensor(0, "int32"),
             last=ops.full((pictures,), START, dtype="int32"),
             state=self.decoder.initial_state(given.memory, self.config.max_length),
@@ -98,20 +98,20 @@ class Search(keras.Model):
         halvings = 0 if known and pictures < SMALLEST_TO_HALVE else self.halvings
         return self._finish(self._advance(start, given), given, pictures, halvings)
 
-    def _finish(self, progress: Progress, given: Given, pictures: Any, halvings: int) -> dict[str, Tensor]:
+    def _finish(self, progress: SearchState, given: Given, pictures: Any, halvings: int) -> dict[str, Tensor]:
         """Run the loop to its end; when half of the pictures have their captions, go on with the others alone."""
         rest = pictures // 2 if halvings else 0
 
         def goes_on(*variables: Any) -> Tensor:
-            progress = Progress(*variables)
+            progress = SearchState(*variables)
             open_pictures = ops.sum(ops.cast(self._can_improve(Hypotheses(*progress.hypotheses)), "int32"))
             return ops.logical_and(progress.position < self.config.max_length, open_pictures > rest)
 
         def body(*variables: Any) -> tuple[Any, ...]:
-            progress = Progress(*variables)
+            progress = SearchState(*variables)
             return tuple(self._advance(progress._replace(hypotheses=Hypotheses(*progress.hypotheses)), given))
 
-        progress = Progress(*ops.while_loop(goes_on, body, tuple(progress)))
+        progress = SearchState(*ops.while_loop(goes_on, body, tuple(progress)))
         progress = progress._replace(hypotheses=Hypotheses(*progress.hypotheses))
         best = self._best(progress)
         if not halvings:
@@ -121,7 +121,7 @@ class Search(keras.Model):
         part = self._finish(*_part(progress, given, chosen, self.beams), rest, halvings - 1)
         return {name: ops.scatter_update(best[name], chosen[:, None], part[name]) for name in best}
 
-    def _advance(self, progress: Progress, given: Given) -> Progress:
+    def _advance(self, progress: SearchState, given: Given) -> SearchState:
         """Add a word to every open hypothesis and put the beams in the order of their parents."""
         position, last, old = progress.position, progress.last, progress.hypotheses
         parents_before, length = old.log_probs.shape[1], self.config.max_length
@@ -157,10 +157,10 @@ class Search(keras.Model):
             sources=ops.where(now, choice.parents[:, :, None], old.sources),
         )
         history = self._record(progress.attention, attention, position, parents_before)
-        return Progress(position + 1, ops.reshape(words, (-1,)), state, hypotheses, history)
+        return SearchState(position + 1, ops.reshape(words, (-1,)), state, hypotheses, history)
 
     def _record(self, history: Tensor, attention: Tensor, position: Tensor, parents: int) -> Tensor:
-        """Write a step's attention (pictures x parents, regions) into the history (see Progress)."""
+        """Write a step's attention (pictures x parents, regions) into the history (see SearchState)."""
         regions = attention.shape[-1]
         if isinstance(history, tuple):
             rows = ops.shape(attention)[0] // parents * self.beams
@@ -194,7 +194,7 @@ class Search(keras.Model):
         bound = ops.where(hypotheses.finished, 2 * IMPOSSIBLE, self._normalized(hypotheses.log_probs, longest))
         return ops.max(bound, axis=1) > nth_best
 
-    def _best(self, progress: Progress) -> dict[str, Tensor]:
+    def _best(self, progress: SearchState) -> dict[str, Tensor]:
         """Return the n best of each picture, best first."""
         hypotheses, length = progress.hypotheses, self.config.max_length
         # An open hypothesis is beaten by every finished one only through its score: one that never ends is a caption.
@@ -217,7 +217,7 @@ class Search(keras.Model):
         return best
 
 
-def _part(progress: Progress, given: Given, pictures: Tensor, beams: int) -> tuple[Progress, Given]:
+def _part(progress: SearchState, given: Given, pictures: Tensor, beams: int) -> tuple[SearchState, Given]:
     """Return the loop's variables of some pictures (any,) alone."""
     rows = ops.reshape(pictures[:, None] * beams + np.arange(beams, dtype="int32"), (-1,))
 
@@ -227,7 +227,7 @@ def _part(progress: Progress, given: Given, pictures: Tensor, beams: int) -> tup
     def of_pictures(leaf: Tensor) -> Tensor:
         return ops.take(leaf, pictures, axis=0)
 
-    part = Progress(
+    part = SearchState(
         position=progress.position,
         last=of_rows(progress.last),
         state=tree.map_structure(of_rows, progress.state),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
 from captioner.generation.config import GenerationConfig
 from captioner.text.vocabulary import END, PAD, START, UNK, Vocabulary
+
+logger = logging.getLogger(__name__)
 
 IMPOSSIBLE = -1e9  # a log-probability below any real one; finite, so that sums and comparisons stay defined
 
@@ -20,10 +22,6 @@ ENGLISH_ENDINGS = (
     *("above", "below", "during", "among", "inside", "as", "and", "or", "but", "while", "who", "which", "whose"),
     *("is", "are", "was", "were", "be", "being", "been", "has", "have", "very", "some", "several", "there"),
 )
-
-
-class UnknownWordWarning(UserWarning):
-    """A word that a setting names is not in the vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,7 @@ class WordRules:
         Raises:
             ValueError: there are words and no vocabulary, or `<end>` is banned.
 
-        Warns:
-            UnknownWordWarning: for each banned word or bad ending that the user wrote and the vocabulary lacks.
+        Each banned word or bad ending that the user wrote and the vocabulary lacks is logged as a warning.
         """
         english = config.bad_endings == "english"
         endings = ENGLISH_ENDINGS if english else config.bad_endings
@@ -81,5 +78,5 @@ def _numbers(words: Iterable[str], known: dict[str, int], setting: str | None) -
         if word in known:
             numbers.add(known[word])
         elif setting is not None:
-            warnings.warn(f"{setting}: {word!r} is not in the vocabulary", UnknownWordWarning, stacklevel=2)
+            logger.warning(f"{setting}: {word!r} is not in the vocabulary")
     return numbers

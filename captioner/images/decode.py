@@ -89,9 +89,30 @@ def _decode(name: str, file: io.BytesIO, max_pixels: int, at_least: tuple[int, i
             sides = (2 * at_least[1], 2 * at_least[0])
             image.draft(None, sides[::-1] if _orientation(image) > 4 else sides)
         image.load()
-        upright = _ORIENTATIONS.get(_orientation(image))  # read again: TIFF has turned it, PNG may say it at its end
-        plain = _to_rgb(image)
-        return np.array(plain if upright is None else plain.transpose(upright))  # (height, width, 3)
+        return _upright(image)
+
+
+def _upright(image: Image.Image) -> np.ndarray:
+    upright = _ORIENTATIONS.get(_orientation(image))  # only when it is loaded: TIFF turns it, PNG may say it at its end
+    plain = _to_rgb(image)
+    return np.array(plain if upright is None else plain.transpose(upright))  # (height, width, 3)
+
+
+def load_pillow(image: Image.Image, name: str = "the picture", max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Return a Pillow picture as uint8 RGB (height, width, 3), turned and laid on white as `load_image` does it.
+
+    Raises:
+        DataError: it is too large, or its file is broken or truncated.
+    """
+    if image.width * image.height > max_pixels:
+        raise DataError(f"{name}: has {image.width} x {image.height} pixels, more than {max_pixels}; shrink it first")
+    try:
+        with _pillow_silenced():
+            image.load()
+            return _upright(image)
+    except Exception as error:  # decoders raise nearly anything on broken files
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{name}: broken or truncated ({reason}); replace or remove it") from error
 
 
 def _orientation(image: Image.Image) -> int:

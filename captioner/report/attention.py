@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Mapping
 from typing import Any
 
 from captioner.captioner import Captioner
@@ -10,13 +11,14 @@ from captioner.features.store import FeatureStore
 from captioner.report.pictures import Shown, embed_attention, grid_box, grid_columns
 from captioner.stages.evaluate import decode
 
+logger = logging.getLogger(__name__)
+
 
 def attention_maps(
     captioner: Captioner,
     features: FeatureStore,
     shown: Mapping[str, Shown],
     generation: Mapping[str, Any],
-    say: Callable[[str], None],
 ) -> dict[str, dict[str, Any]]:
     """Return image_id -> the attention maps of its caption, as the page wants them; none where the decoder has none.
 
@@ -25,7 +27,6 @@ def attention_maps(
         features: of the pictures.
         shown: the pictures; one that gets another caption now gets no maps.
         generation: settings of GenerationConfig that the captions were made with, other than the captioner's own.
-        say: takes lines for the user.
     """
     ids = [image_id for image_id in shown if image_id in features]
     if (
@@ -33,7 +34,7 @@ def attention_maps(
         or decode(ids[:1], features, lambda one, _: captioner.caption_features(one))[ids[0]][0].attention is None
     ):
         return {}
-    say(f"captioning {len(ids):,} pictures again for their attention maps")
+    logger.info(f"captioning {len(ids):,} pictures again for their attention maps")
     decoded = decode(ids, features, lambda batch, first: captioner.caption_features(batch, first=first, **generation))
     encoder = captioner.encoder_description or {}
     size, resizing = encoder.get("input_size", (1, 1)), encoder.get("resizing", "whole")
@@ -45,5 +46,5 @@ def attention_maps(
             columns = grid_columns(best.attention.shape[1], size)
             maps[image_id] = embed_attention(best.tokens, best.attention, columns, box)
     if len(maps) < len(ids):
-        say(f"note: {len(ids) - len(maps):,} pictures get another caption now and are shown without attention")
+        logger.warning(f"{len(ids) - len(maps):,} pictures get another caption now and are shown without attention")
     return maps

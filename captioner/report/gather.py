@@ -69,7 +69,6 @@ def gather(
     *,
     shown: int,
     attention: Callable[[Mapping[str, Shown]], Mapping[str, dict[str, Any]]],
-    say: Callable[[str], None],
 ) -> Report:
     """Read a run and its evaluation.
 
@@ -81,7 +80,6 @@ def gather(
         facts: what else a reader should know.
         shown: at most so many pictures are shown, the best and the worst.
         attention: gives the attention maps of the pictures that have some.
-        say: takes lines for the user.
 
     Raises:
         DataError: a file is missing or broken, or a picture has no references.
@@ -98,7 +96,7 @@ def gather(
     if ranked_by is None:
         raise DataError(f"{evaluation}: no score tells good captions from bad ones; evaluate with --metrics cider")
     ids = _best_and_worst({image_id: scores[ranked_by] for image_id, (_, scores) in found.items()}, shown)
-    pictures = embed_pictures({image_id: paths[image_id] for image_id in ids if image_id in paths}, say)
+    pictures = embed_pictures({image_id: paths[image_id] for image_id in ids if image_id in paths})
     maps = attention({i: Shown(found[i][0], picture.width, picture.height) for i, picture in pictures.items()})
     candidates = {image_id: tokenize(caption) for image_id, (caption, _) in found.items()}
     given = {image_id: [tokenize(text) for text in references[image_id]] for image_id in found}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from PIL import Image
 
 from captioner.images.decode import load_image
 from captioner.storage import DataError
+
+logger = logging.getLogger(__name__)
 
 SIDE = 192  # pixels of the longer side
 QUALITY = 60  # of the JPEG
@@ -36,7 +39,7 @@ class Shown(NamedTuple):
     height: int
 
 
-def embed_pictures(paths: Mapping[str, Path], say: Callable[[str], None]) -> dict[str, Embedded]:
+def embed_pictures(paths: Mapping[str, Path]) -> dict[str, Embedded]:
     """Return image_id -> the picture of those that can be read; the others are said."""
 
     def embed(path: Path) -> Embedded | DataError:
@@ -49,7 +52,7 @@ def embed_pictures(paths: Mapping[str, Path], say: Callable[[str], None]) -> dic
         found = dict(zip(paths, threads.map(embed, paths.values()), strict=True))
     broken = [str(error) for error in found.values() if isinstance(error, DataError)]
     if broken:
-        say(f"note: {len(broken):,} of {len(paths):,} pictures cannot be shown, the first: {broken[0]}")
+        logger.warning(f"{len(broken):,} of {len(paths):,} pictures cannot be shown, the first: {broken[0]}")
     return {image_id: picture for image_id, picture in found.items() if not isinstance(picture, DataError)}
 
 

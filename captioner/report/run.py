@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ from captioner.report.pictures import Shown
 from captioner.stages.results import PER_IMAGE, SCORES
 from captioner.storage import DataError, read_json, read_manifest
 
-CONFIG, CAPTIONER = "config.yaml", "captioner.keras"
+logger = logging.getLogger(__name__)
 
-Say = Callable[[str], None]
+CONFIG, CAPTIONER = "config.yaml", "captioner.keras"
 
 
 def report_run(
@@ -31,7 +32,6 @@ def report_run(
     images: Path | None = None,
     shown: int,
     load: Callable[[str], Any] = captioner.load,
-    say: Say = print,
 ) -> Path:
     """Write the report on an evaluated run, and return where it is.
 
@@ -43,7 +43,6 @@ def report_run(
         images: the folder of pictures instead of the run's.
         shown: at most so many pictures are shown, the best and the worst.
         load: loads the run's captioner; called only where it may have attention.
-        say: takes lines for the user.
 
     Raises:
         ConfigError: the references are not known.
@@ -58,17 +57,16 @@ def report_run(
     manifest = read_manifest(results / SCORES) or {}
 
     def attention(pictures: Mapping[str, Shown]) -> Mapping[str, dict[str, Any]]:
-        return _attention(folder, settings, manifest, pictures, load, say)
+        return _attention(folder, settings, manifest, pictures, load)
 
     report = gather(
         folder,
         results,
         _references(references, data),
-        _pictures(images, data, say),
+        _pictures(images, data),
         _facts(folder, results, settings),
         shown=shown,
         attention=attention,
-        say=say,
     )
     output = output or folder / "report.html"
     write_page(report, output)
@@ -83,11 +81,13 @@ def _references(named: Sequence[Path], data: DataConfig | None) -> Mapping[str, 
     return read_captions(named)
 
 
-def _pictures(images: Path | None, data: DataConfig | None, say: Say) -> dict[str, Path]:
+def _pictures(images: Path | None, data: DataConfig | None) -> dict[str, Path]:
     if images is not None:
         return list_images(images)
     if data is None or data.images is None or not Path(data.images).is_dir():
-        say("note: the folder of pictures is not known or not there; --images names one, or the page shows words only")
+        logger.warning(
+            "the folder of pictures is not known or not there; --images names one, or the page shows words only"
+        )
         return {}
     return list_images(data.images)
 
@@ -98,7 +98,6 @@ def _attention(
     manifest: Mapping[str, Any],
     pictures: Mapping[str, Shown],
     load: Callable[[str], Any],
-    say: Say,
 ) -> Mapping[str, dict[str, Any]]:
     # what was evaluated before it was noted may have attention; Keras is loaded only where there may be some
     if not manifest.get("attention", True) or not (folder / CAPTIONER).is_file() or not pictures:
@@ -108,9 +107,9 @@ def _attention(
         loaded = load(str(folder))
         from captioner.report.attention import attention_maps  # after `load`, which may keep Keras quiet
 
-        return attention_maps(loaded, features, pictures, manifest.get("generation", {}), say)
+        return attention_maps(loaded, features, pictures, manifest.get("generation", {}))
     except (DataError, ConfigError) as error:
-        say(f"note: the page goes without attention maps: {error}")
+        logger.warning(f"the page goes without attention maps: {error}")
         return {}
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from captioner.data.readers.flickr import read_descriptions as read_descriptions
 from captioner.images.listing import list_images
 from captioner.storage import DataError, digest_file, remove_manifest, write_manifest, write_text
 from captioner.text.cleaning import clean_captions
+
+logger = logging.getLogger(__name__)
 
 SHOWN = 3  # so many names stand in a message
 
@@ -54,7 +57,6 @@ def clean(
     rules: str,
     format: str = "auto",
     images: str | Path | None = None,
-    say: Callable[[str], None] = print,
 ) -> CleanResult:
     """Clean captions into `output`, one `image_id caption` a line, with a manifest beside it.
 
@@ -64,7 +66,6 @@ def clean(
         rules: a name in `captioner.text.cleaning.RULES`. A caption that they leave empty is dropped and counted.
         format: a name in `captioner.data.readers.detect.READERS`, or "auto".
         images: a folder of pictures to compare with; what does not match is reported and stays in the file.
-        say: takes the lines of the report.
 
     Raises:
         DataError: the source or the folder cannot be used, or the rules leave no caption.
@@ -104,25 +105,27 @@ def clean(
         longest=result.longest,
         dropped=result.dropped,
     )
-    _report(result, output, images, say)
+    _report(result, output, images)
     return result
 
 
-def _report(result: CleanResult, output: str | Path, images: str | Path | None, say: Callable[[str], None]) -> None:
-    say(
+def _report(result: CleanResult, output: str | Path, images: str | Path | None) -> None:
+    logger.info(
         f"{output}: {result.pictures:,} pictures, {result.captions:,} captions, {result.words:,} distinct words, "
         f"the longest caption has {result.longest} words"
     )
     if result.dropped:
-        say(f"dropped: {_count(result.dropped, 'caption')} that the rules left empty")
+        logger.info(f"dropped: {_count(result.dropped, 'caption')} that the rules left empty")
     for names, fault in (
         (result.without_captions, f"in {images} without a caption"),
         (result.without_picture, f"with captions but not in {images}"),
     ):
         if names:
-            say(f"note: {_count(len(names), 'picture')} {fault} ({shown(names)})")
+            logger.warning(f"{_count(len(names), 'picture')} {fault} ({shown(names)})")
     if len(result.without_picture) == result.pictures:
-        say(f"note: no picture of {images} has a caption; ids are paths relative to that folder: name the right one")
+        logger.warning(
+            f"no picture of {images} has a caption; ids are paths relative to that folder: name the right one"
+        )
 
 
 def shown(names: Sequence[str]) -> str:

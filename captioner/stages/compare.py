@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from captioner.metrics.scorer import ORACLE, Scores, score
 from captioner.stages.results import PREDICTIONS
 from captioner.stages.score import EvaluationConfig, frequencies_of
 from captioner.storage import DataError, digest_file
+
+logger = logging.getLogger(__name__)
 
 CHANCE = 0.05  # a p below it is called a difference
 
@@ -53,7 +56,6 @@ def compare(
     *,
     parallel: bool = False,
     every: bool = False,
-    say: Callable[[str], None] = print,
 ) -> Comparison:
     """Compare two systems on the pictures that both have captioned.
 
@@ -63,7 +65,6 @@ def compare(
         config: metrics and document frequencies.
         parallel: see captioner.data.readers.pairs.read_pairs.
         every: whether a picture that only one of them has captioned is an error.
-        say: takes lines for the user.
 
     Raises:
         ConfigError: no references are named, and none are known.
@@ -72,11 +73,11 @@ def compare(
     given = list(references) or _known_references(first, second)
     paths, lists = (first, second), ORACLE in config.metrics
     systems = [read_pairs(_predictions_of(path), given, lists=lists, parallel=parallel) for path in paths]
-    shared = _shared(first, second, systems, every, say)
+    shared = _shared(first, second, systems, every)
     frequencies = frequencies_of(config.cider_df)
     scores = [_score(path, pairs, shared, config, frequencies) for path, pairs in zip(paths, systems, strict=True)]
     for note in scores[0].notes:
-        say(f"note: {note}")
+        logger.warning(note)
     found = differences(scores[0].statistics, scores[1].statistics) if scores[0].statistics else {}
     return Comparison((str(first), str(second)), len(shared), (scores[0].corpus, scores[1].corpus), found)
 
@@ -107,7 +108,7 @@ def _captions_of(path: Path) -> Path | None:
     return Path(captions) if isinstance(captions, str) else None
 
 
-def _shared(first: Path, second: Path, systems: Sequence[Pairs], every: bool, say: Callable[[str], None]) -> list[str]:
+def _shared(first: Path, second: Path, systems: Sequence[Pairs], every: bool) -> list[str]:
     one, two = systems[0].candidates, systems[1].candidates
     shared = [image_id for image_id in one if image_id in two]
     both = set(shared)
@@ -118,7 +119,7 @@ def _shared(first: Path, second: Path, systems: Sequence[Pairs], every: bool, sa
             message = f"{len(alone):,} of the {len(more):,} pictures in {path} are not in {other}"
             if every:
                 raise DataError(f"{message}, first {alone[0]!r}; caption them too, or leave --all away")
-            say(f"{message} and are left out")
+            logger.info(f"{message} and are left out")
     return shared
 
 

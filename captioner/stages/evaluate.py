@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from captioner.stages.results import PREDICTIONS, SCORES, write_predictions, wri
 from captioner.stages.score import EvaluationConfig, frequencies_of, how
 from captioner.storage import DataError, digest_file, write_manifest
 from captioner.text.cleaning import clean_caption
+
+logger = logging.getLogger(__name__)
 
 FEATURES_AT_ONCE = 1024  # pictures whose features are held in memory at a time
 
@@ -75,7 +78,6 @@ def evaluate(
     *,
     inputs: Mapping[str, Any],
     generation: Mapping[str, Any],
-    say: Callable[[str], None] = print,
 ) -> Scores:
     """Decode a split, score it, and write predictions.json, scores.json and per_image.csv to `output`.
 
@@ -87,7 +89,6 @@ def evaluate(
         output: a folder.
         inputs: what the manifest says of where things came from.
         generation: settings of GenerationConfig that differ from the captioner's defaults.
-        say: takes lines for the user.
 
     Raises:
         ConfigError: more captions a picture are asked for than the search keeps.
@@ -99,7 +100,7 @@ def evaluate(
     frequencies = frequencies_of(config.cider_df)
     settings = captioner.search(config.n, **generation).config
     together = f" with {len(captioner.members)} captioners" if isinstance(captioner, Ensemble) else ""
-    say(f"captioning the {len(ids)} pictures of split {config.split}{together}")
+    logger.info(f"captioning the {len(ids)} pictures of split {config.split}{together}")
     decoded = decode(
         ids, features, lambda batch, first: captioner.caption_features(batch, config.n, first, **generation)
     )
@@ -129,7 +130,7 @@ def evaluate(
         **inputs,
     )
     for note in scores.notes:
-        say(f"note: {note}")
+        logger.warning(note)
     return scores
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +12,12 @@ from captioner.encoders.encoder import Encoder, EncoderConfig, build_encoder
 from captioner.extraction.config import ExtractionConfig as ExtractionConfig
 from captioner.extraction.outputs import Target, find_target, output_paths, skipped_path
 from captioner.extraction.partial import PartialFeatures
-from captioner.extraction.progress import Say
 from captioner.extraction.run import ExtractionResult, ExtractionRun
 from captioner.features.store import check_target
 from captioner.images.listing import Pictures, find_pictures
 from captioner.storage import DataError
+
+logger = logging.getLogger(__name__)
 
 
 def extract(
@@ -28,7 +30,6 @@ def extract(
     shard: tuple[int, int] | None = None,
     strict: bool = False,
     overwrite: bool = False,
-    say: Say = print,
 ) -> ExtractionResult:
     """Encode every picture under `images`; a killed extraction goes on where it stopped.
 
@@ -45,7 +46,6 @@ def extract(
         shard: (index, count): only part `index` of `count`, from 1 on, into files that its name is put into.
         strict: make no output where a picture cannot be read.
         overwrite: replace an output of another encoder, or of unknown origin.
-        say: takes lines about what goes on.
 
     Raises:
         ConfigError: impossible settings.
@@ -64,18 +64,18 @@ def extract(
     try:
         wide = build_encoder(encoder, layers=layers)
         targets = _find_targets(paths, wide, pictures, config, overwrite)
-        run = ExtractionRun(Path(images), pictures, targets, partial, wide, config, say)
+        run = ExtractionRun(Path(images), pictures, targets, partial, wide, config)
         if not run.goes_on:
             unfinished = [target for target in targets if not target.finished]
             for target in targets:
                 if target.finished:
-                    say(f"{target.path}: up to date ({_held(target)})")
+                    logger.info(f"{target.path}: up to date ({_held(target)})")
             if not unfinished:
                 return _up_to_date(targets, strict)
             if len(unfinished) < len(targets):
                 left = [layers[targets.index(target)] for target in unfinished]
                 wide = build_encoder(encoder, layers=left)
-                run = ExtractionRun(Path(images), pictures, unfinished, partial, wide, config, say)
+                run = ExtractionRun(Path(images), pictures, unfinished, partial, wide, config)
         return run.run(began, strict, about)
     finally:
         partial.close()

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from captioner.captioner import PICTURES_AT_ONCE, Captioner
+from captioner.captioner import Captioner
 from captioner.config import ConfigError
 from captioner.data.readers.coco import listed_pictures
 from captioner.generation.caption import Caption
 from captioner.images.decode import load_image
 from captioner.images.listing import list_images
+from captioner.picture_captioner import PICTURES_AT_ONCE
 from captioner.plots.pictures import LARGEST, attention_figure, attention_maps, captioned, to_png
 from captioner.storage import DataError, write_bytes, write_text
 
@@ -61,12 +62,12 @@ def caption_pictures(
         captioner: the trained captioner.
         pictures: files.
         broken: takes the message of a picture that cannot be read; it is passed over.
-        n, changes: see Captioner.search.
+        n, changes: see Captioner.caption.
 
     Raises:
         ConfigError, DataError: see Captioner.caption.
     """
-    captioner.search(n, **changes)  # an impossible setting is said before any picture is read
+    captioner.search(n, **captioner.widened(n, changes))  # an impossible setting is said before any picture is read
     for start in range(0, len(pictures), PICTURES_AT_ONCE):
         paths: list[Path] = []
         prepared: list[Any] = []
@@ -77,7 +78,7 @@ def caption_pictures(
             except DataError as error:
                 broken(str(error))
         if prepared:
-            yield from map(Captioned, paths, captioner.caption(prepared, n, start, **changes))
+            yield from map(Captioned, paths, captioner.caption_batch(prepared, n, start, **changes))
 
 
 class ResultsFolder:

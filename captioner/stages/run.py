@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ from captioner.stages.score import EvaluationConfig, how, require_choice
 from captioner.stages.train import state_of, train
 from captioner.storage import DataError, digest_file, read_manifest
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
+
 CONFIG = "config.yaml"
 
 
-def run(recipe: Recipe, folder: Path, say: Say = print) -> str:
+def run(recipe: Recipe, folder: Path) -> str:
     """Bring extraction, cleaning, training and evaluation up to date; return the scores on one line.
 
     Raises:
@@ -35,41 +37,41 @@ def run(recipe: Recipe, folder: Path, say: Say = print) -> str:
     """
     if recipe.data.images is None:
         raise ConfigError("data.images: missing; name the folder of pictures")
-    require_split(recipe.data, recipe.evaluation.split, "evaluation.split", say)
-    say("== extract ==")
-    extract(recipe.data.images, recipe.features, recipe.encoder, recipe.extraction, say=say)
-    say("== clean ==")
-    _clean(recipe, say)
-    say("== train ==")
-    _train(recipe, folder, say)
-    say("== evaluate ==")
-    return _evaluate(recipe, folder, say)
+    require_split(recipe.data, recipe.evaluation.split, "evaluation.split")
+    logger.info("== extract ==")
+    extract(recipe.data.images, recipe.features, recipe.encoder, recipe.extraction)
+    logger.info("== clean ==")
+    _clean(recipe)
+    logger.info("== train ==")
+    _train(recipe, folder)
+    logger.info("== evaluate ==")
+    return _evaluate(recipe, folder)
 
 
-def _clean(recipe: Recipe, say: Say) -> None:
+def _clean(recipe: Recipe) -> None:
     data = recipe.data
     if data.descriptions is None:
-        say("training cleans the captions itself (the recipe names no data.descriptions)")
+        logger.info("training cleans the captions itself (the recipe names no data.descriptions)")
         return
     manifest = read_manifest(data.descriptions) if Path(data.descriptions).is_file() else None
     made_of = {"rules": recipe.text.rules, "source_digest": digest_captions(data.captions)}
     if manifest is not None and all(manifest.get(name) == value for name, value in made_of.items()):
-        say(f"{data.descriptions} is up to date")
+        logger.info(f"{data.descriptions} is up to date")
         return
-    clean(data.captions, data.descriptions, recipe.text.rules, data.format, data.images, say=say)
+    clean(data.captions, data.descriptions, recipe.text.rules, data.format, data.images)
 
 
-def _train(recipe: Recipe, folder: Path, say: Say) -> None:
+def _train(recipe: Recipe, folder: Path) -> None:
     if state_of(folder) == "finished":
         differing = _differences(recipe, folder)
         if not differing:
-            say(f"{folder} is up to date")
+            logger.info(f"{folder} is up to date")
             return
         raise DataError(
             f"{folder}: was trained otherwise ({'; '.join(differing)}); give another folder with -o, "
             f"or captioner train --overwrite -o {folder}"
         )
-    train(folder, recipe.training_sections(), to_settings(recipe), resume=True, say=say)
+    train(folder, recipe.training_sections(), to_settings(recipe), resume=True)
 
 
 def _differences(recipe: Recipe, folder: Path) -> list[str]:
@@ -105,7 +107,7 @@ def _expanded(recipe: Recipe) -> dict[str, Any]:
     return {**to_settings(recipe), "model": {"architecture": name, **to_settings(config)}}
 
 
-def _evaluate(recipe: Recipe, folder: Path, say: Say) -> str:
+def _evaluate(recipe: Recipe, folder: Path) -> str:
     scores_file = folder / SCORES
     manifest = read_manifest(scores_file) if scores_file.is_file() else None
     trained = (read_manifest(folder) or {}).get("captioner")
@@ -116,9 +118,9 @@ def _evaluate(recipe: Recipe, folder: Path, say: Say) -> str:
         **_evaluation_inputs(recipe, recipe.evaluation.split),
     }
     if manifest is not None and manifest.get("captioner") == trained and current.items() <= manifest.items():
-        say(f"{scores_file} is up to date")
+        logger.info(f"{scores_file} is up to date")
         return describe_scores(*read_scores(folder))
-    scores = evaluate_run(folder, recipe, recipe.evaluation, folder, {}, say)
+    scores = evaluate_run(folder, recipe, recipe.evaluation, folder, {})
     return describe_scores(scores.corpus, scores.intervals)
 
 
@@ -156,7 +158,6 @@ def evaluate_run(
     config: EvaluationConfig,
     output: Path,
     generation: Mapping[str, Any],
-    say: Say = print,
     others: Sequence[Path] = (),
 ) -> Scores:
     """Caption and score a split with the captioner of a run folder.
@@ -167,7 +168,6 @@ def evaluate_run(
         config: split and metrics.
         output: where predictions.json, scores.json and per_image.csv go.
         generation: settings of GenerationConfig that differ from the captioner's defaults.
-        say: takes lines for the user.
         others: run folders whose captioners, each on its own run's features, caption together with this one.
 
     Raises:
@@ -180,7 +180,7 @@ def evaluate_run(
     captioner = Ensemble(members, folders) if others else members[0]
     captioner.search(config.n, **generation)  # an impossible setting is said before any file is read
     novelty = DIVERSITY in config.metrics and has_split(recipe.data, "train")
-    captions = load_captions(recipe.data, (config.split, "train") if novelty else (config.split,), say)
+    captions = load_captions(recipe.data, (config.split, "train") if novelty else (config.split,))
     stores = [_fitting(*member) for member in zip(members, folders, recipes, strict=True)]
     inputs = {
         "captioner": _one_or_all([digest_file(path / FILE_NAME) for path in folders]),
@@ -188,7 +188,7 @@ def evaluate_run(
         **_evaluation_inputs(recipe, config.split),
     }
     features: Any = JointFeatures(stores) if others else stores[0]
-    return evaluate(captioner, captions, features, config, output, inputs=inputs, generation=generation, say=say)
+    return evaluate(captioner, captions, features, config, output, inputs=inputs, generation=generation)
 
 
 def _fitting(captioner: Captioner, folder: Path, recipe: Recipe) -> FeatureStore:

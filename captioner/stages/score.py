@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from captioner.data.readers.pairs import read_pairs
 from captioner.metrics.scorer import DEFAULT, ORACLE, Scores, score
 from captioner.stages.results import SCORES, write_scores
 from captioner.storage import DataError, digest_file, write_manifest
+
+logger = logging.getLogger(__name__)
 
 CORPUS = "corpus"  # CIDEr-D's document frequencies are those of the evaluated references
 
@@ -70,7 +73,6 @@ def score_files(
     parallel: bool = False,
     every: bool = False,
     training: Path | None = None,
-    say: Callable[[str], None] = print,
 ) -> Scores:
     """Score captions made elsewhere, and write scores.json and per_image.csv to `output`.
 
@@ -82,7 +84,6 @@ def score_files(
         parallel: whether a single text file of references holds plain captions, a line for each candidate.
         every: whether references without a prediction are an error.
         training: a caption file; the metric `diversity` counts the predictions that are not in it.
-        say: takes lines for the user.
 
     Raises:
         ConfigError: a metric is not known.
@@ -107,9 +108,9 @@ def score_files(
         message = f"{len(unmatched):,} of the {len(pairs.references):,} pictures in {references[0]} have no prediction"
         if every:
             raise DataError(f"{predictions}: {message}, first {unmatched[0]!r}; caption them too, or leave --all away")
-        say(f"{message} and are left out")
+        logger.info(f"{message} and are left out")
     for note in scores.notes:
-        say(f"note: {note}")
+        logger.warning(note)
     write_scores(scores, pairs.candidates, output, {} if config.cider_df == CORPUS else {"cider_df": config.cider_df})
     digests = {"predictions": digest_file(predictions), "captions": [digest_file(path) for path in references]}
     kept = [name for name in config.metrics if name not in scores.skipped]

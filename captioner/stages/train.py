@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,13 @@ from captioner.models.decoder import CaptionDecoder
 from captioner.storage import DataError, digest_file, digest_json, read_manifest, write_manifest, write_text
 from captioner.text.vocabulary import TextConfig, Vocabulary
 from captioner.training import fit, numpy_fit
-from captioner.training.checkpoint import CHECKPOINT, Progress, require_identity
+from captioner.training.checkpoint import CHECKPOINT, TrainingState, require_identity
 from captioner.training.config import TrainConfig
 from captioner.training.dev_score import DevScore
 from captioner.training.device import describe_device
 from captioner.training.initial_weights import begin_words
+
+logger = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
 FEATURES_AT_ONCE = 256  # pictures whose features are held in memory at a time
@@ -77,8 +80,7 @@ def train(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    say: Callable[[str], None] = print,
-) -> Progress:
+) -> TrainingState:
     """Train a captioner into a run folder: config.yaml, vocabulary.json, captioner.keras, history.csv, manifest.json.
 
     Args:
@@ -87,7 +89,6 @@ def train(
         settings: the whole recipe as plain values, kept in config.yaml.
         resume: go on with an unfinished run.
         overwrite: throw away what is in the folder.
-        say: takes lines for the user.
 
     Raises:
         DataError: the folder is in use, an input is missing or broken, or the inputs do not fit together.
@@ -97,7 +98,7 @@ def train(
     if sections.train.engine == "numpy":
         numpy_fit.require_plain(sections.model, sections.train)
     started = time.monotonic()
-    captions = load_captions(sections.data, ("train", "dev"), say)
+    captions = load_captions(sections.data, ("train", "dev"))
     features = open_features(sections.features)
     _require_encoder(features, sections.encoder)
     _require_features(features, captions)
@@ -118,19 +119,19 @@ def train(
     }
     keras.utils.set_random_seed(sections.train.seed)
     decoder = _make_decoder(sections, vocabulary, features, precision=sections.train.precision)
-    begin_words(decoder, vocabulary, (caption for picture in encoded.values() for caption in picture), say)
+    begin_words(decoder, vocabulary, (caption for picture in encoded.values() for caption in picture))
     batches = CaptionBatches(features, encoded, sections.train.batch_size, sections.train.seed)
     if overwrite:
         _clear(folder)
     write_text(folder / "config.yaml", dump_yaml(settings))
     vocabulary.save(folder / "vocabulary.json")
-    say(describe_device(sections.train.precision))
-    say(
+    logger.info(describe_device(sections.train.precision))
+    logger.info(
         f"training on {len(encoded)} pictures with {sum(map(len, encoded.values()))} captions, "
         f"{len(vocabulary)} words, {decoder.count_params():,} weights"
     )
     if sections.train.monitor == "cider_d" and len(captions.split("dev")) == 1:
-        say("note: CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
+        logger.warning("CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
     progress = ENGINES[sections.train.engine](
         decoder,
         batches,
@@ -139,7 +140,6 @@ def train(
         folder / CHECKPOINTS,
         identity=identity,
         resume=resume,
-        say=say,
     )
     final = _make_decoder(sections, vocabulary, features, precision="float32")
     final.set_weights(decoder.get_weights())
@@ -157,8 +157,10 @@ def train(
         best=best,
         seconds=round(time.monotonic() - started, 1),
     )
-    say(f"best epoch {progress.best_epoch}: {describe({k: best[k] for k in ('bleu_1', 'bleu_4', 'cider_d')})} on dev")
-    say(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
+    logger.info(
+        f"best epoch {progress.best_epoch}: {describe({k: best[k] for k in ('bleu_1', 'bleu_4', 'cider_d')})} on dev"
+    )
+    logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
     return progress
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import keras
-from tqdm import tqdm
 
 from captioner.data.batches import CaptionBatches
+from captioner.progress import Progress
 from captioner.training.epoch_end import EpochEnd
-
-LINE_EVERY = 30.0  # seconds between progress lines where there is no terminal
 
 
 class Shuffling(keras.callbacks.Callback):
@@ -30,37 +26,30 @@ class Shuffling(keras.callbacks.Callback):
         self.batches.start_at(epoch)
 
 
-class ProgressLine(keras.callbacks.Callback):
-    """A bar on a terminal, a plain line now and then elsewhere."""
+class EpochProgress(keras.callbacks.Callback):
+    """Shows how far the epoch is."""
 
     async_safe = True
 
-    def __init__(self, steps: int, epochs: int, say: Callable[[str], None]) -> None:
+    def __init__(self, steps: int, epochs: int) -> None:
         super().__init__()
-        self.steps, self.epochs, self.say = steps, epochs, say
-        self.bar: Any = None
-        self.epoch = 0
-        self.last = time.monotonic()
+        self.steps, self.epochs = steps, epochs
+        self.progress: Progress | None = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Begin the epoch's bar."""
-        self.epoch = epoch + 1
-        if sys.stderr.isatty():
-            self.bar = tqdm(total=self.steps, desc=f"epoch {self.epoch}/{self.epochs}", unit="batch", leave=False)
+        """Begin to count the epoch's batches."""
+        self.progress = Progress(f"epoch {epoch + 1}/{self.epochs}", self.steps, "batches").__enter__()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Move the bar, or say a line when it is time."""
-        if self.bar is not None:
-            self.bar.update(1)
-        elif time.monotonic() - self.last > LINE_EVERY:
-            self.last = time.monotonic()
-            self.say(f"epoch {self.epoch}/{self.epochs}: batch {batch + 1} of {self.steps}")
+        """Count a batch."""
+        if self.progress is not None:
+            self.progress.advance(1)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Take the bar away."""
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None
+        """Take the bar away, before the lines about the epoch are printed."""
+        if self.progress is not None:
+            self.progress.__exit__(None, None, None)
+            self.progress = None
 
 
 class AtEpochEnd(keras.callbacks.Callback):

@@ -19,7 +19,7 @@ ANEW = "captioner train --overwrite begins anew"
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """How far a run has come.
 
     Attributes:
@@ -37,7 +37,7 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def save_variables(path: Path, variables: Sequence[keras.Variable], progress: Progress, identity: str) -> None:
+def save_variables(path: Path, variables: Sequence[keras.Variable], progress: TrainingState, identity: str) -> None:
     """Write variables and progress to one file, atomically.
 
     Args:
@@ -78,7 +78,7 @@ def _read(path: Path, identity: str) -> tuple[dict[str, Any], list[np.ndarray]]:
     return header, arrays
 
 
-def load_variables(path: Path, variables: Sequence[keras.Variable], identity: str) -> Progress:
+def load_variables(path: Path, variables: Sequence[keras.Variable], identity: str) -> TrainingState:
     """Put a file's values into `variables` and return its progress.
 
     Raises:
@@ -90,4 +90,4 @@ def load_variables(path: Path, variables: Sequence[keras.Variable], identity: st
         raise DataError(f"{path}: holds other weights than this model has; {ANEW}")
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
-    return Progress(**header["progress"])
+    return TrainingState(**header["progress"])

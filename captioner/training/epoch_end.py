@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,8 +12,10 @@ import keras
 
 from captioner.models.decoder import CaptionDecoder
 from captioner.storage import DataError
-from captioner.training.checkpoint import BEST, CHECKPOINT, Progress, save_variables
+from captioner.training.checkpoint import BEST, CHECKPOINT, TrainingState, save_variables
 from captioner.training.config import TrainConfig
+
+logger = logging.getLogger(__name__)
 
 
 class EpochEnd:
@@ -27,7 +30,6 @@ class EpochEnd:
         variables: of the decoder and its optimizer: what a checkpoint holds.
         folder: where best weights and checkpoint go.
         identity: digest of settings and data.
-        say: takes lines for the user.
     """
 
     def __init__(
@@ -35,16 +37,15 @@ class EpochEnd:
         decoder: CaptionDecoder,
         optimizer: Any,
         config: TrainConfig,
-        progress: Progress,
+        progress: TrainingState,
         score: Callable[[], dict[str, float]],
         variables: Sequence[keras.Variable],
         folder: Path,
         identity: str,
-        say: Callable[[str], None],
     ) -> None:
         self.decoder, self.optimizer, self.config = decoder, optimizer, config
         self.progress, self.score = progress, score
-        self.variables, self.folder, self.identity, self.say = variables, folder, identity, say
+        self.variables, self.folder, self.identity = variables, folder, identity
 
     def exhausted(self) -> bool:
         """Tell whether the dev score has not risen for `patience` epochs."""
@@ -88,7 +89,7 @@ class EpochEnd:
         save_variables(self.folder / CHECKPOINT, self.variables, progress, self.identity)
         self._report(row)
         if self.exhausted():
-            self.say(f"no better {self.config.monitor} for {self.config.patience} epochs: stopping")
+            logger.info(f"no better {self.config.monitor} for {self.config.patience} epochs: stopping")
 
     def _improves(self, scores: dict[str, float]) -> bool:
         value, best = scores[self.config.monitor], self.progress.best
@@ -112,7 +113,7 @@ class EpochEnd:
 
     def _report(self, row: dict[str, float]) -> None:
         best = " (best)" if self.progress.best_epoch == self.progress.epoch else ""
-        self.say(
+        logger.info(
             f"epoch {row['epoch']}/{self.config.epochs}: loss {row['loss']:.4f}, dev loss {row['val_loss']:.4f}, "
             f"dev BLEU-4 {100 * row['bleu_4']:.2f}, CIDEr-D {100 * row['cider_d']:.1f}{best}; {row['seconds']:.1f} s"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import keras
 
 from captioner.data.batches import CaptionBatches
 from captioner.models.decoder import CaptionDecoder
-from captioner.training.callbacks import AtEpochEnd, ProgressLine, Shuffling
-from captioner.training.checkpoint import BEST, CHECKPOINT, Progress, load_variables
+from captioner.training.callbacks import AtEpochEnd, EpochProgress, Shuffling
+from captioner.training.checkpoint import BEST, CHECKPOINT, TrainingState, load_variables
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd
 from captioner.training.losses import CaptionLoss
 from captioner.training.optimizers import make_optimizer
+
+logger = logging.getLogger(__name__)
 
 
 def fit(
@@ -26,8 +29,7 @@ def fit(
     *,
     identity: str,
     resume: bool = False,
-    say: Callable[[str], None] = print,
-) -> Progress:
+) -> TrainingState:
     """Train `decoder`; its best weights are then in `folder`/best.npz and in the decoder.
 
     Args:
@@ -38,7 +40,6 @@ def fit(
         folder: where the checkpoints lie.
         identity: digest of settings and data; a checkpoint of another one is refused.
         resume: go on from the checkpoint in `folder`.
-        say: takes lines for the user.
 
     Returns:
         the run's progress, with a row per epoch.
@@ -52,18 +53,18 @@ def fit(
     decoder.compile(optimizer=optimizer, loss=CaptionLoss(config.label_smoothing), jit_compile=compiled)
     optimizer.build(decoder.trainable_variables)
     variables = [*decoder.variables, *optimizer.variables]
-    progress = Progress()
+    progress = TrainingState()
     if resume:
         progress = load_variables(folder / CHECKPOINT, variables, identity)
-        say(f"going on after epoch {progress.epoch} of {config.epochs}")
-    end = EpochEnd(decoder, optimizer, config, progress, score, variables, folder, identity, say)
+        logger.info(f"going on after epoch {progress.epoch} of {config.epochs}")
+    end = EpochEnd(decoder, optimizer, config, progress, score, variables, folder, identity)
     if progress.epoch < config.epochs and not end.exhausted():
         decoder.fit(
             batches.for_keras(),
             epochs=config.epochs,
             initial_epoch=progress.epoch,
             shuffle=False,  # the batches shuffle themselves, the same way in a resumed run
-            callbacks=[Shuffling(batches), ProgressLine(len(batches), config.epochs, say), AtEpochEnd(end)],
+            callbacks=[Shuffling(batches), EpochProgress(len(batches), config.epochs), AtEpochEnd(end)],
             verbose=0,
         )
     load_variables(folder / BEST, decoder.weights, identity)

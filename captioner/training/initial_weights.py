@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -10,12 +11,13 @@ from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from captioner.text.word_vectors import read_word_vectors
 
+logger = logging.getLogger(__name__)
+
 
 def begin_words(
     decoder: CaptionDecoder,
     vocabulary: Vocabulary,
     captions: Iterable[Sequence[int]],
-    say: Callable[[str], None] = print,
 ) -> None:
     """Put into a fresh decoder what its settings `embeddings` and `output_bias` ask for.
 
@@ -23,7 +25,6 @@ def begin_words(
         decoder: with fresh weights.
         vocabulary: its words.
         captions: the training captions as numbers, `<start>` ... `<end>`.
-        say: takes lines for the user.
 
     Raises:
         DataError: the file of word vectors is missing, broken, or of another width.
@@ -35,7 +36,7 @@ def begin_words(
         missing = [word for word, there in zip(vocabulary.words, found, strict=True) if not there]
         missing = [word for word in missing if word not in SPECIALS]
         few = ", ".join(missing[:5])
-        say(
+        logger.info(
             f"{config.embeddings}: vectors for {found.sum()} words, none for {len(missing)}"
             + (f" (the commonest: {few}), which begin at random" if missing else "")
         )

@@ -6,6 +6,7 @@ Slower than Keras' own training and without its regularization: it is there to l
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,11 +26,13 @@ from captioner.numpy_rnn.cells import Weights
 from captioner.numpy_rnn.model import CaptioningRNN
 from captioner.numpy_rnn.optimizers import SGD, Adam, clip_by_global_norm
 from captioner.text.vocabulary import PAD
-from captioner.training.callbacks import ProgressLine
-from captioner.training.checkpoint import BEST, CHECKPOINT, Progress, load_variables
+from captioner.training.callbacks import EpochProgress
+from captioner.training.checkpoint import BEST, CHECKPOINT, TrainingState, load_variables
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd
 from captioner.training.losses import CaptionLoss
+
+logger = logging.getLogger(__name__)
 
 ARCHITECTURE = "init-inject"
 FREE_IN_MODEL = {"cell", "units", "embedding_size", "embeddings", "output_bias", "normalize"}
@@ -159,22 +162,21 @@ def fit(
     *,
     identity: str,
     resume: bool = False,
-    say: Callable[[str], None] = print,
-) -> Progress:
+) -> TrainingState:
     """Train `decoder`, an InitInjectDecoder, by way of its twin in NumPy; see captioner.training.fit.fit.
 
     Raises:
         DataError: the checkpoint cannot be resumed from, or the loss is not a number.
     """
     twin = Twin(decoder, config)
-    progress = Progress()
+    progress = TrainingState()
     if resume:
         progress = load_variables(folder / CHECKPOINT, twin.variables, identity)
         twin.restore()
-        say(f"going on after epoch {progress.epoch} of {config.epochs}")
+        logger.info(f"going on after epoch {progress.epoch} of {config.epochs}")
     decoder.compile(loss=CaptionLoss())
-    end = EpochEnd(decoder, twin.optimizer, config, progress, score, twin.variables, folder, identity, say)
-    line = ProgressLine(len(batches), config.epochs, say)
+    end = EpochEnd(decoder, twin.optimizer, config, progress, score, twin.variables, folder, identity)
+    line = EpochProgress(len(batches), config.epochs)
     while progress.epoch < config.epochs and not end.exhausted():
         started, losses = time.monotonic(), []
         batches.start_at(progress.epoch)

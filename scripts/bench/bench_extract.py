@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
+import logging
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +80,8 @@ def _whole_command(name: str, folder: Path, encoder: str, seconds: float) -> Non
     with tempfile.TemporaryDirectory() as scratch:
         images = _linked(paths, Path(scratch, "images"), max(200, int(cores / measured[0].sum() * seconds)))
         for turn in range(TURNS):
-            said = list[str]()
-            result = extract(images, Path(scratch, f"{turn}.h5"), config, settings, say=said.append)
+            with _logged() as said:
+                result = extract(images, Path(scratch, f"{turn}.h5"), config, settings)
             rates.append(_rate(said[-1]))
             measured.append(parts())
     around = [(before + after) / 2 for before, after in itertools.pairwise(measured)]
@@ -117,10 +119,10 @@ def _beside_predict(folder: Path, seconds: float) -> None:
     while time.perf_counter() - began < seconds:
         caption_tutorial(paths[count % len(paths)])
         count += 1
-    theirs, said = count / (time.perf_counter() - began), list[str]()
-    with tempfile.TemporaryDirectory() as scratch:
+    theirs = count / (time.perf_counter() - began)
+    with tempfile.TemporaryDirectory() as scratch, _logged() as said:
         images = _linked(paths, Path(scratch, "images"), max(400, int(4 * theirs * seconds)))
-        extract(images, Path(scratch, "f.h5"), config, say=said.append)
+        extract(images, Path(scratch, "f.h5"), config)
     ours = _rate(said[-1])
     print(f"vgg16, a predict a picture {theirs:.1f} a second; the command {ours:.1f}: {ours / theirs:.1f} times")
     print("\n".join(f"  {line}" for line in said), flush=True)
@@ -151,10 +153,6 @@ def _paint(folder: Path, first: int, last: int) -> None:
         (inside / f"{index:07}.gif").write_bytes(head + (index % 2**24).to_bytes(3, "big") + tail)
 
 
-def _nobody(line: str) -> None:
-    """Take a line and tell nobody."""
-
-
 def _extract_tiny(count: int, folder: Path) -> None:
     import keras
     from resident import peak_gib
@@ -172,10 +170,10 @@ def _extract_tiny(count: int, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         warm = Path(scratch, "warm")
         _paint(warm, 0, 512)
-        extract(warm, Path(scratch, "warm.h5"), EncoderConfig("trivial", weights="random"), settings, say=_nobody)
+        extract(warm, Path(scratch, "warm.h5"), EncoderConfig("trivial", weights="random"), settings)
         before, began = peak_gib(), time.perf_counter()
         output = Path(scratch, "f.h5")
-        result = extract(folder, output, EncoderConfig("trivial", weights="random"), settings, say=_nobody)
+        result = extract(folder, output, EncoderConfig("trivial", weights="random"), settings)
         seconds, grown = time.perf_counter() - began, 1024 * (peak_gib() - before)
         assert result.pictures == count, result
         print(
@@ -203,6 +201,21 @@ def _linked(paths: Sequence[Path], folder: Path, count: int) -> Path:
         path = paths[index % len(paths)]
         (folder / f"{index:06}{path.suffix}").symlink_to(path.resolve())
     return folder
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[list[str]]:
+    """Collect the lines that captioner logs."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("captioner")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield lines
+    finally:
+        logger.removeHandler(handler)
 
 
 def _rate(line: str) -> float:

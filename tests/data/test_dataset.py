@@ -109,9 +109,8 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataConfig:
     return DataConfig(captions="captions.txt", splits={"train": 0.8, "dev": 0.1, "test": 0.1})
 
 
-def test_shares_become_lists_once(shared: DataConfig, tmp_path: Path) -> None:
-    said: list[str] = []
-    first = load_captions(shared, ["train", "dev"], said.append)
+def test_shares_become_lists_once(shared: DataConfig, tmp_path: Path, said: list[str]) -> None:
+    first = load_captions(shared, ["train", "dev"])
     (folder,) = (tmp_path / "splits").iterdir()
     assert folder.name.startswith("captions-")
     assert said == [
@@ -119,7 +118,7 @@ def test_shares_become_lists_once(shared: DataConfig, tmp_path: Path) -> None:
     ]
     assert {name: len(ids) for name, ids in first.splits.items()} == {"train": 32, "dev": 4}
     said.clear()
-    whole = load_captions(shared, None, said.append)
+    whole = load_captions(shared, None)
     assert whole.splits["train"] == first.splits["train"] and len(whole.splits) == 3 and not said
     assert split_digests(shared) == {name: digest_file(folder / f"{name}.txt") for name in whole.splits}
     (folder / "dev.txt").write_text("p39\n")  # the lists count, however they came there
@@ -128,38 +127,39 @@ def test_shares_become_lists_once(shared: DataConfig, tmp_path: Path) -> None:
 
 
 def test_other_settings_make_other_lists(shared: DataConfig, tmp_path: Path) -> None:
-    first = load_captions(shared, say=lambda line: None).splits
-    seeded = load_captions(replace(shared, split_seed=1), say=lambda line: None).splits
+    first = load_captions(shared).splits
+    seeded = load_captions(replace(shared, split_seed=1)).splits
     assert seeded != first and len(list((tmp_path / "splits").iterdir())) == 2
     with (tmp_path / "captions.txt").open("a") as file:
         file.write("p40.jpg#0\tA 40\n")
-    grown = load_captions(shared, say=lambda line: None).splits
+    grown = load_captions(shared).splits
     moved = [name for name in first["train"] if name not in grown["train"]]
     assert len(list((tmp_path / "splits").iterdir())) == 3 and len(moved) <= 1
 
 
-def test_shares_look_for_near_duplicates_where_there_are_pictures(shared: DataConfig, tmp_path: Path) -> None:
+def test_shares_look_for_near_duplicates_where_there_are_pictures(
+    shared: DataConfig, tmp_path: Path, said: list[str]
+) -> None:
     config = replace(shared, images="pictures")
     with pytest.raises(
         DataError, match=r"pictures: no such folder; dividing by shares looks there .* splits/captions-"
     ):
         load_captions(config)
-    assert len(load_captions(replace(config, near_duplicates=False), say=lambda line: None).split("train")) == 32
+    assert len(load_captions(replace(config, near_duplicates=False)).split("train")) == 32
+    said.clear()
     (tmp_path / "pictures").mkdir()
     for number in range(39):
         Image.new("RGB", (8, 8)).save(tmp_path / "pictures" / f"p{number}.jpg")
-    said: list[str] = []
     with pytest.raises(
         DataError, match="39 pictures, 1 that do not look alike, are too few for a split 'dev'"
     ):  # all of them look alike
-        load_captions(config, say=said.append)
+        load_captions(config)
     assert said[0] == "note: 1 of 40 pictures are not in pictures and come into no split (p39)"
     assert said[1].startswith("near-duplicate pictures, kept on one side: 1 group (p0 = p1 = p10")
 
 
-def test_a_list_that_is_not_there_is_said(config: DataConfig) -> None:
-    said: list[str] = []
-    assert present_splits(config, said.append) == ["train", "dev"]
+def test_a_list_that_is_not_there_is_said(config: DataConfig, said: list[str]) -> None:
+    assert present_splits(config) == ["train", "dev"]
     assert said == [f"note: split test is left out: {config.splits['test']} is not there"]
     assert set(split_digests(config)) == {"train", "dev"}
     require_split(config, "dev", "here")

@@ -34,7 +34,7 @@ def test_without_ray_the_way_out_is_said(tmp_path, monkeypatch):
     Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
     config = ExtractionConfig(engine="ray")
     with pytest.raises(ConfigError, match=r"ray is not installed; pip install 'captioner\[ray\]'"):
-        extract(tmp_path, tmp_path / "f.pkl", EncoderConfig("tiny", "pool", "random"), config, say=lambda line: None)
+        extract(tmp_path, tmp_path / "f.pkl", EncoderConfig("tiny", "pool", "random"), config)
 
 
 def test_portions_hold_every_batch_as_it_is(tmp_path):

@@ -7,6 +7,7 @@ from captioner.extraction.verification import verify
 from captioner.features.store import write_features
 from captioner.stages.extract import ExtractionConfig, extract
 from captioner.storage import DataError, digest_file, read_manifest, write_json
+from tests.messages import listening
 
 SMALL = ExtractionConfig(batch_size=4, precision="float32")
 
@@ -20,14 +21,15 @@ def output(tmp_path, request):
         Image.fromarray(pixels).save(tmp_path / "images" / f"p{index:02}.png")
     (tmp_path / "images" / "p05.png").write_bytes(b"broken")
     path = tmp_path / f"f{request.param}"
-    extract(tmp_path / "images", path, EncoderConfig("tiny", "pool", "random"), SMALL, say=lambda line: None)
+    extract(tmp_path / "images", path, EncoderConfig("tiny", "pool", "random"), SMALL)
     return path
 
 
 def check(output, *, folder="images"):
-    said = []
-    verify(output, output.with_name(folder) if folder else None, said.append)
-    return said
+    lines = []
+    with listening(lines.append):
+        verify(output, output.with_name(folder) if folder else None)
+    return lines
 
 
 def test_a_file_as_it_should_be(output):
@@ -64,7 +66,7 @@ def test_features_that_the_encoder_does_not_make(output):
     rows = {f"p{index:02}": np.float32([1, 2, 3, 4, 5, index]) for index in range(12) if index != 5}
     write_features(output, rows, manifest["encoder"], "float16", skipped=manifest["skipped"])
     with pytest.raises(DataError, match=r"tiny makes other features of 'p00' \(cosine 0\.\d+\)"):
-        verify(output, images, lambda line: None)
+        verify(output, images)
 
 
 def test_a_file_of_nobody_or_none(output):
@@ -80,7 +82,7 @@ def test_a_file_of_an_earlier_captioner_has_no_digests_of_its_pictures(tmp_path)
     (tmp_path / "images").mkdir()
     Image.new("RGB", (30, 20), "teal").save(tmp_path / "images" / "a.png")
     path = tmp_path / "f.pkl"
-    extract(tmp_path / "images", path, EncoderConfig("tiny", "pool", "random"), SMALL, say=lambda line: None)
+    extract(tmp_path / "images", path, EncoderConfig("tiny", "pool", "random"), SMALL)
     manifest = read_manifest(path)
     kept = ("manifest", "stage", "encoder", "pictures", "shape", "dtype", "inputs", "skipped")
     write_json(

@@ -28,11 +28,11 @@ def captioner(regions):
     return Captioner(decoder, vocabulary, description, GenerationConfig(beam_size=2, max_length=6))
 
 
-def test_each_caption_gets_a_map_a_word(features):
-    model, said = captioner(8), []
+def test_each_caption_gets_a_map_a_word(features, said):
+    model = captioner(8)
     captions = {image_id: model.caption_features(features.gather([image_id]))[0][0] for image_id in features}
     shown = {image_id: Shown(caption.text, 30, 30) for image_id, caption in captions.items()}
-    maps = attention_maps(model, features, {**shown, "unknown": Shown("a dog", 3, 3)}, {}, said.append)
+    maps = attention_maps(model, features, {**shown, "unknown": Shown("a dog", 3, 3)}, {})
     assert maps.keys() == {image_id for image_id, caption in captions.items() if caption.tokens}
     for image_id, found in maps.items():
         assert found["words"] == list(captions[image_id].tokens)
@@ -42,14 +42,13 @@ def test_each_caption_gets_a_map_a_word(features):
     assert said[0] == "captioning 5 pictures again for their attention maps"
 
 
-def test_a_picture_that_gets_another_caption_has_no_maps(features):
-    model, said = captioner(8), []
+def test_a_picture_that_gets_another_caption_has_no_maps(features, said):
+    model = captioner(8)
     shown = {image_id: Shown("something else", 30, 30) for image_id in features}
-    assert attention_maps(model, features, shown, {"beam_size": 1}, said.append) == {}
+    assert attention_maps(model, features, shown, {"beam_size": 1}) == {}
     assert said[-1] == "note: 5 pictures get another caption now and are shown without attention"
 
 
-def test_a_decoder_without_attention_gives_none_and_says_nothing(features):
-    said = []
-    assert attention_maps(captioner(0), features, {"p0": Shown("a dog", 3, 3)}, {}, said.append) == {}
+def test_a_decoder_without_attention_gives_none_and_says_nothing(features, said):
+    assert attention_maps(captioner(0), features, {"p0": Shown("a dog", 3, 3)}, {}) == {}
     assert said == []

@@ -15,7 +15,7 @@ from tests.report.project import PICTURES, make_run
 pytestmark = needs_chromium
 
 
-def corner(folder, settings, manifest, pictures, load, say):
+def corner(folder, settings, manifest, pictures, load):
     """Attention of a 4 x 4 grid that lies in the corner up left for the first word, down right for the others."""
     grids = np.zeros((2, 16))
     grids[0, 0] = grids[1, 15] = 1

@@ -9,12 +9,11 @@ from captioner.images.decode import resize
 from captioner.report.pictures import SIDE, embed_attention, embed_pictures, grid_box, grid_columns
 
 
-def test_pictures_become_small_jpegs_and_broken_ones_are_said(tmp_path):
+def test_pictures_become_small_jpegs_and_broken_ones_are_said(tmp_path, said):
     Image.new("RGB", (900, 600), "red").save(tmp_path / "wide.png")
     Image.new("RGB", (30, 60), "blue").save(tmp_path / "small.jpg")
     (tmp_path / "broken.jpg").write_text("no picture")
-    said = []
-    found = embed_pictures({path.stem: path for path in sorted(tmp_path.iterdir())}, said.append)
+    found = embed_pictures({path.stem: path for path in sorted(tmp_path.iterdir())})
     assert found.keys() == {"wide", "small"}
     assert (found["wide"].width, found["wide"].height) == (SIDE, SIDE * 2 // 3)
     assert (found["small"].width, found["small"].height) == (30, 60)

@@ -7,6 +7,7 @@ import pytest
 from captioner.config import ConfigError
 from captioner.report.run import report_run
 from captioner.storage import DataError, write_manifest
+from tests.messages import listening
 from tests.report.project import PICTURES, make_run
 
 
@@ -16,11 +17,12 @@ def run(tmp_path):
 
 
 def report(run, **options):
-    said = []
-    page = report_run(run, shown=options.pop("shown", 100), say=said.append, **options)
+    lines = []
+    with listening(lines.append):
+        page = report_run(run, shown=options.pop("shown", 100), **options)
     text = page.read_text(encoding="utf-8")
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
-    return page, text, data, said
+    return page, text, data, lines
 
 
 def test_a_page_holds_everything_and_asks_for_nothing(run):

@@ -28,10 +28,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     ("rules", "words"), [("ptb", ("a dog 's ball", "a cat", "two cats")), ("classic", ("dogs ball", "cat", "two cats"))]
 )
 def test_cleaning_applies_the_rules_and_drops_what_they_leave_empty(
-    source: Path, tmp_path: Path, rules: str, words: tuple[str, ...]
+    source: Path, tmp_path: Path, rules: str, words: tuple[str, ...], said: list[str]
 ) -> None:
-    said: list[str] = []
-    result = clean(source, tmp_path / "out" / "descriptions.txt", rules, say=said.append)
+    result = clean(source, tmp_path / "out" / "descriptions.txt", rules)
     found = read_descriptions(tmp_path / "out" / "descriptions.txt").references
     assert found == {"b": (words[0],), "a": (words[1],), "c.jpg.1": (words[2],)}
     assert (result.pictures, result.captions, result.dropped) == (3, 3, 1)
@@ -43,7 +42,7 @@ def test_cleaning_applies_the_rules_and_drops_what_they_leave_empty(
 
 def test_the_manifest_names_the_source(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "descriptions.txt"
-    clean(source, output, "ptb", say=lambda line: None)
+    clean(source, output, "ptb")
     manifest = read_manifest(output)
     assert manifest is not None
     assert (manifest["stage"], manifest["rules"], manifest["captions"]) == ("clean", "ptb", 3)
@@ -54,7 +53,7 @@ def test_the_manifest_names_the_source(source: Path, tmp_path: Path) -> None:
 def test_several_sources_are_cleaned_together(source: Path, tmp_path: Path) -> None:
     (tmp_path / "more.csv").write_text("image,caption\nd.jpg,Ein Mädchen läuft.\n")
     sources = (str(source), str(tmp_path / "more.csv"))
-    result = clean(sources, tmp_path / "descriptions.txt", "lower", say=lambda line: None)
+    result = clean(sources, tmp_path / "descriptions.txt", "lower")
     assert result.pictures == 4 and result.text["d"] == [["ein", "mädchen", "läuft"]]
     manifest = read_manifest(tmp_path / "descriptions.txt")
     assert manifest is not None
@@ -63,24 +62,22 @@ def test_several_sources_are_cleaned_together(source: Path, tmp_path: Path) -> N
         clean(sources, source, "lower")
 
 
-def test_a_folder_in_which_no_captioned_picture_lies_is_said(source: Path, tmp_path: Path) -> None:
+def test_a_folder_in_which_no_captioned_picture_lies_is_said(source: Path, tmp_path: Path, said: list[str]) -> None:
     (tmp_path / "images" / "sub").mkdir(parents=True)
     (tmp_path / "images" / "sub" / "a.jpg").touch()
-    said: list[str] = []
-    clean(source, tmp_path / "descriptions.txt", "ptb", images=tmp_path / "images", say=said.append)
+    clean(source, tmp_path / "descriptions.txt", "ptb", images=tmp_path / "images")
     assert said[-1] == (
         f"note: no picture of {tmp_path / 'images'} has a caption; ids are paths relative to that folder: "
         "name the right one"
     )
 
 
-def test_pictures_without_captions_and_the_reverse_are_reported(source: Path, tmp_path: Path) -> None:
+def test_pictures_without_captions_and_the_reverse_are_reported(source: Path, tmp_path: Path, said: list[str]) -> None:
     images = tmp_path / "images"
     images.mkdir()
     for name in ["a", "b", "d", "e", "f", "g"]:
         (images / f"{name}.jpg").touch()
-    said: list[str] = []
-    result = clean(source, tmp_path / "descriptions.txt", "ptb", images=images, say=said.append)
+    result = clean(source, tmp_path / "descriptions.txt", "ptb", images=images)
     assert result.without_captions == ("d", "e", "f", "g")
     assert result.without_picture == ("c.jpg.1",)
     assert f"note: 4 pictures in {images} without a caption (d, e, f, ...)" in said

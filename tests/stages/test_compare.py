@@ -30,10 +30,9 @@ def files(tmp_path):
     return tmp_path
 
 
-def run(folder, first, second, said=None, **options):
+def run(folder, first, second, **options):
     config = options.pop("config", CONFIG)
-    say = (said if said is not None else []).append
-    return compare(folder / first, folder / second, [folder / "r.txt"], config, say=say, **options)
+    return compare(folder / first, folder / second, [folder / "r.txt"], config, **options)
 
 
 def test_a_real_difference_is_called_one_and_chance_is_not(files):
@@ -72,11 +71,10 @@ def test_json_holds_all_of_it(files):
     assert found["scores"]["vocabulary"].keys() == {"first", "second"}
 
 
-def test_only_pictures_that_both_have_captioned_count(files):
+def test_only_pictures_that_both_have_captioned_count(files, said):
     entries = json.loads((files / "b.json").read_text())
     (files / "part.json").write_text(json.dumps(entries[10:]))
-    said = []
-    assert run(files, "a.json", "part.json", said).pictures == 30
+    assert run(files, "a.json", "part.json").pictures == 30
     assert said == [f"10 of the 40 pictures in {files / 'a.json'} are not in {files / 'part.json'} and are left out"]
     with pytest.raises(DataError, match=r"10 of the 40 pictures .* first 'p0'; caption them too, or leave --all away"):
         run(files, "a.json", "part.json", every=True)

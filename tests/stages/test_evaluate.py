@@ -19,7 +19,7 @@ from tests.training.project import make_project
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     sections = make_project(folder)
-    train(folder / "run", sections, {}, say=lambda line: None)
+    train(folder / "run", sections, {})
     return folder, sections, captioner.load(folder / "run")
 
 

@@ -49,21 +49,20 @@ def modified(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-def test_runs_every_stage_once_and_then_only_what_is_out_of_date(folder):
+def test_runs_every_stage_once_and_then_only_what_is_out_of_date(folder, said):
     recipe = build(Recipe, settings(folder))
-    said = []
-    scores = run(recipe, folder / "run", said.append)
+    scores = run(recipe, folder / "run")
     assert "BLEU-4" in scores
     predictions = json.loads((folder / "run" / "predictions.json").read_text())
     assert [entry["file_name"] for entry in predictions] == ["p12.png", "p13.png", "p14.png", "p15.png"]
     before = modified(folder)
     said.clear()
-    assert run(recipe, folder / "run", said.append) == scores
+    assert run(recipe, folder / "run") == scores
     assert modified(folder) == before
     assert sum("up to date" in line for line in said) == 4
 
     (folder / "run" / "scores.json").unlink()
-    run(recipe, folder / "run", said.append)
+    run(recipe, folder / "run")
     after = modified(folder)
     assert {path.name for path in before if after[path] != before[path]} == {
         "scores.json", "scores.json.manifest.json", "predictions.json", "per_image.csv",
@@ -71,10 +70,10 @@ def test_runs_every_stage_once_and_then_only_what_is_out_of_date(folder):
 
 
 def test_a_run_trained_otherwise_is_kept_and_the_difference_named(folder):
-    run(build(Recipe, settings(folder)), folder / "run", lambda line: None)
+    run(build(Recipe, settings(folder)), folder / "run")
     before = modified(folder / "run")
     with pytest.raises(DataError, match=r"was trained otherwise \(train\.learning_rate: 0\.001 then, 0\.01 now\)"):
-        run(build(Recipe, settings(folder, learning_rate=0.01)), folder / "run", lambda line: None)
+        run(build(Recipe, settings(folder, learning_rate=0.01)), folder / "run")
     assert modified(folder / "run") == before
 
 
@@ -96,7 +95,7 @@ def test_learns_something_from_real_pictures(tmp_path, monkeypatch):
     content["extraction"] = {"precision": "auto", "batch_size": 16}
     content["model"] = {"units": 128, "embedding_size": 128, "normalize": True}
     content["generation"] = {"max_length": 16}
-    run(build(Recipe, content), tmp_path / "run", lambda line: None)
+    run(build(Recipe, content), tmp_path / "run")
     scores = json.loads((tmp_path / "run" / "scores.json").read_text())
     assert scores["bleu_1"] > 0.4
     assert scores["cider_d"] > 0.08
@@ -104,7 +103,7 @@ def test_learns_something_from_real_pictures(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "data" / "coco-mini").is_dir(), reason="coco-mini is not there")
-def test_cocos_own_form_runs_from_end_to_end(tmp_path, monkeypatch):
+def test_cocos_own_form_runs_from_end_to_end(tmp_path, monkeypatch, said):
     """80 COCO pictures, their JSON, splits by shares, EfficientNet-Lite0's ImageNet features, a few epochs."""
     monkeypatch.chdir(tmp_path)
     coco = SHARED / "data" / "coco-mini"
@@ -117,8 +116,7 @@ def test_cocos_own_form_runs_from_end_to_end(tmp_path, monkeypatch):
     content["encoder"] = {"backbone": "efficientnet_lite0"}
     content["model"] = {"units": 64, "embedding_size": 64, "normalize": True}
     content["evaluation"] = {"split": "test"}
-    said = []
-    scores = run(build(Recipe, content), tmp_path / "run", said.append)
+    scores = run(build(Recipe, content), tmp_path / "run")
     assert "BLEU-4" in scores and any("splits/captions_train2017_mini80-" in line for line in said)
     predictions = json.loads((tmp_path / "run" / "predictions.json").read_text())
     assert len(predictions) == 12 and all(isinstance(entry["image_id"], int) for entry in predictions)
@@ -129,5 +127,5 @@ def test_cocos_own_form_runs_from_end_to_end(tmp_path, monkeypatch):
     losses = [float(row["loss"]) for row in csv.DictReader((tmp_path / "run" / "history.csv").read_text().splitlines())]
     assert losses[-1] < losses[0] - 1
     said.clear()
-    assert run(build(Recipe, content), tmp_path / "run", said.append) == scores
+    assert run(build(Recipe, content), tmp_path / "run") == scores
     assert sum("up to date" in line for line in said) == 3

@@ -17,15 +17,13 @@ def files(tmp_path):
     return tmp_path
 
 
-def run(folder, said=None, **options):
+def run(folder, **options):
     config = EvaluationConfig(metrics=options.pop("metrics", ("bleu", "cider")), **options.pop("config", {}))
-    say = (said if said is not None else []).append
-    return score_files(folder / "p.txt", [folder / "r.txt"], config, folder / "out", say=say, **options)
+    return score_files(folder / "p.txt", [folder / "r.txt"], config, folder / "out", **options)
 
 
-def test_scores_a_table_and_a_manifest_are_written(files):
-    said = []
-    scores = run(files, said)
+def test_scores_a_table_and_a_manifest_are_written(files, said):
+    scores = run(files)
     written = json.loads((files / "out/scores.json").read_text())
     assert written["bleu_1"] == pytest.approx(scores.corpus["bleu_1"], abs=1e-6) and written["pictures"] == 2
     rows = list(csv.DictReader((files / "out/per_image.csv").read_text().splitlines()))
@@ -47,10 +45,9 @@ def test_a_prediction_without_references_is_named(files):
         run(files)
 
 
-def test_a_single_picture_is_scored_and_its_cider_explained(files):
+def test_a_single_picture_is_scored_and_its_cider_explained(files, said):
     (files / "p.txt").write_text("a a dog runs\n")
-    said = []
-    assert run(files, said).corpus["cider_d"] == 0
+    assert run(files).corpus["cider_d"] == 0
     assert said[-1] == "note: CIDEr-D of a single picture is 0: its document frequencies need several"
 
 

@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import json
 from dataclasses import replace
@@ -12,6 +13,7 @@ from captioner.stages.clean import clean
 from captioner.stages.train import state_of, train
 from captioner.storage import DataError
 from captioner.training.config import TrainConfig
+from tests.messages import listening
 from tests.training.project import make_project
 
 
@@ -21,25 +23,25 @@ def project(tmp_path_factory):
     return folder, make_project(folder)
 
 
-def quiet(line):
-    pass
-
-
 def fit_to(folder, sections, **changes):
     sections = replace(sections, train=replace(sections.train, **changes))
-    return train(folder, sections, {"made": "for a test"}, say=quiet)
+    return train(folder, sections, {"made": "for a test"})
 
 
 class StopNowError(Exception):
     """Stands for a kill at the end of an epoch."""
 
 
-def stop_after(epoch):
-    def say(line):
+@contextlib.contextmanager
+def stopped_after(epoch):
+    """Stop the training at the end of an epoch."""
+
+    def stop(line):
         if line.startswith(f"epoch {epoch}/"):
             raise StopNowError
 
-    return say
+    with pytest.raises(StopNowError), listening(stop):
+        yield
 
 
 def test_learns_and_leaves_a_whole_run_folder(project):
@@ -72,11 +74,11 @@ def test_learns_and_leaves_a_whole_run_folder(project):
 def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path, changes):
     _, sections = project
     sections = replace(sections, train=replace(sections.train, patience=None, **changes))
-    whole = train(tmp_path / "whole", sections, {}, say=quiet)
-    with pytest.raises(StopNowError):
-        train(tmp_path / "broken", sections, {}, say=stop_after(2))
+    whole = train(tmp_path / "whole", sections, {})
+    with stopped_after(2):
+        train(tmp_path / "broken", sections, {})
     assert state_of(tmp_path / "broken") == "unfinished"
-    resumed = train(tmp_path / "broken", sections, {}, resume=True, say=quiet)
+    resumed = train(tmp_path / "broken", sections, {}, resume=True)
     for row, other in zip(whole.history, resumed.history, strict=True):
         for name in row.keys() - {"seconds"}:
             assert row[name] == pytest.approx(other[name], abs=2e-6), name
@@ -118,13 +120,12 @@ def test_another_score_may_choose_the_epoch(project, tmp_path):
     assert ranks.index(max(ranks)) == progress.best_epoch - 1
 
 
-def test_with_a_single_dev_picture_the_loss_chooses(project, tmp_path):
+def test_with_a_single_dev_picture_the_loss_chooses(project, tmp_path, said):
     _, sections = project
     (tmp_path / "one.txt").write_text("p47.jpg\n")
     splits = {**sections.data.splits, "dev": str(tmp_path / "one.txt")}
-    said = []
     sections = replace(sections, data=replace(sections.data, splits=splits))
-    progress = train(tmp_path / "run", sections, {}, say=said.append)
+    progress = train(tmp_path / "run", sections, {})
     losses = [row["val_loss"] for row in progress.history]
     assert losses[progress.best_epoch - 1] == min(losses) < losses[0]
     assert "note: CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch" in said
@@ -158,29 +159,29 @@ def test_a_finished_run_is_not_overwritten_unasked(project, tmp_path):
 
 def test_an_unfinished_run_asks_what_to_do(project, tmp_path):
     _, sections = project
-    with pytest.raises(StopNowError):
-        train(tmp_path / "run", sections, {}, say=stop_after(1))
+    with stopped_after(1):
+        train(tmp_path / "run", sections, {})
     with pytest.raises(DataError, match="--resume goes on with it, --overwrite begins anew"):
         fit_to(tmp_path / "run", sections)
 
 
 def test_resuming_with_other_settings_is_refused(project, tmp_path):
     _, sections = project
-    with pytest.raises(StopNowError):
-        train(tmp_path / "run", sections, {}, say=stop_after(1))
+    with stopped_after(1):
+        train(tmp_path / "run", sections, {})
     other = replace(sections, train=TrainConfig(epochs=4, batch_size=4))
     with pytest.raises(DataError, match="belongs to a run with other settings or data"):
-        train(tmp_path / "run", other, {}, resume=True, say=quiet)
+        train(tmp_path / "run", other, {}, resume=True)
 
 
 def test_a_broken_checkpoint_is_named(project, tmp_path):
     _, sections = project
-    with pytest.raises(StopNowError):
-        train(tmp_path / "run", sections, {}, say=stop_after(1))
+    with stopped_after(1):
+        train(tmp_path / "run", sections, {})
     checkpoint = tmp_path / "run" / "checkpoints" / "checkpoint.npz"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(DataError, match=r"checkpoint\.npz: not a whole checkpoint"):
-        train(tmp_path / "run", sections, {}, resume=True, say=quiet)
+        train(tmp_path / "run", sections, {}, resume=True)
 
 
 def test_features_that_lack_pictures_are_refused(project, tmp_path):
@@ -210,7 +211,7 @@ def test_overwrite_loses_nothing_when_an_input_is_missing(project, tmp_path):
     fit_to(tmp_path / "run", sections, epochs=1)
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     with pytest.raises(DataError, match="no such file"):
-        train(tmp_path / "run", replace(sections, features="missing.pkl"), {}, overwrite=True, say=quiet)
+        train(tmp_path / "run", replace(sections, features="missing.pkl"), {}, overwrite=True)
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -218,24 +219,24 @@ def test_overwrite_trains_anew(project, tmp_path):
     _, sections = project
     fit_to(tmp_path / "run", sections, epochs=1)
     changed = replace(sections, train=replace(sections.train, epochs=2))
-    assert train(tmp_path / "run", changed, {}, overwrite=True, say=quiet).epoch == 2
+    assert train(tmp_path / "run", changed, {}, overwrite=True).epoch == 2
     assert state_of(tmp_path / "run") == "finished"
 
 
 def test_a_refused_resume_leaves_the_run_as_it_was(project, tmp_path):
     _, sections = project
-    with pytest.raises(StopNowError):
-        train(tmp_path / "run", sections, {"made": "first"}, say=stop_after(1))
+    with stopped_after(1):
+        train(tmp_path / "run", sections, {"made": "first"})
     other = replace(sections, train=replace(sections.train, seed=9))
     with pytest.raises(DataError, match="other settings or data"):
-        train(tmp_path / "run", other, {"made": "second"}, resume=True, say=quiet)
+        train(tmp_path / "run", other, {"made": "second"}, resume=True)
     assert (tmp_path / "run" / "config.yaml").read_text() == "made: first\n"
 
 
 def test_descriptions_of_other_captions_are_refused(project, tmp_path):
     _, sections = project
     (tmp_path / "other.txt").write_text("p0.jpg#0\tA dog .\n")
-    clean(tmp_path / "other.txt", tmp_path / "descriptions.txt", "ptb", say=quiet)
+    clean(tmp_path / "other.txt", tmp_path / "descriptions.txt", "ptb")
     data = replace(sections.data, descriptions=str(tmp_path / "descriptions.txt"))
     with pytest.raises(DataError, match=r"descriptions\.txt: cleaned from captions of digest \w{12}, .* has \w{12}"):
         fit_to(tmp_path / "run", replace(sections, data=data))

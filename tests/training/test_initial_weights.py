@@ -34,24 +34,23 @@ def test_an_untrained_model_predicts_the_frequencies(vocabulary, tied):
     np.testing.assert_allclose(ops.softmax(logits)[0], np.exp(log_frequencies(encoded, len(vocabulary))), rtol=1e-5)
 
 
-def test_vectors_from_a_file(vocabulary, tmp_path):
+def test_vectors_from_a_file(vocabulary, tmp_path, said):
     path = tmp_path / "glove.txt"
     path.write_text("dog 1 2 3\na -1 -2 -3\nhorse 0 0 0\n")
-    lines = []
     decoder = make(vocabulary, embeddings=str(path))
-    begin_words(decoder, vocabulary, [], lines.append)
+    begin_words(decoder, vocabulary, [])
     table = ops.convert_to_numpy(decoder.words.embedding.embeddings)
     assert table[4].tolist() == [-1, -2, -3]
     assert table[5].tolist() == [1, 2, 3]
     assert np.std(np.delete(table, [4, 5], axis=0)) == pytest.approx(np.std([1, 2, 3, -1, -2, -3]), rel=0.5)
-    assert lines == [f"{path}: vectors for 2 words, none for 2 (the commonest: cat, runs), which begin at random"]
+    assert said == [f"{path}: vectors for 2 words, none for 2 (the commonest: cat, runs), which begin at random"]
 
 
-def test_frozen_embeddings_stay(vocabulary, tmp_path):
+def test_frozen_embeddings_stay(vocabulary, tmp_path, said):
     path = tmp_path / "glove.txt"
     path.write_text("dog 1 2 3\n")
     decoder = make(vocabulary, embeddings=str(path), freeze_embeddings=True)
-    begin_words(decoder, vocabulary, [], lambda line: None)
+    begin_words(decoder, vocabulary, [])
     before = ops.convert_to_numpy(decoder.words.embedding.embeddings)
     decoder.compile("sgd", "sparse_categorical_crossentropy")
     tokens = np.array([[1, 4, 5]], "int32")

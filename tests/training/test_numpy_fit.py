@@ -15,6 +15,7 @@ from captioner.numpy_rnn.sequence import sequence_forward
 from captioner.stages.train import train
 from captioner.training.config import TrainConfig
 from captioner.training.numpy_fit import Twin, require_plain
+from tests.messages import listening
 from tests.training.project import make_project
 
 PLAIN = {"architecture": "init-inject", "units": 16, "embedding_size": 12, "feature_dropout": 0.0, "word_dropout": 0.0}
@@ -27,10 +28,10 @@ def project(tmp_path_factory):
     return folder, make_project(folder)
 
 
-def fit_to(folder, sections, model=None, *, say=lambda line: None, resume=False, **changes):
+def fit_to(folder, sections, model=None, *, resume=False, **changes):
     model = {**PLAIN, **(model or {})}
     sections = replace(sections, model=model, train=replace(sections.train, **changes))
-    return train(folder, sections, {"made": "for a test"}, resume=resume, say=say)
+    return train(folder, sections, {"made": "for a test"}, resume=resume)
 
 
 class StopNowError(Exception):
@@ -74,8 +75,8 @@ def test_learns_as_keras_does(project, settings, tolerance):
 def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path, settings):
     _, sections = project
     whole = fit_to(tmp_path / "whole", sections, engine="numpy", epochs=4, **settings)
-    with pytest.raises(StopNowError):
-        fit_to(tmp_path / "cut", sections, engine="numpy", epochs=4, say=stop, **settings)
+    with pytest.raises(StopNowError), listening(stop):
+        fit_to(tmp_path / "cut", sections, engine="numpy", epochs=4, **settings)
     resumed = fit_to(tmp_path / "cut", sections, engine="numpy", epochs=4, resume=True, **settings)
     np.testing.assert_array_equal(numbers_of(resumed), numbers_of(whole))
     one, other = (captioner.load(tmp_path / name).decoder.get_weights() for name in ("whole", "cut"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 from captioner.config import ConfigError
 from captioner.data.download.fetch import RemoteFile, fetch, require_known
 from captioner.data.download.unpack import require_space, unpack
-from captioner.progress import Say, amount
+from captioner.progress import amount
 from captioner.storage import DataError, read_manifest, write_manifest
+
+logger = logging.getLogger(__name__)
 
 JBROWNLEE = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
 COCO = "http://images.cocodataset.org"
@@ -143,7 +146,6 @@ def download(
     mirror: str | None = None,
     only: Sequence[str] = (),
     keep: bool = False,
-    say: Say = print,
 ) -> None:
     """Fetch and unpack a data set; what is there already is not fetched again.
 
@@ -153,7 +155,6 @@ def download(
         mirror: an address or a folder that has the archives under their own names.
         only: names of archives, with or without their ending; none for all.
         keep: leave the archives beside their files.
-        say: takes lines for the user.
 
     Raises:
         ConfigError: there is no such data set, or no such archive in it.
@@ -164,13 +165,13 @@ def download(
         raise ConfigError(f"{name}: no such data set (known: {', '.join(DATA_SETS)})")
     data_set = DATA_SETS[name]
     chosen = _choose(name, data_set, only)
-    say(f"{name}: {data_set.about}. {data_set.terms}")
+    logger.info(f"{name}: {data_set.about}. {data_set.terms}")
     pending = [archive for archive in chosen if not _is_unpacked(archive, folder)]
     _require_room(pending, folder, keep)
     for archive in pending:
-        _bring(archive, folder, mirror, keep, say)
+        _bring(archive, folder, mirror, keep)
     state = "is ready" if pending else "is up to date"
-    say(f"{folder} {state}: {data_set.then.replace('FOLDER', str(folder))}")
+    logger.info(f"{folder} {state}: {data_set.then.replace('FOLDER', str(folder))}")
 
 
 def total_size(data_set: DataSet) -> str:
@@ -197,7 +198,7 @@ def _require_room(pending: Sequence[Archive], folder: Path, keep: bool) -> None:
     require_space(folder, needed, "downloading and unpacking")
 
 
-def _bring(archive: Archive, folder: Path, mirror: str | None, keep: bool, say: Say) -> None:
+def _bring(archive: Archive, folder: Path, mirror: str | None, keep: bool) -> None:
     path, fetched = folder / archive.name, False
     if mirror is not None and Path(mirror).is_dir():
         path = Path(mirror) / archive.name
@@ -205,19 +206,19 @@ def _bring(archive: Archive, folder: Path, mirror: str | None, keep: bool, say: 
             raise DataError(f"{path}: no such file; --mirror names a folder that has {archive.name}")
     remote = RemoteFile(_address(archive, mirror), archive.size, archive.digest)
     if path.is_file():
-        say(f"{path}: is there; checking it")
+        logger.info(f"{path}: is there; checking it")
         require_known(remote, path)
     else:
         size = f" ({amount(archive.size, 'B')})" if archive.size is not None else ""
-        say(f"fetching {remote.url}{size}")
-        fetch(remote, path, say)
+        logger.info(f"fetching {remote.url}{size}")
+        fetch(remote, path)
         fetched = True
-    files = unpack(path, folder, say=say)
+    files = unpack(path, folder)
     if not (folder / archive.holds).exists():
         raise DataError(f"{path}: does not hold {archive.holds}; it is another archive than expected")
     held = {"files": len(files), "bytes": path.stat().st_size, "digest": archive.digest}
     write_manifest(folder / archive.name, "download", url=remote.url, **held)
-    say(f"{folder}: {len(files):,} files of {archive.name}")
+    logger.info(f"{folder}: {len(files):,} files of {archive.name}")
     if fetched and not keep:
         path.unlink()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
+import logging
 import re
 import time
 import urllib.error
@@ -15,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from captioner.data.download.unpack import require_space
-from captioner.progress import Progress, Say, amount
+from captioner.progress import Progress, amount
 from captioner.storage import DataError, read_json, write_json
+
+logger = logging.getLogger(__name__)
 
 CHUNK = 2**20
 TIMEOUT = 30.0  # seconds without a byte
@@ -48,13 +51,12 @@ class _PassingError(Exception):
     """Something that may go well at the next try."""
 
 
-def fetch(remote: RemoteFile, path: Path, say: Say = print, waits: tuple[float, ...] = WAITS) -> None:
+def fetch(remote: RemoteFile, path: Path, waits: tuple[float, ...] = WAITS) -> None:
     """Fetch a file to `path`; what a broken-off call has left in `path`.part is gone on with.
 
     Args:
         remote: the file.
         path: where it goes, whole and checked or not at all.
-        say: takes lines about the progress and about tries that failed.
         waits: seconds between tries that bring nothing new.
 
     Raises:
@@ -66,7 +68,7 @@ def fetch(remote: RemoteFile, path: Path, say: Say = print, waits: tuple[float, 
     failures, reached = 0, _size(part)
     while True:
         try:
-            _continue(remote, part, say)
+            _continue(remote, part)
             break
         except _PassingError as error:
             failures = 1 if _size(part) > reached else failures + 1
@@ -76,7 +78,7 @@ def fetch(remote: RemoteFile, path: Path, say: Say = print, waits: tuple[float, 
                     f"{remote.url}: {error}; the same command goes on from here, or name a --mirror"
                 ) from None
             wait = waits[min(failures - 1, len(waits) - 1)]
-            say(f"{path.name}: {error}; trying again in {wait:g} s")
+            logger.info(f"{path.name}: {error}; trying again in {wait:g} s")
             time.sleep(wait)
         except OSError as error:
             raise DataError(f"{part}: cannot be written ({error.strerror or error})") from error
@@ -115,7 +117,7 @@ def _require_digest(remote: RemoteFile, part: Path) -> None:
         ) from None
 
 
-def _continue(remote: RemoteFile, part: Path, say: Say) -> None:
+def _continue(remote: RemoteFile, part: Path) -> None:
     """Fetch what is missing in `part`; raise _PassingError where it broke off."""
     had = _size(part)
     if remote.size is not None and had > remote.size:
@@ -137,13 +139,13 @@ def _continue(remote: RemoteFile, part: Path, say: Say) -> None:
         require_space(part.parent, (end or 0) - start, part.stem)
         if start == 0:
             write_json(_note(part), {"validator": answer.headers.get("ETag") or answer.headers.get("Last-Modified")})
-        _copy(answer, part, start, end, say)
+        _copy(answer, part, start, end)
 
 
-def _copy(answer: Any, part: Path, start: int, end: int | None, say: Say) -> None:
+def _copy(answer: Any, part: Path, start: int, end: int | None) -> None:
     most = MAX_BYTES if end is None else end
     done = start
-    with part.open("r+b" if start else "wb") as file, Progress(part.stem, end, "B", say, done=start) as progress:
+    with part.open("r+b" if start else "wb") as file, Progress(part.stem, end, "B", done=start) as progress:
         file.truncate(start)
         file.seek(start)
         while True:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from captioner.progress import Progress, Say, amount
+from captioner.progress import Progress, amount
 from captioner.storage import DataError
 
 MAX_FILES = 1_000_000
@@ -48,7 +48,6 @@ def unpack(
     *,
     max_bytes: int = MAX_BYTES,
     max_files: int = MAX_FILES,
-    say: Say = print,
 ) -> list[Path]:
     """Unpack a zip or a tar into `folder`, file by file, over those that are there.
 
@@ -59,7 +58,6 @@ def unpack(
         archive: the file.
         folder: where its files go, under the names that they have in it.
         max_bytes, max_files: an archive that holds more is refused.
-        say: takes lines about the progress.
 
     Returns:
         the files.
@@ -75,7 +73,7 @@ def unpack(
         with _members(archive) as members:
             _check(archive, members, max_bytes, max_files)
             require_space(folder, sum(member.size for member in members), f"unpacking {archive.name}")
-            with Progress(f"unpacking {archive.name}", len(members), "files", say) as progress:
+            with Progress(f"unpacking {archive.name}", len(members), "files") as progress:
                 for member in members:
                     _extract(archive, member, staging)
                     progress.advance(1)

@@ -53,9 +53,8 @@ UNPACKED = {"Flickr8k.token.txt", "train.txt", *(f"pictures/p{number}.jpg" for n
 MANIFESTS = {"text.zip.manifest.json", "pictures.zip.manifest.json"}
 
 
-def test_a_set_is_fetched_unpacked_and_read(web, tmp_path):
-    said = []
-    download("small", tmp_path / "data", say=said.append)
+def test_a_set_is_fetched_unpacked_and_read(web, tmp_path, said):
+    download("small", tmp_path / "data")
     assert names(tmp_path / "data") == UNPACKED | MANIFESTS
     assert said[0] == "small: four pictures. Free."
     assert said[-1] == f"{tmp_path / 'data'} is ready: look into {tmp_path / 'data'}"
@@ -69,13 +68,13 @@ def test_a_set_is_fetched_unpacked_and_read(web, tmp_path):
     assert load_captions(config).splits == {"train": ("p0", "p1")}
 
 
-def test_what_is_there_is_not_fetched_again(web, tmp_path):
-    download("small", tmp_path, say=lambda line: None)
-    asked, said = len(web.asked), []
-    download("small", tmp_path, say=said.append)
+def test_what_is_there_is_not_fetched_again(web, tmp_path, said):
+    download("small", tmp_path)
+    asked = len(web.asked)
+    download("small", tmp_path)
     assert len(web.asked) == asked and said[-1].startswith(f"{tmp_path} is up to date")
     shutil.rmtree(tmp_path / "pictures")
-    download("small", tmp_path, say=said.append)
+    download("small", tmp_path)
     assert [path for path, _ in web.asked[asked:]] == ["/pictures.zip"] and names(tmp_path) == UNPACKED | MANIFESTS
 
 
@@ -83,13 +82,13 @@ def test_a_killed_download_goes_on(web, tmp_path, monkeypatch):
     size = len(ARCHIVES["pictures.zip"])
     (tmp_path / "pictures.zip.part").write_bytes(ARCHIVES["pictures.zip"][:300])
     (tmp_path / "pictures.zip.part.json").write_text(json.dumps({"validator": web.etag}))
-    download("small", tmp_path, say=lambda line: None)
+    download("small", tmp_path)
     assert web.asked[-1] == ("/pictures.zip", "bytes=300-") and size > 300
     assert names(tmp_path) == UNPACKED | MANIFESTS
 
 
 def test_archives_may_be_kept_and_chosen(web, tmp_path):
-    download("small", tmp_path, only=["text"], keep=True, say=lambda line: None)
+    download("small", tmp_path, only=["text"], keep=True)
     assert names(tmp_path) == {"Flickr8k.token.txt", "train.txt", "text.zip", "text.zip.manifest.json"}
     with pytest.raises(ConfigError, match=r"--only words: small has no such archive \(known: text, pictures\)"):
         download("small", tmp_path, only=["words"])
@@ -100,24 +99,24 @@ def test_archives_may_be_kept_and_chosen(web, tmp_path):
 def test_an_archive_that_lies_there_already_is_checked_and_stays(web, tmp_path):
     for name, data in ARCHIVES.items():
         (tmp_path / name).write_bytes(data)
-    download("small", tmp_path, say=lambda line: None)
+    download("small", tmp_path)
     assert web.asked == [] and names(tmp_path) == UNPACKED | MANIFESTS | set(ARCHIVES)
     (tmp_path / "text.zip").write_bytes(ARCHIVES["pictures.zip"][: len(ARCHIVES["text.zip"])])
     (tmp_path / "text.zip.manifest.json").unlink()
     with pytest.raises(DataError, match=r"text\.zip: (its sha256|has) .* remove it and get it anew"):
-        download("small", tmp_path, say=lambda line: None)
+        download("small", tmp_path)
 
 
 def test_a_mirror_is_an_address_or_a_folder(web, tmp_path):
     with serve({f"old/{name}": data for name, data in ARCHIVES.items()}) as (mirror, address):
-        download("small", tmp_path / "a", mirror=f"{address}/old/", say=lambda line: None)
+        download("small", tmp_path / "a", mirror=f"{address}/old/")
         assert [path for path, _ in mirror.asked] == ["/old/text.zip", "/old/pictures.zip"]
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "text.zip").write_bytes(ARCHIVES["text.zip"])
     with pytest.raises(DataError, match=r"there/pictures\.zip: no such file; --mirror names a folder"):
-        download("small", tmp_path / "b", mirror=str(tmp_path / "there"), say=lambda line: None)
+        download("small", tmp_path / "b", mirror=str(tmp_path / "there"))
     (tmp_path / "there" / "pictures.zip").write_bytes(ARCHIVES["pictures.zip"])
-    download("small", tmp_path / "b", mirror=str(tmp_path / "there"), say=lambda line: None)
+    download("small", tmp_path / "b", mirror=str(tmp_path / "there"))
     assert web.asked == [] and names(tmp_path / "a") == names(tmp_path / "b") == UNPACKED | MANIFESTS
     assert names(tmp_path / "there") == set(ARCHIVES)
 
@@ -144,7 +143,7 @@ def test_hostile_and_broken_archives(web, tmp_path, monkeypatch, data, fault):
     serve_instead(monkeypatch, web, data)
     folder = tmp_path / "deep" / "data"
     with pytest.raises(DataError, match=rf"pictures\.zip: .*{fault}"):
-        download("small", folder, say=lambda line: None)
+        download("small", folder)
     assert not [name for name in names(tmp_path) if "evil" in name] and not (folder / "pictures").exists()
     assert "text.zip.manifest.json" in names(folder) and "pictures.zip.manifest.json" not in names(folder)
 
@@ -152,7 +151,7 @@ def test_hostile_and_broken_archives(web, tmp_path, monkeypatch, data, fault):
 def test_another_archive_than_the_known_one(web, tmp_path):
     web.files["/text.zip"] = ARCHIVES["text.zip"][:-1] + b"x"
     with pytest.raises(DataError, match=r"text\.zip: what came from there is another file"):
-        download("small", tmp_path, say=lambda line: None)
+        download("small", tmp_path)
     assert names(tmp_path) == set()
 
 
@@ -160,7 +159,7 @@ def test_a_full_disk_is_said_before_anything_is_fetched(web, tmp_path, monkeypat
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 1500))
     with pytest.raises(DataError, match=r"downloading and unpacking needs 2\.\d+ kB, 1\.5 kB are free"):
-        download("small", tmp_path / "data", say=lambda line: None)
+        download("small", tmp_path / "data")
     assert web.asked == [] and not (tmp_path / "data").exists()
 
 

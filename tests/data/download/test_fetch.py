@@ -11,6 +11,7 @@ from captioner.data.download import fetch as fetch_module
 from captioner.data.download.fetch import TRIES, RemoteFile, fetch, require_known
 from captioner.storage import DataError
 from tests.data.server import Server, serve
+from tests.messages import listening
 
 DATA = random.Random(0).randbytes(300_000)
 SHA256 = "sha256:" + hashlib.sha256(DATA).hexdigest()
@@ -23,9 +24,10 @@ def web():
 
 
 def get(web: tuple[Server, str], folder: Path, **known: object) -> list[str]:
-    said: list[str] = []
-    fetch(RemoteFile(f"{web[1]}/set.zip", **known), folder / "set.zip", said.append, waits=(0.0,))
-    return said
+    lines: list[str] = []
+    with listening(lines.append):
+        fetch(RemoteFile(f"{web[1]}/set.zip", **known), folder / "set.zip", waits=(0.0,))
+    return lines
 
 
 def whole(folder: Path) -> bool:
@@ -153,7 +155,7 @@ def test_busy_servers_are_asked_again_and_others_not(web, tmp_path):
         fetch(RemoteFile(f"{web[1]}/other.zip"), tmp_path / "other.zip", waits=(0.0,))
     web[0].errors = [500] * TRIES
     with pytest.raises(DataError, match="answers 500"):
-        fetch(RemoteFile(f"{web[1]}/set.zip"), tmp_path / "third.zip", lambda line: None, waits=(0.0,))
+        fetch(RemoteFile(f"{web[1]}/set.zip"), tmp_path / "third.zip", waits=(0.0,))
 
 
 def test_redirections_lead_to_http_only(web, tmp_path):
@@ -164,7 +166,7 @@ def test_redirections_lead_to_http_only(web, tmp_path):
         get(web, tmp_path / "out")
     for url in (secret.as_uri(), "ftp://127.0.0.1/x", "nonsense", "http://"):
         with pytest.raises(DataError):
-            fetch(RemoteFile(url), tmp_path / "out" / "x", lambda line: None, waits=(0.0,))
+            fetch(RemoteFile(url), tmp_path / "out" / "x", waits=(0.0,))
     assert not (tmp_path / "out" / "x").exists()
     with serve({}) as (other, address):
         other.redirect = f"{web[1]}/set.zip"
@@ -178,7 +180,7 @@ def test_nobody_there(tmp_path):
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/set.zip"
         with pytest.raises(DataError, match=r"set\.zip: cannot be reached \(.*refused"):
-            fetch(RemoteFile(url), tmp_path / "set.zip", lambda line: None, waits=(0.0,))
+            fetch(RemoteFile(url), tmp_path / "set.zip", waits=(0.0,))
 
 
 def test_a_full_disk_is_said_before_the_first_byte(web, tmp_path, monkeypatch):

@@ -1,0 +1,44 @@
+"""What the package logs, printed for the user of the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+
+import click
+
+PREFIXES = {logging.WARNING: "note: ", logging.ERROR: "captioner: "}
+PACKAGE = "captioner"
+
+
+def text_of(record: logging.LogRecord) -> str:
+    """Return the line for a record: information as it is, `note:` before a warning, `captioner:` before an error."""
+    return PREFIXES.get(record.levelno, "") + record.getMessage()
+
+
+class MessageHandler(logging.Handler):
+    """Prints records to stderr, above a progress bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record; a closed stderr raises, as it does for every other output of the command."""
+        bars = sys.modules.get("tqdm")
+        with bars.tqdm.external_write_mode(file=sys.stderr) if bars else contextlib.nullcontext():
+            click.echo(text_of(record), err=True)
+
+
+@contextlib.contextmanager
+def messages_printed() -> Iterator[None]:
+    """Print what the package logs while the block runs."""
+    logger = logging.getLogger(PACKAGE)
+    handler, before = MessageHandler(), (logger.level, logger.propagate)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False  # a library's handler on the root logger would print the lines again
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
+        logger.setLevel(before[0])
