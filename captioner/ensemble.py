@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from captioner.captioner import Captioner, Picture
+from captioner.captioner import Captioner
 from captioner.encoders.encoder import differences
 from captioner.features.store import FeatureStore
 from captioner.generation.ensemble import EnsembleDecoder
+from captioner.picture_captioner import Picture
 from captioner.storage import DataError
 
 

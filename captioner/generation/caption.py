@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from captioner.generation.word_rules import IMPOSSIBLE
+from captioner.text.vocabulary import Vocabulary
+
 
 @dataclass(frozen=True)
 class Caption:
@@ -25,3 +28,16 @@ class Caption:
     log_prob: float
     attention: np.ndarray | None = None
     confidence: float | None = None
+
+
+def captions_of(result: dict[str, np.ndarray], row: int, vocabulary: Vocabulary) -> list[Caption]:
+    """Return the captions of picture number `row` of what a search found, best first; impossible ones are left out."""
+    captions = []
+    for rank in range(result["tokens"].shape[1]):
+        log_prob = float(result["log_probs"][row, rank])
+        if log_prob < IMPOSSIBLE / 2:
+            break
+        tokens = vocabulary.decode(result["tokens"][row, rank])
+        attention = result["attention"][row, rank, : len(tokens)] if "attention" in result else None
+        captions.append(Caption(vocabulary.to_text(tokens), tuple(tokens), log_prob, attention))
+    return captions

@@ -9,13 +9,12 @@ import numpy as np
 from keras import ops, tree
 
 from captioner.generation.beam import BeamSearch
-from captioner.generation.caption import Caption
+from captioner.generation.caption import Caption, captions_of
 from captioner.generation.config import GenerationConfig
 from captioner.generation.diverse import DiverseBeamSearch
 from captioner.generation.greedy import GreedySearch
 from captioner.generation.sampling import Sampling
 from captioner.generation.search import Search
-from captioner.generation.word_rules import IMPOSSIBLE
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import Vocabulary
 
@@ -68,19 +67,7 @@ def generate(search: Search, features: Any, vocabulary: Vocabulary, first: int =
         part = tree.map_structure(lambda leaf, rows=rows: leaf[rows], features)
         found = search.predict_on_batch(search.inputs(part, first + start))
         result = {name: ops.convert_to_numpy(value) for name, value in found.items()}
-        captions += [_captions_of(result, row, vocabulary) for row in range(count)]
-    return captions
-
-
-def _captions_of(result: dict[str, np.ndarray], row: int, vocabulary: Vocabulary) -> list[Caption]:
-    captions = []
-    for rank in range(result["tokens"].shape[1]):
-        log_prob = float(result["log_probs"][row, rank])
-        if log_prob < IMPOSSIBLE / 2:
-            break
-        tokens = vocabulary.decode(result["tokens"][row, rank])
-        attention = result["attention"][row, rank, : len(tokens)] if "attention" in result else None
-        captions.append(Caption(vocabulary.to_text(tokens), tuple(tokens), log_prob, attention))
+        captions += [captions_of(result, row, vocabulary) for row in range(count)]
     return captions
 
 
