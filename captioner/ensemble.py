@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from captioner.captioner import Captioner
-from captioner.encoders.encoder import differences
+from captioner.encoders.config import differences
 from captioner.features.store import FeatureStore
 from captioner.generation.ensemble import EnsembleDecoder
 from captioner.picture_captioner import Picture

@@ -9,10 +9,10 @@ from typing import Any
 
 from captioner.config import ConfigError, build, load_yaml, override, to_settings
 from captioner.data.dataset import DataConfig
-from captioner.encoders.encoder import EncoderConfig
+from captioner.encoders.config import EncoderConfig
 from captioner.generation.config import GenerationConfig
 from captioner.metrics.scorer import require_metrics
-from captioner.models.architectures import model_config
+from captioner.models.config import model_config
 from captioner.stages.extract import ExtractionConfig
 from captioner.stages.score import EvaluationConfig, require_choice
 from captioner.stages.train import Sections

@@ -12,7 +12,8 @@ from PIL import Image
 import captioner.captioner as captioner_module
 from captioner.captioner import Captioner, load, newest_run
 from captioner.config import ConfigError
-from captioner.encoders.encoder import EncoderConfig, build_encoder
+from captioner.encoders.config import EncoderConfig
+from captioner.encoders.encoder import build_encoder
 from captioner.generation.config import GenerationConfig
 from captioner.generation.decode import Caption
 from captioner.generation.options import GenerationOptions

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from captioner.captioner import Captioner
-from captioner.encoders.encoder import EncoderConfig, build_encoder
+from captioner.encoders.config import EncoderConfig
+from captioner.encoders.encoder import build_encoder
 from captioner.ensemble import Ensemble, JointFeatures
 from captioner.features.store import open_features, write_features
 from captioner.generation.config import GenerationConfig

@@ -75,7 +75,7 @@ def command(
     """
     load_keras()
     from captioner.config import ConfigError
-    from captioner.encoders.encoder import EncoderConfig
+    from captioner.encoders.config import EncoderConfig
     from captioner.stages.extract import ExtractionConfig, extract
 
     settings = {"backbone": encoder, "layer": layers[0] if layers else None, "weights": weights, "resizing": resizing}

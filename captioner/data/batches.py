@@ -80,6 +80,7 @@ class CaptionBatches(keras.utils.PyDataset):
         captions: image_id -> its captions as numbers, `<start>` ... `<end>`.
         batch_size: pictures a batch, each with all its captions.
         seed: of the shuffling.
+        least_steps: an epoch has at least so many batches: it goes over few pictures several times.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class CaptionBatches(keras.utils.PyDataset):
         captions: Mapping[str, Sequence[Sequence[int]]],
         batch_size: int,
         seed: int,
+        least_steps: int = 1,
     ) -> None:
         super().__init__()
         self.features = features
@@ -96,13 +98,19 @@ class CaptionBatches(keras.utils.PyDataset):
         self.lengths = np.array([max(map(len, captions[image_id])) for image_id in captions])
         self.batch_size = min(batch_size, len(self.ids))
         self.seed = seed
+        self.passes = -(-least_steps // -(-len(self.ids) // self.batch_size))  # over all pictures, an epoch
         # XLA compiles a program per shape; the other backends take any shape as it comes.
         self.multiple = 4 if keras.backend.backend() == "jax" else 1
         self._order = self._shuffle(0)
 
     def _shuffle(self, epoch: int) -> list[np.ndarray]:
         """Return each batch's rows: batches of like lengths, in random order."""
-        rng = np.random.default_rng([self.seed, epoch])
+        if self.passes == 1:
+            return self._pass([self.seed, epoch])
+        return [batch for number in range(self.passes) for batch in self._pass([self.seed, epoch, number])]
+
+    def _pass(self, seed: Sequence[int]) -> list[np.ndarray]:
+        rng = np.random.default_rng(seed)
         rows = rng.permutation(len(self.ids))
         batches = []
         for start in range(0, len(rows), self.batch_size * CHUNK):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from dataclasses import replace
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -12,37 +12,13 @@ from keras import ops
 
 from captioner.config import ConfigError, build
 from captioner.encoders.applications import load_trunk
+from captioner.encoders.config import IDENTITY, Precision, differences
+from captioner.encoders.config import EncoderConfig as EncoderConfig
 from captioner.encoders.folding import fold_normalizations
-from captioner.encoders.table import HUB, canonical_name
+from captioner.encoders.table import HUB
 from captioner.encoders.trunk import Trunk, as_list
-from captioner.images.decode import Filter, Resizing, resize
+from captioner.images.decode import resize
 from captioner.storage import DataError
-
-Precision = Literal["float32", "bfloat16"]
-
-IDENTITY = ("backbone", "layer", "input_size", "resizing", "filter", "preprocessing", "weights")
-
-
-@dataclass(frozen=True)
-class EncoderConfig:
-    """The `encoder` section of a recipe.
-
-    Attributes:
-        backbone: a name of `captioner.encoders.table.BACKBONES`, or `hub:` and a preset of KerasHub.
-        layer: `pool` (the mean over the last grid), `grid` (the last grid itself), or the name of an inner layer.
-        weights: `imagenet` (a hub preset's own), `random` (seeded, for tests), or the path of a weights file.
-        resizing: how a picture comes to the input size, see `captioner.images.decode.resize`.
-        filter: how pixels are weighed in resizing.
-    """
-
-    backbone: str = "vgg16"
-    layer: str = "pool"
-    weights: str = "imagenet"
-    resizing: Resizing = "whole"
-    filter: Filter = "bicubic"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "backbone", canonical_name(self.backbone))
 
 
 class Encoder:
@@ -191,22 +167,3 @@ def encoder_from_description(
     if found := differences(description, encoder.description):
         raise DataError(f"the encoder built from {source!r} is not the one described: {'; '.join(found)}")
     return encoder
-
-
-def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """Return in what two encoders' descriptions differ, a line each (`layer: pool against block5_pool`).
-
-    Only what makes an encoder what it is counts: an empty list means that features of one fit those of the other.
-    """
-    return [
-        f"{key}: {_show(a.get(key))} against {_show(b.get(key))}"
-        for key in IDENTITY
-        if _show(a.get(key)) != _show(b.get(key))
-    ]
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return " x ".join(map(str, value))
-    # 12 digits of a digest tell two apart, and two whole ones fill a line.
-    return "nothing" if value is None else str(value)[:12] if len(str(value)) == 64 else str(value)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from captioner.encoders.encoder import differences
+from captioner.encoders.config import differences
 from captioner.extraction.outputs import find_target, write_skipped
 from captioner.extraction.partial import PartialFeatures
 from captioner.features.formats import Content, Storage

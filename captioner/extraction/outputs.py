@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from captioner.config import ConfigError
-from captioner.encoders.encoder import IDENTITY, differences
+from captioner.encoders.config import IDENTITY, differences
 from captioner.extraction.partial import DIGEST_BYTES, PartialFeatures
 from captioner.features.formats import Content, Storage
 from captioner.features.store import current_digest, open_features, settle_manifest, write_content

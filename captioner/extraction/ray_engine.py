@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from captioner.config import ConfigError
-from captioner.encoders.encoder import Encoder, EncoderConfig, build_encoder, differences
+from captioner.encoders.config import EncoderConfig, differences
+from captioner.encoders.encoder import Encoder, build_encoder
 from captioner.encoders.table import WEIGHTS_FOLDER
 from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.loader import Decoder

@@ -3,51 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import Any
 
-from captioner.config import ConfigError, build
-from captioner.models.attention import AttentionConfig, AttentionDecoder
+from captioner.models.attention import AttentionDecoder
+from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
-from captioner.models.inject import InitInjectDecoder, InjectConfig, ParInjectDecoder, PreInjectDecoder
-from captioner.models.merge import MergeConfig, MergeDecoder
-from captioner.models.transformer import TransformerConfig, TransformerDecoder
+from captioner.models.inject import InitInjectDecoder, ParInjectDecoder, PreInjectDecoder
+from captioner.models.merge import MergeDecoder
+from captioner.models.transformer import TransformerDecoder
 
-
-class Architecture(NamedTuple):
-    """A decoder and the dataclass of its settings."""
-
-    decoder: type[CaptionDecoder]
-    config: type[Any]
-
-
-ARCHITECTURES = {
-    "merge": Architecture(MergeDecoder, MergeConfig),
-    "init-inject": Architecture(InitInjectDecoder, InjectConfig),
-    "pre-inject": Architecture(PreInjectDecoder, InjectConfig),
-    "par-inject": Architecture(ParInjectDecoder, InjectConfig),
-    "attention": Architecture(AttentionDecoder, AttentionConfig),
-    "transformer": Architecture(TransformerDecoder, TransformerConfig),
+DECODERS: dict[str, type[CaptionDecoder]] = {  # by the names in captioner.models.config.ARCHITECTURES
+    "merge": MergeDecoder,
+    "init-inject": InitInjectDecoder,
+    "pre-inject": PreInjectDecoder,
+    "par-inject": ParInjectDecoder,
+    "attention": AttentionDecoder,
+    "transformer": TransformerDecoder,
 }
-
-
-def model_config(settings: Mapping[str, Any]) -> tuple[str, Any]:
-    """Return the architecture's name and its checked configuration from a recipe's `model` section.
-
-    Raises:
-        ConfigError: an unknown architecture (the message says which exist), an unknown setting or a wrong type.
-    """
-    options = dict(settings)
-    name = options.pop("architecture", "merge")
-    if name not in ARCHITECTURES:
-        raise ConfigError(f"model.architecture: {name!r} does not exist; known: {', '.join(ARCHITECTURES)}")
-    try:
-        return name, build(ARCHITECTURES[name].config, options, "model")
-    except ConfigError as error:
-        misspelt = get_close_matches("architecture", options, n=1)
-        if misspelt:
-            raise ConfigError(f"model.{misspelt[0]}: unknown setting; did you mean architecture?") from None
-        raise error
 
 
 def build_decoder(
@@ -64,6 +36,4 @@ def build_decoder(
         ConfigError: see `model_config`; or the features do not suit the architecture.
     """
     name, config = model_config(settings)
-    return ARCHITECTURES[name].decoder(
-        config=config, vocabulary_size=vocabulary_size, feature_shape=feature_shape, **kwargs
-    )
+    return DECODERS[name](config=config, vocabulary_size=vocabulary_size, feature_shape=feature_shape, **kwargs)

@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
 from captioner.models.cells import STATES, CellWeights
+from captioner.models.config import AttentionConfig
 from captioner.models.decoder import State, Tensor, per_caption
 from captioner.models.layout import Layout
-from captioner.models.recurrent import RecurrentConfig, RecurrentDecoder
-from captioner.models.words import require_sizes
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttentionConfig(RecurrentConfig):
-    """Settings of the attention model.
-
-    Attributes:
-        attention_units: width of the space in which the state and the regions are compared.
-        doubly_stochastic: weight in the loss of the mean, over captions and regions, of (1 - the attention paid to the
-            region over the whole caption) ** 2: it makes the model look everywhere (eq. 14).
-    """
-
-    attention_units: int = 512
-    doubly_stochastic: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_sizes(attention_units=self.attention_units)
-        if self.doubly_stochastic < 0:
-            raise ValueError(f"doubly_stochastic must be 0 or more, found {self.doubly_stochastic}")
+from captioner.models.recurrent import RecurrentDecoder
 
 
 class Memory(NamedTuple):

@@ -7,20 +7,15 @@ par-inject (the picture stands beside every word).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
+from captioner.models.config import InjectConfig
 from captioner.models.decoder import State, Tensor, per_caption
 from captioner.models.layout import Layout
-from captioner.models.recurrent import RecurrentConfig, RecurrentDecoder
-
-
-@dataclass(frozen=True, kw_only=True)
-class InjectConfig(RecurrentConfig):
-    """Settings of the inject models: those of every recurrent decoder."""
+from captioner.models.recurrent import RecurrentDecoder
 
 
 class InjectDecoder(RecurrentDecoder):

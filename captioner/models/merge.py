@@ -6,26 +6,15 @@ language model; the picture never enters it. This is the model of the well-known
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import keras
 from keras import ops
 
+from captioner.models.config import MergeConfig
 from captioner.models.decoder import State, Tensor
 from captioner.models.layout import Layout
-from captioner.models.recurrent import RecurrentConfig, RecurrentDecoder
-
-
-@dataclass(frozen=True, kw_only=True)
-class MergeConfig(RecurrentConfig):
-    """Settings of the merge model; `units` is also the width of the picture's and of the joint dense layer.
-
-    Attributes:
-        combine: how picture and words are joined: added, multiplied or laid side by side.
-    """
-
-    combine: Literal["add", "multiply", "concatenate"] = "add"
+from captioner.models.recurrent import RecurrentDecoder
 
 
 @keras.saving.register_keras_serializable("captioner")

@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import asdict
+from typing import Any, ClassVar
 
 import keras
 
 from captioner.config import build
 from captioner.models.cells import Recurrent
+from captioner.models.config import RecurrentConfig
 from captioner.models.decoder import CaptionDecoder, Tensor
-from captioner.models.words import Words, WordsConfig, normalized, require_shares, require_sizes
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecurrentConfig(WordsConfig):
-    """Settings of decoders around a recurrent layer.
-
-    Attributes:
-        cell: the recurrent layer's kind.
-        units: its width.
-        layers: how many stand one above the other.
-        recurrent_dropout: dropout on the previous output inside a layer, the same for all words of a caption.
-        layer_dropout: dropout between two layers.
-        layer_norm: whether each layer's output is normalized.
-    """
-
-    cell: Literal["rnn", "gru", "lstm"] = "lstm"
-    units: int = 256
-    layers: int = 1
-    recurrent_dropout: float = 0.0
-    layer_dropout: float = 0.0
-    layer_norm: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_sizes(units=self.units, layers=self.layers)
-        require_shares(recurrent_dropout=self.recurrent_dropout, layer_dropout=self.layer_dropout)
-        if self.layer_dropout and self.layers == 1:
-            raise ValueError("layer_dropout stands between layers; there is only 1")
+from captioner.models.words import Words, normalized
 
 
 class RecurrentDecoder(CaptionDecoder):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import keras
@@ -11,42 +11,11 @@ import numpy as np
 from keras import ops
 
 from captioner.config import build
+from captioner.models.config import TransformerConfig
 from captioner.models.decoder import CaptionDecoder, State, Tensor
 from captioner.models.layout import Layout
 from captioner.models.transformer_layers import DecoderLayer, EncoderLayer
-from captioner.models.words import Words, WordsConfig, normalized, require_shares, require_sizes
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransformerConfig(WordsConfig):
-    """Settings of the transformer; `embedding_size` is the width of every layer.
-
-    Attributes:
-        tied: as everywhere, but true by default.
-        layers: of the decoder.
-        encoder_layers: self-attention layers over the regions, before the decoder looks at them.
-        heads: of every attention.
-        feedforward_units: width inside the feed-forward blocks.
-        dropout: on the output of every block, before it is added.
-    """
-
-    tied: bool = True
-    feature_dropout: float = 0.0
-    word_dropout: float = 0.1
-    layers: int = 2
-    encoder_layers: int = 0
-    heads: int = 4
-    feedforward_units: int = 1024
-    dropout: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_sizes(layers=self.layers, heads=self.heads, feedforward_units=self.feedforward_units)
-        require_shares(dropout=self.dropout)
-        if self.encoder_layers < 0:
-            raise ValueError(f"encoder_layers must be 0 or more, found {self.encoder_layers}")
-        if self.embedding_size % self.heads:
-            raise ValueError(f"heads must divide embedding_size {self.embedding_size}, found {self.heads}")
+from captioner.models.words import Words, normalized
 
 
 @keras.saving.register_keras_serializable("captioner")

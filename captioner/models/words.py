@@ -2,87 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from captioner.models.config import WordsConfig
+
 Tensor = Any
-
-
-def require_shares(**rates: float) -> None:
-    """Refuse a dropout rate that is not a share. Raises ValueError."""
-    for name, rate in rates.items():
-        if not 0 <= rate < 1:
-            raise ValueError(f"{name} must be at least 0 and below 1, found {rate}")
-
-
-def require_sizes(**sizes: int) -> None:
-    """Refuse a width or number that is below 1. Raises ValueError."""
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} must be 1 or more, found {size}")
-
-
-@dataclass(frozen=True)
-class L2Config:
-    """Weights of the squares of kernels in the loss, by group.
-
-    Attributes:
-        picture: kernels that read the picture.
-        words: the word embedding.
-        recurrent: the recurrent layers' kernels.
-        output: the kernels between the recurrent layers and the words.
-    """
-
-    picture: float = 0.0
-    words: float = 0.0
-    recurrent: float = 0.0
-    output: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 0:
-                raise ValueError(f"{name} must be 0 or more, found {value}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class WordsConfig:
-    """Settings of words that all architectures share.
-
-    Attributes:
-        embedding_size: width of the word embedding.
-        embeddings: a GloVe or word2vec file whose vectors the embedding begins with; null for random ones.
-        freeze_embeddings: whether the embedding stays as it begins.
-        tied: whether the output layer uses the embedding's weights (Press and Wolf 2017).
-        output_bias: what the output layer's bias begins with: zeros, or the logarithms of the words' frequencies.
-        normalize: whether a picture's features are scaled to a root mean square of 1 beforehand.
-        feature_dropout: dropout on the picture's features.
-        word_dropout: dropout on the word embeddings.
-        output_dropout: dropout before the output layer.
-        l2: weight of the squares of kernels in the loss, by group.
-    """
-
-    embedding_size: int = 256
-    embeddings: str | None = None
-    freeze_embeddings: bool = False
-    tied: bool = False
-    output_bias: Literal["zeros", "frequency"] = "zeros"
-    normalize: bool = False
-    feature_dropout: float = 0.5
-    word_dropout: float = 0.5
-    output_dropout: float = 0.0
-    l2: L2Config = field(default_factory=L2Config)
-
-    def __post_init__(self) -> None:
-        require_sizes(embedding_size=self.embedding_size)
-        require_shares(
-            feature_dropout=self.feature_dropout, word_dropout=self.word_dropout, output_dropout=self.output_dropout
-        )
-        if self.freeze_embeddings and self.embeddings is None:
-            raise ValueError("freeze_embeddings needs embeddings, a file of word vectors")
 
 
 class Words(keras.layers.Layer):

@@ -9,7 +9,7 @@ from typing import Any
 
 from captioner.captioner import Captioner
 from captioner.data.captions import Captions
-from captioner.encoders.encoder import differences
+from captioner.encoders.config import differences
 from captioner.ensemble import Ensemble
 from captioner.features.store import FeatureStore
 from captioner.generation.caption import Caption

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from captioner.encoders.encoder import Encoder, EncoderConfig, build_encoder
+from captioner.encoders.config import EncoderConfig
+from captioner.encoders.encoder import Encoder, build_encoder
 from captioner.extraction.config import ExtractionConfig as ExtractionConfig
 from captioner.extraction.outputs import Target, find_target, output_paths, skipped_path
 from captioner.extraction.partial import PartialFeatures

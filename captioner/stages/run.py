@@ -14,7 +14,7 @@ from captioner.data.readers.detect import digest_captions
 from captioner.ensemble import Ensemble, JointFeatures
 from captioner.features.store import FeatureStore, open_features
 from captioner.metrics.scorer import DIVERSITY, Scores
-from captioner.models.architectures import model_config
+from captioner.models.config import model_config
 from captioner.recipe import Recipe, Source, load_recipe
 from captioner.stages.clean import clean
 from captioner.stages.evaluate import evaluate, require_same_encoder

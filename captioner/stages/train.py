@@ -21,20 +21,26 @@ from captioner.data.captions import Captions
 from captioner.data.dataset import DataConfig, load_captions, split_digests
 from captioner.data.readers.detect import digest_captions
 from captioner.data.training_text import training_text
-from captioner.encoders.encoder import EncoderConfig
+from captioner.encoders.config import EncoderConfig
 from captioner.features.store import FeatureStore, open_features
 from captioner.generation.config import GenerationConfig
 from captioner.metrics.labels import describe
-from captioner.models.architectures import build_decoder, model_config
+from captioner.metrics.scorer import score
+from captioner.models.architectures import build_decoder
+from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
+from captioner.stages.evaluate import references_of
 from captioner.storage import DataError, digest_file, digest_json, read_manifest, write_manifest, write_text
 from captioner.text.vocabulary import TextConfig, Vocabulary
 from captioner.training import fit, numpy_fit
+from captioner.training.advice import FEW, about_captions, about_data, describe_beside
+from captioner.training.baseline import nearest_captions
 from captioner.training.checkpoint import CHECKPOINT, TrainingState, require_identity
 from captioner.training.config import TrainConfig
 from captioner.training.dev_score import DevScore
 from captioner.training.device import describe_device
 from captioner.training.initial_weights import begin_words
+from captioner.training.losses import CaptionLoss
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +126,7 @@ def train(
     keras.utils.set_random_seed(sections.train.seed)
     decoder = _make_decoder(sections, vocabulary, features, precision=sections.train.precision)
     begin_words(decoder, vocabulary, (caption for picture in encoded.values() for caption in picture))
-    batches = CaptionBatches(features, encoded, sections.train.batch_size, sections.train.seed)
+    batches = _batches(sections.train, features, encoded)
     if overwrite:
         _clear(folder)
     write_text(folder / "config.yaml", dump_yaml(settings))
@@ -130,22 +136,33 @@ def train(
         f"training on {len(encoded)} pictures with {sum(map(len, encoded.values()))} captions, "
         f"{len(vocabulary)} words, {decoder.count_params():,} weights"
     )
+    for note in about_data(len(encoded), len(captions.split("dev")), batches.batch_size, batches.passes):
+        logger.warning(note)
     if sections.train.monitor == "cider_d" and len(captions.split("dev")) == 1:
         logger.warning("CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
+    encoded_dev = vocabulary.encode_all(dev)
+
+    def dev_score(scored: CaptionDecoder) -> DevScore:
+        generation, monitor = sections.generation, sections.train.monitor
+        return DevScore(scored, vocabulary, features, captions, encoded_dev, generation, monitor)
+
     progress = ENGINES[sections.train.engine](
         decoder,
         batches,
-        DevScore(decoder, vocabulary, features, captions, vocabulary.encode_all(dev), sections.generation),
+        dev_score(decoder),
         sections.train,
         folder / CHECKPOINTS,
         identity=identity,
         resume=resume,
     )
+    best = progress.history[progress.best_epoch - 1]
     final = _make_decoder(sections, vocabulary, features, precision="float32")
     final.set_weights(decoder.get_weights())
+    if sections.train.precision != "float32":  # what is saved computes in float32, and its scores differ a little
+        final.compile(loss=CaptionLoss(sections.train.label_smoothing))
+        best = {**best, **{name: round(value, 6) for name, value in dev_score(final)().items()}}
     Captioner(final, vocabulary, features.description, sections.generation).save_to(folder / FILE_NAME)
     write_text(folder / "history.csv", _table(progress.history))
-    best = progress.history[progress.best_epoch - 1]
     write_manifest(
         folder,
         "train",
@@ -160,6 +177,11 @@ def train(
     logger.info(
         f"best epoch {progress.best_epoch}: {describe({k: best[k] for k in ('bleu_1', 'bleu_4', 'cider_d')})} on dev"
     )
+    for note in about_captions(best, len(captions.split("dev"))):
+        logger.warning(note)
+    if len(encoded) < FEW:
+        neighbours = nearest_captions(features, captions.references, list(encoded), captions.split("dev"))
+        logger.info(describe_beside(best, score(neighbours, references_of(captions, captions.split("dev"))).corpus))
     logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
     return progress
 
@@ -231,6 +253,11 @@ def _identity(sections: Sections, features: FeatureStore, encoded: Mapping[str, 
     architecture = {"architecture": name, **to_settings(model)}
     parts = {"train": config, "model": architecture, "generation": generation, "features": features.digest}
     return digest_json({**parts, "captions": encoded})
+
+
+def _batches(config: TrainConfig, features: FeatureStore, encoded: Mapping[str, list[list[int]]]) -> CaptionBatches:
+    size = config.batch_size_for(len(encoded))
+    return CaptionBatches(features, encoded, size, config.seed, config.least_steps)
 
 
 def _make_decoder(sections: Sections, vocabulary: Vocabulary, features: FeatureStore, precision: str) -> CaptionDecoder:

@@ -17,6 +17,9 @@ from captioner.training.config import TrainConfig
 
 logger = logging.getLogger(__name__)
 
+CHANCE = "chance"  # among an epoch's scores: what the monitored one is when the captions go to the wrong pictures
+DIGITS = 6  # of the scores in a run's history
+
 
 class EpochEnd:
     """Scores the epoch, keeps the best weights, writes the checkpoint, halves the learning rate, says when to stop.
@@ -48,9 +51,12 @@ class EpochEnd:
         self.variables, self.folder, self.identity = variables, folder, identity
 
     def exhausted(self) -> bool:
-        """Tell whether the dev score has not risen for `patience` epochs."""
-        patience = self.config.patience
-        return patience is not None and self.progress.epoch - self.progress.best_epoch >= patience
+        """Tell whether the dev score has not risen for `patience` epochs, counted from the first that scored at all."""
+        patience, progress = self.config.patience, self.progress
+        if patience is None:
+            return False
+        scored = [index for index, row in enumerate(progress.history, start=1) if self._scores(row)]
+        return bool(scored) and progress.epoch - max(progress.best_epoch, scored[0]) >= patience
 
     def finish(self, loss: float, seconds: float) -> None:
         """See the class.
@@ -85,21 +91,29 @@ class EpochEnd:
             "learning_rate": rate,
             "seconds": seconds,
         }
-        progress.history.append({name: round(value, 6) for name, value in row.items()})
+        progress.history.append({name: round(value, DIGITS) for name, value in row.items()})
         save_variables(self.folder / CHECKPOINT, self.variables, progress, self.identity)
         self._report(row)
         if self.exhausted():
             logger.info(f"no better {self.config.monitor} for {self.config.patience} epochs: stopping")
 
     def _improves(self, scores: dict[str, float]) -> bool:
-        value, best = scores[self.config.monitor], self.progress.best
-        if best is None:
-            return True
+        return self.progress.best is None or self._rank(scores) > self._rank(self._best_row())
+
+    def _best_row(self) -> dict[str, float]:
+        return self.progress.history[self.progress.best_epoch - 1]
+
+    def _scores(self, row: dict[str, float]) -> bool:
+        """Tell whether an epoch's captions score more than they do for the wrong pictures: below, a score is chance."""
+        return self.config.monitor == "val_loss" or row[self.config.monitor] > row.get(CHANCE, 0.0)
+
+    def _rank(self, row: dict[str, float]) -> tuple[float, ...]:
+        """Return what is greater for a better epoch: epochs that score, by their score; of the others, by the loss."""
         if self.config.monitor == "val_loss":
-            return value < best
-        if value == best:  # captions of a young model or of few pictures may score 0 for epochs
-            return scores["val_loss"] < self.progress.history[self.progress.best_epoch - 1]["val_loss"]
-        return value > best
+            return (-row["val_loss"],)
+        # the history is rounded, and an epoch is compared as it will stand there
+        score = round(row[self.config.monitor], DIGITS) if self._scores(row) else float("-inf")
+        return score, -row["val_loss"]
 
     def _swap_average(self) -> None:
         """Exchange the weights and their moving average, so that the average is what is scored and kept."""

@@ -18,9 +18,8 @@ from keras import ops
 
 from captioner.config import ConfigError, to_settings
 from captioner.data.batches import Batch, CaptionBatches
-from captioner.models.architectures import model_config
+from captioner.models.config import InjectConfig, model_config
 from captioner.models.decoder import CaptionDecoder
-from captioner.models.inject import InjectConfig
 from captioner.models.words import normalized
 from captioner.numpy_rnn.cells import Weights
 from captioner.numpy_rnn.model import CaptioningRNN
@@ -38,7 +37,7 @@ ARCHITECTURE = "init-inject"
 FREE_IN_MODEL = {"cell", "units", "embedding_size", "embeddings", "output_bias", "normalize"}
 PLAIN = {"feature_dropout": 0.0, "word_dropout": 0.0}  # what the settings that have other defaults must be
 FREE_IN_TRAINING = {"engine", "optimizer", "momentum", "learning_rate", "clip_norm", "epochs", "batch_size", "seed"}
-FREE_IN_TRAINING |= {"monitor", "patience", "warmup", "plateau_patience"}
+FREE_IN_TRAINING |= {"least_steps", "monitor", "patience", "warmup", "plateau_patience"}
 
 
 def require_plain(model: Mapping[str, Any], train: TrainConfig) -> None:

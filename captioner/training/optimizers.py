@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras import ops
 
 from captioner.training.config import TrainConfig
 
 
-class _SummedGradients:
-    """Hands every gradient to the optimizer as one tensor.
+class _Ours:
+    """What every optimizer here does beside its own: it sums gradients, and its moving average of the weights warms up.
 
-    On TensorFlow an embedding's gradient comes as rows, one for each time that a word occurs in the batch. Keras'
-    optimizers square and clip these rows as they are, as if each were the word's whole gradient: Adam's second moment
-    is then not that of the gradient, and other than on JAX.
+    Every gradient is handed to the optimizer as one tensor. On TensorFlow an embedding's gradient comes as rows, one
+    for each time that a word occurs in the batch. Keras' optimizers square and clip these rows as they are, as if each
+    were the word's whole gradient: Adam's second moment is then not that of the gradient, and other than on JAX.
     """
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
@@ -25,16 +26,31 @@ class _SummedGradients:
             grads = [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in grads]
         return super().apply(grads, trainable_variables)  # type: ignore[misc]
 
+    def _update_model_variables_moving_average(self, trainable_variables: Any) -> None:
+        """Average with momentum min(m, (1 + t) / (10 + t)), t being the steps done, as TensorFlow's averages do it.
 
-class Adam(_SummedGradients, keras.optimizers.Adam):
+        With m alone the average of a run's first few hundred steps is mostly of the weights that it began with. Keras
+        calls this after every step and has no public name for it.
+        """
+        if not self.use_ema:  # type: ignore[attr-defined]
+            return
+        done = ops.cast(self.iterations, "float32")  # type: ignore[attr-defined]
+        momentum = ops.minimum(float(self.ema_momentum), (1.0 + done) / (10.0 + done))  # type: ignore[attr-defined]
+        averages = self._model_variables_moving_average  # type: ignore[attr-defined]
+        for variable, average in zip(trainable_variables, averages, strict=True):
+            share = ops.cast(momentum, variable.dtype)
+            average.assign(share * average + (1 - share) * variable)
+
+
+class Adam(_Ours, keras.optimizers.Adam):
     """Kingma and Ba 2015."""
 
 
-class AdamW(_SummedGradients, keras.optimizers.AdamW):
+class AdamW(_Ours, keras.optimizers.AdamW):
     """Loshchilov and Hutter 2019."""
 
 
-class SGD(_SummedGradients, keras.optimizers.SGD):
+class SGD(_Ours, keras.optimizers.SGD):
     """Gradient descent with momentum."""
 
 

@@ -15,7 +15,8 @@ from tutorial import caption, make_model
 from captioner.config import ConfigError
 from captioner.generation.config import GenerationConfig
 from captioner.generation.decode import LARGEST_BATCH, generate, make_search
-from captioner.models.architectures import ARCHITECTURES, build_decoder
+from captioner.models.architectures import build_decoder
+from captioner.models.config import ARCHITECTURES
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import END, SPECIALS, START, TextConfig, Vocabulary
 

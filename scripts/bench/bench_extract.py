@@ -49,7 +49,8 @@ def main() -> None:
 
 def _whole_command(name: str, folder: Path, encoder: str, seconds: float) -> None:
     """Print the pictures a second of an extraction, and what its two parts would give if nothing else took time."""
-    from captioner.encoders.encoder import EncoderConfig, build_encoder
+    from captioner.encoders.config import EncoderConfig
+    from captioner.encoders.encoder import build_encoder
     from captioner.extraction.loader import Decoder, decode, read_source
     from captioner.extraction.local_engine import available_cores, on_accelerator
     from captioner.extraction.probe import choose
@@ -101,7 +102,7 @@ def _beside_predict(folder: Path, seconds: float) -> None:
     """Print VGG16's pictures a second as the command does it, and with a `predict` a picture as the tutorials do."""
     import keras
 
-    from captioner.encoders.encoder import EncoderConfig
+    from captioner.encoders.config import EncoderConfig
     from captioner.images.listing import find_pictures
     from captioner.stages.extract import extract
 
@@ -157,7 +158,7 @@ def _extract_tiny(count: int, folder: Path) -> None:
     import keras
     from resident import peak_gib
 
-    from captioner.encoders.encoder import EncoderConfig
+    from captioner.encoders.config import EncoderConfig
     from captioner.encoders.table import BACKBONES, Backbone
     from captioner.stages.extract import ExtractionConfig, extract
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from captioner.encoders.applications import load_trunk
+from captioner.encoders.config import EncoderConfig
 from captioner.encoders.efficientnet_lite import efficientnet_lite
-from captioner.encoders.encoder import EncoderConfig, build_encoder
+from captioner.encoders.encoder import build_encoder
 from captioner.images.decode import load_image
 from captioner.storage import DataError
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from captioner.config import ConfigError
-from captioner.encoders.encoder import EncoderConfig, build_encoder, differences, encoder_from_description
+from captioner.encoders.config import EncoderConfig, differences
+from captioner.encoders.encoder import build_encoder, encoder_from_description
 from captioner.encoders.hub import hub_layers
 from captioner.encoders.table import HUB_PRESETS
 from captioner.storage import DataError

@@ -6,7 +6,8 @@ from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
 from captioner.config import ConfigError
 from captioner.encoders.applications import inner_layers
-from captioner.encoders.encoder import EncoderConfig, build_encoder
+from captioner.encoders.config import EncoderConfig
+from captioner.encoders.encoder import build_encoder
 from captioner.encoders.table import (
     BACKBONES,
     HUB_PRESETS,

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from captioner.config import ConfigError
-from captioner.encoders.encoder import EncoderConfig
+from captioner.encoders.config import EncoderConfig
 from captioner.extraction.merging import merge_features
 from captioner.features.store import open_features
 from captioner.images import listing as pictures

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captioner.encoders.encoder import EncoderConfig
+from captioner.encoders.config import EncoderConfig
 from captioner.extraction.verification import verify
 from captioner.features.store import write_features
 from captioner.stages.extract import ExtractionConfig, extract

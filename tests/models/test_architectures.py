@@ -2,7 +2,8 @@ import keras
 import pytest
 
 from captioner.config import ConfigError
-from captioner.models.architectures import build_decoder, model_config
+from captioner.models.architectures import build_decoder
+from captioner.models.config import model_config
 
 
 def test_unknown_architecture_says_which_exist():

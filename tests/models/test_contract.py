@@ -7,7 +7,7 @@ from keras import ops, tree
 
 from captioner.generation.config import GenerationConfig
 from captioner.generation.greedy import GreedySearch
-from captioner.models.architectures import ARCHITECTURES
+from captioner.models.config import ARCHITECTURES
 from tests.models.cases import CASES, DEFAULT, WORDS, make
 
 

@@ -9,7 +9,8 @@ from PIL import Image
 
 from captioner import progress
 from captioner.config import ConfigError, build
-from captioner.encoders.encoder import Encoder, EncoderConfig, build_encoder
+from captioner.encoders.config import EncoderConfig
+from captioner.encoders.encoder import Encoder, build_encoder
 from captioner.extraction import run as extraction_run
 from captioner.extraction.partial import PartialFeatures
 from captioner.extraction.probe import Chosen

@@ -3,7 +3,7 @@
 import numpy as np
 
 from captioner.data.dataset import DataConfig
-from captioner.encoders.encoder import EncoderConfig
+from captioner.encoders.config import EncoderConfig
 from captioner.features.store import write_features
 from captioner.generation.config import GenerationConfig
 from captioner.stages.train import Sections

@@ -1,0 +1,55 @@
+"""The `encoder` section of a recipe, and what makes two encoders the same. Neither needs Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from captioner.encoders.table import canonical_name
+from captioner.images.decode import Filter, Resizing
+
+Precision = Literal["float32", "bfloat16"]
+
+IDENTITY = ("backbone", "layer", "input_size", "resizing", "filter", "preprocessing", "weights")
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The `encoder` section of a recipe.
+
+    Attributes:
+        backbone: a name of `captioner.encoders.table.BACKBONES`, or `hub:` and a preset of KerasHub.
+        layer: `pool` (the mean over the last grid), `grid` (the last grid itself), or the name of an inner layer.
+        weights: `imagenet` (a hub preset's own), `random` (seeded, for tests), or the path of a weights file.
+        resizing: how a picture comes to the input size, see `captioner.images.decode.resize`.
+        filter: how pixels are weighed in resizing.
+    """
+
+    backbone: str = "vgg16"
+    layer: str = "pool"
+    weights: str = "imagenet"
+    resizing: Resizing = "whole"
+    filter: Filter = "bicubic"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "backbone", canonical_name(self.backbone))
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """Return in what two encoders' descriptions differ, a line each (`layer: pool against block5_pool`).
+
+    Only what makes an encoder what it is counts: an empty list means that features of one fit those of the other.
+    """
+    return [
+        f"{key}: {_show(a.get(key))} against {_show(b.get(key))}"
+        for key in IDENTITY
+        if _show(a.get(key)) != _show(b.get(key))
+    ]
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " x ".join(map(str, value))
+    # 12 digits of a digest tell two apart, and two whole ones fill a line.
+    return "nothing" if value is None else str(value)[:12] if len(str(value)) == 64 else str(value)

@@ -1,0 +1,215 @@
+"""The `model` section of a recipe: the settings of every architecture. It is checked before Keras is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, Literal, NamedTuple
+
+from captioner.config import ConfigError, build
+
+
+def require_shares(**rates: float) -> None:
+    """Refuse a dropout rate that is not a share. Raises ValueError."""
+    for name, rate in rates.items():
+        if not 0 <= rate < 1:
+            raise ValueError(f"{name} must be at least 0 and below 1, found {rate}")
+
+
+def require_sizes(**sizes: int) -> None:
+    """Refuse a width or number that is below 1. Raises ValueError."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} must be 1 or more, found {size}")
+
+
+@dataclass(frozen=True)
+class L2Config:
+    """Weights of the squares of kernels in the loss, by group.
+
+    Attributes:
+        picture: kernels that read the picture.
+        words: the word embedding.
+        recurrent: the recurrent layers' kernels.
+        output: the kernels between the recurrent layers and the words.
+    """
+
+    picture: float = 0.0
+    words: float = 0.0
+    recurrent: float = 0.0
+    output: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 0:
+                raise ValueError(f"{name} must be 0 or more, found {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordsConfig:
+    """Settings of words that all architectures share.
+
+    Attributes:
+        embedding_size: width of the word embedding.
+        embeddings: a GloVe or word2vec file whose vectors the embedding begins with; null for random ones.
+        freeze_embeddings: whether the embedding stays as it begins.
+        tied: whether the output layer uses the embedding's weights (Press and Wolf 2017).
+        output_bias: what the output layer's bias begins with: zeros, or the logarithms of the words' frequencies.
+        normalize: whether a picture's features are scaled to a root mean square of 1 beforehand.
+        feature_dropout: dropout on the picture's features.
+        word_dropout: dropout on the word embeddings.
+        output_dropout: dropout before the output layer.
+        l2: weight of the squares of kernels in the loss, by group.
+    """
+
+    embedding_size: int = 256
+    embeddings: str | None = None
+    freeze_embeddings: bool = False
+    tied: bool = False
+    output_bias: Literal["zeros", "frequency"] = "zeros"
+    normalize: bool = False
+    feature_dropout: float = 0.5
+    word_dropout: float = 0.5
+    output_dropout: float = 0.0
+    l2: L2Config = field(default_factory=L2Config)
+
+    def __post_init__(self) -> None:
+        require_sizes(embedding_size=self.embedding_size)
+        require_shares(
+            feature_dropout=self.feature_dropout, word_dropout=self.word_dropout, output_dropout=self.output_dropout
+        )
+        if self.freeze_embeddings and self.embeddings is None:
+            raise ValueError("freeze_embeddings needs embeddings, a file of word vectors")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentConfig(WordsConfig):
+    """Settings of decoders around a recurrent layer.
+
+    Attributes:
+        cell: the recurrent layer's kind.
+        units: its width.
+        layers: how many stand one above the other.
+        recurrent_dropout: dropout on the previous output inside a layer, the same for all words of a caption.
+        layer_dropout: dropout between two layers.
+        layer_norm: whether each layer's output is normalized.
+    """
+
+    cell: Literal["rnn", "gru", "lstm"] = "lstm"
+    units: int = 256
+    layers: int = 1
+    recurrent_dropout: float = 0.0
+    layer_dropout: float = 0.0
+    layer_norm: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_sizes(units=self.units, layers=self.layers)
+        require_shares(recurrent_dropout=self.recurrent_dropout, layer_dropout=self.layer_dropout)
+        if self.layer_dropout and self.layers == 1:
+            raise ValueError("layer_dropout stands between layers; there is only 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeConfig(RecurrentConfig):
+    """Settings of the merge model; `units` is also the width of the picture's and of the joint dense layer.
+
+    Attributes:
+        combine: how picture and words are joined: added, multiplied or laid side by side.
+    """
+
+    combine: Literal["add", "multiply", "concatenate"] = "add"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InjectConfig(RecurrentConfig):
+    """Settings of the inject models: those of every recurrent decoder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionConfig(RecurrentConfig):
+    """Settings of the attention model.
+
+    Attributes:
+        attention_units: width of the space in which the state and the regions are compared.
+        doubly_stochastic: weight in the loss of the mean, over captions and regions, of (1 - the attention paid to the
+            region over the whole caption) ** 2: it makes the model look everywhere (eq. 14).
+    """
+
+    attention_units: int = 512
+    doubly_stochastic: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_sizes(attention_units=self.attention_units)
+        if self.doubly_stochastic < 0:
+            raise ValueError(f"doubly_stochastic must be 0 or more, found {self.doubly_stochastic}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig(WordsConfig):
+    """Settings of the transformer; `embedding_size` is the width of every layer.
+
+    Attributes:
+        tied: as everywhere, but true by default.
+        layers: of the decoder.
+        encoder_layers: self-attention layers over the regions, before the decoder looks at them.
+        heads: of every attention.
+        feedforward_units: width inside the feed-forward blocks.
+        dropout: on the output of every block, before it is added.
+    """
+
+    tied: bool = True
+    feature_dropout: float = 0.0
+    word_dropout: float = 0.1
+    layers: int = 2
+    encoder_layers: int = 0
+    heads: int = 4
+    feedforward_units: int = 1024
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_sizes(layers=self.layers, heads=self.heads, feedforward_units=self.feedforward_units)
+        require_shares(dropout=self.dropout)
+        if self.encoder_layers < 0:
+            raise ValueError(f"encoder_layers must be 0 or more, found {self.encoder_layers}")
+        if self.embedding_size % self.heads:
+            raise ValueError(f"heads must divide embedding_size {self.embedding_size}, found {self.heads}")
+
+
+class Settings(NamedTuple):
+    """The dataclass of an architecture's settings, and whether it takes a grid of regions or one vector a picture."""
+
+    config: type[Any]
+    takes_grid: bool
+
+
+ARCHITECTURES = {
+    "merge": Settings(MergeConfig, takes_grid=False),
+    "init-inject": Settings(InjectConfig, takes_grid=False),
+    "pre-inject": Settings(InjectConfig, takes_grid=False),
+    "par-inject": Settings(InjectConfig, takes_grid=False),
+    "attention": Settings(AttentionConfig, takes_grid=True),
+    "transformer": Settings(TransformerConfig, takes_grid=True),
+}
+
+
+def model_config(settings: Mapping[str, Any]) -> tuple[str, Any]:
+    """Return the architecture's name and its checked configuration from a recipe's `model` section.
+
+    Raises:
+        ConfigError: an unknown architecture (the message says which exist), an unknown setting or a wrong type.
+    """
+    options = dict(settings)
+    name = options.pop("architecture", "merge")
+    if name not in ARCHITECTURES:
+        raise ConfigError(f"model.architecture: {name!r} does not exist; known: {', '.join(ARCHITECTURES)}")
+    try:
+        return name, build(ARCHITECTURES[name].config, options, "model")
+    except ConfigError as error:
+        misspelt = get_close_matches("architecture", options, n=1)
+        if misspelt:
+            raise ConfigError(f"model.{misspelt[0]}: unknown setting; did you mean architecture?") from None
+        raise error

@@ -1,0 +1,72 @@
+"""The nearest-neighbour baseline: a picture gets a caption of the training picture that looks most like it.
+
+After Devlin et al., "Exploring Nearest Neighbor Approaches for Image Captioning", 2015, with one neighbour. A model
+that does not beat it has learned less than its training captions say as they are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from captioner.text.ptb import tokenize
+
+AT_ONCE = 256  # pictures whose features are held in memory at a time
+
+
+class Features(Protocol):
+    """What the baseline needs of a feature store."""
+
+    def gather(self, ids: Sequence[str]) -> np.ndarray:
+        """Return the features (n, ...) of n pictures."""
+        ...
+
+
+def nearest_captions(
+    features: Features, references: Mapping[str, Sequence[str]], known: Sequence[str], asked: Sequence[str]
+) -> dict[str, str]:
+    """Return for each picture asked about a caption of the known picture whose features have the greatest cosine.
+
+    Of a known picture's captions the one is taken that shares most words with its others.
+
+    Args:
+        features: of all pictures; grids are averaged over their regions.
+        references: image_id -> raw captions, of the known pictures at least.
+        known: image_ids of the training pictures, each with a caption.
+        asked: image_ids.
+    """
+    keys = directions(features, known)  # (known, channels)
+    found: dict[str, str] = {}
+    for start in range(0, len(asked), AT_ONCE):
+        part = asked[start : start + AT_ONCE]
+        nearest = (directions(features, part) @ keys.T).argmax(axis=1)  # (part,)
+        found |= {image_id: known[index] for image_id, index in zip(part, nearest, strict=True)}
+    chosen = {image_id: _most_like_the_others(references[image_id]) for image_id in set(found.values())}
+    return {image_id: chosen[neighbour] for image_id, neighbour in found.items()}
+
+
+def directions(features: Features, ids: Sequence[str]) -> np.ndarray:
+    """Return features of length 1, (ids, channels) float32; grids are averaged over their regions first."""
+    rows = []
+    for start in range(0, len(ids), AT_ONCE):
+        part = features.gather(ids[start : start + AT_ONCE])
+        rows.append(part.mean(axis=1) if part.ndim == 3 else part)
+    matrix = np.concatenate(rows).astype(np.float32)
+    return matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
+
+
+def _most_like_the_others(captions: Sequence[str]) -> str:
+    words = [Counter(tokenize(caption)) for caption in captions]
+
+    def shared(index: int) -> float:
+        own = words[index]
+        return sum(
+            2 * (own & other).total() / max(1, own.total() + other.total())
+            for place, other in enumerate(words)
+            if place != index
+        )
+
+    return captions[max(range(len(captions)), key=shared)]
