@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,12 +24,9 @@ from captioner.images.pictures import picture_array
 from captioner.models import architectures  # noqa: F401  (registers every decoder for loading)
 from captioner.models.decoder import CaptionDecoder
 from captioner.picture_captioner import Picture, PictureCaptioner
+from captioner.run_folder import CAPTIONER
 from captioner.storage import DataError, atomic_path
 from captioner.text.vocabulary import Vocabulary
-
-logger = logging.getLogger(__name__)
-
-FILE_NAME = "captioner.keras"
 
 
 @keras.saving.register_keras_serializable("captioner")
@@ -177,16 +174,16 @@ class Captioner(PictureCaptioner, keras.Model):
         return cls(**{**config, "decoder": decoder})
 
 
-def load(path: str | Path) -> Captioner:
+def load(path: str | os.PathLike[str]) -> Captioner:
     """Load a trained captioner from a run folder or a `.keras` file.
 
     Raises:
         DataError: there is none at `path`, it is broken, or it was saved by something else.
     """
     path = Path(path)
-    file = path / FILE_NAME if path.is_dir() else path
+    file = path / CAPTIONER if path.is_dir() else path
     if not file.is_file():
-        where = f"{path} is not a run folder: it has no {FILE_NAME}" if path.is_dir() else f"{path}: no such file"
+        where = f"{path} is not a run folder: it has no {CAPTIONER}" if path.is_dir() else f"{path}: no such file"
         raise DataError(f"{where}; captioner train -o {path} makes one")
     try:
         loaded = keras.saving.load_model(file, compile=False)
@@ -201,17 +198,3 @@ def load(path: str | Path) -> Captioner:
 
 def _first_line(error: Exception) -> str:
     return textwrap.shorten((str(error).strip().splitlines() or [type(error).__name__])[0], 120)
-
-
-def newest_run(folder: Path = Path("runs")) -> Path:
-    """Return the newest finished run under `folder`, and say which it is.
-
-    Raises:
-        DataError: there is none.
-    """
-    runs = sorted(folder.glob(f"*/{FILE_NAME}"), key=lambda file: file.stat().st_mtime)
-    if not runs:
-        raise DataError(f"{folder}: no trained captioner there; captioner train makes one, or name a run folder")
-    newest = runs[-1].parent
-    logger.info(f"using {newest}, the newest run")
-    return newest

@@ -10,12 +10,12 @@ from typing import Any
 from captioner.config import ConfigError, build, load_yaml, override, to_settings
 from captioner.data.dataset import DataConfig
 from captioner.encoders.config import EncoderConfig
+from captioner.extraction.config import ExtractionConfig
 from captioner.generation.config import GenerationConfig
+from captioner.metrics.config import EvaluationConfig, require_choice
 from captioner.metrics.scorer import require_metrics
 from captioner.models.config import model_config
-from captioner.stages.extract import ExtractionConfig
-from captioner.stages.score import EvaluationConfig, require_choice
-from captioner.stages.train import Sections
+from captioner.run_folder import CONFIG, require_finished
 from captioner.storage import DataError
 from captioner.text.vocabulary import TextConfig
 from captioner.training.config import TrainConfig
@@ -49,10 +49,6 @@ class Recipe:
     train: TrainConfig = field(default_factory=TrainConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-
-    def training_sections(self) -> Sections:
-        """Return what a training run reads."""
-        return Sections(self.data, self.features, self.encoder, self.text, self.model, self.train, self.generation)
 
 
 @dataclass(frozen=True)
@@ -120,6 +116,16 @@ def load_recipe(source: Source, assignments: Sequence[str] = ()) -> Recipe:
         where = "--set" if assignments and _is_sound(settings) else source.path
         raise ConfigError(f"{where}: {error}") from None
     return from_the_box(recipe)
+
+
+def read_run(folder: Path) -> Recipe:
+    """Return the recipe that a run folder was trained with.
+
+    Raises:
+        DataError: the folder is not a finished run.
+    """
+    require_finished(folder)
+    return load_recipe(Source(folder / CONFIG))
 
 
 def _checked(settings: Mapping[str, Any]) -> Recipe:

@@ -36,7 +36,7 @@ for name in COMMANDS:
     cli.get_command(None, name)
 folder = Path(sys.argv[1])
 sections = make_project(folder)
-progress = train(folder / "run", sections, {})
+progress = train(folder / "run", sections)
 assert progress.history[-1]["loss"] < progress.history[0]["loss"], progress.history
 model = captioner.load(folder / "run")
 features = np.stack([open_features(sections.features)[f"p{index}"] for index in range(4)])

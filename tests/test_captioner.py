@@ -10,14 +10,15 @@ import pytest
 from PIL import Image
 
 import captioner.captioner as captioner_module
-from captioner.captioner import Captioner, load, newest_run
+from captioner.captioner import Captioner, load
 from captioner.config import ConfigError
 from captioner.encoders.config import EncoderConfig
 from captioner.encoders.encoder import build_encoder
+from captioner.generation.caption import Caption
 from captioner.generation.config import GenerationConfig
-from captioner.generation.decode import Caption
 from captioner.generation.options import GenerationOptions
 from captioner.models.architectures import build_decoder
+from captioner.run_folder import newest_run
 from captioner.storage import DataError
 from captioner.text.vocabulary import TextConfig, Vocabulary
 
@@ -235,4 +236,4 @@ def test_another_model_is_no_captioner(captioner, tmp_path):
 
 def test_newest_run_needs_one(tmp_path):
     with pytest.raises(DataError, match="no trained captioner there"):
-        newest_run(print, tmp_path)
+        newest_run(tmp_path)

@@ -26,6 +26,9 @@ COMMANDS = {
     "compare": "Tell whether two runs' captions differ by more than chance.",
     "report": "Write a run's scores, captions and pictures into one HTML page.",
     "predict": "Caption pictures.",
+    "export": "Write a captioner for onnxruntime, TensorFlow, LiteRT or the browser.",
+    "doctor": "Say what captioner finds on this machine, and what is missing.",
+    "completion": "Print the script for a shell's completion.",
     "run": "Do all of it: whatever is missing or out of date, in order.",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from captioner.cli.backend import load_keras
 from captioner.cli.options import read_recipe, recipe_options
 
 if TYPE_CHECKING:
-    from captioner.data.dataset import DataConfig
+    from captioner.data.dataset import Dataset
     from captioner.stages.clean import CleanResult
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def command(
     if form == LIST:
         _list_formats()
         return
-    from captioner.data.dataset import DataConfig
+    from captioner.data.dataset import DataConfig, Dataset
     from captioner.stages.clean import clean
 
     if plot is not None:
@@ -79,17 +80,17 @@ def command(
         _, recipe = read_recipe(config, assignments)
         data = recipe.data
         output = output or (Path(data.descriptions) if data.descriptions else None)
-        rules, form = rules or recipe.text.rules, form or data.format
+        rules = rules or recipe.text.rules
         images = images or (Path(data.images) if data.images else None)
-        sources = captions or data.captions
+        data = replace(data, captions=tuple(map(str, captions)) or data.captions, format=form or data.format)
     else:
-        sources = captions
-        data = DataConfig(captions=tuple(map(str, captions)))
-    result = clean(sources, output or Path("descriptions.txt"), rules or "ptb", form or "auto", images)
+        data = DataConfig(captions=tuple(map(str, captions)), format=form or "auto")
+    dataset = Dataset(data)
+    result = clean(data.captions, output or Path("descriptions.txt"), rules or "ptb", data.format, images, dataset)
     if features is not None:
         _import_features(captions, features)
     if stats or plot is not None:
-        _show(result, data, stats, plot)
+        _show(result, dataset, stats, plot)
 
 
 def _list_formats() -> None:
@@ -110,12 +111,11 @@ def _import_features(captions: tuple[Path, ...], features: Path) -> None:
     logger.info(f"{features}: the features of {source}")
 
 
-def _show(result: CleanResult, data: DataConfig, stats: bool, plot: Path | None) -> None:
-    from captioner.data.dataset import load_captions, present_splits
+def _show(result: CleanResult, dataset: Dataset, stats: bool, plot: Path | None) -> None:
     from captioner.data.statistics import describe, measure
     from captioner.plots.statistics import plot as draw
 
-    splits = load_captions(data, present_splits(data)).splits
+    splits = dataset.load(dataset.present_splits()).splits
     statistics = measure(result.text, splits, result.without_captions)
     if stats:
         click.echo(describe(statistics))

@@ -32,8 +32,8 @@ def command(
     A and B are run folders that have been evaluated, or files of predictions. Each score's difference has a confidence
     interval, by paired bootstrap, and a p, by approximate randomization.
     """
+    from captioner.metrics.config import EvaluationConfig
     from captioner.stages.compare import compare, describe
-    from captioner.stages.score import EvaluationConfig
 
     names = metric_names(metrics) or EvaluationConfig().metrics
     config = EvaluationConfig(metrics=names, cider_df=cider_df or EvaluationConfig().cider_df)

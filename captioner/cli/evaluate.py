@@ -76,9 +76,10 @@ def command(
         click.echo(_score_files(predictions, references, changes, output, parallel, every, training))
         return
     load_keras()
-    from captioner.captioner import newest_run
-    from captioner.stages.results import describe_scores
-    from captioner.stages.run import evaluate_run, read_run
+    from captioner.recipe import read_run
+    from captioner.results import describe_scores
+    from captioner.run_folder import newest_run
+    from captioner.stages.evaluate import evaluate_run
 
     run, *others = runs or (newest_run(),)
     recipe = read_run(run)
@@ -86,7 +87,8 @@ def command(
         recipe = replace(recipe, features=features)
     if captions is not None:
         recipe = replace(recipe, data=replace(recipe.data, captions=captions, format="auto"))
-    scores = evaluate_run(run, recipe, replace(recipe.evaluation, **changes), output or run, generation, others=others)
+    recipe = replace(recipe, evaluation=replace(recipe.evaluation, **changes))
+    scores = evaluate_run(run, recipe, output or run, generation, others=others)
     click.echo(describe_scores(scores.corpus, scores.intervals))
 
 
@@ -99,8 +101,9 @@ def _score_files(
     every: bool,
     training: Path | None,
 ) -> str:
-    from captioner.stages.results import describe_scores
-    from captioner.stages.score import EvaluationConfig, score_files
+    from captioner.metrics.config import EvaluationConfig
+    from captioner.results import describe_scores
+    from captioner.stages.score import score_files
 
     config = EvaluationConfig(**changes)
     scores = score_files(predictions, references, config, output, parallel=parallel, every=every, training=training)

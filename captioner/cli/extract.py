@@ -12,7 +12,7 @@ from captioner.cli.backend import load_keras
 from captioner.cli.options import read_recipe, recipe_options
 
 
-def _shard(context: click.Context, option: click.Parameter, value: str | None) -> tuple[int, int] | None:
+def _shard(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, int] | None:
     if value is None:
         return None
     index, slash, count = value.partition("/")
@@ -76,7 +76,8 @@ def command(
     load_keras()
     from captioner.config import ConfigError
     from captioner.encoders.config import EncoderConfig
-    from captioner.stages.extract import ExtractionConfig, extract
+    from captioner.extraction.config import ExtractionConfig
+    from captioner.stages.extract import extract
 
     settings = {"backbone": encoder, "layer": layers[0] if layers else None, "weights": weights, "resizing": resizing}
     changes: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}

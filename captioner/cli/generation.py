@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 
-class Words(click.ParamType):
+class WordList(click.ParamType):
     """Words with commas between them."""
 
     name = "WORDS"
@@ -60,9 +60,9 @@ _OPTIONS = {
         "--no-repeat-ngram", type=_WHOLE, metavar="N", help="No sequence of N words twice in a caption."
     ),
     "banned_words": click.option(
-        "--banned-words", type=Words(), help="Words that no caption holds, with commas between them."
+        "--banned-words", type=WordList(), help="Words that no caption holds, with commas between them."
     ),
-    "bad_endings": click.option("--bad-endings", type=Words(), help=_ENGLISH),
+    "bad_endings": click.option("--bad-endings", type=WordList(), help=_ENGLISH),
     "allow_unk": click.option("--allow-unk", is_flag=True, default=None, help="Let captions hold <unk>."),
 }
 

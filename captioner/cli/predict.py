@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from captioner.cli.backend import load_keras
 from captioner.cli.generation import generation_options
 
 if TYPE_CHECKING:
-    from captioner.captioner import Captioner
+    from captioner.picture_captioner import PictureCaptioner
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +53,9 @@ def command(
     Prints the caption of a single picture, and `file<TAB>caption` lines for several. A picture that cannot be read is
     named and passed over; the exit code is then 1.
     """
-    load_keras()
-    from captioner.captioner import newest_run
     from captioner.config import ConfigError
     from captioner.plots.pictures import require_matplotlib
+    from captioner.run_folder import newest_run
     from captioner.stages.predict import AttentionFolder, ResultsFolder, caption_pictures, find_pictures
 
     if count > generation.get("beam_size", count):
@@ -65,7 +65,7 @@ def command(
     if not models:
         models = (newest_run(),)
     files = find_pictures(pictures)
-    captioner, encoder = _load(models)
+    captioner, encoder = _load_fast(models, count, generation) or _load(models)
     drawn: list[Any] = []
     if out is not None:
         drawn.append(ResultsFolder(out, files))
@@ -94,8 +94,33 @@ def command(
     context.exit(1 if broken else 0)
 
 
-def _load(models: tuple[Path, ...]) -> tuple[Captioner, dict[str, Any] | None]:
+Loaded = tuple["PictureCaptioner", "dict[str, Any] | None"]
+
+
+def _load_fast(models: tuple[Path, ...], count: int, generation: dict[str, Any]) -> Loaded | None:
+    """Return what `_load` does by the run's graph on onnxruntime; None where that is not possible."""
+    if len(models) > 1 or find_spec("onnxruntime") is None:
+        return None
+    from captioner.export.fast import NoGraphError, UnsupportedSettingError, has_graph, load_fast
+
+    if not has_graph(models[0]):
+        return None
+    try:
+        captioner = load_fast(models[0])
+        captioner.search(count, **captioner.widened(count, generation))
+        captioner.find_encoder()
+    except UnsupportedSettingError as error:
+        logger.info(f"{error}: using Keras, which takes seconds to start")
+        return None
+    except NoGraphError as error:
+        logger.warning(f"{error}; using Keras instead")
+        return None
+    return captioner, captioner.encoder_description if len(captioner.feature_shape) == 2 else None
+
+
+def _load(models: tuple[Path, ...]) -> Loaded:
     """Return the captioner, an ensemble of several, and the description of the encoder whose grid it looks at."""
+    load_keras()
     from captioner.captioner import load
     from captioner.ensemble import Ensemble
     from captioner.storage import DataError

@@ -73,12 +73,13 @@ def command(
 
 def _check(data: DataConfig) -> None:
     from captioner.config import ConfigError
-    from captioner.data.dataset import load_captions, present_splits
+    from captioner.data.dataset import Dataset
     from captioner.data.splits import require_different
 
     if data.images is None:
         raise ConfigError("--images: missing; name the folder of pictures to look through")
-    splits = load_captions(data, present_splits(data)).splits
+    dataset = Dataset(data)
+    splits = dataset.load(dataset.present_splits()).splits
     if len(splits) < 2:
         raise ConfigError(f"--check: needs two splits or more, found {', '.join(splits) or 'none'}")
     compared = require_different(splits, data.images)

@@ -31,7 +31,8 @@ def command(
     is not read. A killed run goes on with --resume.
     """
     load_keras()
-    from captioner.config import ConfigError, to_settings
+    from captioner.config import ConfigError
+    from captioner.stages.export import add_fast_graph
     from captioner.stages.train import train
 
     if resume and overwrite:
@@ -40,5 +41,6 @@ def command(
     if features is not None:
         recipe = replace(recipe, features=features)
     folder = output or Path("runs") / source.name
-    train(folder, recipe.training_sections(), to_settings(recipe), resume=resume, overwrite=overwrite)
+    train(folder, recipe, resume=resume, overwrite=overwrite)
+    add_fast_graph(folder)
     click.echo(folder)

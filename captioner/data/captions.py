@@ -47,6 +47,16 @@ class Captions:
         return self.splits[name]
 
 
+def references_of(captions: Captions, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the raw references of `ids`. Raises DataError where a picture has none."""
+    missing = [image_id for image_id in ids if not captions.references.get(image_id)]
+    if missing:
+        raise DataError(
+            f"{len(missing)} pictures have no references, the first is {missing[0]}; take them off the split"
+        )
+    return {image_id: captions.references[image_id] for image_id in ids}
+
+
 def split_name(text: str) -> str:
     """Return what a split that a data set calls `text` is called here: `val` is dev, `restval` is train."""
     name = text.strip().lower()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from captioner.config import ConfigError
@@ -70,42 +71,157 @@ def read_captions(path: Sources, format: str = "auto") -> Mapping[str, tuple[str
         DataError: the file cannot be read, is malformed (the line is named), or holds no captions.
         ConfigError: there is no such format.
     """
-    captions = read_data(path, format)
+    return require_captions(read_data(path, format), path)
+
+
+def require_captions(captions: Captions, source: Sources) -> Mapping[str, tuple[str, ...]]:
+    """Return the captions by image_id. Raises DataError where the source lists pictures only."""
     if not captions.references:
-        raise DataError(
-            f"{spell(path)}: lists {len(captions.pictures):,} pictures and no captions; captioner predict captions them"
-        )
+        count = f"{len(captions.pictures):,}"
+        raise DataError(f"{spell(source)}: lists {count} pictures and no captions; captioner predict captions them")
     return captions.references
 
 
-def load_captions(config: DataConfig, splits: Sequence[str] | None = None) -> Captions:
-    """Read the captions and the lists of `splits` (None: all); no other list is opened.
+def as_setting(source: Sources) -> str | tuple[str, ...]:
+    """Return a source of captions as DataConfig holds it."""
+    return str(source) if isinstance(source, str | Path) else tuple(map(str, source))
 
-    Shares become lists under `splits/` when they are first needed, and those lists count from then on. Pictures are
-    listed, not read; a folder that is not there leaves `pictures` empty, since features suffice to train.
 
-    Raises:
-        DataError: a file cannot be used, a split is not in the data, names a picture without captions (the first is
-            named and all are counted), or shares a picture with another of the splits read.
+class Dataset:
+    """The captions, pictures and splits that a recipe's `data` section means, read and hashed once.
+
+    A command makes one and hands it from stage to stage. The captions are held as they were when they were first
+    read; lists of splits, which a command may write itself, are read each time.
+
+    Args:
+        config: the section.
     """
-    captions = read_data(config.captions, config.format)
-    lists = _make_lists(config, captions) if config.shares else config.lists
-    known = lists or captions.splits
-    wanted = tuple(known) if splits is None else tuple(dict.fromkeys(splits))
-    found: dict[str, tuple[str, ...]] = {}
-    for name in wanted:
+
+    def __init__(self, config: DataConfig) -> None:
+        self.config = config
+
+    @cached_property
+    def whole(self) -> Captions:
+        """The captions of all pictures, with the splits that the captions carry.
+
+        Raises:
+            DataError: a file cannot be read or is malformed.
+        """
+        return read_data(self.config.captions, self.config.format)
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of the captions. Raises DataError where they cannot be read."""
+        return digest_captions(self.config.captions)
+
+    @cached_property
+    def _pictures(self) -> Mapping[str, Path]:
+        images = self.config.images
+        return list_images(images) if images is not None and Path(images).is_dir() else self.whole.pictures
+
+    def load(self, splits: Sequence[str] | None = None) -> Captions:
+        """Return the captions and the lists of `splits` (None: all); no other list is opened.
+
+        Shares become lists under `splits/` when they are first needed, and those lists count from then on. Pictures
+        are listed, not read; a folder that is not there leaves `pictures` empty, since features suffice to train.
+
+        Raises:
+            DataError: a file cannot be used, a split is not in the data, names a picture without captions (the first
+                is named and all are counted), or shares a picture with another of the splits read.
+        """
+        references = self.whole.references
+        lists = self._make_lists() if self.config.shares else self.config.lists
+        known = lists or self.whole.splits
+        wanted = tuple(known) if splits is None else tuple(dict.fromkeys(splits))
+        found: dict[str, tuple[str, ...]] = {}
+        for name in wanted:
+            if name not in known:
+                names = ", ".join(known) or "none"
+                raise DataError(f"split {name!r} is not in the data (known: {names}); name its list under data.splits")
+            if name in lists:
+                found[name] = read_split(lists[name])
+                _check_captions(name, lists[name], found[name], references, self.config.captions)
+            else:
+                found[name] = self.whole.splits[name]
+        require_apart(found)
+        return Captions(references=references, pictures=self._pictures, splits=found)
+
+    def present_splits(self) -> list[str] | None:
+        """Return the splits whose lists are there, and log which are not; None for splits that the captions carry."""
+        lists = self.config.lists
+        missing = [name for name, path in lists.items() if not Path(path).is_file()]
+        for name in missing:
+            logger.warning(f"split {name} is left out: {lists[name]} is not there")
+        return [name for name in self.config.splits if name not in missing] if self.config.splits else None
+
+    def split_digests(self) -> dict[str, str]:
+        """Return the digest of each list of pictures that there is, those made of shares among them.
+
+        Splits that the captions carry have none: they depend on the captions' digest alone.
+        """
+        lists = self._made_lists() if self.config.shares else self.config.lists
+        return {name: digest_file(path) for name, path in lists.items() if Path(path).is_file()}
+
+    def has_split(self, name: str) -> bool:
+        """Return whether the pictures of a split are known: its list is there, or the captions carry it."""
+        if name in self.config.lists:
+            return Path(self.config.lists[name]).is_file()
+        return name in (self.config.splits or self.whole.splits)
+
+    def require_split(self, name: str, where: str) -> None:
+        """Refuse, before hours of work, a split that will be needed in the end and is not there.
+
+        Args:
+            name: the split.
+            where: the setting that asks for it, for messages.
+
+        Raises:
+            ConfigError: there is no such split.
+            DataError: its list is not there, or the captions cannot be read.
+        """
+        known, lists = self.config.splits or self.whole.splits, self.config.lists
         if name not in known:
             names = ", ".join(known) or "none"
-            raise DataError(f"split {name!r} is not in the data (known: {names}); name its list under data.splits")
-        if name in lists:
-            found[name] = read_split(lists[name])
-            _check_captions(name, lists[name], found[name], captions.references, config.captions)
-        else:
-            found[name] = captions.splits[name]
-    require_apart(found)
-    folder_is_there = config.images is not None and Path(config.images).is_dir()
-    pictures = list_images(config.images) if config.images is not None and folder_is_there else captions.pictures
-    return Captions(references=captions.references, pictures=pictures, splits=found)
+            raise ConfigError(f"{where}: {name!r} is not in data.splits (known: {names}); name its list there")
+        if name in lists and not Path(lists[name]).is_file():
+            raise DataError(f"{lists[name]}: no such file; data.splits.{name} is evaluated in the end")
+        if self.config.shares:
+            self.load((name,))
+
+    @property
+    def _made_folder(self) -> Path:
+        """Where the lists of these shares of these captions lie: other settings have another place."""
+        config = self.config
+        made_of = {
+            "captions": self.digest,
+            "shares": config.shares,
+            "seed": config.split_seed,
+            "near_duplicates": config.near_duplicates and config.images is not None,
+        }
+        return MADE / f"{find_sources(config.captions)[0].stem}-{digest_json(made_of)[:8]}"
+
+    def _made_lists(self) -> dict[str, str]:
+        folder = self._made_folder
+        return {name: str(folder / f"{name}.txt") for name in self.config.shares}
+
+    def _make_lists(self) -> dict[str, str]:
+        config, folder = self.config, self._made_folder
+        if not folder.is_dir() or read_manifest(folder) is None:
+            images = config.images if config.images is not None and Path(config.images).is_dir() else None
+            if config.near_duplicates and images is None and config.images is not None:
+                raise DataError(
+                    f"{config.images}: no such folder; dividing by shares looks there for near-duplicate pictures. "
+                    f"Put the pictures there, copy the lists made elsewhere to {folder}, or set data.near_duplicates "
+                    "to false"
+                )
+            shares, seed, compare = config.shares, config.split_seed, config.near_duplicates
+            write_splits(folder, self.whole.references, shares, seed, images, compare)
+        return self._made_lists()
+
+
+def load_captions(config: DataConfig, splits: Sequence[str] | None = None) -> Captions:
+    """Read the captions and the lists of `splits`, see `Dataset.load`."""
+    return Dataset(config).load(splits)
 
 
 def _check_captions(
@@ -117,79 +233,3 @@ def _check_captions(
             f"{path}: {len(missing):,} of the {len(ids):,} pictures of split {name!r} have no caption in "
             f"{spell(source)}, first {missing[0]!r}; correct the list or data.captions"
         )
-
-
-def _made_folder(config: DataConfig) -> Path:
-    """Return where the lists of these shares of these captions lie: other settings have another place."""
-    made_of = {
-        "captions": digest_captions(config.captions),
-        "shares": config.shares,
-        "seed": config.split_seed,
-        "near_duplicates": config.near_duplicates and config.images is not None,
-    }
-    return MADE / f"{find_sources(config.captions)[0].stem}-{digest_json(made_of)[:8]}"
-
-
-def _made_lists(config: DataConfig) -> dict[str, str]:
-    folder = _made_folder(config)
-    return {name: str(folder / f"{name}.txt") for name in config.shares}
-
-
-def _make_lists(config: DataConfig, captions: Captions) -> dict[str, str]:
-    folder = _made_folder(config)
-    if not folder.is_dir() or read_manifest(folder) is None:
-        images = config.images if config.images is not None and Path(config.images).is_dir() else None
-        if config.near_duplicates and images is None and config.images is not None:
-            raise DataError(
-                f"{config.images}: no such folder; dividing by shares looks there for near-duplicate pictures. Put the "
-                f"pictures there, copy the lists made elsewhere to {folder}, or set data.near_duplicates to false"
-            )
-        shares, seed, compare = config.shares, config.split_seed, config.near_duplicates
-        write_splits(folder, captions.references, shares, seed, images, compare)
-    return _made_lists(config)
-
-
-def present_splits(config: DataConfig) -> list[str] | None:
-    """Return the splits whose lists are there, and say which are not; None for the splits that the captions carry."""
-    missing = [name for name, path in config.lists.items() if not Path(path).is_file()]
-    for name in missing:
-        logger.warning(f"split {name} is left out: {config.lists[name]} is not there")
-    return [name for name in config.splits if name not in missing] if config.splits else None
-
-
-def split_digests(config: DataConfig) -> dict[str, str]:
-    """Return the digest of each list of pictures that there is, those made of shares among them.
-
-    Splits that the captions carry have none: what is in them hangs on the captions' digest alone.
-    """
-    lists = _made_lists(config) if config.shares else config.lists
-    return {name: digest_file(path) for name, path in lists.items() if Path(path).is_file()}
-
-
-def has_split(config: DataConfig, name: str) -> bool:
-    """Return whether the pictures of a split are known: its list is there, or the captions carry it."""
-    if name in config.lists:
-        return Path(config.lists[name]).is_file()
-    return name in (config.splits or read_data(config.captions, config.format).splits)
-
-
-def require_split(config: DataConfig, name: str, where: str) -> None:
-    """Refuse, before hours of work, a split that will be needed in the end and is not there.
-
-    Args:
-        config: the data.
-        name: the split.
-        where: the setting that asks for it, for messages.
-
-    Raises:
-        ConfigError: there is no such split.
-        DataError: its list is not there, or the captions cannot be read.
-    """
-    known = config.splits or read_data(config.captions, config.format).splits
-    if name not in known:
-        names = ", ".join(known) or "none"
-        raise ConfigError(f"{where}: {name!r} is not in data.splits (known: {names}); name its list there")
-    if name in config.lists and not Path(config.lists[name]).is_file():
-        raise DataError(f"{config.lists[name]}: no such file; data.splits.{name} is evaluated in the end")
-    if config.shares:
-        load_captions(config, (name,))

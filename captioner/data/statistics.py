@@ -16,7 +16,7 @@ Text = Mapping[str, list[list[str]]]
 
 
 @dataclass(frozen=True)
-class Part:
+class SplitStatistics:
     """The captions of a split, or of all pictures.
 
     Attributes:
@@ -32,7 +32,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Statistics:
+class CaptionStatistics:
     """What a set of cleaned captions is like.
 
     Attributes:
@@ -43,19 +43,21 @@ class Statistics:
         empty: pictures that have no caption.
     """
 
-    whole: Part
-    splits: Mapping[str, Part]
+    whole: SplitStatistics
+    splits: Mapping[str, SplitStatistics]
     learned: str
     commonest: Sequence[tuple[str, int]]
     empty: Sequence[str]
 
     @property
-    def training(self) -> Part:
+    def training(self) -> SplitStatistics:
         """The captions that a vocabulary is fitted on."""
         return self.splits.get(self.learned, self.whole)
 
 
-def measure(text: Text, splits: Mapping[str, Iterable[str]] | None = None, empty: Sequence[str] = ()) -> Statistics:
+def measure(
+    text: Text, splits: Mapping[str, Iterable[str]] | None = None, empty: Sequence[str] = ()
+) -> CaptionStatistics:
     """Count cleaned captions.
 
     Args:
@@ -65,7 +67,7 @@ def measure(text: Text, splits: Mapping[str, Iterable[str]] | None = None, empty
     """
     parts = {name: _part({key: text[key] for key in ids if key in text}) for name, ids in (splits or {}).items()}
     said = Counter(" ".join(words) for captions in text.values() for words in captions)
-    return Statistics(
+    return CaptionStatistics(
         whole=_part(text),
         splits={name: part for name, part in parts.items() if part.captions},
         learned="train" if parts.get("train") and parts["train"].captions else "",
@@ -74,30 +76,30 @@ def measure(text: Text, splits: Mapping[str, Iterable[str]] | None = None, empty
     )
 
 
-def _part(text: Text) -> Part:
+def _part(text: Text) -> SplitStatistics:
     captions = [words for picture in text.values() for words in picture]
     lengths = np.array([len(words) for words in captions], int)
-    return Part(len(text), len(captions), lengths, Counter(word for words in captions for word in words))
+    return SplitStatistics(len(text), len(captions), lengths, Counter(word for words in captions for word in words))
 
 
-def kept_words(part: Part, min_count: int) -> set[str]:
+def kept_words(part: SplitStatistics, min_count: int) -> set[str]:
     """Return the words that appear at least `min_count` times."""
     return {word for word, count in part.words.items() if count >= min_count}
 
 
-def unknown_share(part: Part, known: set[str]) -> float:
+def unknown_share(part: SplitStatistics, known: set[str]) -> float:
     """Return the share of a part's words that are not in `known`, between 0 and 1."""
     total = part.words.total()
     return 1 - sum(count for word, count in part.words.items() if word in known) / total if total else 0.0
 
 
-def describe(statistics: Statistics) -> str:
+def describe(statistics: CaptionStatistics) -> str:
     """Return the statistics as text: tables and bars for a terminal."""
     blocks = [_counts(statistics), _lengths(statistics.whole), _vocabulary(statistics), _sayings(statistics)]
     return "\n\n".join(filter(None, blocks))
 
 
-def _counts(statistics: Statistics) -> str:
+def _counts(statistics: CaptionStatistics) -> str:
     rows = [["", "pictures", "captions", "a picture", "words", "distinct", "mean length", "longest"]]
     for name, part in {**statistics.splits, "all": statistics.whole}.items():
         each = f"{part.captions / part.pictures:.2f}"
@@ -107,7 +109,7 @@ def _counts(statistics: Statistics) -> str:
     return _table(rows)
 
 
-def _lengths(part: Part) -> str:
+def _lengths(part: SplitStatistics) -> str:
     half, most, nearly = (int(length) for length in np.percentile(part.lengths, [50, 95, 99]))
     longest = int(part.lengths.max())
     lines = [f"words a caption: half have up to {half}, 95 % up to {most}, 99 % up to {nearly}, the longest {longest}"]
@@ -126,7 +128,7 @@ def _lengths(part: Part) -> str:
     return "\n".join(lines)
 
 
-def _vocabulary(statistics: Statistics) -> str:
+def _vocabulary(statistics: CaptionStatistics) -> str:
     training = statistics.training
     known = [kept_words(training, count) for count in MIN_COUNTS]
     where = f"in {statistics.learned}" if statistics.learned else "in all captions"
@@ -137,7 +139,7 @@ def _vocabulary(statistics: Statistics) -> str:
     return _table(rows)
 
 
-def _sayings(statistics: Statistics) -> str:
+def _sayings(statistics: CaptionStatistics) -> str:
     lines = []
     if statistics.commonest:
         margin = len(f"{statistics.commonest[0][1]:,}")

@@ -6,20 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captioner.data.captions import Captions
-from captioner.data.dataset import DataConfig
-from captioner.data.readers.detect import digest_captions, spell
+from captioner.data.dataset import Dataset
+from captioner.data.readers.detect import spell
 from captioner.data.readers.flickr import read_descriptions
 from captioner.storage import DataError, read_manifest
 from captioner.text.cleaning import clean_captions
 
 
-def training_text(
-    config: DataConfig, captions: Captions, splits: Sequence[str], rules: str
-) -> dict[str, list[list[str]]]:
+def training_text(data: Dataset, captions: Captions, splits: Sequence[str], rules: str) -> dict[str, list[list[str]]]:
     """Return image_id -> its cleaned captions, as lists of words; captions left empty are dropped.
 
     Args:
-        config: `config.descriptions` names a file of `captioner clean`; without one the raw captions are cleaned.
+        data: its `config.descriptions` names a file of `captioner clean`; without one the raw captions are cleaned.
         captions: the raw captions and the splits.
         splits: those whose text is wanted.
         rules: the cleaning rules.
@@ -27,7 +25,7 @@ def training_text(
     Raises:
         DataError: the descriptions are missing, were made by other rules, or lack a whole split.
     """
-    source = captions.references
+    config, source = data.config, captions.references
     if config.descriptions is not None:
         path = Path(config.descriptions)
         if not path.is_file():
@@ -37,11 +35,11 @@ def training_text(
         manifest = read_manifest(path)
         if manifest is not None and manifest.get("rules") != rules:
             raise DataError(f"{path}: cleaned by the rules {manifest.get('rules')}, the recipe's text.rules is {rules}")
-        if manifest is not None and manifest.get("source_digest") != (now := digest_captions(config.captions)):
+        if manifest is not None and manifest.get("source_digest") != (now := data.digest):
             then = str(manifest.get("source_digest"))
             raise DataError(
                 f"{path}: cleaned from captions of digest {then[:12]}, {spell(config.captions)} has {now[:12]}; "
-                f"captioner clean {spell(config.captions)} -o {path} --rules {rules} makes it anew"
+                f"captioner clean {spell(config.captions)} -o {path} --rules {rules} makes it again"
             )
         source = read_descriptions(path).references
     text = {}

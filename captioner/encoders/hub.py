@@ -34,7 +34,7 @@ class Family:
     pooled: Callable[[Any, Any], Tensor]
 
 
-def _first_token(backbone: Any, tower: Any) -> Tensor:
+def _first_token(_: Any, tower: Any) -> Tensor:
     return tower.output[:, 0]
 
 
@@ -42,7 +42,7 @@ def _clip_embedding(backbone: Any, tower: Any) -> Tensor:
     return backbone.vision_projection(backbone.vision_pooler(tower.output))
 
 
-def _vit_pooled(backbone: Any, tower: Any) -> Tensor:
+def _vit_pooled(_: Any, tower: Any) -> Tensor:
     return tower.output[:, 0] if tower.use_class_token else ops.mean(tower.output, axis=1)
 
 
@@ -61,7 +61,7 @@ FAMILIES: dict[str, Family] = {
     "SigLIPBackbone": Family(
         tower=lambda backbone: backbone.vision_encoder,
         tokens=lambda tower: tower.post_layer_norm.output,
-        pooled=lambda backbone, tower: tower.output,
+        pooled=lambda _, tower: tower.output,
     ),
     "DINOV2Backbone": _DINO,
     "DINOV3Backbone": _DINO,

@@ -1,4 +1,4 @@
-"""Captions from a cold start: a run's graphs on onnxruntime, driven from NumPy. Imports neither Keras nor TensorFlow."""
+"""Captions from a cold start: a run's graphs on onnxruntime, driven from NumPy, without Keras and TensorFlow."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from captioner.generation.options import settings_of
 from captioner.images.decode import resize
 from captioner.images.pictures import picture_array
 from captioner.picture_captioner import PICTURES_AT_ONCE, Picture, PictureCaptioner
+from captioner.run_folder import CAPTIONER
 from captioner.storage import DataError, digest_file
 from captioner.text.vocabulary import Vocabulary
 
@@ -111,7 +112,7 @@ class FastCaptioner(PictureCaptioner):
         """
         settings = settings_of(changes)
         if unknown := _other_than_default(settings):
-            raise UnsupportedSettingError(f"{unknown[0]}: has no counterpart on onnxruntime; load without fast=True")
+            raise UnsupportedSettingError(f"{unknown[0]} is a setting that only Keras has")
         config = build(GenerationConfig, {**to_settings(self.generation), **settings})
         with self._lock:
             try:
@@ -187,7 +188,13 @@ class FastCaptioner(PictureCaptioner):
         return by_name["logits"], by_name["total"], [by_name[f"new_{name}"] for name in self._state], attention
 
 
-def load_fast(path: str | Path) -> FastCaptioner:
+def has_graph(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a run folder, or the folder of a `.keras` file, has graphs, whatever they were made from."""
+    folder = Path(path).parent if Path(path).suffix == ".keras" else Path(path)
+    return (folder / FOLDER / STEP).is_file() or (folder / STEP).is_file()
+
+
+def load_fast(path: str | os.PathLike[str]) -> FastCaptioner:
     """Load the graphs of a run folder, or a folder that holds nothing else.
 
     Raises:
@@ -200,9 +207,9 @@ def load_fast(path: str | Path) -> FastCaptioner:
         raise DataError(f"{path}: no such file or folder")
     if (run / STEP).is_file():
         return FastCaptioner(run)
-    file = path if path.suffix == ".keras" else run / "captioner.keras"
+    file = path if path.suffix == ".keras" else run / CAPTIONER
     if not file.is_file():
-        raise DataError(f"{path} is not a run folder: it has no captioner.keras; captioner train -o {path} makes one")
+        raise DataError(f"{path} is not a run folder: it has no {CAPTIONER}; captioner train -o {path} makes one")
     if not (run / FOLDER / STEP).is_file():
         raise NoGraphError(f"{run}: has no graph for onnxruntime; captioner export {run} makes it")
     return FastCaptioner(run / FOLDER, file)

@@ -6,11 +6,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from captioner.captioner import FILE_NAME, Captioner
+from captioner.captioner import Captioner
 from captioner.config import to_settings
 from captioner.export.fast import ENCODER, FOLDER, START, STEP, VERSION
 from captioner.export.graphs import encoder_piece, require_tensorflow, start_piece, step_piece
 from captioner.export.onnx_file import ExportPrecision, require_onnx, write_onnx
+from captioner.run_folder import CAPTIONER
 from captioner.storage import digest_file
 
 
@@ -31,7 +32,7 @@ def write_fast_graph(run: Path, captioner: Captioner, precision: ExportPrecision
         ConfigError: the extra is not installed, or Keras does not run on TensorFlow.
         DataError: the encoder cannot be had, or a layer has no counterpart in ONNX.
     """
-    write_graphs(run / FOLDER, captioner, digest_file(run / FILE_NAME), precision)
+    write_graphs(run / FOLDER, captioner, digest_file(run / CAPTIONER), precision)
     return run / FOLDER
 
 

@@ -1,4 +1,4 @@
-"""What is exported, as functions that TensorFlow can trace: the encoder, the first state, a step, and the whole loop."""
+"""What is exported, as functions for TensorFlow to trace: the encoder, the first state, a step, and the whole loop."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ class Piece(NamedTuple):
 def require_tensorflow() -> None:
     """Refuse another backend than TensorFlow. Raises ConfigError."""
     if keras.backend.backend() != "tensorflow":
-        raise ConfigError(
-            f"export needs Keras on TensorFlow, found KERAS_BACKEND={keras.backend.backend()}; unset it for this command"
-        )
+        raise ConfigError(f"export needs Keras on TensorFlow, found KERAS_BACKEND={keras.backend.backend()}; unset it")
 
 
 def encoder_piece(encoder: Encoder, pictures: int | None = None) -> Piece:

@@ -47,9 +47,8 @@ class Beams:
 
     def followed(self, rows: np.ndarray, beams: int) -> Beams:
         """Return what the parents `rows` (pictures x beams,) had."""
-        return Beams(
-            *(leaf.reshape(-1, *leaf.shape[2:])[rows].reshape(-1, beams, *leaf.shape[2:]) for leaf in vars(self).values())
-        )
+        leaves = vars(self).values()
+        return Beams(*(leaf.reshape(-1, *leaf.shape[2:])[rows].reshape(-1, beams, *leaf.shape[2:]) for leaf in leaves))
 
 
 class NumpySearch:
@@ -193,9 +192,9 @@ class NumpySearch:
                 weights = np.where(weights.cumsum(-1) - weights < config.top_p, weights, np.float32(0))
             words = np.take_along_axis(ranked, _invert(weights, draws), axis=1)
         log_probs = np.take_along_axis(logits, words, axis=1) - total
-        own = np.zeros if parents < self.beams else lambda shape, kind: np.broadcast_to(np.arange(self.beams), shape)
         shape = (pictures, self.beams)
-        return own(shape, np.int64), words.reshape(shape), log_probs.reshape(shape)
+        own = np.broadcast_to(np.arange(self.beams) if parents == self.beams else 0, shape)
+        return own, words.reshape(shape), log_probs.reshape(shape)
 
     def _scores(self, beams: Beams) -> np.ndarray:
         """Return what hypotheses are ranked by in the end, (pictures, beams)."""

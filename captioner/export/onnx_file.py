@@ -133,7 +133,7 @@ def _to_half(values: np.ndarray) -> np.ndarray:
 
 
 def to_int8(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return int8 numbers and the scale of each place along `axis`, float32, that together give `values` about again."""
+    """Return int8 numbers and a float32 scale for each place along `axis`; their product is about `values`."""
     others = tuple(other for other in range(values.ndim) if other != axis)
     scale = (np.abs(values).max(axis=others, keepdims=True) / 127).astype(np.float32)
     scale = np.where(scale == 0, np.float32(1), scale)

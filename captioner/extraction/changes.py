@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from captioner.extraction.partial import Batch
+from captioner.extraction.partial import EncodedBatch
 from captioner.images.listing import Pictures
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class Changes:
         self._pictures = pictures
         self.notes: dict[str, str] = {}
 
-    def note_read(self, batch: Batch) -> None:
+    def note_read(self, batch: EncodedBatch) -> None:
         """Compare the files of a batch, as they were read, with the listing, and correct the listing."""
         pictures, places, sources = self._pictures, batch.places, batch.sources
         changed = (sources["bytes"] != pictures.bytes[places]) | (sources["modified"] != pictures.modified[places])

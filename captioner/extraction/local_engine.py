@@ -14,7 +14,7 @@ import numpy as np
 
 from captioner.encoders.encoder import Encoder
 from captioner.extraction.loader import Decoded, Decoder, Listing, decode_batches
-from captioner.extraction.partial import Batch
+from captioner.extraction.partial import EncodedBatch
 
 AT_ONCE = 2  # batches in the network
 
@@ -57,7 +57,7 @@ def run_local(
     threads: int,
     waits: Waits,
     at_least: int,
-) -> Iterator[Batch]:
+) -> Iterator[EncodedBatch]:
     """Yield the batches' features in their order.
 
     Two batches are on their way through the network at a time: one is brought to an accelerator or back while the other
@@ -93,8 +93,8 @@ def run_local(
         decoded.close()
 
 
-def _finished(batch: Decoded, future: Future[list[np.ndarray]], waits: Waits) -> Batch:
+def _finished(batch: Decoded, future: Future[list[np.ndarray]], waits: Waits) -> EncodedBatch:
     began = time.perf_counter()
     features = future.result()
     waits.forward += time.perf_counter() - began
-    return Batch(batch.places, batch.sources, batch.skipped, features)
+    return EncodedBatch(batch.places, batch.sources, batch.skipped, features)

@@ -24,7 +24,7 @@ ROWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class Part:
+class MergedPart:
     """A feature file that goes into another.
 
     Attributes:
@@ -88,14 +88,14 @@ def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = Fal
     return len(content.ids)
 
 
-def _open(path: Path) -> Part:
+def _open(path: Path) -> MergedPart:
     store, manifest = open_features(path), read_manifest(path)
     if manifest is None or not manifest.get("encoder"):
         raise DataError(f"{path}: nothing says what made it ({manifest_path(path).name} is missing); extract it anew")
-    return Part(store, manifest)
+    return MergedPart(store, manifest)
 
 
-def _whole(parts: Sequence[Part]) -> str | None:
+def _whole(parts: Sequence[MergedPart]) -> str | None:
     """Return the digest of the listing that shards are parts of; None for files that are no shards.
 
     Raises:
@@ -124,7 +124,7 @@ def _whole(parts: Sequence[Part]) -> str | None:
     return first["whole"]
 
 
-def _merged(parts: Sequence[Part], dtype: Storage) -> Content:
+def _merged(parts: Sequence[MergedPart], dtype: Storage) -> Content:
     encoded = np.concatenate([part.store.ids.encoded for part in parts])  # (pictures,)
     whose = np.repeat(np.arange(len(parts)), [len(part.store) for part in parts])
     places = np.concatenate([np.arange(len(part.store)) for part in parts])
@@ -140,7 +140,7 @@ def _merged(parts: Sequence[Part], dtype: Storage) -> Content:
     return Content(ids, _rows(parts, whose, places), shape, description, dtype, joined)
 
 
-def _rows(parts: Sequence[Part], whose: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
+def _rows(parts: Sequence[MergedPart], whose: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, len(whose), ROWS_AT_ONCE):
         owners, inner = whose[start : start + ROWS_AT_ONCE], places[start : start + ROWS_AT_ONCE]
         rows: list[np.ndarray] = [np.zeros(0)] * len(owners)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from captioner.features.store import current_digest, open_features, settle_manif
 from captioner.images.index import IdIndex
 from captioner.images.listing import Pictures
 from captioner.storage import DataError, manifest_path, read_manifest, write_text
+from captioner.table import to_csv
 
 KEPT = np.dtype([("bytes", "<i8"), ("digest", f"V{DIGEST_BYTES}")])  # of a picture's file, in a feature file
 
@@ -190,6 +189,4 @@ def write_skipped(output: Path, skipped: Mapping[str, str]) -> None:
     if not skipped:
         skipped_path(output).unlink(missing_ok=True)
         return
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("image_id", "reason"), *skipped.items()])
-    write_text(skipped_path(output), text.getvalue())
+    write_text(skipped_path(output), to_csv(["image_id", "reason"], skipped.items()))

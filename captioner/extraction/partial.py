@@ -23,7 +23,7 @@ SOURCE = np.dtype([("bytes", "<i8"), ("modified", "<i8"), ("digest", f"V{DIGEST_
 
 
 @dataclass(frozen=True)
-class Batch:
+class EncodedBatch:
     """Pictures that went through the network together.
 
     Attributes:
@@ -118,7 +118,7 @@ class PartialFeatures:
         missing[list(self.skipped)] = False
         return missing
 
-    def append(self, batch: Batch) -> None:
+    def append(self, batch: EncodedBatch) -> None:
         """Add a batch.
 
         Raises:

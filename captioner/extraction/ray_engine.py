@@ -20,7 +20,7 @@ from captioner.encoders.table import WEIGHTS_FOLDER
 from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.loader import Decoder
 from captioner.extraction.local_engine import Waits, run_local
-from captioner.extraction.partial import Batch
+from captioner.extraction.partial import EncodedBatch
 from captioner.images.listing import Pictures
 from captioner.storage import DataError
 
@@ -112,7 +112,7 @@ class Worker:
                 self._job.at_least,
             ):
                 skipped = {int(portion.places[place]): reason for place, reason in batch.skipped.items()}
-                found = Batch(portion.places[batch.places], batch.sources, skipped, batch.features)
+                found = EncodedBatch(portion.places[batch.places], batch.sources, skipped, batch.features)
                 yield {"batch": np.array([pickle.dumps(found)], object)}
 
 
@@ -129,7 +129,7 @@ def _build(job: Job, node: str) -> Encoder:
 
 def run_ray(
     pictures: Pictures, batches: Iterator[np.ndarray], encoder: Encoder, config: ExtractionConfig, at_least: int
-) -> Iterator[Batch]:
+) -> Iterator[EncodedBatch]:
     """Yield the batches' features in the order in which they are finished.
 
     What a worker or a node had under way when it died is done again by another one.
@@ -172,7 +172,7 @@ def run_ray(
         ray.shutdown()
 
 
-def _as_listed(batch: Batch, folder: Path, listed: Path) -> Batch:
+def _as_listed(batch: EncodedBatch, folder: Path, listed: Path) -> EncodedBatch:
     """Return a batch whose reasons name the pictures as a local run would."""
     return replace(batch, skipped={at: why.replace(str(folder), str(listed)) for at, why in batch.skipped.items()})
 

@@ -18,7 +18,7 @@ from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.loader import Decoder, decode, in_batches, read_source
 from captioner.extraction.local_engine import Waits, available_cores, on_accelerator, run_local
 from captioner.extraction.outputs import Reusable, Target, skipped_path, write_skipped, write_target
-from captioner.extraction.partial import Batch, PartialFeatures
+from captioner.extraction.partial import EncodedBatch, PartialFeatures
 from captioner.extraction.probe import DEFAULT_BATCH_SIZE, PROBE_PICTURES, Chosen, choose, is_out_of_memory
 from captioner.images.listing import Pictures
 from captioner.progress import Progress
@@ -220,7 +220,7 @@ class ExtractionRun:
             ) from error
         return progress.speed
 
-    def _run_engine(self, batches: Iterator[np.ndarray], encoder: Encoder, at_least: int) -> Iterator[Batch]:
+    def _run_engine(self, batches: Iterator[np.ndarray], encoder: Encoder, at_least: int) -> Iterator[EncodedBatch]:
         config = self._config
         if config.engine == "ray":
             from captioner.extraction.ray_engine import run_ray
@@ -229,7 +229,7 @@ class ExtractionRun:
         threads = available_cores() if config.threads == "auto" else config.threads
         return run_local(self._pictures, batches, encoder, self._decoder(), threads, self._waits, at_least)
 
-    def _narrowed(self, batch: Batch) -> Batch:
+    def _narrowed(self, batch: EncodedBatch) -> EncodedBatch:
         """Return a batch whose features have the files' types."""
         kept = [row for row, place in enumerate(batch.places) if int(place) not in batch.skipped]
         names = [self._pictures.ids[int(place)] for place in batch.places[kept]]
@@ -242,7 +242,7 @@ class ExtractionRun:
                     raise DataError(f"the features of {name!r} are not finite; the encoder's weights are broken")
                 if not np.isfinite(row).all():
                     raise DataError(f"the features of {name!r} go beyond {target.dtype}; set dtype to float32")
-        return Batch(batch.places, batch.sources, batch.skipped, narrow)
+        return EncodedBatch(batch.places, batch.sources, batch.skipped, narrow)
 
     def _skipped(self) -> dict[str, str]:
         return {self._pictures.ids[place]: reason for place, reason in sorted(self._partial.skipped.items())}

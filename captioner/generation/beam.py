@@ -13,7 +13,7 @@ from captioner.generation.word_rules import IMPOSSIBLE
 from captioner.text.vocabulary import PAD
 
 
-class Candidates(NamedTuple):
+class BeamCandidates(NamedTuple):
     """How each hypothesis may go on, its likeliest words; (pictures, parents, candidates) each.
 
     Attributes:
@@ -38,7 +38,7 @@ class BeamSearch(Search):
         """See Search.choose."""
         return best_of(self.candidates(hypotheses, logits, total), self.beams)
 
-    def candidates(self, hypotheses: Hypotheses, logits: Tensor, total: Tensor) -> Candidates:
+    def candidates(self, hypotheses: Hypotheses, logits: Tensor, total: Tensor) -> BeamCandidates:
         """Return each hypothesis' likeliest words: no more than `beams` of one can be kept. See Search.choose."""
         parents = hypotheses.log_probs.shape[1]
         best, words = likeliest(logits, self.beams, self.constraints.forbidden)
@@ -48,10 +48,10 @@ class BeamSearch(Search):
         frozen = ops.where(ops.arange(count) == 0, 1.0, 4 * IMPOSSIBLE)  # (candidates,)
         open_ones = hypotheses.log_probs[:, :, None] + log_probs
         ranks = ops.where(hypotheses.finished[:, :, None], frozen, open_ones)
-        return Candidates(ops.reshape(words, (-1, parents, count)), log_probs, ranks)
+        return BeamCandidates(ops.reshape(words, (-1, parents, count)), log_probs, ranks)
 
 
-def best_of(candidates: Candidates, beams: int) -> Choice:
+def best_of(candidates: BeamCandidates, beams: int) -> Choice:
     """Choose the `beams` best-ranked of each picture's candidates; impossible ones stand in where there are fewer."""
     _, parents, count = candidates.ranks.shape
     missing = ((0, 0), (0, max(0, beams - parents * count)))

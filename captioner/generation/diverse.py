@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from captioner.generation.beam import BeamSearch, Candidates, best_of
+from captioner.generation.beam import BeamCandidates, BeamSearch, best_of
 from captioner.generation.hypotheses import Choice, Hypotheses, Tensor
 from captioner.generation.word_rules import IMPOSSIBLE
 from captioner.text.vocabulary import PAD
@@ -29,7 +29,7 @@ class DiverseBeamSearch(BeamSearch):
         for group in range(self.config.groups):
             # At the first word every group begins with the one hypothesis there is.
             begin, end = (group * size, (group + 1) * size) if parents == self.beams else (0, 1)
-            own = Candidates(*(values[:, begin:end] for values in candidates))
+            own = BeamCandidates(*(values[:, begin:end] for values in candidates))
             open_ones = ~hypotheses.finished[:, begin:end]
             ranks = own.ranks
             for choice in chosen:

@@ -16,7 +16,7 @@ from captioner.metrics.cider import cider
 from captioner.metrics.classic_bleu import classic_bleu
 from captioner.metrics.diversity import diversity
 from captioner.metrics.matching import Candidates, References
-from captioner.metrics.meteor import UnavailableError, meteor
+from captioner.metrics.meteor import UnavailableError, meteor, meteor_command
 from captioner.metrics.rouge import rouge
 from captioner.metrics.statistics import Statistics, best_of
 from captioner.storage import DataError
@@ -78,6 +78,17 @@ def require_metrics(names: Sequence[str], where: str = "metrics") -> None:
         raise ConfigError(f"{where}: {unknown[0]!r} is not known (known: {', '.join(NAMES)})")
     if names and set(names) <= {ORACLE}:
         raise ConfigError(f"{where}: oracle chooses among captions by other metrics; name one beside it")
+
+
+def is_available(name: str) -> bool:
+    """Return whether a metric can be computed here: METEOR needs Java and a package."""
+    if name != "meteor":
+        return True
+    try:
+        meteor_command()
+    except UnavailableError:
+        return False
+    return True
 
 
 def score(

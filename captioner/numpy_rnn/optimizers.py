@@ -7,7 +7,7 @@ import numpy as np
 from captioner.numpy_rnn.cells import Weights
 
 
-class SGD:
+class NumpySGD:
     """Stochastic gradient descent with classical momentum (Polyak 1964).
 
     v <- momentum v - learning_rate g,  w <- w + v
@@ -26,7 +26,7 @@ class SGD:
             weights[name] += velocity
 
 
-class Adam:
+class NumpyAdam:
     """Adam (Kingma & Ba 2015, algorithm 1).
 
     m <- beta_1 m + (1 - beta_1) g,  v <- beta_2 v + (1 - beta_2) g^2

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from captioner.config import ConfigError
-from captioner.data.statistics import Part, Statistics
+from captioner.data.statistics import CaptionStatistics, SplitStatistics
 from captioner.storage import atomic_path
 
 WORDS = 25  # of which the counts are drawn
@@ -17,7 +17,7 @@ SIZE = (15.0, 4.8)  # inches
 FORMATS = ("png", "svg", "pdf")
 
 
-def plot(statistics: Statistics, path: str | Path) -> None:
+def plot(statistics: CaptionStatistics, path: str | Path) -> None:
     """Draw the statistics into a file: .png, .svg or .pdf.
 
     Raises:
@@ -51,7 +51,7 @@ def require_plot(path: Path) -> None:
         raise ConfigError(f"--plot {path}: needs matplotlib; pip install 'captioner[plot]'") from None
 
 
-def _draw_lengths(axes: Any, parts: dict[str, Part]) -> None:
+def _draw_lengths(axes: Any, parts: dict[str, SplitStatistics]) -> None:
     longest = int(max(np.percentile(part.lengths, 99.9) for part in parts.values()))
     for name, part in parts.items():
         counts = np.bincount(part.lengths, minlength=longest + 1)[: longest + 1]
@@ -60,7 +60,7 @@ def _draw_lengths(axes: Any, parts: dict[str, Part]) -> None:
     axes.legend(frameon=False)
 
 
-def _draw_reach(axes: Any, statistics: Statistics, parts: dict[str, Part]) -> None:
+def _draw_reach(axes: Any, statistics: CaptionStatistics, parts: dict[str, SplitStatistics]) -> None:
     """Draw which share of each split's words is unknown to the commonest n words of the training captions."""
     ranked = [word for word, _ in statistics.training.words.most_common()]
     for name, part in parts.items():
@@ -77,7 +77,7 @@ def _draw_reach(axes: Any, statistics: Statistics, parts: dict[str, Part]) -> No
     axes.legend(frameon=False)
 
 
-def _draw_words(axes: Any, part: Part) -> None:
+def _draw_words(axes: Any, part: SplitStatistics) -> None:
     names, counts = zip(*reversed(part.words.most_common(WORDS)), strict=True)
     axes.barh(range(len(names)), counts)
     axes.set_yticks(range(len(names)), names, fontsize=8, parse_math=False)

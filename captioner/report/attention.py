@@ -8,8 +8,8 @@ from typing import Any
 
 from captioner.captioner import Captioner
 from captioner.features.store import FeatureStore
+from captioner.generation.corpus import decode
 from captioner.report.pictures import Shown, embed_attention, grid_box, grid_columns
-from captioner.stages.evaluate import decode
 
 logger = logging.getLogger(__name__)
 

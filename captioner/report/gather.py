@@ -17,7 +17,7 @@ from captioner.metrics.matching import Candidates, References
 from captioner.metrics.scorer import METRICS
 from captioner.metrics.statistics import means
 from captioner.report.pictures import Shown, embed_pictures
-from captioner.stages.results import read_per_image, read_scores
+from captioner.results import read_per_image, read_scores
 from captioner.storage import DataError, read_json, read_text
 from captioner.text.ptb import tokenize
 

@@ -15,12 +15,10 @@ from captioner.images.listing import list_images
 from captioner.report.gather import gather
 from captioner.report.page import write_page
 from captioner.report.pictures import Shown
-from captioner.stages.results import PER_IMAGE, SCORES
+from captioner.run_folder import CAPTIONER, CONFIG, PER_IMAGE, REPORT, SCORES
 from captioner.storage import DataError, read_json, read_manifest
 
 logger = logging.getLogger(__name__)
-
-CONFIG, CAPTIONER = "config.yaml", "captioner.keras"
 
 
 def report_run(
@@ -68,7 +66,7 @@ def report_run(
         shown=shown,
         attention=attention,
     )
-    output = output or folder / "report.html"
+    output = output or folder / REPORT
     write_page(report, output)
     return output
 

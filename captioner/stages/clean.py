@@ -6,13 +6,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from captioner.config import ConfigError
-from captioner.data.dataset import read_captions
-from captioner.data.readers.detect import Sources, digest_captions, find_sources, spell
+from captioner.data.dataset import DataConfig, Dataset, as_setting, require_captions
+from captioner.data.readers.detect import Sources, find_sources, spell
 from captioner.data.readers.flickr import read_descriptions as read_descriptions  # one place to read and to write them
 from captioner.images.listing import list_images
-from captioner.storage import DataError, digest_file, remove_manifest, write_manifest, write_text
+from captioner.storage import DataError, digest_file, read_manifest, remove_manifest, write_manifest, write_text
 from captioner.text.cleaning import clean_captions
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ def clean(
     rules: str,
     format: str = "auto",
     images: str | Path | None = None,
+    data: Dataset | None = None,
 ) -> CleanResult:
     """Clean captions into `output`, one `image_id caption` a line, with a manifest beside it.
 
@@ -66,6 +68,7 @@ def clean(
         rules: a name in `captioner.text.cleaning.RULES`. A caption that they leave empty is dropped and counted.
         format: a name in `captioner.data.readers.detect.READERS`, or "auto".
         images: a folder of pictures to compare with; what does not match is reported and stays in the file.
+        data: the data set of the source, where it has been read already.
 
     Raises:
         DataError: the source or the folder cannot be used, or the rules leave no caption.
@@ -74,7 +77,8 @@ def clean(
     files = [path for path in find_sources(source) if path.exists()]
     if Path(output).exists() and any(Path(output).samefile(path) for path in files):
         raise ConfigError(f"{output}: is the caption file itself, and scores need it as it is; name another output")
-    references = read_captions(source, format)
+    data = data or Dataset(DataConfig(captions=as_setting(source), format=format))
+    references = require_captions(data.whole, source)
     kept = clean_captions(references, rules)
     if not kept:
         raise DataError(f"{spell(source)}: the rules {rules!r} leave no caption; check the file's form")
@@ -95,9 +99,8 @@ def clean(
     write_manifest(
         output,
         "clean",
-        rules=rules,
+        **made_of(rules, data),
         source=str(source) if isinstance(source, str | Path) else [str(path) for path in source],
-        source_digest=digest_captions(source),
         digest=digest_file(output),
         pictures=result.pictures,
         captions=result.captions,
@@ -107,6 +110,17 @@ def clean(
     )
     _report(result, output, images)
     return result
+
+
+def made_of(rules: str, data: Dataset) -> dict[str, Any]:
+    """Return what the manifest holds about the making of descriptions; `is_up_to_date` compares the same."""
+    return {"rules": rules, "source_digest": data.digest}
+
+
+def is_up_to_date(output: str | Path, rules: str, data: Dataset) -> bool:
+    """Return whether `output` was cleaned by these rules from the captions as they are."""
+    manifest = read_manifest(output) if Path(output).is_file() else None
+    return manifest is not None and made_of(rules, data).items() <= manifest.items()
 
 
 def _report(result: CleanResult, output: str | Path, images: str | Path | None) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from captioner.config import ConfigError, load_yaml
-from captioner.data.readers.pairs import Pairs, read_pairs
+from captioner.data.readers.pairs import CandidatesAndReferences, read_pairs
 from captioner.metrics.bootstrap import LEVEL, RESAMPLES, TRIALS, Difference, differences
+from captioner.metrics.config import EvaluationConfig, frequencies_of
 from captioner.metrics.labels import label, show
 from captioner.metrics.scorer import ORACLE, Scores, score
-from captioner.stages.results import PREDICTIONS
-from captioner.stages.score import EvaluationConfig, frequencies_of
+from captioner.run_folder import CONFIG, PREDICTIONS
 from captioner.storage import DataError, digest_file
 
 logger = logging.getLogger(__name__)
@@ -102,13 +102,13 @@ def _known_references(first: Path, second: Path) -> list[Path]:
 
 
 def _captions_of(path: Path) -> Path | None:
-    config = path / "config.yaml"
+    config = path / CONFIG
     data = load_yaml(config).get("data") if config.is_file() else None
     captions = data.get("captions") if isinstance(data, dict) else None
     return Path(captions) if isinstance(captions, str) else None
 
 
-def _shared(first: Path, second: Path, systems: Sequence[Pairs], every: bool) -> list[str]:
+def _shared(first: Path, second: Path, systems: Sequence[CandidatesAndReferences], every: bool) -> list[str]:
     one, two = systems[0].candidates, systems[1].candidates
     shared = [image_id for image_id in one if image_id in two]
     both = set(shared)
@@ -125,7 +125,7 @@ def _shared(first: Path, second: Path, systems: Sequence[Pairs], every: bool) ->
 
 def _score(
     path: Path,
-    pairs: Pairs,
+    pairs: CandidatesAndReferences,
     shared: Sequence[str],
     config: EvaluationConfig,
     frequencies: Mapping[str, Sequence[str]] | None,

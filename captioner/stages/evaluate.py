@@ -1,55 +1,28 @@
-"""Decode a split and score it against the raw references; training calls it for its dev score."""
+"""Decode a split and score it against the raw references."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from captioner.captioner import Captioner
-from captioner.data.captions import Captions
+from captioner.captioner import Captioner, load
+from captioner.data.captions import Captions, references_of
+from captioner.data.dataset import Dataset
 from captioner.encoders.config import differences
-from captioner.ensemble import Ensemble
-from captioner.features.store import FeatureStore
-from captioner.generation.caption import Caption
-from captioner.metrics.scorer import DIVERSITY, Scores, score
-from captioner.stages.results import PREDICTIONS, SCORES, write_predictions, write_scores
-from captioner.stages.score import EvaluationConfig, frequencies_of, how
-from captioner.storage import DataError, digest_file, write_manifest
+from captioner.ensemble import Ensemble, JointFeatures
+from captioner.features.store import FeatureStore, open_features
+from captioner.generation.corpus import decode
+from captioner.metrics.config import EvaluationConfig, frequencies_of, require_choice, scoring_settings
+from captioner.metrics.scorer import DIVERSITY, Scores, is_available, score
+from captioner.recipe import Recipe, read_run
+from captioner.results import write_predictions, write_scores
+from captioner.run_folder import CAPTIONER, PREDICTIONS, SCORES
+from captioner.storage import DataError, digest_file, read_manifest, write_manifest
 from captioner.text.cleaning import clean_caption
 
 logger = logging.getLogger(__name__)
-
-FEATURES_AT_ONCE = 1024  # pictures whose features are held in memory at a time
-
-
-def decode(
-    ids: Sequence[str], features: FeatureStore, caption_features: Callable[[Any, int], list[list[Caption]]]
-) -> dict[str, list[Caption]]:
-    """Caption the pictures `ids` by their features; return each one's captions, best first, one at least.
-
-    Args:
-        ids: image_ids, all of them in `features`.
-        features: the pictures' features.
-        caption_features: captions features (pictures, ...), of which the first has the given number.
-    """
-    captions: dict[str, list[Caption]] = {}
-    for start in range(0, len(ids), FEATURES_AT_ONCE):
-        part = ids[start : start + FEATURES_AT_ONCE]
-        for image_id, candidates in zip(part, caption_features(features.gather(part), start), strict=True):
-            captions[image_id] = candidates or [Caption("", (), float("-inf"))]
-    return captions
-
-
-def references_of(captions: Captions, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return the raw references of `ids`. Raises DataError where a picture has none."""
-    missing = [image_id for image_id in ids if not captions.references.get(image_id)]
-    if missing:
-        raise DataError(
-            f"{len(missing)} pictures have no references, the first is {missing[0]}; take them off the split"
-        )
-    return {image_id: captions.references[image_id] for image_id in ids}
 
 
 def require_same_encoder(captioner: Captioner, features: FeatureStore) -> None:
@@ -122,16 +95,96 @@ def evaluate(
     write_manifest(
         output / SCORES,
         "evaluate",
-        metrics=[name for name in config.metrics if name not in scores.skipped],
-        generation=dict(generation),
+        skipped=scores.skipped,
         predictions=digest_file(output / PREDICTIONS),
         attention=any(several[0].attention is not None for several in decoded.values()),
-        **how(config),
-        **inputs,
+        **made_of(config, generation, inputs),
     )
     for note in scores.notes:
         logger.warning(note)
     return scores
+
+
+def made_of(config: EvaluationConfig, generation: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an evaluation's manifest holds about its making; `is_up_to_date` compares the same."""
+    return {"split": config.split, "generation": dict(generation), **scoring_settings(config), **inputs}
+
+
+def is_up_to_date(folder: Path, recipe: Recipe, data: Dataset | None = None) -> bool:
+    """Return whether `folder`, a finished run, was evaluated as the recipe says, on the files as they are.
+
+    A metric that could not be computed, for want of Java, counts as done until it can be computed.
+    """
+    manifest = read_manifest(folder / SCORES) if (folder / SCORES).is_file() else None
+    if manifest is None or any(is_available(name) for name in manifest.get("skipped", ())):
+        return False
+    stores = [open_features(recipe.features)]
+    inputs = _inputs([folder], stores, data or Dataset(recipe.data), recipe.evaluation.split)
+    return made_of(recipe.evaluation, {}, inputs).items() <= manifest.items()
+
+
+def _inputs(folders: Sequence[Path], stores: Sequence[FeatureStore], data: Dataset, split: str) -> dict[str, Any]:
+    return {
+        "captioner": _one_or_all([digest_file(folder / CAPTIONER) for folder in folders]),
+        "features": _one_or_all([store.digest for store in stores]),
+        "captions": data.digest,
+        "pictures": data.split_digests().get(split, ""),
+    }
+
+
+def evaluate_run(
+    folder: Path,
+    recipe: Recipe,
+    output: Path,
+    generation: Mapping[str, Any],
+    others: Sequence[Path] = (),
+    data: Dataset | None = None,
+) -> Scores:
+    """Caption and score a split with the captioner of a run folder.
+
+    Args:
+        folder: the run folder.
+        recipe: the run's, or one with other files or another `evaluation`.
+        output: where predictions.json, scores.json and per_image.csv go.
+        generation: settings of GenerationConfig that differ from the captioner's defaults.
+        others: run folders whose captioners, each on its own run's features, caption together with this one.
+        data: the recipe's data set, where it has been read already.
+
+    Raises:
+        ConfigError, DataError: as `evaluate` does.
+    """
+    config, data = recipe.evaluation, data or Dataset(recipe.data)
+    require_choice(config)
+    folders = [folder, *others]
+    recipes = [recipe, *map(read_run, others)]
+    members = [load(path) for path in folders]
+    captioner = Ensemble(members, folders) if others else members[0]
+    captioner.search(config.n, **generation)  # an impossible setting is said before any file is read
+    novelty = DIVERSITY in config.metrics and data.has_split("train")
+    captions = data.load((config.split, "train") if novelty else (config.split,))
+    stores = [_fitting(*member) for member in zip(members, folders, recipes, strict=True)]
+    inputs = _inputs(folders, stores, data, config.split)
+    features: Any = JointFeatures(stores) if others else stores[0]
+    return evaluate(captioner, captions, features, config, output, inputs=inputs, generation=generation)
+
+
+def _fitting(captioner: Captioner, folder: Path, recipe: Recipe) -> FeatureStore:
+    """Return a run's features. Raises DataError where its captioner was trained on others."""
+    features = open_features(recipe.features)
+    require_same_encoder(captioner, features)
+    expected = tuple(captioner.decoder.feature_shape)
+    if features.shape != expected:
+        found = f"{_show(features.shape)} numbers a picture, {folder} was trained on {_show(expected)}"
+        raise DataError(f"{features.path}: holds {found}; name the features that it was trained on")
+    return features
+
+
+def _one_or_all(values: list[str]) -> str | list[str]:
+    return values[0] if len(values) == 1 else values
+
+
+def _show(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def _training_text(captions: Captions, rules: str) -> list[str] | None:

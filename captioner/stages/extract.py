@@ -10,7 +10,7 @@ from typing import Any
 
 from captioner.encoders.config import EncoderConfig
 from captioner.encoders.encoder import Encoder, build_encoder
-from captioner.extraction.config import ExtractionConfig as ExtractionConfig
+from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.outputs import Target, find_target, output_paths, skipped_path
 from captioner.extraction.partial import PartialFeatures
 from captioner.extraction.run import ExtractionResult, ExtractionRun

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from captioner.captioner import Captioner
 from captioner.config import ConfigError
 from captioner.data.readers.coco import listed_pictures
 from captioner.generation.caption import Caption
 from captioner.images.decode import load_image
 from captioner.images.listing import list_images
-from captioner.picture_captioner import PICTURES_AT_ONCE
+from captioner.picture_captioner import PICTURES_AT_ONCE, PictureCaptioner
 from captioner.plots.pictures import LARGEST, attention_figure, attention_maps, captioned, to_png
 from captioner.storage import DataError, write_bytes, write_text
 
@@ -50,7 +49,7 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
 
 
 def caption_pictures(
-    captioner: Captioner,
+    captioner: PictureCaptioner,
     pictures: Sequence[Path],
     broken: Callable[[str], None],
     n: int = 1,

@@ -1,67 +1,20 @@
-"""Scores of captions made elsewhere, and the settings of every evaluation. Needs no Keras."""
+"""Scores of captions made elsewhere. Needs no Keras."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from captioner.config import ConfigError
 from captioner.data.dataset import read_captions
 from captioner.data.readers.pairs import read_pairs
-from captioner.metrics.scorer import DEFAULT, ORACLE, Scores, score
-from captioner.stages.results import SCORES, write_scores
+from captioner.metrics.config import CORPUS, EvaluationConfig, frequencies_of, scoring_settings
+from captioner.metrics.scorer import ORACLE, Scores, score
+from captioner.results import write_scores
+from captioner.run_folder import SCORES
 from captioner.storage import DataError, digest_file, write_manifest
 
 logger = logging.getLogger(__name__)
-
-CORPUS = "corpus"  # CIDEr-D's document frequencies are those of the evaluated references
-
-
-@dataclass(frozen=True)
-class EvaluationConfig:
-    """The `evaluation` section of a recipe.
-
-    Attributes:
-        split: the split that is decoded.
-        metrics: what is scored, names of captioner.metrics.scorer.
-        n: captions a picture; the best one is scored, and by the metric `oracle` the best by each score.
-        cider_df: whose document frequencies CIDEr-D takes: `corpus` for the evaluated references, or a caption file.
-        confidence: whether confidence intervals are drawn.
-    """
-
-    split: str = "dev"
-    metrics: tuple[str, ...] = DEFAULT
-    n: int = 1
-    cider_df: str = CORPUS
-    confidence: bool = False
-
-    def __post_init__(self) -> None:
-        if self.n < 1:
-            raise ValueError(f"n must be 1 or more, found {self.n}")
-
-
-def require_choice(config: EvaluationConfig) -> None:
-    """Refuse the metric `oracle` where it has nothing to choose from.
-
-    Raises:
-        ConfigError: one caption a picture is asked for.
-    """
-    if ORACLE in config.metrics and config.n == 1:
-        raise ConfigError("oracle chooses among several captions a picture: give -n 5, or evaluation.n in a recipe")
-
-
-def how(config: EvaluationConfig) -> dict[str, Any]:
-    """Return what scores hang on beside the captions, for a manifest."""
-    frequencies = CORPUS if config.cider_df == CORPUS else digest_file(config.cider_df)
-    return {"n": config.n, "cider_df": frequencies, "confidence": config.confidence}
-
-
-def frequencies_of(source: str) -> Mapping[str, tuple[str, ...]] | None:
-    """Return the captions that give CIDEr-D's document frequencies; None for the evaluated references."""
-    return None if source == CORPUS else read_captions(source)
 
 
 def score_files(
@@ -113,6 +66,5 @@ def score_files(
         logger.warning(note)
     write_scores(scores, pairs.candidates, output, {} if config.cider_df == CORPUS else {"cider_df": config.cider_df})
     digests = {"predictions": digest_file(predictions), "captions": [digest_file(path) for path in references]}
-    kept = [name for name in config.metrics if name not in scores.skipped]
-    write_manifest(output / SCORES, "evaluate", metrics=kept, **how(config), **digests)
+    write_manifest(output / SCORES, "evaluate", skipped=scores.skipped, **scoring_settings(config), **digests)
     return scores

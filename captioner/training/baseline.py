@@ -8,21 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 
+from captioner.data.batches import Features
 from captioner.text.ptb import tokenize
 
 AT_ONCE = 256  # pictures whose features are held in memory at a time
-
-
-class Features(Protocol):
-    """What the baseline needs of a feature store."""
-
-    def gather(self, ids: Sequence[str]) -> np.ndarray:
-        """Return the features (n, ...) of n pictures."""
-        ...
 
 
 def nearest_captions(

@@ -14,7 +14,6 @@ from keras import ops
 
 from captioner.storage import DataError, atomic_path
 
-CHECKPOINT, BEST = "checkpoint.npz", "best.npz"
 ANEW = "captioner train --overwrite begins anew"
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from captioner.data.batches import CaptionBatches
-from captioner.data.captions import Captions
+from captioner.data.captions import Captions, references_of
 from captioner.features.store import FeatureStore
 from captioner.generation.config import GenerationConfig
+from captioner.generation.corpus import decode
 from captioner.generation.decode import generate, make_search
 from captioner.metrics.scorer import score
 from captioner.models.decoder import CaptionDecoder
-from captioner.stages.evaluate import decode, references_of
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.epoch_end import CHANCE
 

@@ -11,8 +11,9 @@ from typing import Any
 import keras
 
 from captioner.models.decoder import CaptionDecoder
+from captioner.run_folder import BEST, CHECKPOINT
 from captioner.storage import DataError
-from captioner.training.checkpoint import BEST, CHECKPOINT, TrainingState, save_variables
+from captioner.training.checkpoint import TrainingState, save_variables
 from captioner.training.config import TrainConfig
 
 logger = logging.getLogger(__name__)

@@ -10,8 +10,9 @@ import keras
 
 from captioner.data.batches import CaptionBatches
 from captioner.models.decoder import CaptionDecoder
+from captioner.run_folder import BEST, CHECKPOINT
 from captioner.training.callbacks import AtEpochEnd, EpochProgress, Shuffling
-from captioner.training.checkpoint import BEST, CHECKPOINT, TrainingState, load_variables
+from captioner.training.checkpoint import TrainingState, load_variables
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd
 from captioner.training.losses import CaptionLoss

@@ -14,7 +14,7 @@ from captioner.text.word_vectors import read_word_vectors
 logger = logging.getLogger(__name__)
 
 
-def begin_words(
+def initialize_embeddings(
     decoder: CaptionDecoder,
     vocabulary: Vocabulary,
     captions: Iterable[Sequence[int]],

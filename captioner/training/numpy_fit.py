@@ -23,10 +23,11 @@ from captioner.models.decoder import CaptionDecoder
 from captioner.models.words import normalized
 from captioner.numpy_rnn.cells import Weights
 from captioner.numpy_rnn.model import CaptioningRNN
-from captioner.numpy_rnn.optimizers import SGD, Adam, clip_by_global_norm
+from captioner.numpy_rnn.optimizers import NumpyAdam, NumpySGD, clip_by_global_norm
+from captioner.run_folder import BEST, CHECKPOINT
 from captioner.text.vocabulary import PAD
 from captioner.training.callbacks import EpochProgress
-from captioner.training.checkpoint import BEST, CHECKPOINT, TrainingState, load_variables
+from captioner.training.checkpoint import TrainingState, load_variables
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd
 from captioner.training.losses import CaptionLoss
@@ -98,7 +99,9 @@ class Twin:
             "vocabulary_b": words.output_layer.bias,
         }
         self.optimizer = (
-            SGD(config.learning_rate, config.momentum) if config.optimizer == "sgd" else Adam(config.learning_rate)
+            NumpySGD(config.learning_rate, config.momentum)
+            if config.optimizer == "sgd"
+            else NumpyAdam(config.learning_rate)
         )
         self._running = [  # the optimizer's running means of gradients: name -> variable
             {name: keras.Variable(ops.zeros(variable.shape)) for name, variable in self._of_decoder.items()}
@@ -111,7 +114,7 @@ class Twin:
 
     def _means(self) -> list[Weights]:
         optimizer = self.optimizer
-        return [optimizer.velocity] if isinstance(optimizer, SGD) else [optimizer.first, optimizer.second]
+        return [optimizer.velocity] if isinstance(optimizer, NumpySGD) else [optimizer.first, optimizer.second]
 
     def restore(self) -> None:
         """Take the network's weights and the optimizer's arrays from the variables."""
@@ -119,7 +122,7 @@ class Twin:
             self.model.weights[name] = ops.convert_to_numpy(variable).copy()
         for means, variables in zip(self._means(), self._running, strict=True):
             means.update({name: ops.convert_to_numpy(variable).copy() for name, variable in variables.items()})
-        if not isinstance(self.optimizer, SGD):
+        if not isinstance(self.optimizer, NumpySGD):
             self.optimizer.steps = int(self._steps.numpy())
 
     def keep(self) -> None:
@@ -129,7 +132,7 @@ class Twin:
         for means, variables in zip(self._means(), self._running, strict=True):
             for name, variable in variables.items():
                 variable.assign(means[name])
-        if not isinstance(self.optimizer, SGD):
+        if not isinstance(self.optimizer, NumpySGD):
             self._steps.assign(self.optimizer.steps)
 
     def learn(self, batch: Batch) -> float:

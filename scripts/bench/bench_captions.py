@@ -14,7 +14,7 @@ from pathlib import Path
 
 from resident import peak_gib
 
-from captioner.data.dataset import DataConfig, load_captions, read_captions
+from captioner.data.dataset import DataConfig, Dataset, read_captions
 from captioner.data.training_text import training_text
 from captioner.text.vocabulary import TextConfig, Vocabulary
 
@@ -69,10 +69,10 @@ def measure_ours(path: Path, _: str) -> None:
         print(f"  {name:<7} {now - last:5.1f} s", flush=True)
         last = now
 
-    config = DataConfig(captions=str(path))
-    captions = load_captions(config)
+    data = Dataset(DataConfig(captions=str(path)))
+    captions = data.load()
     lap("read")
-    text = training_text(config, captions, ("train",), "ptb")
+    text = training_text(data, captions, ("train",), "ptb")
     lap("clean")
     vocabulary = Vocabulary.fit(
         (words for picture in text.values() for words in picture), TextConfig(min_count=MIN_COUNT)

@@ -51,11 +51,12 @@ def _whole_command(name: str, folder: Path, encoder: str, seconds: float) -> Non
     """Print the pictures a second of an extraction, and what its two parts would give if nothing else took time."""
     from captioner.encoders.config import EncoderConfig
     from captioner.encoders.encoder import build_encoder
+    from captioner.extraction.config import ExtractionConfig
     from captioner.extraction.loader import Decoder, decode, read_source
     from captioner.extraction.local_engine import available_cores, on_accelerator
     from captioner.extraction.probe import choose
     from captioner.images.listing import find_pictures
-    from captioner.stages.extract import ExtractionConfig, extract
+    from captioner.stages.extract import extract
 
     config = EncoderConfig(encoder, weights=_weights(encoder))
     pictures = find_pictures(folder)
@@ -160,9 +161,10 @@ def _extract_tiny(count: int, folder: Path) -> None:
 
     from captioner.encoders.config import EncoderConfig
     from captioner.encoders.table import BACKBONES, Backbone
-    from captioner.stages.extract import ExtractionConfig, extract
+    from captioner.extraction.config import ExtractionConfig
+    from captioner.stages.extract import extract
 
-    def trivial(include_top: bool, weights: str | None, input_shape: tuple[int, int, int]) -> keras.Model:
+    def trivial(include_top: bool, weights: str | None, input_shape: tuple[int, int, int]) -> keras.Model:  # noqa: ARG001
         inputs = keras.Input(input_shape)
         return keras.Model(inputs, keras.layers.AveragePooling2D(2, name="mean")(inputs))
 

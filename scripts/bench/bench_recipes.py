@@ -8,7 +8,7 @@ import keras
 from machine import seconds
 
 from captioner.data.batches import CaptionBatches
-from captioner.data.dataset import load_captions
+from captioner.data.dataset import Dataset
 from captioner.data.training_text import training_text
 from captioner.features.store import open_features
 from captioner.models.architectures import build_decoder
@@ -23,8 +23,9 @@ TURNS = 3  # whose median counts, after one that compiles
 
 def measure(recipe: Recipe, pictures: int) -> tuple[int, float]:
     """Return how many weights a recipe's decoder has, and how many captions a second it trains on."""
-    captions = load_captions(recipe.data, ("train",))
-    text = training_text(recipe.data, captions, ("train",), recipe.text.rules)
+    data = Dataset(recipe.data)
+    captions = data.load(("train",))
+    text = training_text(data, captions, ("train",), recipe.text.rules)
     vocabulary = Vocabulary.fit((caption for picture in text.values() for caption in picture), recipe.text)
     features = open_features(recipe.features)
     some = dict(list(vocabulary.encode_all(text).items())[:pictures])

@@ -5,13 +5,12 @@ import pytest
 from PIL import Image
 
 from captioner.config import ConfigError, build
+from captioner.data import dataset
 from captioner.data.dataset import (
     DataConfig,
+    Dataset,
     load_captions,
-    present_splits,
     read_captions,
-    require_split,
-    split_digests,
 )
 from captioner.storage import DataError, digest_file
 from tests.shared import FLICKR8K, needs_flickr8k
@@ -94,10 +93,10 @@ def test_without_splits_those_of_the_captions_are_taken(tmp_path: Path) -> None:
     config = DataConfig(captions=str(tmp_path / "c.csv"))
     assert load_captions(config).splits == {"train": ("a",), "dev": ("b",)}
     assert load_captions(config, ["dev"]).splits == {"dev": ("b",)}
-    assert split_digests(config) == {} and present_splits(config) is None
-    require_split(config, "dev", "here")
+    assert Dataset(config).split_digests() == {} and Dataset(config).present_splits() is None
+    Dataset(config).require_split("dev", "here")
     with pytest.raises(ConfigError, match=r"here: 'test' is not in data\.splits \(known: train, dev\)"):
-        require_split(config, "test", "here")
+        Dataset(config).require_split("test", "here")
     with pytest.raises(DataError, match=r"split 'test' is not in the data \(known: train, dev\)"):
         load_captions(config, ["test"])
 
@@ -120,7 +119,7 @@ def test_shares_become_lists_once(shared: DataConfig, tmp_path: Path, said: list
     said.clear()
     whole = load_captions(shared, None)
     assert whole.splits["train"] == first.splits["train"] and len(whole.splits) == 3 and not said
-    assert split_digests(shared) == {name: digest_file(folder / f"{name}.txt") for name in whole.splits}
+    assert Dataset(shared).split_digests() == {name: digest_file(folder / f"{name}.txt") for name in whole.splits}
     (folder / "dev.txt").write_text("p39\n")  # the lists count, however they came there
     ids = whole.split("dev")
     assert load_captions(shared, ["dev"]).split("dev") == ("p39",) != ids
@@ -159,12 +158,12 @@ def test_shares_look_for_near_duplicates_where_there_are_pictures(
 
 
 def test_a_list_that_is_not_there_is_said(config: DataConfig, said: list[str]) -> None:
-    assert present_splits(config) == ["train", "dev"]
+    assert Dataset(config).present_splits() == ["train", "dev"]
     assert said == [f"note: split test is left out: {config.splits['test']} is not there"]
-    assert set(split_digests(config)) == {"train", "dev"}
-    require_split(config, "dev", "here")
+    assert set(Dataset(config).split_digests()) == {"train", "dev"}
+    Dataset(config).require_split("dev", "here")
     with pytest.raises(DataError, match=r"test\.txt: no such file; data\.splits\.test"):
-        require_split(config, "test", "here")
+        Dataset(config).require_split("test", "here")
 
 
 @pytest.mark.slow
@@ -182,3 +181,18 @@ def test_flickr8k_fits_together() -> None:
     )
     assert (len(captions.split("train")), len(captions.split("dev")), len(captions.pictures)) == (6000, 1000, 7000)
     assert all(image_id in captions.pictures for name in captions.splits for image_id in captions.split(name))
+
+
+def test_captions_are_read_and_hashed_once(config: DataConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    for name in ("read_data", "digest_captions", "list_images"):
+        real = getattr(dataset, name)
+        monkeypatch.setattr(dataset, name, lambda *given, name=name, real=real: calls.append(name) or real(*given))
+    data = Dataset(config)
+    for splits in (["train"], ["dev"], ["train", "dev"]):
+        data.load(splits)
+        assert data.digest == Dataset(config).digest
+    data.require_split("dev", "here")
+    assert data.has_split("train")
+    assert calls.count("read_data") == 1 and calls.count("list_images") <= 1
+    assert calls.count("digest_captions") == 4, "once for the data set, and once for each of the three others"

@@ -4,10 +4,11 @@ from PIL import Image
 
 from captioner.config import ConfigError
 from captioner.encoders.config import EncoderConfig
+from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.merging import merge_features
 from captioner.features.store import open_features
 from captioner.images import listing as pictures
-from captioner.stages.extract import ExtractionConfig, extract
+from captioner.stages.extract import extract
 from captioner.storage import DataError, read_manifest
 
 SMALL = ExtractionConfig(batch_size=4, precision="float32")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from captioner.extraction.partial import SOURCE, Batch, PartialFeatures
+from captioner.extraction.partial import SOURCE, EncodedBatch, PartialFeatures
 from captioner.images.index import IdIndex
 from captioner.images.listing import Paths, Pictures
 from captioner.storage import DataError
@@ -33,7 +33,7 @@ def batch(pictures, names, skipped=None):
     sources["digest"] = [name.encode() * 16 for name in names]
     features = [np.stack([grid(NAMES.index(name)) for name in names]), np.ones((len(names), 4), np.float32)]
     broken = {int(pictures.ids.find([name])[0]): reason for name, reason in (skipped or {}).items()}
-    return Batch(places, sources, broken, features)
+    return EncodedBatch(places, sources, broken, features)
 
 
 @contextlib.contextmanager

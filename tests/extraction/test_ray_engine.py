@@ -15,9 +15,11 @@ import pytest
 from PIL import Image
 
 from captioner.config import ConfigError
+from captioner.encoders.config import EncoderConfig
+from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.ray_engine import _portions
 from captioner.images.listing import find_pictures
-from captioner.stages.extract import EncoderConfig, ExtractionConfig, extract
+from captioner.stages.extract import extract
 from captioner.storage import read_manifest
 
 PICTURES, BATCH = 96, 4

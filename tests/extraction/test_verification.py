@@ -3,9 +3,10 @@ import pytest
 from PIL import Image
 
 from captioner.encoders.config import EncoderConfig
+from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.verification import verify
 from captioner.features.store import write_features
-from captioner.stages.extract import ExtractionConfig, extract
+from captioner.stages.extract import extract
 from captioner.storage import DataError, digest_file, read_manifest, write_json
 from tests.messages import listening
 

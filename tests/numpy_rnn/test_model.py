@@ -3,7 +3,7 @@ import pytest
 
 from captioner.numpy_rnn.cells import CELLS
 from captioner.numpy_rnn.model import CaptioningRNN
-from captioner.numpy_rnn.optimizers import Adam
+from captioner.numpy_rnn.optimizers import NumpyAdam
 from tests.numpy_rnn.numeric import numeric_gradient, relative_error
 
 PAD, START, END = 0, 1, 2
@@ -34,7 +34,7 @@ def test_gradients_of_the_whole_model(cell):
 def test_memorises_eight_pictures(cell):
     features, captions = make_up(pictures=8, vocabulary=20, length=6)
     model = CaptioningRNN(12, 20, cell=cell, embedding=16, units=32)
-    optimizer = Adam(learning_rate=0.01)
+    optimizer = NumpyAdam(learning_rate=0.01)
     first, _ = model.loss(features, captions)
     for _ in range(200):
         loss, gradients = model.loss(features, captions)

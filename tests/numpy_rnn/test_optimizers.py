@@ -2,12 +2,12 @@ import keras
 import numpy as np
 import pytest
 
-from captioner.numpy_rnn.optimizers import SGD, Adam, clip_by_global_norm
+from captioner.numpy_rnn.optimizers import NumpyAdam, NumpySGD, clip_by_global_norm
 
 PAIRS = [
-    (SGD(0.1), keras.optimizers.SGD(0.1)),
-    (SGD(0.1, momentum=0.9), keras.optimizers.SGD(0.1, momentum=0.9)),
-    (Adam(0.1, epsilon=1e-8), keras.optimizers.Adam(0.1, epsilon=1e-8)),
+    (NumpySGD(0.1), keras.optimizers.SGD(0.1)),
+    (NumpySGD(0.1, momentum=0.9), keras.optimizers.SGD(0.1, momentum=0.9)),
+    (NumpyAdam(0.1, epsilon=1e-8), keras.optimizers.Adam(0.1, epsilon=1e-8)),
 ]
 
 

@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 
 from captioner.config import dump_yaml
 from captioner.metrics.scorer import score
-from captioner.stages.results import write_scores
+from captioner.results import write_scores
 from captioner.storage import digest_file, write_manifest
 
 COLOURS, SHAPES = ("red", "green", "blue", "grey"), ("ball", "box")

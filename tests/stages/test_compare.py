@@ -3,8 +3,8 @@ import json
 import pytest
 
 from captioner.config import ConfigError
+from captioner.metrics.config import EvaluationConfig
 from captioner.stages.compare import compare, describe
-from captioner.stages.score import EvaluationConfig
 from captioner.storage import DataError
 
 WORDS = ["dog", "cat", "cow", "bird", "horse", "fish", "mouse", "bear"]

@@ -7,9 +7,9 @@ import pytest
 import captioner
 from captioner.data.dataset import load_captions
 from captioner.features.store import open_features, write_features
+from captioner.metrics.config import EvaluationConfig
 from captioner.metrics.scorer import score
 from captioner.stages.evaluate import evaluate, require_same_encoder
-from captioner.stages.score import EvaluationConfig
 from captioner.stages.train import train
 from captioner.storage import DataError
 from tests.training.project import make_project
@@ -19,7 +19,7 @@ from tests.training.project import make_project
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     sections = make_project(folder)
-    train(folder / "run", sections, {})
+    train(folder / "run", sections)
     return folder, sections, captioner.load(folder / "run")
 
 

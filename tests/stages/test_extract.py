@@ -12,11 +12,12 @@ from captioner.config import ConfigError, build
 from captioner.encoders.config import EncoderConfig
 from captioner.encoders.encoder import Encoder, build_encoder
 from captioner.extraction import run as extraction_run
+from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.partial import PartialFeatures
 from captioner.extraction.probe import Chosen
 from captioner.features.store import open_features
 from captioner.images.decode import load_image
-from captioner.stages.extract import ExtractionConfig, extract
+from captioner.stages.extract import extract
 from captioner.storage import DataError, read_manifest
 
 SHARED = Path(__file__).parents[2].parent / "shared"

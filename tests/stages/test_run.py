@@ -6,7 +6,9 @@ import pytest
 from PIL import Image
 
 from captioner.config import build
+from captioner.data import dataset
 from captioner.recipe import Recipe
+from captioner.stages.evaluate import is_up_to_date
 from captioner.stages.run import run
 from captioner.storage import DataError
 
@@ -75,6 +77,28 @@ def test_a_run_trained_otherwise_is_kept_and_the_difference_named(folder):
     with pytest.raises(DataError, match=r"was trained otherwise \(train\.learning_rate: 0\.001 then, 0\.01 now\)"):
         run(build(Recipe, settings(folder, learning_rate=0.01)), folder / "run")
     assert modified(folder / "run") == before
+
+
+def test_a_metric_that_cannot_be_computed_here_is_not_tried_again_until_it_can(folder, said, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    recipe = build(Recipe, {**settings(folder), "evaluation": {"metrics": ["bleu", "meteor"]}})
+    scores = run(recipe, folder / "run")
+    assert any(line.startswith("note: METEOR is left out: ") for line in said)
+    before = modified(folder)
+    assert run(recipe, folder / "run") == scores and modified(folder) == before
+    assert is_up_to_date(folder / "run", recipe)
+    monkeypatch.setattr("captioner.stages.evaluate.is_available", lambda name: True)
+    assert not is_up_to_date(folder / "run", recipe)
+
+
+def test_captions_are_read_once_a_run(folder, monkeypatch):
+    calls = []
+    for name in ("read_data", "digest_captions"):
+        real = getattr(dataset, name)
+        monkeypatch.setattr(dataset, name, lambda *given, name=name, real=real: calls.append(name) or real(*given))
+    run(build(Recipe, settings(folder)), folder / "run")
+    assert sorted(calls) == ["digest_captions", "read_data"]
 
 
 @pytest.mark.slow

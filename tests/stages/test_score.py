@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from captioner.config import ConfigError
-from captioner.stages.score import EvaluationConfig, how, require_choice, score_files
+from captioner.metrics.config import EvaluationConfig, require_choice, scoring_settings
+from captioner.stages.score import score_files
 from captioner.storage import DataError, digest_file, read_manifest
 
 
@@ -79,7 +80,9 @@ def test_settings_that_cannot_be():
 
 
 def test_what_scores_hang_on():
-    assert how(EvaluationConfig(n=2)) == {"n": 2, "cider_df": "corpus", "confidence": False}
+    assert scoring_settings(EvaluationConfig(n=2, metrics=("bleu",))) == {
+        "metrics": ["bleu"], "n": 2, "cider_df": "corpus", "confidence": False,
+    }  # fmt: skip
 
 
 def test_scoring_files_needs_no_keras():

@@ -6,7 +6,7 @@ from captioner.data.dataset import DataConfig
 from captioner.encoders.config import EncoderConfig
 from captioner.features.store import write_features
 from captioner.generation.config import GenerationConfig
-from captioner.stages.train import Sections
+from captioner.recipe import Recipe
 from captioner.text.vocabulary import TextConfig
 from captioner.training.config import TrainConfig
 
@@ -14,7 +14,7 @@ COLOURS, THINGS = ("red", "green", "blue", "grey"), ("ball", "house", "tree")
 
 
 def make_project(folder, pictures=48):
-    """Write captions, splits and features; return the recipe's sections."""
+    """Write captions, splits and features; return the recipe."""
     rng = np.random.default_rng(0)
     lines, features = [], {}
     for index in range(pictures):
@@ -28,7 +28,7 @@ def make_project(folder, pictures=48):
     (folder / "dev.txt").write_text("".join(f"p{i}.jpg\n" for i in range(pictures - 8, pictures)))
     description = {"backbone": "vgg16", "layer": "pool"}
     write_features(folder / "features.pkl", features, description)
-    return Sections(
+    return Recipe(
         data=DataConfig(
             captions=str(folder / "captions.txt"),
             splits={"train": str(folder / "train.txt"), "dev": str(folder / "dev.txt")},

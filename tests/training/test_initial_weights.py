@@ -4,7 +4,7 @@ from keras import ops
 
 from captioner.models.architectures import build_decoder
 from captioner.text.vocabulary import TextConfig, Vocabulary
-from captioner.training.initial_weights import begin_words, log_frequencies
+from captioner.training.initial_weights import initialize_embeddings, log_frequencies
 
 CAPTIONS = [["a", "dog", "runs"], ["a", "cat"], ["a", "dog"]]
 
@@ -29,7 +29,7 @@ def test_log_frequencies_count_what_is_predicted(vocabulary):
 def test_an_untrained_model_predicts_the_frequencies(vocabulary, tied):
     decoder = make(vocabulary, output_bias="frequency", tied=tied)
     encoded = [vocabulary.encode(caption) for caption in CAPTIONS]
-    begin_words(decoder, vocabulary, encoded)
+    initialize_embeddings(decoder, vocabulary, encoded)
     logits = decoder.logits(np.zeros((1, 6), "float32"))
     np.testing.assert_allclose(ops.softmax(logits)[0], np.exp(log_frequencies(encoded, len(vocabulary))), rtol=1e-5)
 
@@ -38,7 +38,7 @@ def test_vectors_from_a_file(vocabulary, tmp_path, said):
     path = tmp_path / "glove.txt"
     path.write_text("dog 1 2 3\na -1 -2 -3\nhorse 0 0 0\n")
     decoder = make(vocabulary, embeddings=str(path))
-    begin_words(decoder, vocabulary, [])
+    initialize_embeddings(decoder, vocabulary, [])
     table = ops.convert_to_numpy(decoder.words.embedding.embeddings)
     assert table[4].tolist() == [-1, -2, -3]
     assert table[5].tolist() == [1, 2, 3]
@@ -50,7 +50,7 @@ def test_frozen_embeddings_stay(vocabulary, tmp_path, said):
     path = tmp_path / "glove.txt"
     path.write_text("dog 1 2 3\n")
     decoder = make(vocabulary, embeddings=str(path), freeze_embeddings=True)
-    begin_words(decoder, vocabulary, [])
+    initialize_embeddings(decoder, vocabulary, [])
     before = ops.convert_to_numpy(decoder.words.embedding.embeddings)
     decoder.compile("sgd", "sparse_categorical_crossentropy")
     tokens = np.array([[1, 4, 5]], "int32")

@@ -31,7 +31,7 @@ def project(tmp_path_factory):
 def fit_to(folder, sections, model=None, *, resume=False, **changes):
     model = {**PLAIN, **(model or {})}
     sections = replace(sections, model=model, train=replace(sections.train, **changes))
-    return train(folder, sections, {"made": "for a test"}, resume=resume)
+    return train(folder, sections, resume=resume)
 
 
 class StopNowError(Exception):

@@ -12,7 +12,7 @@ from captioner.data.readers.predictions import read_lists, read_predictions
 from captioner.storage import DataError, read_text
 
 
-class Pairs(NamedTuple):
+class CandidatesAndReferences(NamedTuple):
     """Candidates and references, both by image_id.
 
     Attributes:
@@ -28,7 +28,7 @@ class Pairs(NamedTuple):
 
 def read_pairs(
     predictions: str | Path, references: Sequence[str | Path], *, lists: bool = False, parallel: bool = False
-) -> Pairs:
+) -> CandidatesAndReferences:
     """Read a file of predictions and its references.
 
     Args:
@@ -46,13 +46,15 @@ def read_pairs(
         return _read_parallel(predictions, references)
     given = read_captions(references)
     if not lists:
-        return Pairs(read_predictions(predictions), {}, given)
+        return CandidatesAndReferences(read_predictions(predictions), {}, given)
     found = read_lists(predictions)
     best = {image_id: captions[0] for image_id, captions in found.items()}
-    return Pairs(best, {image_id: captions[1:] for image_id, captions in found.items() if captions[1:]}, given)
+    return CandidatesAndReferences(
+        best, {image_id: captions[1:] for image_id, captions in found.items() if captions[1:]}, given
+    )
 
 
-def _read_parallel(predictions: str | Path, references: Sequence[str | Path]) -> Pairs:
+def _read_parallel(predictions: str | Path, references: Sequence[str | Path]) -> CandidatesAndReferences:
     candidates = _plain_lines(predictions)
     if candidates[0][:1] in ("[", "{"):
         raise DataError(f"{predictions}: is JSON, and {references[0]} holds plain captions without image_ids")
@@ -68,7 +70,9 @@ def _read_parallel(predictions: str | Path, references: Sequence[str | Path]) ->
         given[str(number)] = tuple(caption for caption in captions if caption)
         if not given[str(number)]:
             raise DataError(f"{references[0]}: line {number} is blank, so that the candidate there has no reference")
-    return Pairs({str(number): caption for number, caption in enumerate(candidates, start=1)}, {}, given)
+    return CandidatesAndReferences(
+        {str(number): caption for number, caption in enumerate(candidates, start=1)}, {}, given
+    )
 
 
 def _plain_lines(path: str | Path) -> list[str]:

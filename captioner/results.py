@@ -12,12 +12,12 @@ from captioner.data.captions import Captions
 from captioner.metrics.bootstrap import LEVEL, RESAMPLES
 from captioner.metrics.labels import describe, describe_intervals
 from captioner.metrics.scorer import Scores
+from captioner.run_folder import PER_IMAGE, PREDICTIONS, SCORES
 from captioner.storage import DataError, read_json, read_text, remove_manifest, write_json, write_text
+from captioner.table import to_csv
 
 if TYPE_CHECKING:
     from captioner.generation.caption import Caption
-
-PREDICTIONS, SCORES, PER_IMAGE = "predictions.json", "scores.json", "per_image.csv"
 
 
 def write_scores(
@@ -32,12 +32,11 @@ def write_scores(
         content["confidence"] = {"level": LEVEL, "resamples": RESAMPLES, "intervals": ends}
     write_json(output / SCORES, content)
     names = list(next(iter(scores.per_image.values()), {}))
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["image_id", *names, "caption"])
-    for image_id, row in scores.per_image.items():
-        writer.writerow([image_id, *(f"{row[name]:.6f}" for name in names), candidates[image_id]])
-    write_text(output / PER_IMAGE, table.getvalue())
+    rows = (
+        [image_id, *(f"{row[name]:.6f}" for name in names), candidates[image_id]]
+        for image_id, row in scores.per_image.items()
+    )
+    write_text(output / PER_IMAGE, to_csv(["image_id", *names, "caption"], rows))
 
 
 def write_predictions(decoded: Mapping[str, Sequence[Caption]], captions: Captions, output: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from captioner.data.captions import Captions
 from captioner.generation.caption import Caption
 from captioner.metrics.scorer import score
-from captioner.stages.results import describe_scores, read_per_image, read_scores, write_predictions, write_scores
+from captioner.results import describe_scores, read_per_image, read_scores, write_predictions, write_scores
 from captioner.storage import DataError, read_manifest, write_manifest
 
 CANDIDATES = {"42": "a dog", "b": 'a cat, "asleep"\tand still'}

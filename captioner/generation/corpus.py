@@ -1,0 +1,29 @@
+"""Captions of many pictures by their features, which are read a part at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from captioner.features.store import FeatureStore
+from captioner.generation.caption import Caption
+
+FEATURES_AT_ONCE = 1024  # pictures whose features are held in memory at a time
+
+
+def decode(
+    ids: Sequence[str], features: FeatureStore, caption_features: Callable[[Any, int], list[list[Caption]]]
+) -> dict[str, list[Caption]]:
+    """Caption the pictures `ids` by their features; return each one's captions, best first, one at least.
+
+    Args:
+        ids: image_ids, all of them in `features`.
+        features: the pictures' features.
+        caption_features: captions features (pictures, ...), of which the first has the given number.
+    """
+    captions: dict[str, list[Caption]] = {}
+    for start in range(0, len(ids), FEATURES_AT_ONCE):
+        part = ids[start : start + FEATURES_AT_ONCE]
+        for image_id, candidates in zip(part, caption_features(features.gather(part), start), strict=True):
+            captions[image_id] = candidates or [Caption("", (), float("-inf"))]
+    return captions

@@ -1,0 +1,38 @@
+"""Tables as text: comma-separated values in memory, and columns aligned for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def to_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a table as comma-separated values with Unix line ends, its header first."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    return text.getvalue()
+
+
+def align(rows: Iterable[Sequence[Any]], right: Iterable[int] = (), gap: int = 2) -> list[str]:
+    """Return the rows as lines whose columns stand under each other; no line ends in spaces.
+
+    Args:
+        rows: the cells; a row may be shorter than the others.
+        right: the columns, from 0, that are aligned on the right, such as numbers.
+        gap: spaces between columns.
+    """
+    cells, numbers = [[str(cell) for cell in row] for row in rows], set(right)
+    widths: dict[int, int] = {}
+    for row in cells:
+        for column, cell in enumerate(row):
+            widths[column] = max(widths.get(column, 0), len(cell))
+    lines = []
+    for row in cells:
+        filled = (
+            cell.rjust(widths[column]) if column in numbers else cell.ljust(widths[column])
+            for column, cell in enumerate(row)
+        )
+        lines.append((" " * gap).join(filled).rstrip())
+    return lines

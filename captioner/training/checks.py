@@ -1,0 +1,57 @@
+"""What is checked of features and captions before hours of training."""
+
+from __future__ import annotations
+
+from captioner.config import to_settings
+from captioner.data.captions import Captions
+from captioner.encoders.config import EncoderConfig
+from captioner.features.store import FeatureStore
+from captioner.storage import DataError
+
+FEATURES_AT_ONCE = 256  # pictures whose features are held in memory at a time
+
+
+def require_encoder(features: FeatureStore, encoder: EncoderConfig) -> None:
+    """Refuse features that were made by another encoder than the recipe's, where the file says which made them.
+
+    Raises:
+        DataError: naming what differs, both values.
+    """
+    made_by = features.description or {}
+    unlike = [
+        f"{name}: {made_by[name]} in the file, {wanted} in the recipe"
+        for name, wanted in to_settings(encoder).items()
+        # `grid` is recorded under the layer's real name, `weights` as a digest.
+        if name != "weights" and wanted != "grid" and made_by.get(name, wanted) != wanted
+    ]
+    if unlike:
+        raise DataError(
+            f"{features.path}: comes from another encoder ({'; '.join(unlike)}); extract the features again, "
+            "name another file, or change the recipe's encoder"
+        )
+
+
+def require_features(features: FeatureStore, captions: Captions) -> None:
+    """Refuse a feature file that lacks pictures of the splits.
+
+    Raises:
+        DataError: naming the first, and how many there are.
+    """
+    for name, ids in captions.splits.items():
+        missing = [image_id for image_id in ids if image_id not in features]
+        if missing:
+            raise DataError(
+                f"{features.path}: lacks {len(missing)} of the {len(ids)} pictures of split {name}, the first is "
+                f"{missing[0]}; extract them (captioner extract) or take them off the split's list"
+            )
+
+
+def require_finite(features: FeatureStore, captions: Captions) -> None:
+    """Read all features once: `gather` refuses one that is not a number.
+
+    Raises:
+        DataError: naming the picture.
+    """
+    for ids in captions.splits.values():
+        for start in range(0, len(ids), FEATURES_AT_ONCE):
+            features.gather(ids[start : start + FEATURES_AT_ONCE])
