@@ -9,7 +9,7 @@ import click
 
 from captioner.cli.backend import load_keras
 from captioner.cli.generation import generation_options
-from captioner.export.formats import FORMATS, PRECISIONS
+from captioner.export.formats import FORMATS, PRECISIONS, ExportPrecision
 
 
 @click.command("export")
@@ -40,7 +40,7 @@ def command(
     name: str | None,
     output: Path | None,
     count: int,
-    precision: str,
+    precision: ExportPrecision,
     overwrite: bool,
     data_licence: str | None,
     web_runtime: Path | None,
@@ -52,12 +52,12 @@ def command(
     time, through onnxruntime. Several RUNS are an ensemble, which saved_model alone can hold.
     """
     from captioner.config import ConfigError
-    from captioner.export.formats import require_installed
+    from captioner.export.formats import require_free, require_installed
     from captioner.run_folder import require_finished
 
     if (name is None) != (output is None):
         raise ConfigError("--format and -o belong together: the format, and the folder that it is written into")
-    if name is None:
+    if name is None or output is None:
         if generation or count > 1:
             raise ConfigError("export without --format takes no options of captions: predict takes them each time")
         require_installed("onnx")
@@ -72,4 +72,23 @@ def command(
     require_installed(name)
     for run in runs:
         require_finished(run)
-    raise ConfigError("not yet")
+    require_free(output, overwrite)
+    if name == "web":
+        from captioner.export.web import require_runtime
+
+        require_runtime(web_runtime)
+    load_keras()
+    from captioner.stages.export import export
+
+    export(
+        list(runs),
+        name,
+        output,
+        n=count,
+        precision=precision,
+        overwrite=overwrite,
+        data_licence=data_licence,
+        web_runtime=web_runtime,
+        **generation,
+    )
+    click.echo(output)

@@ -9,8 +9,9 @@ from typing import Any
 from captioner.captioner import Captioner
 from captioner.config import to_settings
 from captioner.export.fast import ENCODER, FOLDER, START, STEP, VERSION
+from captioner.export.formats import ExportPrecision
 from captioner.export.graphs import encoder_piece, require_tensorflow, start_piece, step_piece
-from captioner.export.onnx_file import ExportPrecision, require_onnx, write_onnx
+from captioner.export.onnx_file import require_onnx, write_onnx
 from captioner.run_folder import CAPTIONER
 from captioner.storage import digest_file
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, get_args
 
 from captioner.config import ConfigError
+from captioner.storage import DataError, read_manifest
 
-PRECISIONS = ("float32", "float16", "int8")
+ExportPrecision = Literal["float32", "float16", "int8"]
+PRECISIONS = get_args(ExportPrecision)
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,9 @@ FORMATS = {
     "saved_model": Format("a TensorFlow SavedModel that takes picture files", (), "tensorflow", "saved_model"),
     "onnx": Format("an ONNX graph", ("tf2onnx", "onnx", "onnxruntime"), "onnxruntime", "captioner.onnx"),
     "litert": Format("a LiteRT (TensorFlow Lite) model", (), "ai-edge-litert", "captioner.tflite"),
-    "web": Format("a page that captions in the browser", ("tf2onnx", "onnx", "onnxruntime"), "a browser", "step.onnx"),
+    "web": Format(
+        "a page that captions in the browser", ("tf2onnx", "onnx", "onnxruntime"), "a browser", "captioner.onnx"
+    ),
 }
 
 
@@ -40,3 +46,18 @@ def require_installed(name: str) -> None:
     for module in FORMATS[name].needs:
         if find_spec(module) is None:
             raise ConfigError(f"--format {name}: {module} is not installed; `pip install 'captioner[export]'`")
+
+
+def require_free(folder: Path, overwrite: bool) -> None:
+    """Refuse a folder that holds anything, but for an earlier export that may be replaced.
+
+    Raises:
+        DataError: it is in use.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    manifest = (read_manifest(folder) or {}) if folder.is_dir() else {}
+    if manifest.get("stage") != "export":
+        raise DataError(f"{folder}: is in use and holds no earlier export; name a new folder")
+    if not overwrite:
+        raise DataError(f"{folder}: holds an earlier export; --overwrite replaces it, or name a new folder")

@@ -6,19 +6,18 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from captioner.config import ConfigError
 from captioner.export.fast import KEY
+from captioner.export.formats import ExportPrecision
 from captioner.export.graphs import Piece
 from captioner.storage import DataError, write_bytes
 
 OPSET = 18
 SMALLEST = 1024  # numbers; smaller constants stay float32 in every precision
-
-ExportPrecision = Literal["float32", "float16", "int8"]
 
 
 def require_onnx() -> None:
