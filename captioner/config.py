@@ -103,7 +103,9 @@ def build(cls: type[T], settings: Mapping[str, Any] | None, where: str = "") -> 
     for key, value in settings.items():
         path = f"{where}.{key}" if where else str(key)
         if key not in fields:
-            raise ConfigError(f"{path}: unknown setting; {_suggest(str(key), fields)}")
+            elsewhere = [] if where else _inner_settings(hints, str(key))
+            hint = f"did you mean {elsewhere[0]}?" if elsewhere else suggest(str(key), fields)
+            raise ConfigError(f"{path}: unknown setting; {hint}")
         values[key] = _convert(hints[key], value, path)
     for name, field in fields.items():
         if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
@@ -114,10 +116,26 @@ def build(cls: type[T], settings: Mapping[str, Any] | None, where: str = "") -> 
         raise ConfigError(f"{where + ': ' if where else ''}{error}") from None
 
 
-def _suggest(key: str, known: Iterable[str]) -> str:
+def _inner_settings(hints: Mapping[str, Any], key: str) -> list[str]:
+    """Return the settings of a dataclass' sections that are called `key`, such as train.epochs for epochs."""
+    sections = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    return [
+        f"{name}.{key}" for name, hint in sections.items() if key in {field.name for field in dataclasses.fields(hint)}
+    ]
+
+
+def suggest(key: str, known: Iterable[str], shown: Iterable[str] | None = None) -> str:
+    """Return the end of a message about an unknown name: the known one most like it, or else all of them.
+
+    Args:
+        key: the unknown name.
+        known: those that there are.
+        shown: those that are listed where none is like it; all of them for None.
+    """
     known = list(known)
     near = get_close_matches(key, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
+    listed = sorted(known) if shown is None else list(shown)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(listed) or 'none'}"
 
 
 def _convert(expected: Any, value: Any, path: str) -> Any:
@@ -141,7 +159,7 @@ def _convert(expected: Any, value: Any, path: str) -> Any:
         converted = _convert_plain(expected, value)
         if converted is not None or (value is None and expected is type(None)):
             return converted
-    raise ConfigError(f"{path}: expected {_describe(expected)}, found {_show(value)}")
+    raise ConfigError(f"{path}: expected {describe_type(expected)}, found {_show(value)}")
 
 
 def _convert_union(choices: tuple[Any, ...], value: Any, path: str) -> Any:
@@ -150,7 +168,9 @@ def _convert_union(choices: tuple[Any, ...], value: Any, path: str) -> Any:
             return _convert(choice, value, path)
         except ConfigError:
             continue
-    raise ConfigError(f"{path}: expected {' or '.join(_describe(choice) for choice in choices)}, found {_show(value)}")
+    raise ConfigError(
+        f"{path}: expected {' or '.join(describe_type(choice) for choice in choices)}, found {_show(value)}"
+    )
 
 
 def _convert_plain(expected: type, value: Any) -> Any:
@@ -165,7 +185,8 @@ def _convert_plain(expected: type, value: Any) -> Any:
     return value if isinstance(value, expected) else None
 
 
-def _describe(expected: Any) -> str:
+def describe_type(expected: Any) -> str:
+    """Return what a value of a type is called in messages."""
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}
     if typing.get_origin(expected) is Literal:
         return f"one of {', '.join(str(argument) for argument in typing.get_args(expected))}"

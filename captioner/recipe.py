@@ -22,6 +22,7 @@ from captioner.training.config import TrainConfig
 
 OWN = "captioner.yaml"  # of the current folder: what a command without -c looks for first
 SAMPLE = "configs/sample.yaml"
+FEATURES = Path("features")  # where the features of a recipe that names no file go
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Recipe:
 
     Attributes:
         data: captions, pictures and splits.
-        features: where extraction writes the features and training finds them.
+        features: the file that extraction writes the features to and training reads them from; where none is given, one
+            in `features/` that is named after the folder of pictures, the encoder and the layer.
         encoder: which network makes them.
         extraction: how fast.
         text: how captions become words.
@@ -41,7 +43,7 @@ class Recipe:
     """
 
     data: DataConfig
-    features: str
+    features: str = ""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     extraction: ExtractionConfig = field(default_factory=ExtractionConfig)
     text: TextConfig = field(default_factory=TextConfig)
@@ -49,6 +51,20 @@ class Recipe:
     train: TrainConfig = field(default_factory=TrainConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def __post_init__(self) -> None:
+        if not self.features:
+            if self.data.images is None:
+                raise ConfigError("features: missing; name the feature file, or the folder of pictures as data.images")
+            object.__setattr__(self, "features", default_features(self.data.images, self.encoder))
+
+
+def default_features(images: str, encoder: EncoderConfig) -> str:
+    """Return the feature file of a recipe that names none: each folder and each encoder have their own."""
+    parts = [Path(images).resolve().name, encoder.backbone.replace(":", "_").replace("/", "_"), encoder.layer]
+    parts += [] if encoder.weights == "imagenet" else [Path(encoder.weights).stem]
+    parts += [] if encoder.resizing == "whole" else [encoder.resizing]
+    return str(FEATURES / f"{'_'.join(parts)}.{'pkl' if encoder.layer == 'pool' else 'h5'}")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 import textwrap
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -30,6 +31,8 @@ COMMANDS = {
     "doctor": "Say what captioner finds on this machine, and what is missing.",
     "completion": "Print the script for a shell's completion.",
     "run": "Do all of it: whatever is missing or out of date, in order.",
+    "init": "Look at a folder of pictures and write a recipe for it.",
+    "settings": "List the settings of a recipe and what they mean.",
 }
 
 # What an interrupted command leaves behind, and how it is gone on with.
@@ -61,6 +64,15 @@ class LazyGroup(click.Group):
             return None
         return importlib.import_module(f"captioner.cli.{name.replace('-', '_')}").command
 
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one was probably meant."""
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in COMMANDS:
+            raise click.UsageError(f"No such command {name!r}; {meant_command(name)}")
+        return super().resolve_command(context, args)
+
     def invoke(self, context: click.Context) -> Any:
         """Call the command, keeping from click what it would report in its own way."""
         try:
@@ -74,6 +86,36 @@ class LazyGroup(click.Group):
         """Write the commands' one-line helps without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+# What people type for a command that is called otherwise.
+OTHER_NAMES = {
+    "help": "--help",
+    "version": "--version",
+    "caption": "predict",
+    "describe": "predict",
+    "test": "evaluate",
+    "eval": "evaluate",
+    "score": "evaluate",
+    "fit": "train",
+    "start": "init",
+    "new": "init",
+    "config": "settings",
+    "options": "settings",
+    "features": "extract",
+    "encode": "extract",
+    "fetch": "download",
+    "preprocess": "clean",
+    "merge": "merge-features",
+    "all": "run",
+}
+
+
+def meant_command(name: str) -> str:
+    """Return the end of a message about an unknown command: the one meant, or where all are listed."""
+    known = {**{command: command for command in COMMANDS}, **OTHER_NAMES}
+    near = get_close_matches(name.lower(), known, n=1)
+    return f"did you mean captioner {known[near[0]]}?" if near else "captioner --help lists them"
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -131,10 +173,27 @@ def _report_usage(error: click.ClickException) -> int:
         error.show()
         return error.exit_code
     message = " ".join(error.format_message().split()).rstrip(".")
+    if isinstance(error, click.NoSuchOption) and not error.possibilities:
+        message += _meant_setting(error)
     context = getattr(error, "ctx", None)
     hint = f"; {context.command_path} --help says more" if context is not None else ""
     click.echo(f"captioner: {message}{hint}", err=True)
     return error.exit_code
+
+
+def _meant_setting(error: click.NoSuchOption) -> str:
+    """Return what an unknown option's message ends with where a setting of the recipe has its name."""
+    command = error.ctx.command if error.ctx is not None else None
+    if command is None or not any("--set" in option.opts for option in command.params):
+        return ""
+    from captioner.recipe import Recipe
+    from captioner.settings import all_settings
+
+    wanted = error.option_name.lstrip("-").replace("-", "_")
+    names = [one.name for settings in all_settings(Recipe).values() for one in settings]
+    by_key = {name.rpartition(".")[2]: name for name in reversed(names)}
+    near = get_close_matches(wanted, by_key, n=1)
+    return f"; --set {by_key[near[0]]}=... changes that setting of the recipe" if near else ""
 
 
 def _report_interrupt(arguments: list[str]) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from captioner.encoders.table import canonical_name
+from captioner.encoders.table import canonical_name, default_backbone
 from captioner.images.decode import Filter, Resizing
 
 Precision = Literal["float32", "bfloat16"]
@@ -19,14 +19,15 @@ class EncoderConfig:
     """The `encoder` section of a recipe.
 
     Attributes:
-        backbone: a name of `captioner.encoders.table.BACKBONES`, or `hub:` and a preset of KerasHub.
+        backbone: a name that `captioner encoders` lists, or `hub:` and a preset of KerasHub; where none is given,
+            EfficientNet-Lite2 if the `lite` extra is installed, or else VGG16.
         layer: `pool` (the mean over the last grid), `grid` (the last grid itself), or the name of an inner layer.
         weights: `imagenet` (a hub preset's own), `random` (seeded, for tests), or the path of a weights file.
         resizing: how a picture comes to the input size, see `captioner.images.decode.resize`.
         filter: how pixels are weighed in resizing.
     """
 
-    backbone: str = "vgg16"
+    backbone: str = field(default_factory=default_backbone)
     layer: str = "pool"
     weights: str = "imagenet"
     resizing: Resizing = "whole"

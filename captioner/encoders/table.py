@@ -236,3 +236,8 @@ def weights_at_hand(name: str) -> str:
     cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras", "models")
     folders = [Path(folder) for folder in (os.environ.get(WEIGHTS_FOLDER),) if folder] + [cache]
     return "here" if any((folder / file).is_file() for folder in folders for file in files) else "download"
+
+
+def default_backbone() -> str:
+    """Return the encoder that is taken where none is named: EfficientNet-Lite2 with the `lite` extra, else VGG16."""
+    return "efficientnet_lite2" if weights_at_hand("efficientnet_lite2") == "here" else "vgg16"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from captioner.config import ConfigError
 from captioner.features.formats import Storage
-from captioner.images.decode import MAX_PIXELS
+from captioner.images.decode import allowed_pixels
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ExtractionConfig:
     threads: int | Literal["auto"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     dtype: Storage = "float16"
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int = field(default_factory=allowed_pixels)
     engine: Literal["local", "ray"] = "local"
     address: str | None = None
     workers: int | Literal["auto"] = "auto"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,10 +13,10 @@ from typing import Protocol
 import numpy as np
 
 from captioner.extraction.partial import DIGEST_BYTES, SOURCE
-from captioner.images.decode import MAX_PIXELS, load_image
+from captioner.images.decode import load_image
+from captioner.images.files import read_picture
 from captioner.storage import DataError
 
-MAX_BYTES = 2**30  # of a picture's file, which is read whole
 PICTURES_A_TASK = 4  # fewer would spend their time on being handed about
 BATCHES_AHEAD = 2
 PLACES_AT_ONCE = 2**16  # that are looked through
@@ -50,12 +49,12 @@ class Decoder:
     Attributes:
         size: (height, width) in pixels.
         prepare: resizes a picture (h, w, 3) uint8 to that size.
-        max_pixels: a picture that claims more is refused before it is decoded.
+        max_pixels: see `captioner.images.decode.load_image`.
     """
 
     size: tuple[int, int]
     prepare: Prepare
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -159,20 +158,13 @@ def read_source(path: Path) -> tuple[bytes, tuple[int, int, bytes]]:
     """Return a file's content, and its size, time and digest, as `SOURCE` has them.
 
     Raises:
-        DataError: it is missing or cannot be read.
+        DataError: it is missing, cannot be read, or is no picture.
     """
     try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            if status.st_size > MAX_BYTES:
-                raise DataError(
-                    f"{path}: has {status.st_size / 2**30:.1f} GiB, too much for a picture; shrink it first"
-                )
-            data = file.read()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; it vanished after its folder was read") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+        data, status = read_picture(path)
+    except DataError as error:
+        gone = "no such file" in str(error)
+        raise DataError(f"{error}; it vanished after its folder was read" if gone else str(error)) from None
     return data, (status.st_size, status.st_mtime_ns, content_digest(data))
 
 

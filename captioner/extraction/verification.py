@@ -15,7 +15,6 @@ from captioner.extraction.loader import Decoder, decode, read_source
 from captioner.extraction.local_engine import available_cores
 from captioner.extraction.probe import LEAST_COSINE, least_cosine
 from captioner.features.store import FeatureStore, open_features
-from captioner.images.decode import MAX_PIXELS
 from captioner.images.listing import Pictures, find_pictures
 from captioner.storage import DataError, digest_file, manifest_path, read_manifest
 
@@ -94,7 +93,7 @@ def _check_encoder(store: FeatureStore, description: Mapping[str, Any], pictures
     encoder = encoder_from_description(description, description.get("precision", "float32"))
     held = np.flatnonzero(store.ids.find_encoded(pictures.ids.encoded) >= 0)
     places = held[np.linspace(0, len(held) - 1, min(ENCODED_AGAIN, len(held))).astype(int)]
-    decoder, names, rows = Decoder(encoder.input_size, encoder.prepare, MAX_PIXELS), [], []
+    decoder, names, rows = Decoder(encoder.input_size, encoder.prepare), [], []
     for place in map(int, places):
         path = pictures.path(place)
         names.append(pictures.ids[place])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -11,16 +12,26 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
+from captioner.images.containers import Bare, bare_jpeg, bare_png, has_all_scans
+from captioner.images.files import HEAD_BYTES, READABLE, NotAPictureError, read_picture, require_kind
 from captioner.storage import DataError
 
 Resizing = Literal["whole", "crop", "pad"]
 Filter = Literal["bicubic", "bilinear", "lanczos"]
 
 MAX_PIXELS = 2**26  # 64-megapixel cameras pass; decoded, that is 200 MB
+MAX_PIXELS_VARIABLE = "CAPTIONER_MAX_PIXELS"
 
-_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
+_LARGEST_JPEG = 2**28  # pixels of one that is decoded at a part of its size, row by row
+_LARGE = 2**24  # pixels; a larger picture is made smaller before anything else is made of it
+_MAX_SCANS, _MAX_SCANNED = 64, 2**30  # of a JPEG, and times its pixels
+_BYTES_A_PIXEL = {"WEBP": 16, "AVIF": 16, "JPEG2000": 24}  # that decoding takes; of others below
+_FREE_BYTES, _BYTES_A_BYTE = 3, 128  # that decoding may take: for each allowed pixel, and for each byte of the file
+# what follows a JPEG that lacks its end: where pixels are missing, these become different ones
+_ENDS = (b"\xff\xd9", b"\x35\x6a" * 64 + b"\xff\xd9")
+
 _ORIENTATION_TAG = 0x0112
 _ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -38,78 +49,160 @@ _FILTERS = {
 }
 
 
+class TooManyPixelsError(DataError):
+    """The picture claims more pixels than are allowed."""
+
+
 def load_image(
     source: str | Path | bytes,
     *,
     name: str | None = None,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
     at_least: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """Decode a picture (JPEG, PNG, GIF, BMP, WebP, TIFF, AVIF) to uint8 RGB, (height, width, 3).
+    """Decode a picture (of the kinds in `captioner.images.files`) to uint8 RGB, (height, width, 3).
 
-    It is turned as its EXIF orientation says; transparency lies on white; 16 bits are scaled to 8; an animation gives
-    its first frame.
+    Only pixels decide whether it is read: what is wrong in texts, colour profiles and EXIF is passed over. It is turned
+    as its EXIF orientation says; transparency lies on white; 16 bits are scaled to 8; an animation gives its first
+    frame.
 
     Args:
         source: a path, or an encoded picture as bytes.
         name: what errors call it; a path's own otherwise.
-        max_pixels: a picture that claims more is refused before it is decoded.
+        max_pixels: a picture that claims more is refused before it is decoded; `MAX_PIXELS`, or what the variable
+            CAPTIONER_MAX_PIXELS says, by default. Of a JPEG that is decoded at a part of its size, that part counts.
         at_least: (height, width) that the caller will resize to: a JPEG of many times that size is decoded at a half,
             a quarter or an eighth, with twice this size left over for the resizing.
 
     Raises:
-        DataError: missing, empty, truncated, too large, or not a picture.
+        DataError: missing, empty, truncated, too large (TooManyPixelsError), or not a picture (NotAPictureError).
     """
     name = name or ("the picture" if isinstance(source, bytes) else str(source))
+    data = source if isinstance(source, bytes) else read_picture(Path(source))[0]
+    kind = require_kind(data[:HEAD_BYTES], name)
     try:
         with _pillow_silenced():
-            file = io.BytesIO(source if isinstance(source, bytes) else Path(source).read_bytes())
-            return _decode(name, file, max_pixels, at_least)
+            return _decode(name, kind, data, allowed_pixels() if max_pixels is None else max_pixels, at_least)
     except DataError:
         raise
-    except FileNotFoundError:
-        raise DataError(f"{name}: no such file") from None
     except Image.DecompressionBombError:
-        raise DataError(f"{name}: claims far too many pixels; shrink it first") from None
+        raise TooManyPixelsError(f"{name}: claims far too many pixels; shrink it first") from None
     except UnidentifiedImageError:
-        fault = "not a picture that can be read" if file.getbuffer().nbytes else "empty"
-        raise DataError(f"{name}: {fault} (JPEG, PNG, GIF, BMP, WebP, TIFF or AVIF is needed)") from None
+        raise NotAPictureError(f"{name}: not a picture that can be read ({READABLE} is needed)") from None
     except Exception as error:  # decoders raise nearly anything on broken files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{name}: broken or truncated ({reason}); replace or remove it") from error
 
 
-def _decode(name: str, file: io.BytesIO, max_pixels: int, at_least: tuple[int, int] | None) -> np.ndarray:
+def allowed_pixels() -> int:
+    """Return how many pixels a picture may claim: `MAX_PIXELS`, or what the variable CAPTIONER_MAX_PIXELS says.
+
+    Raises:
+        DataError: the variable is no number.
+    """
+    said = os.environ.get(MAX_PIXELS_VARIABLE)
+    if not said:
+        return MAX_PIXELS
+    if not said.isascii() or not said.isdigit() or not 0 < len(said) < 16:
+        raise DataError(f"{MAX_PIXELS_VARIABLE}: expected a number of pixels such as 200000000, found {said!r}")
+    return int(said)
+
+
+def _decode(name: str, kind: str, data: bytes, max_pixels: int, at_least: tuple[int, int] | None) -> np.ndarray:
+    if kind == "JPEG":
+        return _decode_jpeg(name, data, max_pixels, at_least)
+    orientation = 0
+    if kind == "PNG":
+        bare = bare_png(data)
+        data, orientation = bare.data, bare.orientation
     Image.init()  # AVIF is not in every Pillow
-    with Image.open(file, formats=[kind for kind in _FORMATS if kind in Image.OPEN]) as image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise DataError(f"{name}: claims {width} x {height} pixels, more than {max_pixels}; shrink it first")
-        if at_least is not None:
-            sides = (2 * at_least[1], 2 * at_least[0])
-            image.draft(None, sides[::-1] if _orientation(image) > 4 else sides)
-        image.load()
-        return _upright(image)
+    with Image.open(io.BytesIO(data), formats=[kind] if kind in Image.OPEN else []) as image:
+        pixels = image.width * image.height
+        _check_pixels(name, image.size, pixels, max_pixels)
+        _check_memory(name, image.size, pixels * _bytes_a_pixel(kind, image.mode), max_pixels, len(data))
+        image.load()  # before anything else is asked for: Pillow may load to answer, and hide what is broken
+        orientation = orientation or _orientation(image)  # now: TIFF has turned it
+        return _upright(_shrunk(image, at_least), orientation)
 
 
-def _upright(image: Image.Image) -> np.ndarray:
-    upright = _ORIENTATIONS.get(_orientation(image))  # only when it is loaded: TIFF turns it, PNG may say it at its end
-    plain = _to_rgb(image)
-    return np.array(plain if upright is None else plain.transpose(upright))  # (height, width, 3)
+def _decode_jpeg(name: str, data: bytes, max_pixels: int, at_least: tuple[int, int] | None) -> np.ndarray:
+    bare = bare_jpeg(data)
+    try:
+        image = _drafted(name, bare, bare.data, max_pixels, at_least)
+    except OSError as error:
+        if "truncated" not in str(error) or not has_all_scans(bare.data):
+            raise
+        # Its end may be all that is missing. What is decoded of missing rows depends on what follows in their place.
+        start = bare.data.rstrip(b"\xff")
+        image, other = (_drafted(name, bare, start + end, max_pixels, at_least) for end in _ENDS)
+        if image.tobytes() != other.tobytes():
+            raise
+    return _upright(image, bare.orientation)
 
 
-def load_pillow(image: Image.Image, name: str = "the picture", max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def _drafted(name: str, bare: Bare, data: bytes, max_pixels: int, at_least: tuple[int, int] | None) -> Image.Image:
+    # the class itself: Image.open refuses what a telephone of 200 megapixels takes
+    image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+    size, pixels = image.size, image.width * image.height
+    whole = bare.progressive or bare.scans > 1  # its coefficients are kept until the last scan
+    if at_least is not None:
+        sides = (2 * at_least[1], 2 * at_least[0])
+        image.draft(None, sides[::-1] if bare.orientation > 4 else sides)
+    part = image.width * image.height
+    _check_pixels(name, size, pixels if whole or pixels > _LARGEST_JPEG else part, max_pixels)
+    _check_memory(name, size, 4 * part + 6 * pixels * whole, max_pixels, len(data))
+    if bare.scans > _MAX_SCANS or bare.scans * pixels > max(_MAX_SCANNED, 16 * max_pixels):
+        raise DataError(f"{name}: a JPEG of {bare.scans} scans, far more than cameras write; it may be hostile")
+    image.load()
+    return image
+
+
+def _check_pixels(name: str, size: tuple[int, int], pixels: int, max_pixels: int) -> None:
+    if pixels > max_pixels:
+        raise TooManyPixelsError(
+            f"{name}: claims {size[0]} x {size[1]} pixels, more than {max_pixels}; "
+            f"shrink it first, or allow more with the variable {MAX_PIXELS_VARIABLE}"
+        )
+
+
+def _check_memory(name: str, size: tuple[int, int], needed: int, max_pixels: int, length: int) -> None:
+    if needed > _FREE_BYTES * max_pixels + _BYTES_A_BYTE * length:
+        raise TooManyPixelsError(
+            f"{name}: claims {size[0]} x {size[1]} pixels in {length} bytes, "
+            "far more than photographs do; shrink it first"
+        )
+
+
+def _bytes_a_pixel(kind: str, mode: str) -> int:
+    if mode.startswith(("I", "F")):
+        return 20
+    return _BYTES_A_PIXEL.get(kind, 1 if mode in ("1", "L", "P") else 4)
+
+
+def _shrunk(image: Image.Image, at_least: tuple[int, int] | None) -> Image.Image:
+    """Return a large picture at a part of its size, as JPEGs are decoded: its copies would take gigabytes."""
+    if at_least is None or image.width * image.height <= _LARGE or image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
+        return image
+    factor = min(image.width, image.height) // (2 * max(at_least))
+    return image.reduce(factor) if factor > 1 else image
+
+
+def _upright(image: Image.Image, orientation: int) -> np.ndarray:
+    turn, plain = _ORIENTATIONS.get(orientation), _to_rgb(image)
+    return np.array(plain if turn is None else plain.transpose(turn))  # (height, width, 3)
+
+
+def load_pillow(image: Image.Image, name: str = "the picture", max_pixels: int | None = None) -> np.ndarray:
     """Return a Pillow picture as uint8 RGB (height, width, 3), turned and laid on white as `load_image` does it.
 
     Raises:
-        DataError: it is too large, or its file is broken or truncated.
+        DataError: it is too large (TooManyPixelsError), or its file is broken or truncated.
     """
-    if image.width * image.height > max_pixels:
-        raise DataError(f"{name}: has {image.width} x {image.height} pixels, more than {max_pixels}; shrink it first")
+    _check_pixels(name, image.size, image.width * image.height, allowed_pixels() if max_pixels is None else max_pixels)
     try:
         with _pillow_silenced():
             image.load()
-            return _upright(image)
+            return _upright(image, _orientation(image))
     except Exception as error:  # decoders raise nearly anything on broken files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{name}: broken or truncated ({reason}); replace or remove it") from error
@@ -129,7 +222,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         opaque = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, opaque).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _to_eight_bits(values: np.ndarray, sixteen: bool) -> np.ndarray:

@@ -26,8 +26,11 @@ NARROWEST = 320  # pixels: room for text under small pictures
 LARGEST = 1600  # pixels of the longer side of what is drawn
 PANEL = 360  # pixels of the longer side of one of many
 COLUMNS = 5
-DIMMED = 0.45  # of a picture's brightness where no attention is
+READABLE = 400  # pixels of the longer side of a word's map, at least
 INCH = 100  # pixels
+COLOURS = "viridis"  # a perceptually ordered map: as much more weight is as much brighter to the eye
+OVER = 0.65  # how much of the colour lies over the picture, which is grey so that every colour is a weight
+LEAST_RANGE = 0.5  # of the mean weight: attention that is flatter than this is drawn flat
 FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf")  # Pillow's own has no accents
 
 
@@ -61,10 +64,12 @@ def _font(size: int) -> Any:
     return ImageFont.load_default(size)
 
 
-def _shrunk(picture: np.ndarray, longest: int) -> Image.Image:
+def _shrunk(picture: np.ndarray, longest: int, shortest: int = 0) -> Image.Image:
+    """Return a picture whose longer side has at most `longest` pixels, and at least `shortest`."""
     image = Image.fromarray(picture)
-    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
-    return image
+    scale = min(longest, max(shortest, *image.size)) / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
 
 
 def _wrapped(text: str, font: Any, width: float) -> Iterator[str]:
@@ -98,7 +103,7 @@ def require_matplotlib(what: str) -> None:
 def attention_maps(
     picture: np.ndarray, caption: Caption, encoder: Mapping[str, Any] | None = None
 ) -> list[Image.Image]:
-    """Draw for each word of a caption where it looked: bright in colour there, the picture dimmed elsewhere.
+    """Draw for each word of a caption where it looked: a map of colours over the picture in grey.
 
     Args:
         picture: (height, width, 3) uint8.
@@ -107,40 +112,52 @@ def attention_maps(
             told; without it the grid is square and covers the whole picture.
 
     Returns:
-        one picture a word, scaled to the word's own largest weight.
+        one picture a word; a colour means the same weight in all of them.
 
     Raises:
         DataError: the caption has no attention, or its regions are no grid.
     """
-    image = _shrunk(picture, LARGEST)
-    return [_overlaid(image, weights, encoder) for weights in _attention(caption)]
+    image, attention = _shrunk(picture, LARGEST, READABLE), _attention(caption)
+    return [_overlaid(image, weights, _limits(attention), encoder) for weights in attention]
 
 
 def attention_figure(picture: np.ndarray, caption: Caption, encoder: Mapping[str, Any] | None = None) -> Figure:
-    """Draw a whole caption as one figure: the picture, and beside it where each word looked.
+    """Draw a whole caption as one figure: the picture, beside it where each word looked, and the scale of the colours.
 
     Args and raises: as `attention_maps`.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
 
-    image = _shrunk(picture, PANEL)
-    panels = [("", image), *zip(caption.tokens, (_overlaid(image, w, encoder) for w in _attention(caption)))]  # noqa: B905
+    image, attention = _shrunk(picture, PANEL, PANEL), _attention(caption)
+    low, high = _limits(attention)
+    maps = [_overlaid(image, weights, (low, high), encoder) for weights in attention]
+    panels = [("", image), *zip(caption.tokens, maps, strict=True)]
     columns = min(COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
-    wide, high = image.width / INCH + 0.15, image.height / INCH + 0.4
-    title = textwrap.wrap(caption.text, max(20, round(columns * wide * 7)))
-    above = 0.15 + 0.3 * len(title)  # inches
-    figure = Figure((columns * wide, rows * high + above), dpi=INCH)
+    title = textwrap.wrap(caption.text, max(20, round(columns * image.width / INCH * 7)))
+    panel_wide, panel_high = image.width / INCH + 0.12, image.height / INCH + 0.42  # inches, of a panel with its word
+    above, below = 0.2 + 0.32 * len(title), 0.75
+    wide, tall = max(3.6, columns * panel_wide), rows * panel_high + above + below
+    figure = Figure((wide, tall), dpi=INCH)
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, (word, panel) in zip(axes.flat, panels, strict=False):
         axis.imshow(np.asarray(panel))
-        axis.set_title(_plain(word), fontsize=13)
-    figure.suptitle(_plain("\n".join(title)), fontsize=15, y=1 - 0.1 / (rows * high + above), va="top")
-    figure.subplots_adjust(0.01, 0.01, 0.99, 1 - (above + 0.25) / (rows * high + above), wspace=0.04, hspace=0.12)
+        axis.set_title(_plain(word), fontsize=16)
+    figure.suptitle(_plain("\n".join(title)), fontsize=17, y=1 - 0.1 / tall, va="top")
+    figure.subplots_adjust(0.01, below / tall, 0.99, 1 - (above + 0.3) / tall, wspace=0.04, hspace=0.16)
+    scale = figure.add_axes((0.06, 0.45 / tall, 0.88, 0.16 / tall))
+    share = PercentFormatter(1.0, decimals=0 if high >= 0.1 else 1)
+    mappable = ScalarMappable(Normalize(low, high), COLOURS)
+    bar = figure.colorbar(mappable, cax=scale, orientation="horizontal", format=share)
+    bar.ax.tick_params(labelsize=11)
+    bar.set_label("share of a word's attention that a region gets", fontsize=11)
     return figure
 
 
@@ -166,13 +183,29 @@ def _attention(caption: Caption) -> np.ndarray:
     return caption.attention
 
 
-def _overlaid(image: Image.Image, weights: np.ndarray, encoder: Mapping[str, Any] | None) -> Image.Image:
+def _limits(attention: np.ndarray) -> tuple[float, float]:
+    """Return the least and the greatest weight that colours tell apart, the same for all words of a caption."""
+    low, high, mean = float(attention.min()), float(attention.max()), float(attention.mean())
+    if high - low < LEAST_RANGE * mean:  # or noise would be drawn like a finding
+        low, high = max(0.0, mean * (1 - LEAST_RANGE / 2)), mean * (1 + LEAST_RANGE / 2)
+    return low, max(high, low + 1e-9)
+
+
+def _overlaid(
+    image: Image.Image, weights: np.ndarray, limits: tuple[float, float], encoder: Mapping[str, Any] | None
+) -> Image.Image:
     from matplotlib import colormaps
 
-    heat = attention_heat(weights, (image.height, image.width), encoder)[..., None]  # (height, width, 1)
-    colour = colormaps["inferno"](0.25 + 0.65 * heat[..., 0])[..., :3] * 255
-    pixels = np.asarray(image) * (DIMMED + (1 - DIMMED) * heat)
-    return Image.fromarray(np.uint8(np.rint(pixels * (1 - 0.45 * heat) + colour * 0.45 * heat)))
+    low, high = limits
+    size = (image.height, image.width)
+    largest = float(weights.max())
+    heat = (attention_heat(weights, size, encoder) * largest - low) / (high - low)  # (height, width)
+    colour = colormaps[COLOURS](heat.clip(0, 1))[..., :3] * 255
+    grey = np.asarray(image.convert("L"), np.float32)[..., None]  # (height, width, 1)
+    left, top, right, bottom = covered(size, encoder)
+    seen = np.zeros((*size, 1), np.float32)  # what the encoder's grid does not cover has no colour
+    seen[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = OVER
+    return Image.fromarray(np.uint8(np.rint(colour * seen + grey * (1 - seen))))
 
 
 def attention_heat(weights: np.ndarray, size: tuple[int, int], encoder: Mapping[str, Any] | None = None) -> np.ndarray:

@@ -31,6 +31,8 @@ OPTIONS = {
     "report": ("-o", "--scores", "--references", "--images", "--pictures"),
     "predict": ("--model", *GENERATION, "-n", "--json", "--out", "--attention"),
     "run": ("-o", "-c", "--set"),
+    "init": ("-o", "--overwrite"),
+    "settings": ("--markdown",),
 }
 
 
@@ -73,7 +75,15 @@ def test_help_imports_nothing_heavy():
     "arguments, words",
     [
         (["bogus"], ["No such command 'bogus'", "captioner --help"]),
-        (["train", "--epochs", "3"], ["No such option '--epochs'", "captioner train --help"]),
+        (["trian"], ["No such command 'trian'; did you mean captioner train?"]),
+        (["help"], ["No such command 'help'; did you mean captioner --help?"]),
+        (["caption", "a.jpg"], ["did you mean captioner predict?"]),
+        (["train", "--epochs", "3"], ["No such option '--epochs'; --set train.epochs=... changes", "train --help"]),
+        (["train", "--epochz", "3"], ["--set train.epochs=..."]),
+        (["run", "--units", "3"], ["--set model.units=..."]),
+        (["evaluate", "--bogus"], ["No such option '--bogus'; captioner evaluate --help says more"]),
+        (["settings", "trian"], ["trian: no such section or setting; did you mean train?"]),
+        (["settings", "epochs"], ["did you mean train.epochs?"]),
         (["extract", "a", "--shard", "3/2"], ["'--shard'", "expected I/N such as 2/8", "found '3/2'"]),
         (["extract", "a", "--engine", "local", "--address", "b:1"], ["address: 'b:1' is a Ray cluster's"]),
         (["extract", "a", "-o", "b.h5", "-o", "c.h5"], ["2 outputs for 1 layers; name one output"]),

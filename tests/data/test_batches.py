@@ -93,3 +93,14 @@ def test_sorting_by_length_leaves_little_padding():
     cells = sum(batches.batch(index).tokens.size for index in range(len(batches)))
     longest_of_a_picture = sum(5 * (max(map(len, picture)) - 1) for picture in captions.values())
     assert cells < 1.05 * longest_of_a_picture
+
+
+def test_an_epoch_over_few_pictures_goes_over_them_several_times():
+    captions = captions_of(10)
+    batches = CaptionBatches(Rows(), captions, 4, seed=0, least_steps=8)  # 3 batches a pass
+    assert (batches.passes, len(batches)) == (3, 9)
+    seen = [int(row) for index in range(9) for row in batches.batch(index).features[:, 0]]
+    assert sorted(seen) == sorted([*range(10)] * 3)
+    assert sorted(seen[:10]) == [*range(10)] and seen[:10] != seen[10:20]
+    once = CaptionBatches(Rows(), captions, 4, seed=0, least_steps=3)
+    assert once.passes == 1 and len(once) == 3

@@ -206,7 +206,7 @@ def test_truncated_files_say_which(tmp_path, kind, part):
 
 def test_what_is_no_picture(tmp_path):
     (tmp_path / "a.jpg").write_text("hello")
-    (tmp_path / "e.jpg").write_bytes(encoded(Image.new("RGB", (8, 8)), "PPM"))
+    (tmp_path / "e.jpg").write_bytes(encoded(Image.new("RGB", (8, 8)), "EPS"))
     for name, fault in [("a.jpg", "not a picture"), ("e.jpg", "not a picture"), ("m.jpg", "no such file")]:
         with pytest.raises(DataError, match=rf"{name}: {fault}"):
             load_image(tmp_path / name)

@@ -105,16 +105,29 @@ class TestWithMatplotlib:
 
     def test_one_map_a_word_bright_where_it_looked(self):
         maps = attention_maps(PICTURE, looking_at(0, 8))
-        assert [one.size for one in maps] == [(90, 60)] * 2
+        assert [one.size for one in maps] == [(400, 267)] * 2  # large enough to be read
         first, last = (np.asarray(one).astype(int).sum(axis=-1) for one in maps)
-        assert first[:20, :30].mean() > 1.5 * first[40:, 60:].mean()
-        assert last[40:, 60:].mean() > 1.5 * last[:20, :30].mean()
+        assert first[:89, :133].mean() > 1.5 * first[178:, 267:].mean()
+        assert last[178:, 267:].mean() > 1.5 * last[:89, :133].mean()
+
+    def test_a_colour_is_the_same_weight_for_every_word(self):
+        strong, weak = np.full(9, 0.05), np.full(9, 0.1)
+        strong[0], weak[0] = 0.6, 0.2
+        caption = Caption("a b", ("a", "b"), -1.0, np.stack([strong, weak]).astype(np.float32))
+        one, other = (np.asarray(drawn).astype(int).sum(axis=-1) for drawn in attention_maps(PICTURE, caption))
+        assert one[:60, :90].mean() > 1.3 * other[:60, :90].mean()
+
+    def test_nearly_even_attention_is_drawn_even(self):
+        weights = np.full((1, 9), 1 / 9) + np.linspace(-1e-3, 1e-3, 9)
+        caption = Caption("a", ("a",), -1.0, weights.astype(np.float32))
+        assert np.asarray(attention_maps(PICTURE, caption)[0]).std(axis=(0, 1)).max() < 5
 
     @pytest.mark.parametrize("words", [1, 4, 5, 13])
     def test_a_figure_has_the_picture_and_a_panel_a_word(self, words):
         figure = attention_figure(PICTURE, looking_at(*[0] * words))
         drawn = [axis for axis in figure.axes if axis.images]
         assert [axis.get_title() for axis in drawn] == ["", *["w0"] * words]
+        assert "share of a word's attention" in [axis.get_xlabel() for axis in figure.axes][-1]
         png = to_png(figure)
         assert Image.open(io.BytesIO(png)).format == "PNG"
 

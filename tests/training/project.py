@@ -34,7 +34,7 @@ def make_project(folder, pictures=48):
             splits={"train": str(folder / "train.txt"), "dev": str(folder / "dev.txt")},
         ),
         features=str(folder / "features.pkl"),
-        encoder=EncoderConfig(),
+        encoder=EncoderConfig(backbone="vgg16"),
         text=TextConfig(),
         model={"architecture": "merge", "units": 24, "embedding_size": 12},
         train=TrainConfig(epochs=4, batch_size=8, learning_rate=0.02),

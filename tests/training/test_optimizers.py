@@ -22,3 +22,23 @@ def test_a_word_that_occurs_twice_has_one_gradient(settings):
     assert np.all(moved[2] < 0)
     if settings["optimizer"] == "sgd":
         np.testing.assert_allclose(moved[2], -0.01, rtol=1e-4)  # a norm of 0.14 is not clipped
+
+
+def test_the_moving_average_begins_short():
+    """After t steps its momentum is at most (1 + t) / (10 + t), so a young average follows the weights."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    optimizer = make_optimizer(TrainConfig(optimizer="sgd", learning_rate=0.1, ema=0.5, clip_norm=None), steps=9)
+    model.compile(optimizer=optimizer, loss=lambda true, given: ops.sum(given))
+    kernel = model.trainable_variables[0]
+    optimizer.build([kernel])
+    average = float(ops.convert_to_numpy(kernel)[0, 0])
+    for step in range(9):
+        model.train_on_batch(np.ones((1, 1), "float32"), np.ones((1, 1), "float32"))
+        momentum = min(0.5, (1 + step) / (10 + step))
+        average = momentum * average + (1 - momentum) * float(ops.convert_to_numpy(kernel)[0, 0])
+    found = float(ops.convert_to_numpy(optimizer._model_variables_moving_average[0])[0, 0])
+    assert found == pytest.approx(average, abs=1e-5)
+
+
+def test_an_average_of_momentum_0_is_none():
+    assert TrainConfig(ema=0).ema is None

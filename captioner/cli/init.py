@@ -1,0 +1,38 @@
+"""captioner init."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("init")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("captions", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("captioner.yaml"),
+    show_default=True,
+    help="The recipe.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a recipe that is there.")
+def command(folder: Path, captions: Path | None, output: Path, overwrite: bool) -> None:
+    """Look at the pictures in FOLDER and write a recipe for them, with comments.
+
+    CAPTIONS is their caption file, in any form that captioner clean reads; without it one is looked for in FOLDER and
+    beside it, and so are texts beside the pictures. Where there are no lists of train and dev pictures, the recipe
+    divides the pictures by shares.
+
+    \b
+    Examples:
+        captioner init photos
+        captioner init photos captions.csv
+        captioner init photos -o holidays.yaml
+    """
+    from captioner.stages.init import init
+
+    init(folder, captions, output, overwrite)
+    click.echo(output)

@@ -1,0 +1,96 @@
+"""Picture files as bytes: regular files of a size that pictures have, of a kind that is told by their first bytes."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from captioner.storage import DataError
+
+MAX_BYTES = 2**30  # of a picture's file, which is read whole
+HEAD_BYTES = 32  # that tell the kind
+
+
+class NotAPictureError(DataError):
+    """The bytes are of no kind of picture that can be read."""
+
+
+READABLE = "JPEG, PNG, GIF, BMP, WebP, TIFF, AVIF, JPEG 2000, PPM, QOI, SGI, PCX or PSD"
+
+# first bytes -> Pillow's name of the kind
+_BEGINNINGS = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"\xff\x4f\xff\x51": "JPEG2000",
+    b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG2000",
+    b"qoif": "QOI",
+    b"\x01\xda": "SGI",
+    b"8BPS": "PSD",
+    **{b"\x0a" + bytes([version]): "PCX" for version in (0, 2, 3, 5)},
+    **{b"P" + bytes([digit]) + space: "PPM" for digit in b"123456fy" for space in (b"\n", b" ", b"\t", b"\r")},
+}
+_AVIF = (b"avif", b"avis", b"mif1", b"msf1")
+_HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis")
+
+
+def kind_of(head: bytes) -> str | None:
+    """Return Pillow's name of the kind of picture that begins with `head` (`HEAD_BYTES` are enough), or None."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head[4:8] == b"ftyp":
+        return "AVIF" if head[8:12] in _AVIF else "HEIC" if head[8:12] in _HEIC else None
+    return next((kind for beginning, kind in _BEGINNINGS.items() if head.startswith(beginning)), None)
+
+
+def require_kind(head: bytes, name: str) -> str:
+    """Return what `kind_of` does.
+
+    Raises:
+        NotAPictureError: it is no picture, or one of a kind that cannot be decoded.
+    """
+    kind = kind_of(head)
+    if kind == "HEIC":
+        raise NotAPictureError(f"{name}: a HEIC picture, which cannot be decoded here; convert it to JPEG or PNG")
+    if kind is None:
+        raise NotAPictureError(
+            f"{name}: {'not a picture that can be read' if head else 'empty'} ({READABLE} is needed)"
+        )
+    return kind
+
+
+def read_picture(path: Path) -> tuple[bytes, os.stat_result]:
+    """Return a picture's file and its status. What is no picture by its first bytes is not read any further.
+
+    Raises:
+        DataError: missing, no regular file (a pipe would be waited for without end), too large, or no picture.
+    """
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise DataError(f"{path}: not a regular file; name a picture's file")
+            if status.st_size > MAX_BYTES:
+                raise DataError(
+                    f"{path}: has {status.st_size / 2**30:.1f} GiB, too much for a picture; shrink it first"
+                )
+            head = file.read(HEAD_BYTES)
+            require_kind(head, str(path))
+            return head + file.read(status.st_size - len(head)), status
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: is a folder, not a picture") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # without it a pipe would be waited for
