@@ -156,9 +156,7 @@ def _weights() -> list[Finding]:
 def _disk() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free
     enough = free >= LITTLE
-    return Finding(
-        "free disk", f"{amount(free, 'B')} here", enough, "" if enough else "make room for data and features"
-    )
+    return Finding("free disk", f"{amount(free, 'B')} here", enough, "" if enough else "make room for data")
 
 
 def _model() -> Finding:

@@ -64,13 +64,8 @@ def card(runs: list[Path], name: str, facts: Mapping[str, Any], data_licence: st
     lines.append(f"- training data: {data_licence or 'not stated (export --data-licence); ask who made the data set'}")
     lines += [f"- initial weights: {terms}" for terms in sorted({_terms(one) for one in facts["encoders"]})]
     if name != "web":
-        lines += [
-            "",
-            "## Use",
-            "",
-            f"    pip install numpy pillow {FORMATS[name].runtime}",
-            "    python run.py PICTURE",
-        ]
+        packages = f"numpy pillow {FORMATS[name].runtime}"
+        lines += ["", "## Use", "", f"    pip install {packages}", "    python run.py PICTURE"]
     return "\n".join(lines) + "\n"
 
 

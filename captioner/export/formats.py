@@ -31,13 +31,13 @@ class Format:
     file: str
 
 
+_OF_ONNX = ("tf2onnx", "onnx", "onnxruntime")
+
 FORMATS = {
     "saved_model": Format("a TensorFlow SavedModel that takes picture files", (), "tensorflow", "saved_model"),
-    "onnx": Format("an ONNX graph", ("tf2onnx", "onnx", "onnxruntime"), "onnxruntime", "captioner.onnx"),
+    "onnx": Format("an ONNX graph", _OF_ONNX, "onnxruntime", "captioner.onnx"),
     "litert": Format("a LiteRT (TensorFlow Lite) model", (), "ai-edge-litert", "captioner.tflite"),
-    "web": Format(
-        "a page that captions in the browser", ("tf2onnx", "onnx", "onnxruntime"), "a browser", "captioner.onnx"
-    ),
+    "web": Format("a page that captions in the browser", _OF_ONNX, "a browser", "captioner.onnx"),
 }
 
 

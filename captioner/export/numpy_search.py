@@ -133,8 +133,8 @@ class NumpySearch:
         if 0 < rules.no_repeat_ngram <= rules.max_length:
             before = rules.no_repeat_ngram - 1
             for row, caption in enumerate(tokens[:, :position]):
-                latest = caption[position - before :] if before <= position else None
-                for start in range(position - before if latest is not None else 0):
+                latest = caption[max(0, position - before) :]
+                for start in range(max(0, position - before)):
                     if np.array_equal(caption[start : start + before], latest):
                         logits[row, caption[start + before]] = IMPOSSIBLE
 

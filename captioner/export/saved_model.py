@@ -78,10 +78,11 @@ def write_saved_model(folder: Path, captioner: Captioner, n: int, precision: Exp
     traced = {"serving_default": tf.function(caption_files, input_signature=[files], autograph=False)}
     if len(readers) == 1:
         pixels = tf.TensorSpec((None, *encoders[0].input_size, 3), tf.uint8, name="pictures")
-        own = tf.function(
-            lambda pictures: found_of(lambda encoder: pictures), input_signature=[pixels], autograph=False
-        )
-        traced["pixels"] = own
+
+        def caption_pixels(pictures: Tensor) -> dict[str, Tensor]:
+            return found_of(lambda _: pictures)
+
+        traced["pixels"] = tf.function(caption_pixels, input_signature=[pixels], autograph=False)
     signatures = {name: function.get_concrete_function() for name, function in traced.items()}
     module.weights = stored.tracked
     for name, function in traced.items():

@@ -120,11 +120,11 @@ def _resize(picture: Tensor, size: tuple[int, int], resizing: str, filter: str) 
         scale = tf.maximum(size[0] / high, size[1] / wide)
         keep = size[0] / scale, size[1] / scale
         begin = (high - keep[0]) / 2, (wide - keep[1]) / 2
-        boxes = [
+        rows, columns = (
             (tf.maximum(first, tf.constant(0.0, tf.float64)), tf.minimum(first + kept, full))
             for first, kept, full in zip(begin, keep, (high, wide), strict=True)
-        ]
-        return tf.ensure_shape(_resample(picture, *boxes, tf.constant(size), filter), (*size, 3))
+        )
+        return tf.ensure_shape(_resample(picture, rows, columns, tf.constant(size), filter), (*size, 3))
     scale = tf.minimum(size[0] / high, size[1] / wide)
     fitted = tf.maximum(1, tf.cast(tf.round([high * scale, wide * scale]), tf.int32))
     before = (tf.constant(size) - fitted) // 2

@@ -124,8 +124,8 @@ def export(
 def run_program(name: str) -> str:
     """Return run.py for a format."""
     if name == "saved_model":
-        return read_text(RUNNERS / "files.py")
-    program = read_text(RUNNERS / "pixels.py").replace("RUNTIME", FORMATS[name].runtime)
+        return read_text(RUNNERS / "files.txt")
+    program = read_text(RUNNERS / "pixels.txt").replace("RUNTIME", FORMATS[name].runtime)
     begin, end = program.index("def caption("), program.index('if __name__ == "__main__":')
     return program[:begin] + read_text(RUNNERS / f"{name}.txt") + "\n\n" + program[end:]
 
