@@ -131,17 +131,17 @@ def _extras() -> list[Finding]:
         return [Finding("extras", "cannot be told: captioner itself is not installed", None, "pip install -e .")]
     wanted: dict[str, list[str]] = {}
     for requirement in requirements:
-        name, extra = re.match(r"[\w.-]+", requirement), re.search(r"extra == ['\"]([\w-]+)['\"]", requirement)
-        if name and extra and name[0] != "captioner":
-            wanted.setdefault(extra[1], []).append(name[0])
+        package, extra = re.match(r"[\w.-]+", requirement), re.search(r"extra == ['\"]([\w-]+)['\"]", requirement)
+        if package and extra and package[0] != "captioner":
+            wanted.setdefault(extra[1], []).append(package[0])
     findings = []
-    for extra, names in wanted.items():
-        if extra in ("dev", "bench"):
+    for name, names in wanted.items():
+        if name in ("dev", "bench"):
             continue
-        missing = [name for name in names if _version(name) is None]
+        missing = [one for one in names if _version(one) is None]
         value = "installed" if not missing else f"missing {', '.join(missing)}"
-        hint = f"pip install 'captioner[{extra}]'" if missing else ""
-        findings.append(Finding(f"extra {extra}", value, True if not missing else None, hint))
+        hint = f"pip install 'captioner[{name}]'" if missing else ""
+        findings.append(Finding(f"extra {name}", value, True if not missing else None, hint))
     return findings
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,19 +113,21 @@ class _Stored:
             elif precision == "float16":
                 half = tf.Variable(tf.cast(values, tf.float16), trainable=False)
                 self.tracked.append(half)
-                self._narrow.append((variable, lambda half=half: tf.cast(half, tf.float32)))
+                self._narrow.append((variable, partial(tf.cast, half, tf.float32)))
             else:
                 numbers, scale = (tf.Variable(part, trainable=False) for part in to_int8(values, axis=values.ndim - 1))
                 self.tracked += [numbers, scale]
-                self._narrow.append(
-                    (variable, lambda numbers=numbers, scale=scale: tf.cast(numbers, tf.float32) * scale)
-                )
+                self._narrow.append((variable, partial(_scaled, numbers, scale)))
 
     def widened(self) -> Any:
         """Return the context; in a graph that is being traced, as the widening belongs to it."""
         if not self._narrow:
             return nullcontext()
         return keras.StatelessScope([(variable, widen()) for variable, widen in self._narrow])
+
+
+def _scaled(numbers: Tensor, scale: Tensor) -> Tensor:
+    return ops.cast(numbers, "float32") * scale
 
 
 def _texts(tokens: Tensor, vocabulary: Vocabulary) -> Tensor:

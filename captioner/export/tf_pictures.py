@@ -9,6 +9,7 @@ from typing import Any
 Tensor = Any
 
 SUPPORT = {"bilinear": 1.0, "bicubic": 2.0, "lanczos": 3.0}
+UNIT = 2.0**-22
 EXIF = b"Exif\0\0"
 SEARCHED = 65536  # bytes in which a JPEG's orientation is looked for
 ORIENTATION_TAG = 0x0112
@@ -142,15 +143,24 @@ def _resample(
 
     shape = tf.shape(picture)
     across = _weights(columns, shape[1], size[1], filter)  # (new width, width)
-    x = tf.einsum("hwc,nw->hnc", tf.cast(picture, tf.float32), across)
-    x = tf.clip_by_value(tf.floor(x + 0.5), 0.0, 255.0)
+    x = tf.einsum("hwc,nw->hnc", tf.cast(picture, tf.float64), across)
+    x = _eight_bits(x)
     down = _weights(rows, shape[0], size[0], filter)  # (new height, height)
     x = tf.einsum("hwc,nh->nwc", x, down)
-    return tf.cast(tf.clip_by_value(tf.floor(x + 0.5), 0.0, 255.0), tf.uint8)
+    return tf.cast(_eight_bits(x), tf.uint8)
+
+
+def _eight_bits(x: Tensor) -> Tensor:
+    import tensorflow as tf
+
+    return tf.clip_by_value(tf.floor(x + 0.5), tf.constant(0.0, tf.float64), tf.constant(255.0, tf.float64))
 
 
 def _weights(box: tuple[Tensor, Tensor], length: Tensor, new_length: Tensor, filter: str) -> Tensor:
-    """Return what each place of the result takes of each pixel: (new length, length) float32, rows adding up to 1."""
+    """Return what each place of the result takes of each pixel: (new length, length) float64.
+
+    They are multiples of UNIT, as Pillow's are, so that products and sums are exact and round as Pillow's do.
+    """
     import tensorflow as tf
 
     begin, end = box
@@ -164,7 +174,8 @@ def _weights(box: tuple[Tensor, Tensor], length: Tensor, new_length: Tensor, fil
     inside = (pixels[None] >= first[:, None]) & (pixels[None] < last[:, None])
     distances = (tf.cast(pixels, tf.float64)[None] - centres[:, None] + 0.5) / stretch
     weights = tf.where(inside, _kernel(distances, filter), tf.constant(0.0, tf.float64))
-    return tf.cast(weights / tf.reduce_sum(weights, axis=1, keepdims=True), tf.float32)
+    parts = weights / tf.reduce_sum(weights, axis=1, keepdims=True) / UNIT
+    return tf.sign(parts) * tf.floor(tf.abs(parts) + 0.5) * UNIT
 
 
 def _kernel(x: Tensor, filter: str) -> Tensor:

@@ -7,7 +7,7 @@ from captioner.captioner import Captioner
 from captioner.encoders.config import EncoderConfig
 from captioner.encoders.encoder import build_encoder
 from captioner.generation.config import GenerationConfig
-from captioner.models.architectures import ARCHITECTURES, build_decoder
+from captioner.models.architectures import DECODERS, build_decoder
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 
 WORDS = [
@@ -71,4 +71,4 @@ def assert_same(found, captions, vocabulary=VOCABULARY):
                 assert vocabulary.decode(tokens[row][rank]) == list(caption.tokens)
 
 
-ALL = list(ARCHITECTURES)
+ALL = list(DECODERS)

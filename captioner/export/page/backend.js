@@ -20,7 +20,7 @@
       const values = [];
       for (let pixel = first; pixel < last; pixel++) values.push(KERNEL[filter](Math.abs(pixel - centre + 0.5) / stretch));
       const sum = values.reduce((total, value) => total + value, 0);
-      return { first, values: values.map((value) => Math.round(value / sum * 4194304) / 4194304) };
+      return { first, values: values.map((value) => Math.sign(value) * Math.floor(Math.abs(value / sum) * 4194304 + 0.5) / 4194304) };
     });
   }
 
