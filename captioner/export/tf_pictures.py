@@ -138,7 +138,10 @@ def _resize(picture: Tensor, size: tuple[int, int], resizing: str, filter: str) 
 def _resample(
     picture: Tensor, rows: tuple[Tensor, Tensor], columns: tuple[Tensor, Tensor], size: Tensor, filter: str
 ) -> Tensor:
-    """Resize as Pillow does: first the columns, then the rows, each rounded to 8 bits."""
+    """Resize as Pillow does: first the columns, then the rows, each rounded to 8 bits.
+
+    Pillow takes the rows first where that is less work; then some pixels differ by one level.
+    """
     import tensorflow as tf
 
     shape = tf.shape(picture)

@@ -6,6 +6,7 @@ import numpy as np
 from captioner.captioner import Captioner
 from captioner.encoders.config import EncoderConfig
 from captioner.encoders.encoder import build_encoder
+from captioner.generation.caption import captions_of
 from captioner.generation.config import GenerationConfig
 from captioner.models.architectures import DECODERS, build_decoder
 from captioner.text.vocabulary import SPECIALS, Vocabulary
@@ -59,6 +60,14 @@ def make(architecture, vocabulary=VOCABULARY, seed=0, resizing="whole", **genera
 
 def pictures(count=4, size=(9, 13)):
     return np.random.default_rng(1).integers(0, 256, (count, *size, 3), dtype=np.uint8)
+
+
+def keras_captions(model, features, n=1, **options):
+    """Return what Captioner.caption_features does, step by step: compiling a search takes longer than running it."""
+    search = model.search(n, **options)
+    found = search(search.inputs(np.asarray(features, "float32")))
+    result = {name: keras.ops.convert_to_numpy(value) for name, value in found.items()}
+    return [captions_of(result, row, model.vocabulary) for row in range(len(features))]
 
 
 def assert_same(found, captions, vocabulary=VOCABULARY):

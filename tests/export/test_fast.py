@@ -9,7 +9,7 @@ from captioner.export.fast_graph import write_fast_graph, write_graphs
 from captioner.generation.config import GenerationConfig
 from captioner.storage import DataError, write_bytes
 from captioner.text.vocabulary import Vocabulary
-from tests.export.cases import ALL, TIE, make, pictures
+from tests.export.cases import ALL, TIE, keras_captions, make, pictures
 
 OPTIONS = (
     (1, {"beam_size": 1}),
@@ -42,8 +42,8 @@ def test_every_search_gives_what_keras_gives(architecture, tmp_path):
     quick = FastCaptioner(tmp_path)
     features = model.encode(list(pictures(5)))
     np.testing.assert_allclose(quick.encode(list(pictures(5))), features, atol=1e-4)
-    for n, options in OPTIONS:
-        assert_equal(quick.caption_features(features, n, **options), model.caption_features(features, n, **options))
+    for n, options in OPTIONS if architecture == "merge" else OPTIONS[:2]:
+        assert_equal(quick.caption_features(features, n, **options), keras_captions(model, features, n, **options))
 
 
 @pytest.fixture(scope="module")

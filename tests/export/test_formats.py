@@ -10,13 +10,13 @@ from captioner.export.litert import write_litert
 from captioner.export.onnx_file import write_onnx
 from captioner.export.saved_model import write_saved_model
 from captioner.storage import DataError
-from tests.export.cases import ALL, assert_same, make, pictures
+from tests.export.cases import ALL, assert_same, keras_captions, make, pictures
 
 BEAMS = (1, 3)
 
 
 def expected(model, beams):
-    return model.caption_batch(list(pictures()), beams, beam_size=beams)
+    return keras_captions(model, model.encode(list(pictures())), beams, beam_size=beams)
 
 
 def run_onnx(path, pixels):
@@ -84,7 +84,7 @@ def test_settings_of_words_are_in_the_graph(tmp_path):
     options = {"no_repeat_ngram": 1, "banned_words": ("dog",), "min_length": 3}
     model = make("merge", **options)
     write_onnx(tmp_path / "c.onnx", whole_piece(model, 2), "float32", {})
-    assert_same(run_onnx(tmp_path / "c.onnx", pictures()), model.caption_batch(list(pictures()), 2))
+    assert_same(run_onnx(tmp_path / "c.onnx", pictures()), keras_captions(model, model.encode(list(pictures())), 2))
 
 
 def test_sampling_is_refused():

