@@ -26,7 +26,7 @@ def test_a_class_name_occurs_once():
 def test_imports_point_downward():
     pytest.importorskip("importlinter")
     program = "from importlinter.cli import lint_imports_command; lint_imports_command()"  # it takes logging over
-    command = [sys.executable, "-c", program, "--no-cache", "--config", str(PACKAGE.parent / "pyproject.toml")]
+    command = [sys.executable, "-c", program, "--no-cache", str(PACKAGE.parent / "pyproject.toml")]
     result = subprocess.run(command, cwd=PACKAGE.parent, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
 

@@ -1,14 +1,20 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import captioner.recipe
 from captioner.config import ConfigError, build, to_settings
+from captioner.generation.decode import make_search
 from captioner.models.architectures import build_decoder
 from captioner.recipe import Recipe, Source, find_recipe, from_the_box, in_the_box, load_recipe
 from captioner.storage import DataError
+from captioner.text.vocabulary import TextConfig, Vocabulary
+from captioner.training.numpy_fit import require_plain
+from captioner.training.optimizers import make_optimizer
 
 SHIPPED = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
+VOCABULARY = Vocabulary.fit([[f"w{index}"] for index in range(16)], TextConfig(min_count=1))  # 20 with the specials
 SMALL = """
 data: {captions: captions.txt, splits: {train: train.txt, dev: dev.txt}}
 features: features.pkl
@@ -32,9 +38,14 @@ def test_every_shipped_recipe_builds_against_the_code(path):
     assert {"train", "dev", recipe.evaluation.split} <= recipe.data.splits.keys()
     assert build(Recipe, to_settings(recipe)) == recipe
     assert path.read_text().startswith("# ")
-    if recipe.encoder.layer == "pool":
-        decoder = build_decoder(recipe.model, vocabulary_size=20, feature_shape=(8,))
-        assert decoder.vocabulary_size == 20
+    if recipe.train.engine == "numpy":
+        require_plain(recipe.model, recipe.train)
+    shape = (8,) if recipe.encoder.layer in ("pool", "fc2") else (4, 8)  # a vector, or regions
+    decoder = build_decoder(recipe.model, vocabulary_size=20, feature_shape=shape)
+    features, tokens = np.ones((2, *shape), "float32"), np.array([[1, 5, 6], [1, 7, 2]], "int32")
+    assert decoder((features, tokens)).shape == (2, 3, 20)
+    make_search(decoder, recipe.generation, recipe.evaluation.n, VOCABULARY)
+    make_optimizer(recipe.train, steps=10)
 
 
 def test_there_are_shipped_recipes():

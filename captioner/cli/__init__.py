@@ -27,6 +27,7 @@ COMMANDS = {
     "compare": "Tell whether two runs' captions differ by more than chance.",
     "report": "Write a run's scores, captions and pictures into one HTML page.",
     "predict": "Caption pictures.",
+    "serve": "Caption pictures over HTTP, with a page for people.",
     "export": "Write a captioner for onnxruntime, TensorFlow, LiteRT or the browser.",
     "doctor": "Say what captioner finds on this machine, and what is missing.",
     "completion": "Print the script for a shell's completion.",
@@ -39,6 +40,7 @@ COMMANDS = {
 GOING_ON: dict[str | None, str] = {
     "download": "the same command goes on from here",
     "extract": "the same command goes on from here",
+    "serve": "the requests that were accepted were answered",
     "train": "--resume goes on after the last epoch that was finished",
     "run": "the same command goes on from here",
 }

@@ -23,7 +23,8 @@ OTHER_TERMS = "ImageNet weights of keras.applications, under the terms named at 
 HOLDS = {
     "saved_model": "`saved_model/` takes picture files as strings: signature `serving_default`, `pictures` (n,) to "
     "`captions`, `tokens`, `log_probs`. Decoding, resizing, encoder and search are inside. It reads JPEG, PNG, GIF and "
-    "BMP; now and then a resized pixel is one level from Pillow's. The signature `pixels`, where there is one, takes uint8 pixels of the encoder's size.",
+    "BMP; now and then a resized pixel is one level from Pillow's. "
+    "The signature `pixels`, where there is one, takes uint8 pixels of the encoder's size.",
     "onnx": "`captioner.onnx` takes `pictures` (n, height, width, 3), uint8 RGB of the encoder's size, and gives "
     "`tokens` and `log_probs`. Preprocessing, encoder and the whole search are inside; run.py decodes and resizes.",
     "litert": "`captioner.tflite` takes one picture (1, height, width, 3), uint8 RGB of the encoder's size, and gives "

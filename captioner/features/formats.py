@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from captioner.features.pickle_arrays import StoredArray, image_key, read_arrays
+from captioner.hdf5 import StoredRows, read_hdf5
 from captioner.images.ids import normalize_id
 from captioner.images.index import IdIndex
 from captioner.pickle_opcodes import FREE_BYTES, BadPickleError, Name, Pairs, Stretch
@@ -37,7 +38,7 @@ class Held:
     """
 
     ids: IdIndex
-    rows: np.ndarray | h5py.Dataset
+    rows: np.ndarray | StoredRows
     description: Mapping[str, Any] | None
 
 
@@ -138,33 +139,35 @@ def check_finite(path: Path, rows: np.ndarray, ids: Iterable[str]) -> None:
 
 def read_h5(path: Path) -> Held:
     """Open an HDF5 file of ours; see `captioner.features.store.open_features` for what is refused."""
+    content = read_hdf5(path, ["ids"], "features", ["encoder"])
+    rows = content.rows
+    if rows is None or "ids" not in content.arrays:
+        missing = "features" if rows is None else "ids"
+        raise DataError(f"{path}: no dataset {missing!r} in it; it was not written by captioner")
     try:
-        file = h5py.File(path, "r", locking=False)  # files are replaced, never changed: readers need no lock
-        rows, ids = _dataset(path, file, "features"), IdIndex(np.asarray(_dataset(path, file, "ids")[:], "S"))
-        description = json.loads(file.attrs["encoder"]) if "encoder" in file.attrs else None
-    except DataError:
-        raise
-    except Exception as error:  # h5py raises nearly anything on a broken file
-        raise DataError(f"{path}: broken, truncated or not HDF5 ({error}); extract the features anew") from error
+        ids = IdIndex(np.asarray(content.arrays["ids"], "S"))
+        description = json.loads(content.attributes["encoder"]) if "encoder" in content.attributes else None
+        for name in ids:  # each must be a text
+            if not name:
+                raise ValueError("an id is empty")
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON
+        raise DataError(f"{path}: its ids or its encoder cannot be read ({error}); extract anew") from error
+    if description is not None and not isinstance(description, dict):
+        raise DataError(f"{path}: its encoder is described by {type(description).__name__}, not by a dict; extract anew")
     different = len(ids) - (ids.repeated() is not None)
-    if rows.ndim not in (2, 3) or rows.dtype.kind != "f" or 0 in rows.shape[1:] or different != rows.shape[0]:
+    if len(rows.shape) not in (2, 3) or rows.dtype.kind != "f" or 0 in rows.shape[1:] or different != len(rows):
         raise DataError(f"{path}: {different} ids and features {rows.shape} {rows.dtype} do not fit; extract anew")
     return Held(ids, rows, description)
 
 
-def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
-    # a link or outside storage could make us read any other file
-    dataset = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
-    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
-        raise DataError(f"{path}: no dataset {name!r} in it; it was not written by captioner")
-    return dataset
-
-
-def read_sources(path: Path, rows: h5py.Dataset) -> np.ndarray | None:
+def read_sources(path: Path) -> np.ndarray | None:
     """Return the sizes and digests of the picture files that an HDF5 file was made from, or None."""
-    if "bytes" not in rows.file or "digests" not in rows.file:
+    arrays = read_hdf5(path, ["bytes", "digests"]).arrays
+    if len(arrays) != 2:
         return None
-    sizes, digests = (_dataset(path, rows.file, name)[:] for name in ("bytes", "digests"))
+    sizes, digests = arrays["bytes"], arrays["digests"]
+    if sizes.ndim != 1 or digests.ndim != 2 or len(sizes) != len(digests) or digests.dtype != np.uint8 or sizes.dtype.kind not in "iu":
+        raise DataError(f"{path}: its sizes and digests of pictures do not fit; extract anew")
     sources = np.zeros(len(sizes), [("bytes", "<i8"), ("digest", f"V{digests.shape[1]}")])
     sources["bytes"], sources["digest"] = sizes, digests.view(f"V{digests.shape[1]}")[:, 0]
     return sources

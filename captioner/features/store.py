@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import h5py
 import numpy as np
 
 from captioner.features.formats import READERS, WRITERS, Content, Held, Storage, check_finite, read_sources
@@ -48,7 +47,6 @@ class FeatureStore(Mapping[str, np.ndarray]):
         self.shape: tuple[int, ...] = tuple(held.rows.shape[1:])
         self.digest = digest
         self._rows: Any = held.rows  # (pictures, channels) or (pictures, regions, channels)
-        self._by_chunks = isinstance(held.rows, h5py.Dataset) and _has_plain_chunks(held.rows)
 
     def __getitem__(self, image_id: str) -> np.ndarray:
         (place,) = self.ids.find([image_id])
@@ -87,7 +85,7 @@ class FeatureStore(Mapping[str, np.ndarray]):
         stored = np.empty((len(places), *self.shape), self._rows.dtype)
         try:
             for row, place in zip(stored, places, strict=True):
-                self._read_into(row, int(place))
+                self._rows.read_into(row, int(place))
         except (OSError, ValueError, RuntimeError) as error:
             raise DataError(f"{self.path}: broken or truncated ({error}); extract the features anew") from error
         rows = stored.astype(np.float32)  # ten times faster than to let HDF5 widen float16
@@ -101,23 +99,13 @@ class FeatureStore(Mapping[str, np.ndarray]):
             DataError: they cannot be read.
         """
         if not isinstance(self._rows, np.ndarray):
-            return read_sources(self.path, self._rows)
+            return read_sources(self.path)
         written = (read_manifest(self.path) or {}).get("sources")
         if written is None or set(written) != set(self.ids):
             return None
         pairs = [written[name].split() for name in self.ids]
         rows = [(int(size), bytes.fromhex(digest)) for size, digest in pairs]
         return np.array(rows, [("bytes", "<i8"), ("digest", f"V{len(rows[0][1])}")])
-
-    def _read_into(self, row: np.ndarray, place: int) -> None:
-        if self._by_chunks:  # past HDF5's chunk cache and type conversion
-            self._rows.id.read_direct_chunk((place, *(0,) * row.ndim), out=row.reshape(-1).view(np.uint8))
-        else:
-            self._rows.read_direct(row, np.s_[place])
-
-
-def _has_plain_chunks(rows: h5py.Dataset) -> bool:
-    return rows.chunks == (1, *rows.shape[1:]) and not rows.id.get_create_plist().get_nfilters()
 
 
 def open_features(path: str | Path) -> FeatureStore:

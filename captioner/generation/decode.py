@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -69,8 +68,3 @@ def generate(search: Search, features: Any, vocabulary: Vocabulary, first: int =
         result = {name: ops.convert_to_numpy(value) for name, value in found.items()}
         captions += [captions_of(result, row, vocabulary) for row in range(count)]
     return captions
-
-
-def texts(captions: Sequence[Sequence[Caption]]) -> list[str]:
-    """Return each picture's best caption, empty where there is none."""
-    return [picture[0].text if picture else "" for picture in captions]

@@ -13,7 +13,6 @@ from captioner.models.recurrence import forward, run
 Tensor = Any
 CELLS = {"rnn": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
 STATES = {"rnn": 1, "gru": 1, "lstm": 2}
-GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
 class CellWeights(NamedTuple):
@@ -32,6 +31,7 @@ class CellWeights(NamedTuple):
     recurrent_bias: Tensor | None
 
 
+@keras.saving.register_keras_serializable("captioner")
 class Recurrent(keras.layers.Layer):
     """One or more recurrent layers over words, one above the other.
 
@@ -229,6 +229,19 @@ class Recurrent(keras.layers.Layer):
             new_state.append(forward(self.cell_name, read, recalled, state[index])[0])
             output = self._normalized(index, new_state[-1][0])
         return output, tuple(new_state)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "cell": self.cell_name,
+            "units": self.units,
+            "layers": self.layer_count,
+            "recurrent_dropout": self.recurrent_dropout,
+            "dropout": self.dropout_rate,
+            "layer_norm": self.layer_norm,
+            "l2": self.l2,
+        }
 
     def _normalized(self, index: int, output: Tensor) -> Tensor:
         return self.norms[index](output) if self.norms else output

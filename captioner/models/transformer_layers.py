@@ -54,7 +54,7 @@ class Block(keras.layers.Layer):
 
     def __init__(self, width: int, heads: int, feedforward_units: int, dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.width, self.heads = width, heads
+        self.width, self.heads, self.feedforward_units = width, heads, feedforward_units
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
         self.self_norm = self._norm("self_norm")
         self.self_layer = self._dense("self", width, 3 * width)  # query, keys and values in one product
@@ -74,6 +74,16 @@ class Block(keras.layers.Layer):
         layer.build((None, None, self.width))
         return layer
 
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "width": self.width,
+            "heads": self.heads,
+            "feedforward_units": self.feedforward_units,
+            "dropout": self.dropout.rate,
+        }
+
     def read(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return query (..., width) and keys and values (..., 2 x width) of the self-attention."""
         query, keys_values = ops.split(self.self_layer(self.self_norm(x)), [self.width], axis=-1)
@@ -89,6 +99,7 @@ class Block(keras.layers.Layer):
         return x + self.dropout(added, training=training)
 
 
+@keras.saving.register_keras_serializable("captioner")
 class EncoderLayer(Block):
     """Self-attention over regions and a feed-forward block."""
 
@@ -99,6 +110,7 @@ class EncoderLayer(Block):
         return self.feed_forward(self.add(regions, seen, training), training)
 
 
+@keras.saving.register_keras_serializable("captioner")
 class DecoderLayer(Block):
     """Self-attention over the words so far, cross-attention to the regions, a feed-forward block."""
 

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from captioner.config import build, to_settings
 from captioner.models.config import WordsConfig
 
 Tensor = Any
 
 
+@keras.saving.register_keras_serializable("captioner")
 class Words(keras.layers.Layer):
     """The word embedding and the output layer, with one matrix for both where they are tied.
 
     Args:
         vocabulary_size: number of words.
         units: width of what the output layer reads.
-        config: the settings.
+        config: the settings, as WordsConfig or its plain values.
     """
 
-    def __init__(self, vocabulary_size: int, units: int, config: WordsConfig, **kwargs: Any) -> None:
+    def __init__(
+        self, vocabulary_size: int, units: int, config: WordsConfig | Mapping[str, Any], **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
+        config = config if isinstance(config, WordsConfig) else build(WordsConfig, config)
         self.vocabulary_size, self.units, self.config = vocabulary_size, units, config
         policy, l2 = self.dtype_policy, config.l2
         self.embedding = keras.layers.Embedding(
@@ -72,6 +79,17 @@ class Words(keras.layers.Layer):
         matrix = ops.cast(self.embedding.embeddings, self.compute_dtype)  # (words, embedding_size)
         logits = ops.matmul(ops.cast(hidden, self.compute_dtype), ops.transpose(matrix))
         return logits + ops.cast(self.bias, self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        settings = {field.name: getattr(self.config, field.name) for field in fields(WordsConfig)}
+        settings = to_settings(WordsConfig(**settings))
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "units": self.units,
+            "config": settings,
+        }
 
     def begin_with(self, vectors: np.ndarray, found: np.ndarray) -> None:
         """Put word vectors (words, embedding_size) into the embedding where `found` (words,) says that there are any.

@@ -30,6 +30,10 @@ OPTIONS = {
     "compare": ("--references", "--metrics", "--cider-df", "--parallel", "--all", "--json"),
     "report": ("-o", "--scores", "--references", "--images", "--pictures"),
     "predict": ("--model", *GENERATION, "-n", "--json", "--out", "--attention"),
+    "serve": (
+        *("--model", "--host", "--port", "--workers", "--token", "--cors", "--batch", "--window", "--queue"),
+        *("--deadline", "--max-mib", "--max-megapixels"),
+    ),
     "run": ("-o", "-c", "--set"),
     "init": ("-o", "--overwrite"),
     "settings": ("--markdown",),

@@ -57,6 +57,20 @@ def test_stepping_in_bfloat16_stays_close(case, features, tokens):
     )
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_a_step_remembers_the_words_before_in_bfloat16(case, features, tokens):
+    decoder = make(case, dtype="mixed_bfloat16")
+    for weight in decoder.trainable_variables:
+        weight.assign(3 * weight)  # so that what is remembered is far above the rounding
+    whole = ops.convert_to_numpy(ops.cast(decoder((features, tokens)), "float32")).reshape(6, 7, WORDS)
+    stepped = np.asarray(step_through(decoder, features, tokens), "float32")
+    memory = decoder.encode(features)
+    first = tree.map_structure(lambda leaf: ops.repeat(leaf, 2, axis=0), decoder.initial_state(memory, 7))
+    last, _, _ = decoder.step(tokens.reshape(6, 7)[:, 6], ops.convert_to_tensor(6), first, memory)
+    forgotten = np.abs(ops.convert_to_numpy(ops.cast(last, "float32")) - whole[:, 6]).mean()
+    assert np.abs(stepped[:, 6] - whole[:, 6]).mean() < forgotten / 4
+
+
 def test_a_word_changes_no_earlier_logits(decoder, features, tokens):
     before = ops.convert_to_numpy(decoder((features, tokens)))
     changed = tokens.copy()

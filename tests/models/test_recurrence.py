@@ -68,3 +68,22 @@ def test_what_is_dropped_is_the_same_for_all_words_of_a_caption():
     assert not kept.all()
     assert (steps[:, 2][kept] > steps[:, 0][kept]).all()
     assert (steps[:, 2][~kept] == 0).all()
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_the_layers_of_keras_which_cudnn_runs_give_what_running_by_hand_gives(cell, monkeypatch):
+    layer = Recurrent(cell, UNITS, layers=2, layer_norm=True)
+    layer.build((None, None, CHANNELS))
+    rng = np.random.default_rng(0)
+    for weight in layer.weights:
+        weight.assign(rng.normal(size=weight.shape))
+    places = [row * TIME + step for row, length in enumerate(LENGTHS) for step in range(length)]
+    layout = Layout(np.array(places, "int32"), 2, 3, TIME)
+    words = rng.normal(size=(len(places), CHANNELS)).astype("float32")
+    by_hand = np.asarray(layer.read_captions(words, layer.initial_state(6), layout))
+    monkeypatch.setattr(Recurrent, "_has_cudnn", staticmethod(lambda: True))
+    by_keras = np.asarray(layer.read_captions(words, layer.initial_state(6), layout))
+    np.testing.assert_allclose(by_keras, by_hand, atol=2e-5)
+    gamma = layer.norms[0].gamma
+    gamma.assign(gamma * 2)
+    assert np.abs(np.asarray(layer.read_captions(words, layer.initial_state(6), layout)) - by_keras).max() > 1e-2

@@ -22,9 +22,13 @@ ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "-
 class Browser:
     """One browser window."""
 
-    def __init__(self, address, profile):
+    def __init__(self, address, profile, arguments=(), preferences=None):
         self.address = address
-        options = {"args": [*ARGUMENTS, f"--user-data-dir={profile}"], "binary": shutil.which("chromium")}
+        options = {
+            "args": [*ARGUMENTS, *arguments, f"--user-data-dir={profile}"],
+            "binary": shutil.which("chromium"),
+            "prefs": preferences or {},
+        }
         wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
         answer = self._ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self.session = f"/session/{answer['sessionId']}"
@@ -37,7 +41,33 @@ class Browser:
 
     def open(self, path):
         """Open a file and wait until it is loaded."""
-        self._ask("POST", self.session + "/url", {"url": path.resolve().as_uri()})
+        self.visit(path.resolve().as_uri())
+
+    def visit(self, address):
+        """Go to an address and wait until it is loaded."""
+        self._ask("POST", self.session + "/url", {"url": address})
+
+    def find(self, selector):
+        """Return the first element that a CSS selector finds, for `type` and `click`."""
+        found = self._ask("POST", self.session + "/element", {"using": "css selector", "value": selector})
+        return next(iter(found.values()))
+
+    def type(self, selector, text):
+        """Type into an element, as a person does; a file field takes paths with line feeds between them."""
+        self._ask("POST", f"{self.session}/element/{self.find(selector)}/value", {"text": text})
+
+    def click(self, selector):
+        """Click on the middle of an element, as a person does."""
+        self._ask("POST", f"{self.session}/element/{self.find(selector)}/click", {})
+
+    def wait(self, script, *arguments, seconds=60):
+        """Wait until the body of a JavaScript function returns something true; return it."""
+        end = time.monotonic() + seconds
+        while not (found := self.run(script, *arguments)):
+            if time.monotonic() > end:
+                raise TimeoutError(script)
+            time.sleep(0.05)
+        return found
 
     def run(self, script, *arguments):
         """Run the body of a JavaScript function; return what it returns."""
@@ -61,8 +91,11 @@ class Browser:
 
 
 @contextlib.contextmanager
-def browser(profile):
-    """Start a driver and a browser whose profile lies in the folder `profile`; end both."""
+def browser(profile, arguments=(), preferences=None):
+    """Start a driver and a browser whose profile lies in the folder `profile`; end both.
+
+    `arguments` and `preferences` are Chromium's, such as a camera that shows a test picture.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -71,7 +104,7 @@ def browser(profile):
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as driver:
         try:
             _wait(address)
-            window = Browser(address, profile)
+            window = Browser(address, profile, arguments, preferences)
             try:
                 yield window
             finally:

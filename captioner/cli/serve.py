@@ -1,0 +1,208 @@
+"""captioner serve."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from captioner.cli.backend import load_keras
+from captioner.cli.messages import messages_printed
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from captioner.serving.model import ServedModel
+
+logger = logging.getLogger(__name__)
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@click.command("serve")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Run folder or .keras file (default: the newest run). Given again: an ensemble.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 is all.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="The port; 0 takes a free one."
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes, each with its own model."
+)
+@click.option(
+    "--token",
+    envvar="CAPTIONER_TOKEN",
+    help="What clients must send as `Authorization: Bearer TOKEN`. Better given as CAPTIONER_TOKEN.",
+)
+@click.option(
+    "--cors", "origins", multiple=True, metavar="ORIGIN", help="Let web pages of this address ask. Can be given again."
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    help="Pictures captioned together: a power of two.",
+)
+@click.option(
+    "--window",
+    type=click.FloatRange(min=0),
+    default=5,
+    show_default=True,
+    help="Milliseconds that a picture waits for others.",
+)
+@click.option(
+    "--queue",
+    type=click.IntRange(min=1),
+    default=128,
+    show_default=True,
+    help="Pictures that may wait; the next are told to come back.",
+)
+@click.option(
+    "--deadline",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30,
+    show_default=True,
+    help="Seconds until a request is given up.",
+)
+@click.option(
+    "--max-mib",
+    type=click.FloatRange(min=0, min_open=True),
+    default=20,
+    show_default=True,
+    help="The largest picture, in MiB.",
+)
+@click.option(
+    "--max-megapixels",
+    type=click.FloatRange(min=0, min_open=True),
+    help="The largest picture, in megapixels (default: 67, or what CAPTIONER_MAX_PIXELS says).",
+)
+def command(
+    models: tuple[Path, ...],
+    host: str,
+    port: int,
+    workers: int,
+    token: str | None,
+    origins: tuple[str, ...],
+    batch: int,
+    window: float,
+    queue: int,
+    deadline: float,
+    max_mib: float,
+    max_megapixels: float | None,
+) -> None:
+    """Serve captions over HTTP, and a page for people.
+
+    Prints its address. It ends with Ctrl-C or SIGTERM, when the requests that it has accepted are answered.
+    """
+    from captioner.config import ConfigError
+
+    if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token and token):
+        raise ConfigError("--token: must be of visible ASCII characters; choose another")
+    if batch > queue:
+        raise ConfigError(f"--batch {batch}: cannot be filled from a --queue of {queue}; make the queue longer")
+    _require_extra()
+    from captioner.images.decode import allowed_pixels
+    from captioner.serving.limits import MIB, Limits
+
+    size = max(1, int(max_mib * MIB))
+    limits = Limits(
+        picture_bytes=size,
+        body_bytes=max(Limits.body_bytes, 2 * size),
+        reading_bytes=max(Limits.reading_bytes, 8 * size),
+        pixels=allowed_pixels() if max_megapixels is None else max(1, int(max_megapixels * 1e6)),
+        queue=queue,
+        batch=batch,
+        window=window / 1000,
+        deadline=deadline,
+    )
+    from captioner.serving.run import ServerConfig, address_of, bind, serve, serve_in_processes
+
+    bound = bind(host, port)
+    config = ServerConfig(models or (_default_model(),), token, origins, limits)
+    load_keras()
+    from captioner.serving.app import create_app
+    from captioner.serving.run import load_model
+
+    model = load_model(config.models)
+    _print_greeting(address_of(bound), model, config.models)
+    if host not in LOOPBACK and token is None:
+        logger.warning("%s lets in everybody who can reach this machine; --token asks for a password", host)
+    _quieten()
+    if workers > 1:
+        del model
+        serve_in_processes(config, bound, workers, "captioner.cli.serve:worker_app")
+    else:
+        serve(create_app(model, token=token, origins=origins, limits=limits), bound)
+
+
+def worker_app() -> Starlette:
+    """Return the application of one of several processes; uvicorn calls it there."""
+    import os
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    contextlib.ExitStack().enter_context(messages_printed())  # to the end of the process
+    _quieten()
+    load_keras()
+    from captioner.serving.app import create_app
+    from captioner.serving.run import SETTINGS, ServerConfig, load_model
+    from captioner.storage import DataError
+
+    config = ServerConfig.from_json(os.environ[SETTINGS])
+    try:
+        model = load_model(config.models)
+    except DataError as error:  # it was whole when the first process looked
+        logger.error("%s", error)
+        sys.exit(3)  # uvicorn's code for a process that would fail again
+    return create_app(model, token=config.token, origins=config.origins, limits=config.limits)
+
+
+def _default_model() -> Path:
+    from captioner.run_folder import newest_run
+
+    return newest_run()
+
+
+def _require_extra() -> None:
+    from importlib.util import find_spec
+
+    from captioner.config import ConfigError
+
+    packages = {
+        "starlette": "starlette",
+        "uvicorn": "uvicorn",
+        "python_multipart": "python-multipart",
+        "prometheus_client": "prometheus-client",
+    }
+    if missing := [package for module, package in packages.items() if find_spec(module) is None]:
+        raise ConfigError(f"serve needs {', '.join(missing)}; pip install 'captioner[serve]' brings what it needs")
+
+
+def _print_greeting(address: str, model: ServedModel, paths: tuple[Path, ...]) -> None:
+    """Print where the server is, what answers and how good it is."""
+    from captioner.metrics.labels import describe
+
+    about: dict[str, Any] = model.describe()
+    made_of = f"{about['architecture']} over {about['encoder']}, {about['weights'] / 1e6:.1f} million weights"
+    click.echo(f"captioner is at {address} (the API: {address}/docs)")
+    click.echo(f"model: {', '.join(map(str, paths))} ({made_of})")
+    if model.scores:
+        click.echo(f"scores: {describe(model.scores)}")
+    elif len(paths) == 1:
+        click.echo(f"scores: not known; captioner evaluate {paths[0]} finds them")
+    sys.stdout.flush()
+
+
+def _quieten() -> None:
+    """Keep back what is of no use to those who run a server."""
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it takes compiling for several batch sizes for a mistake

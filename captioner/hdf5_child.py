@@ -1,0 +1,153 @@
+"""Opens an HDF5 file for another process, which would not survive what a forged one does to the HDF5 library.
+
+Run as a script by `captioner.hdf5`; it imports nothing of ours. HDF5 1.14.6 may loop without end, overflow or take all
+memory on a forged file: here that ends this process only, by limits of processor time and memory.
+
+Arguments: the file; JSON with `datasets` (to be returned whole), `rows` (a dataset of which only the place of each row
+in the file is returned, or None) and `attributes` (texts of the root); the file's size. On stdout comes a line of JSON
+and then the arrays.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from typing import Any
+
+import h5py
+import numpy as np
+
+if sys.platform != "win32":
+    import resource
+
+SECONDS, BYTES_A_SECOND = 2, 20 * 10**6  # of processor time: at once, and a second more for so much of the file
+FREE_BYTES = 200 * 10**6  # of memory
+MOST_BYTES = 8 * 2**30  # of the file that count for the memory
+BLOCK_BYTES = 2**24
+MAX_NAMES = 1000
+MAX_TEXT = 2**20
+HARD = h5py.HardLink
+
+
+class ForgedError(Exception):
+    """The file is not what it should be; the message says why."""
+
+
+def limit(size: int) -> None:
+    """Let this process take no more time and memory than a file of `size` bytes needs."""
+    if sys.platform == "win32":
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = math.ceil(used.ru_utime + used.ru_stime + SECONDS + size / BYTES_A_SECOND)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        with open("/proc/self/statm") as file:  # noqa: PTH123
+            now = int(file.read().split()[0]) * resource.getpagesize()
+        most = now + FREE_BYTES + 2 * min(size, MOST_BYTES)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def dataset(file: h5py.File, name: str) -> h5py.Dataset | None:
+    """Return a dataset of the root, or None; links and outside storage could make us read any other file."""
+    if not isinstance(file.get(name, getlink=True), HARD):
+        return None
+    found = file[name]
+    return found if isinstance(found, h5py.Dataset) and not found.external and not found.is_virtual else None
+
+
+def whole(found: h5py.Dataset, size: int) -> np.ndarray:
+    """Return all of a dataset of numbers or texts."""
+    if found.dtype.kind == "O":
+        if h5py.check_string_dtype(found.dtype) is None or math.prod(found.shape) * 8 > size:
+            raise ForgedError(f"{found.name} holds neither numbers nor texts")
+        return np.asarray(found[:], "S")
+    if found.dtype.kind not in "fiuS":
+        raise ForgedError(f"{found.name} holds neither numbers nor texts")
+    if math.prod(found.shape) * found.dtype.itemsize > FREE_BYTES + 2 * size:
+        raise ForgedError(f"{found.name} claims far more than the file holds")
+    return np.ascontiguousarray(found[...])
+
+
+def places(found: h5py.Dataset, size: int) -> np.ndarray | None:
+    """Return where in the file each row of a dataset is, (rows,) int64, or None where rows do not lie there plainly."""
+    row, count = math.prod(found.shape[1:]) * found.dtype.itemsize, found.shape[0]
+    if count * row > size or found.id.get_create_plist().get_nfilters():
+        return None
+    if found.chunks is None:
+        start = found.id.get_offset()
+        return None if start is None else start + np.arange(count, dtype=np.int64) * row
+    if found.chunks != (1, *found.shape[1:]):
+        return None
+    starts = np.full(count, -1, np.int64)
+
+    def note(chunk: Any) -> None:
+        if chunk.size != row or chunk.filter_mask:
+            raise ForgedError(f"a chunk of {found.name} claims {chunk.size} bytes where a row has {row}")
+        starts[chunk.chunk_offset[0]] = chunk.byte_offset
+
+    found.id.chunk_iter(note)
+    if (starts < 0).any():
+        raise ForgedError(f"row {int((starts < 0).argmax())} of {found.name} is not there")
+    return starts
+
+
+def read_through(found: h5py.Dataset) -> None:
+    """Read a dataset from end to end, as the other process is going to: what crashes crashes here."""
+    row = max(1, math.prod(found.shape[1:]) * found.dtype.itemsize)
+    if row > FREE_BYTES:
+        raise ForgedError(f"a row of {found.name} claims {row} bytes")
+    step = max(1, BLOCK_BYTES // row)
+    for start in range(0, found.shape[0], step):
+        found[start : start + step]
+
+
+def look(path: str, size: int, wanted: dict[str, Any]) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Return what to say of a file, and the arrays that follow it."""
+    arrays: list[np.ndarray] = []
+    said: dict[str, Any] = {"datasets": {}, "attributes": {}, "rows": None}
+    with h5py.File(path, "r", locking=False) as file:
+        said["names"] = [name for _, name in zip(range(MAX_NAMES), file, strict=False)]
+        for name in wanted["datasets"]:
+            if (found := dataset(file, name)) is not None:
+                arrays.append(whole(found, size))
+                said["datasets"][name] = [arrays[-1].dtype.str, arrays[-1].shape]
+        if wanted["rows"] is not None and (found := dataset(file, wanted["rows"])) is not None:
+            if found.dtype.kind not in "fiu" or not found.ndim:
+                raise ForgedError(f"{found.name} holds no rows of numbers")
+            starts = places(found, size)
+            if starts is None:
+                read_through(found)
+            else:
+                arrays.append(starts)
+            said["rows"] = [found.dtype.str, found.shape, starts is not None]
+        for name in wanted["attributes"]:
+            value = file.attrs[name] if name in file.attrs else None  # noqa: SIM401 - attributes' get hides errors
+            value = value.decode() if isinstance(value, bytes) else value
+            if isinstance(value, str) and len(value) <= MAX_TEXT:
+                said["attributes"][name] = value
+    return said, arrays
+
+
+def main() -> None:
+    """Answer what the arguments ask."""
+    path, wanted, size = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
+    limit(size)
+    arrays: list[np.ndarray] = []
+    try:
+        said, arrays = look(path, size, wanted)
+    except ForgedError as error:
+        said = {"fault": str(error)}
+    except MemoryError:
+        said = {"fault": "it asks for far more memory than a file of its size needs"}
+    except Exception as error:  # h5py raises nearly anything on a broken file
+        said = {"fault": " ".join(str(error).split())[:300] or type(error).__name__}
+    sys.stdout.buffer.write(json.dumps(said).encode() + b"\n")
+    for array in arrays:
+        sys.stdout.buffer.write(array.data if array.size else b"")
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

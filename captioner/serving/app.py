@@ -1,0 +1,119 @@
+"""The server as a plain ASGI application: any ASGI server runs it, and Ray Serve."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from captioner.serving.access import REQUEST_ID, Record, Token
+from captioner.serving.api import Api
+from captioner.serving.bodies import BodyReader
+from captioner.serving.dialects.describe import Describe
+from captioner.serving.dialects.ollama import Ollama
+from captioner.serving.limits import Limits
+from captioner.serving.metrics import Metrics
+from captioner.serving.model import ServedModel, name_of
+from captioner.serving.refusal import RefusalError, answer_refusal
+from captioner.serving.service import CaptionService
+
+if TYPE_CHECKING:
+    from captioner.captioner import Captioner
+
+# Monitors, browsers that have not got the token yet, and readers of the documentation.
+OPEN = ("/", "/static/", "/healthz", "/readyz", "/openapi.json", "/docs")
+
+
+def create_app(
+    model: ServedModel | Captioner | str | Path,
+    *,
+    token: str | None = None,
+    origins: Sequence[str] = (),
+    limits: Limits | None = None,
+) -> Starlette:
+    """Return the application.
+
+    Args:
+        model: a captioner, or the run folder or `.keras` file of one.
+        token: what clients must send as `Authorization: Bearer TOKEN`; None lets everybody in.
+        origins: web pages of other addresses that may ask, such as `https://example.org`; `*` is all.
+        limits: what is accepted at most.
+
+    Raises:
+        DataError: there is no captioner at `model`, or its encoder cannot be had.
+    """
+    served = _served(model)
+    limits, metrics = limits or Limits(), Metrics()
+    service, bodies = CaptionService(served, limits, metrics), BodyReader(limits)
+    api = Api(service, bodies, token is not None)
+    routes: list[Route | Mount] = [
+        Route("/", api.page),
+        Route("/caption", api.caption, methods=["POST"]),
+        Route("/captions", api.captions, methods=["POST"]),
+        Route("/model", api.about),
+        Route("/healthz", api.alive),
+        Route("/readyz", api.ready),
+        Route("/metrics", api.metrics),
+        Route("/openapi.json", api.openapi),
+        Route("/docs", api.docs),
+        *Describe(service, bodies).routes(),
+        *Ollama(service, bodies).routes(),
+        Mount("/static", StaticFiles(packages=[("captioner.serving", "static")])),
+    ]
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        service.start()
+        yield
+        service.close()
+
+    paths = [route.path for route in routes if isinstance(route, Route)]
+    middleware = [Middleware(Record, metrics=metrics, routes=paths)]
+    if origins:
+        allowed = {"allow_methods": ["GET", "POST"], "allow_headers": ["authorization", "content-type", REQUEST_ID]}
+        exposed = [REQUEST_ID, "retry-after"]
+        middleware.append(
+            Middleware(CORSMiddleware, allow_origins=list(origins), expose_headers=exposed, **allowed)  # type: ignore[arg-type]
+        )
+    if token is not None:
+        middleware.append(Middleware(Token, token=token, opened=OPEN))
+    app = Starlette(
+        routes=routes,
+        middleware=middleware,
+        exception_handlers={RefusalError: answer_refusal, HTTPException: _answer_http, ClientDisconnect: _answer_gone},
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    return app
+
+
+def _served(model: ServedModel | Captioner | str | Path) -> ServedModel:
+    if isinstance(model, ServedModel):
+        return model
+    if isinstance(model, str | Path):
+        from captioner.captioner import load
+
+        return ServedModel(load(model), name_of(Path(model)))
+    return ServedModel(model)
+
+
+async def _answer_http(_request: Request, error: Exception) -> Response:
+    """Answer what no endpoint answers (404, 405) in the form of all errors."""
+    assert isinstance(error, HTTPException)
+    told = {404: "no such address; /docs lists those that there are", 405: "this address takes another method"}
+    return JSONResponse({"error": told.get(error.status_code, error.detail)}, error.status_code, error.headers)
+
+
+async def _answer_gone(_request: Request, _error: Exception) -> Response:
+    """Answer a client that went away before its request was whole, for the log."""
+    return Response(status_code=499)

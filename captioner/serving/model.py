@@ -1,0 +1,132 @@
+"""The captioner as the server uses it: pictures prepared one by one in any thread, captioned in batches in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from captioner.images.decode import load_image
+from captioner.serving.options import Options
+
+if TYPE_CHECKING:
+    from captioner.captioner import Captioner
+    from captioner.generation.decode import Caption
+
+
+class Prepared(NamedTuple):
+    """A decoded picture at the encoder's size.
+
+    Attributes:
+        pixels: (height, width, 3) uint8, or a tuple of such for an ensemble with several encoders.
+        size: (height, width) of the picture before, of which only the shape counts.
+    """
+
+    pixels: Any
+    size: tuple[int, int]
+
+
+class Search(NamedTuple):
+    """The settings of generation that pictures in one batch share; each is compiled once for each batch size.
+
+    Attributes:
+        n: captions a picture.
+        changes: settings that differ from the captioner's own, in order of their names.
+    """
+
+    n: int
+    changes: tuple[tuple[str, Any], ...]
+
+
+class ServedModel:
+    """A captioner with its name.
+
+    Args:
+        captioner: the captioner, or an ensemble.
+        name: what clients call it.
+        scores: what its evaluation found, by name.
+
+    Raises:
+        DataError: its encoder cannot be had.
+    """
+
+    def __init__(self, captioner: Captioner, name: str = "captioner", scores: dict[str, float] | None = None) -> None:
+        self.captioner, self.name, self.scores = captioner, name, scores or {}
+        members = getattr(captioner, "members", [captioner])
+        sizes = [member.find_encoder().input_size for member in members]
+        self.at_least = (max(size[0] for size in sizes), max(size[1] for size in sizes))
+        looking = [m.encoder_description for m in members if len(getattr(m.decoder, "feature_shape", ())) == 2]
+        self.grid = dict(looking[0]) if looking and looking[0] else None
+
+    def prepare(self, data: bytes, max_pixels: int) -> Prepared:
+        """Decode an encoded picture and bring it to the encoder's size. Any thread may call it.
+
+        Raises:
+            DataError: it cannot be read, see captioner.images.decode.load_image.
+        """
+        picture = load_image(data, max_pixels=max_pixels, at_least=self.at_least)
+        return Prepared(self.captioner.prepare(picture), (picture.shape[0], picture.shape[1]))
+
+    def search_for(self, options: Options) -> Search:
+        """Return the search that gives a request what it wants, one of few.
+
+        Several captions come from the search that returns its whole beam, so that each n needs no search of its own.
+        """
+        own = self.captioner.generation
+        if options.beam_size is None and own.sampling:
+            return Search(options.n, ())
+        beam = options.beam_size or max(own.beam_size, options.n)
+        changes: dict[str, Any] = {}
+        if own.sampling:
+            changes |= {"sampling": False, "groups": 1}
+        elif own.groups > 1:
+            if options.beam_size is None:
+                beam = -(-beam // own.groups) * own.groups
+            elif beam % own.groups:
+                changes["groups"] = 1
+        if beam != own.beam_size:
+            changes["beam_size"] = beam
+        return Search(1 if options.n == 1 else beam, tuple(sorted(changes.items())))
+
+    def caption(self, pictures: Sequence[Prepared], search: Search, batch: int) -> list[list[Caption]]:
+        """Caption prepared pictures as one batch of `batch`, filled up with the last; one thread at a time.
+
+        Returns:
+            for each picture its captions, best first.
+        """
+        rows = [pictures[min(row, len(pictures) - 1)].pixels for row in range(batch)]
+        return self.captioner.caption_prepared(rows, search.n, **dict(search.changes))[: len(pictures)]
+
+    def blank(self) -> Prepared:
+        """Return a black picture, for compiling."""
+        black = np.zeros((*self.at_least, 3), np.uint8)
+        return Prepared(self.captioner.prepare(black), self.at_least)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what clients may know of it."""
+        members = getattr(self.captioner, "members", [self.captioner])
+        encoders = [member.encoder_description or {} for member in members]
+        return {
+            "name": self.name,
+            "architecture": " + ".join(architecture_of(member) for member in members),
+            "encoder": " + ".join(dict.fromkeys(f"{one.get('backbone')} {one.get('layer')}" for one in encoders)),
+            "weights": sum(member.decoder.count_params() for member in members),
+            "words": len(self.captioner.vocabulary),
+            "attention": self.grid is not None,
+            "scores": self.scores,
+        }
+
+
+def architecture_of(captioner: Captioner) -> str:
+    """Return the name under which a captioner's decoder is known in recipes."""
+    from captioner.models.architectures import DECODERS
+
+    kind = type(captioner.decoder)
+    return next((name for name, known in DECODERS.items() if known is kind), kind.__name__)
+
+
+def name_of(path: Path) -> str:
+    """Return what clients call the model in a run folder or a `.keras` file."""
+    return path.resolve().stem if path.suffix == ".keras" else path.resolve().name

@@ -1,0 +1,70 @@
+"""How a request wants its captions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from captioner.serving.refusal import RefusalError
+
+NAMES = ("n", "beam_size", "style", "attention")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a request may choose.
+
+    Attributes:
+        n: captions a picture, best first.
+        beam_size: hypotheses kept; None for the model's own.
+        style: a name among the styles; None for the model's own words.
+        attention: whether each word's weights over the picture's regions are wanted.
+    """
+
+    n: int = 1
+    beam_size: int | None = None
+    style: str | None = None
+    attention: bool = False
+
+
+def read_options(fields: Mapping[str, Any], most: int, styles: Collection[str]) -> Options:
+    """Return the options among a request's fields.
+
+    Args:
+        fields: name -> a text from a form or the address, or a JSON value. Others than NAMES are passed over.
+        most: the most captions and the widest beam.
+        styles: the known styles.
+
+    Raises:
+        RefusalError: one is impossible (400).
+    """
+    n = _count("n", fields.get("n"), most)
+    beam_size = _count("beam_size", fields.get("beam_size"), most)
+    if n and beam_size and n > beam_size:
+        raise RefusalError(400, f"n: {n} captions need a beam as wide, found beam_size {beam_size}")
+    style = fields.get("style")
+    if style is not None and style != "" and (not isinstance(style, str) or style not in styles):
+        raise RefusalError(400, f"style: must be one of {', '.join(styles)}")
+    return Options(n or 1, beam_size, style or None, _switch("attention", fields.get("attention")))
+
+
+def _count(name: str, value: Any, most: int) -> int | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and len(value) < 10 and value.isascii() and value.isdigit():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise RefusalError(400, f"{name}: must be a whole number from 1 to {most}")
+    return value
+
+
+def _switch(name: str, value: Any) -> bool:
+    known = {"true": True, "1": True, "on": True, "yes": True, "false": False, "0": False, "off": False, "no": False}
+    if value is None or value == "":
+        return False
+    if isinstance(value, str) and value.lower() in known:
+        return known[value.lower()]
+    if not isinstance(value, bool):
+        raise RefusalError(400, f"{name}: must be true or false")
+    return value

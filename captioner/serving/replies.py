@@ -1,0 +1,65 @@
+"""Captions as the API gives them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from captioner.report.pictures import grid_box, grid_columns
+from captioner.serving.model import ServedModel
+from captioner.serving.options import Options
+from captioner.serving.refusal import RefusalError
+from captioner.serving.service import Captioned
+from captioner.serving.styles import restyle
+
+if TYPE_CHECKING:
+    from captioner.generation.decode import Caption
+
+
+def reply(found: Captioned, options: Options, model: ServedModel) -> dict[str, Any]:
+    """Return a picture's answer: the best caption on top, where the simplest clients look for it."""
+    captions = [_caption(caption, found, options, model) for caption in found.captions[: options.n]]
+    best = captions[0] if captions else {"caption": "", "confidence": None}
+    return {
+        "caption": best["caption"],
+        "confidence": best["confidence"],
+        "captions": captions,
+        "model": model.name,
+    }
+
+
+def reply_of_several(name: str | None, found: Captioned | RefusalError, options: Options, model: ServedModel) -> Any:
+    """Return one picture's entry in the answer to several."""
+    if isinstance(found, RefusalError):
+        return {"file": name, "error": found.message, "status": found.status}
+    return {"file": name, **reply(found, options, model)}
+
+
+def best_text(found: Captioned, options: Options) -> str:
+    """Return a picture's best caption, for programs that want nothing else."""
+    return restyle(found.captions[0].text, options.style) if found.captions else ""
+
+
+def _caption(caption: Caption, found: Captioned, options: Options, model: ServedModel) -> dict[str, Any]:
+    confidence = getattr(caption, "confidence", None)
+    possible = caption.log_prob > float("-inf")  # JSON knows no infinity
+    entry: dict[str, Any] = {
+        "caption": restyle(caption.text, options.style),
+        "confidence": None if confidence is None else round(float(confidence), 4),
+        "log_prob": round(caption.log_prob, 4) if possible else None,
+        "tokens": list(caption.tokens),
+    }
+    if options.attention:
+        entry["attention"] = _attention(caption, found.size, model)
+    return entry
+
+
+def _attention(caption: Caption, size: tuple[int, int], model: ServedModel) -> dict[str, Any] | None:
+    """Return where each word looked: the grid's columns, its place over the picture, and weights row by row."""
+    if caption.attention is None or model.grid is None or not caption.attention.shape[1]:
+        return None
+    input_size = model.grid.get("input_size", (1, 1))
+    return {
+        "columns": grid_columns(caption.attention.shape[1], input_size),
+        "box": grid_box(size, input_size, model.grid.get("resizing", "whole")),
+        "weights": [[round(float(weight), 4) for weight in word] for word in caption.attention],
+    }

@@ -1,0 +1,205 @@
+"""The application under uvicorn: a port, one process or several, and an end that answers what was accepted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.supervisors import Multiprocess
+
+from captioner.serving.limits import Limits
+from captioner.serving.metrics import FOLDER
+from captioner.storage import DataError
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from captioner.serving.model import ServedModel
+
+SETTINGS = "CAPTIONER_SERVE"  # how worker processes learn what they serve
+CONNECTIONS = 1000  # open at the same time in one process; the next are told to come back
+HEADER_SECONDS = 20.0  # for a request's first lines; a body has its own limit
+WORKER_SECONDS = 600  # without a sign of life, as while TensorFlow is imported on a busy machine
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """What is served, and to whom.
+
+    Attributes:
+        models: run folders or `.keras` files; several are an ensemble.
+        token: see captioner.serving.app.create_app.
+        origins: see there.
+        limits: see there.
+    """
+
+    models: tuple[Path, ...]
+    token: str | None = None
+    origins: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+    def to_json(self) -> str:
+        """Return it as JSON."""
+        return json.dumps({**asdict(self), "models": list(map(str, self.models))})
+
+    @classmethod
+    def from_json(cls, text: str) -> ServerConfig:
+        """Return what `to_json` wrote."""
+        content = json.loads(text)
+        models = tuple(map(Path, content.pop("models")))
+        return cls(models, content["token"], tuple(content["origins"]), Limits(**content["limits"]))
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that has the port; 0 takes a free one. Nobody is let in yet.
+
+    Raises:
+        DataError: the port is taken or not allowed, or the host is not this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind(address)
+        except OSError:
+            bound.close()
+            raise
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise DataError(f"{host}:{port}: cannot be served ({reason}); choose another --port or --host") from None
+    bound.set_inheritable(True)
+    return bound
+
+
+def address_of(bound: socket.socket) -> str:
+    """Return the address at which a browser on this machine finds the socket."""
+    host, port = bound.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{port}"
+
+
+def serve(app: Starlette, bound: socket.socket) -> None:
+    """Serve an application in this process until SIGTERM, which ends it well, or SIGINT.
+
+    Raises:
+        KeyboardInterrupt: SIGINT came; what had been accepted was answered.
+    """
+    with _ended_well_by_sigterm():
+        uvicorn.Server(_uvicorn_config(app)).run([bound])
+
+
+def serve_in_processes(config: ServerConfig, bound: socket.socket, workers: int, factory: str) -> None:
+    """Serve in several processes, which share the port and the numbers of /metrics; see `serve`.
+
+    Args:
+        config: what each of them serves; `factory` finds it in the environment variable SETTINGS.
+        bound: the socket.
+        workers: how many.
+        factory: `module:function` that returns the application, called in each of them.
+    """
+    numbers = Path(tempfile.mkdtemp(prefix="captioner-metrics-"))
+    os.environ[SETTINGS], os.environ[FOLDER] = config.to_json(), str(numbers)
+    try:
+        uvicorn_config = _uvicorn_config(factory, factory=True, workers=workers)
+        bound.listen(uvicorn_config.backlog)
+        with _ended_well_by_sigterm():
+            Multiprocess(uvicorn_config, [bound]).run()
+    finally:
+        del os.environ[SETTINGS], os.environ[FOLDER]
+        shutil.rmtree(numbers, ignore_errors=True)
+
+
+def load_model(models: Sequence[Path]) -> ServedModel:
+    """Load a captioner, or an ensemble of several, with the scores of its evaluation.
+
+    Raises:
+        DataError: see captioner.captioner.load; or an encoder cannot be had.
+    """
+    from captioner.captioner import load
+    from captioner.ensemble import Ensemble
+    from captioner.serving.model import ServedModel, name_of
+
+    members = [load(model) for model in models]
+    captioner = members[0] if len(members) == 1 else Ensemble(members, models)
+    scores = scores_of(models[0]) if len(models) == 1 else {}
+    try:
+        return ServedModel(captioner, "+".join(map(name_of, models)), scores)
+    except DataError as error:
+        raise DataError(f"{', '.join(map(str, models))}: {error}") from None
+
+
+def scores_of(model: Path) -> dict[str, float]:
+    """Return the scores that an evaluation left in a run folder; none where there was none."""
+    from captioner.results import read_scores
+    from captioner.run_folder import SCORES
+
+    return read_scores(model)[0] if (model / SCORES).is_file() else {}
+
+
+def _uvicorn_config(app: Any, **settings: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_worker_healthcheck=WORKER_SECONDS,
+        lifespan="on",
+        http=_ImpatientProtocol,
+        ws="none",
+        **settings,
+    )
+
+
+class _ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """Closes a connection that does not get its request's first lines together: uvicorn would wait for ever."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._timer is None and self._is_between_requests():
+            self._watch()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(error)
+
+    def _watch(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(HEADER_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        self._timer = None
+        if self._is_between_requests():
+            self.transport.close()
+
+    def _is_between_requests(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+
+@contextlib.contextmanager
+def _ended_well_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM be an ordinary end: uvicorn, when it has ended, sends itself the signal that it got again."""
+    before = signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,174 @@
+"""From pictures as they were sent to their captions, or the reason why a picture has none."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from captioner.images.decode import TooManyPixelsError
+from captioner.images.files import HEAD_BYTES, NotAPictureError, kind_of
+from captioner.serving.batcher import Batcher
+from captioner.serving.limits import MIB, Limits
+from captioner.serving.metrics import Metrics
+from captioner.serving.model import Prepared, Search, ServedModel
+from captioner.serving.options import Options
+from captioner.serving.refusal import RefusalError
+from captioner.storage import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from captioner.generation.decode import Caption
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+class Captioned(NamedTuple):
+    """A picture's captions, best first, and its size (height, width)."""
+
+    captions: list[Caption]
+    size: tuple[int, int]
+
+
+class CaptionService:
+    """Decodes in threads, captions in batches, refuses what is too much.
+
+    Args:
+        model: the captioner.
+        limits: what is too much.
+        metrics: what is counted.
+    """
+
+    def __init__(self, model: ServedModel, limits: Limits, metrics: Metrics) -> None:
+        self.model, self.limits, self.metrics = model, limits, metrics
+        self.ready, self._ending = threading.Event(), threading.Event()
+        self._decoders = ThreadPoolExecutor(limits.decoders, thread_name_prefix="decode")
+        self._waiting, self._lock = 0, threading.Lock()
+        self._batcher = Batcher(
+            model.caption, limits.batch_sizes, limits.window, begun=self._leave_queue, done=self._count
+        )
+
+    def start(self) -> None:
+        """Begin to compile the model, unless that has begun."""
+        self._batcher.start(self._compile)
+
+    def close(self) -> None:
+        """Answer what is accepted, then stop."""
+        self._ending.set()
+        self.ready.clear()
+        self.metrics.ready.set(0)
+        self._batcher.close()
+        self._decoders.shutdown()
+
+    async def in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
+        """Run something that takes a while in a decoding thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, work, *arguments)
+
+    async def caption(
+        self, pictures: Sequence[bytes | RefusalError], options: Options
+    ) -> list[Captioned | RefusalError]:
+        """Caption pictures; each has its result or its refusal, whatever becomes of the others.
+
+        Args:
+            pictures: encoded ones, or refusals that are handed on.
+            options: how.
+
+        Raises:
+            RefusalError: the queue is full (503), or there are more pictures than it ever takes (413).
+        """
+        self.start()
+        wanted = sum(isinstance(picture, bytes) for picture in pictures)
+        self._enter_queue(wanted)
+        deadline = time.monotonic() + self.limits.deadline
+        search = self.model.search_for(options)
+        return list(await asyncio.gather(*(self._one(picture, search, deadline) for picture in pictures)))
+
+    async def _one(self, picture: bytes | RefusalError, search: Search, deadline: float) -> Captioned | RefusalError:
+        if isinstance(picture, RefusalError):
+            return picture
+        prepared = await self._prepared(picture, deadline)
+        if isinstance(prepared, RefusalError):
+            return prepared
+        answer = self._batcher.submit(prepared, search)
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                return Captioned(await answer, prepared.size)
+        except TimeoutError:
+            return self._too_late()
+        except Exception:  # the batcher has logged it
+            return RefusalError(500, "the model failed on this picture; the server's log says why")
+
+    async def _prepared(self, picture: bytes, deadline: float) -> Prepared | RefusalError:
+        """Decode a picture; one that cannot be decoded leaves the queue."""
+        found: Prepared | RefusalError | None = None
+        self._batcher.expect(1)
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                found = await self.in_thread(self._prepare, picture)
+        except TimeoutError:
+            found = self._too_late()
+        finally:
+            self._batcher.expect(-1)
+            if not isinstance(found, Prepared):
+                self._leave_queue(1)
+        return found
+
+    def _prepare(self, picture: bytes) -> Prepared | RefusalError:
+        if len(picture) > self.limits.picture_bytes:
+            return RefusalError(
+                413, f"the picture is larger than {self.limits.picture_bytes / MIB:.3g} MiB; shrink it first"
+            )
+        try:
+            return self.model.prepare(picture, self.limits.pixels)
+        except TooManyPixelsError:
+            return RefusalError(413, "the picture: claims more pixels than this server decodes; shrink it first")
+        except NotAPictureError as error:
+            if kind_of(picture[:HEAD_BYTES]) not in (None, "HEIC"):
+                return RefusalError(400, "the picture: broken or truncated; replace it")
+            return RefusalError(415 if picture else 400, str(error))
+        except DataError as error:
+            return RefusalError(400, str(error))
+
+    def _too_late(self) -> RefusalError:
+        return RefusalError(504, f"no answer within {self.limits.deadline:g} s; the server is busy", 1)
+
+    def _enter_queue(self, count: int) -> None:
+        if count > self.limits.queue:
+            raise RefusalError(413, f"{count} pictures at once are too many; send up to {self.limits.queue}")
+        with self._lock:
+            if self._waiting + count > self.limits.queue:
+                raise RefusalError(503, "the queue is full; try again in a moment", 1)
+            self._waiting += count
+            self.metrics.queued.set(self._waiting)
+
+    def _leave_queue(self, count: int) -> None:
+        with self._lock:
+            self._waiting -= count
+            self.metrics.queued.set(self._waiting)
+
+    def _count(self, pictures: int, seconds: float) -> None:
+        self.metrics.batches.observe(pictures)
+        self.metrics.batch_seconds.observe(seconds)
+        self.metrics.pictures.inc(pictures)
+
+    def _compile(self) -> None:
+        """Run every batch size once: by default settings all, with alternatives the smallest."""
+        began = time.monotonic()
+        blank = self.model.blank()
+        usual, alternatives = self.model.search_for(Options()), self.model.search_for(Options(n=2))
+        for search, size in [*((usual, size) for size in self.limits.batch_sizes), (alternatives, 1)]:
+            if self._ending.is_set():
+                return
+            self.model.caption([blank], search, size)
+        self.ready.set()
+        self.metrics.ready.set(1)
+        sizes = ", ".join(map(str, self.limits.batch_sizes))
+        with contextlib.suppress(OSError):  # stderr is gone, and this thread must live
+            logger.info("ready: compiled for batches of %s in %.1f s", sizes, time.monotonic() - began)
