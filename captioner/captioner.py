@@ -20,7 +20,9 @@ from captioner.generation.config import GenerationConfig
 from captioner.generation.decode import generate, make_search
 from captioner.generation.options import settings_of
 from captioner.generation.search import Search
+from captioner.generation.word_rules import Numbers
 from captioner.images.pictures import picture_array
+from captioner.metrics.calibration import Calibration
 from captioner.models import architectures  # noqa: F401  (registers every decoder for loading)
 from captioner.models.decoder import CaptionDecoder
 from captioner.picture_captioner import Picture, PictureCaptioner
@@ -42,6 +44,7 @@ class Captioner(PictureCaptioner, keras.Model):
         encoder: the description of the encoder whose features the decoder was trained on; None where the features
             came without one.
         generation: the defaults of generation, or their settings.
+        calibration: makes captions' confidence of their log-probabilities, or its values; None for captions without.
 
     Raises:
         DataError: the vocabulary has another size than the decoder's weights.
@@ -53,6 +56,7 @@ class Captioner(PictureCaptioner, keras.Model):
         vocabulary: Vocabulary | Mapping[str, Any],
         encoder: Mapping[str, Any] | None,
         generation: GenerationConfig | Mapping[str, Any],
+        calibration: Calibration | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -68,6 +72,11 @@ class Captioner(PictureCaptioner, keras.Model):
             generation
             if isinstance(generation, GenerationConfig)
             else build(GenerationConfig, generation, "generation")
+        )
+        self.calibration = (
+            calibration
+            if calibration is None or isinstance(calibration, Calibration)
+            else build(Calibration, calibration, "calibration")
         )
         # Made when first needed; in a namespace, because what stands in a dict would be saved with the model.
         self._made = SimpleNamespace(encoder=None, searches={})
@@ -96,13 +105,14 @@ class Captioner(PictureCaptioner, keras.Model):
             raise ConfigError(str(error)) from None
         return self._made.searches[n, config]
 
-    def caption_features(self, features: Any, n: int = 1, first: int = 0, **changes: Any) -> list[list[Caption]]:
+    def caption_features(self, features: Any, n: int = 1, first: Numbers = 0, **changes: Any) -> list[list[Caption]]:
         """Caption pictures by their features.
 
         Args:
             features: (pictures, channels) or (pictures, regions, channels) float32.
             n, changes: see `search`.
-            first: the number of the first picture, when more come in other calls: sampling draws by it and the seed.
+            first: the number of the first picture, when more come in other calls, or (pictures,) the number of each:
+                sampling draws by it and the seed.
 
         Returns:
             for each picture its captions, best first.
@@ -115,7 +125,8 @@ class Captioner(PictureCaptioner, keras.Model):
         found = tree.map_structure(lambda leaf: tuple(leaf.shape[1:]), features)
         if found != expected:
             raise DataError(f"features: this captioner takes {expected} a picture, found {found}")
-        return generate(self.search(n, **changes), features, self.vocabulary, first)
+        captions = generate(self.search(n, **changes), features, self.vocabulary, first)
+        return [[self.with_confidence(caption) for caption in several] for several in captions]
 
     def find_encoder(self) -> Encoder:
         """Return the encoder, built and its weights found when first asked for.
@@ -133,6 +144,14 @@ class Captioner(PictureCaptioner, keras.Model):
         if self._made.encoder is None:
             self._made.encoder = encoder_from_description(self.encoder_description)
         return self._made.encoder
+
+    def find_encoders(self) -> tuple[Encoder, ...]:
+        """Return the encoders that a picture goes through, here one; see `find_encoder`, and `arrange`."""
+        return (self.find_encoder(),)
+
+    def arrange(self, features: tuple[Any, ...]) -> Any:
+        """Return what `caption_features` takes, of the features (pictures, ...) that each of `find_encoders` gave."""
+        return features[0]
 
     def prepare(self, picture: Picture, name: str = "the picture") -> Any:
         """Decode a picture, see `caption`, and bring it to the encoder's size; a prepared one stays as it is.
@@ -165,6 +184,7 @@ class Captioner(PictureCaptioner, keras.Model):
             "vocabulary": self.vocabulary.to_json(),
             "encoder": self.encoder_description,
             "generation": to_settings(self.generation),
+            "calibration": None if self.calibration is None else to_settings(self.calibration),
         }
 
     @classmethod

@@ -10,6 +10,7 @@ import numpy as np
 
 from captioner.captioner import Captioner
 from captioner.encoders.config import differences
+from captioner.encoders.encoder import Encoder
 from captioner.features.store import FeatureStore
 from captioner.generation.ensemble import EnsembleDecoder
 from captioner.picture_captioner import Picture
@@ -39,7 +40,14 @@ class Ensemble(Captioner):
                     f"{len(first)}, {_first_difference(first.words, member.vocabulary.words)}); an ensemble needs one: "
                     "train its members on the same captions with the same text settings"
                 )
-        super().__init__(EnsembleDecoder([member.decoder for member in members]), first, None, members[0].generation)
+        # The members' mean log-probabilities are about the first one's, and so is what they say about a caption.
+        super().__init__(
+            EnsembleDecoder([member.decoder for member in members]),
+            first,
+            None,
+            members[0].generation,
+            members[0].calibration,
+        )
         self.members = list(members)
         descriptions = [member.encoder_description for member in members]
         # Members whose features come from one encoder share its work: each has the number of the first such member.
@@ -64,6 +72,15 @@ class Ensemble(Captioner):
             for index, own in zip(sorted(set(self._encoded_by)), prepared, strict=True)
         }
         return tuple(features[index] for index in self._encoded_by)
+
+    def find_encoders(self) -> tuple[Encoder, ...]:
+        """See Captioner.find_encoders: as many as differ."""
+        return tuple(self.members[index].find_encoder() for index in sorted(set(self._encoded_by)))
+
+    def arrange(self, features: tuple[Any, ...]) -> tuple[Any, ...]:
+        """See Captioner.arrange: one array a member."""
+        own = dict(zip(sorted(set(self._encoded_by)), features, strict=True))
+        return tuple(own[index] for index in self._encoded_by)
 
 
 class JointFeatures:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Unpack
 
 from captioner.config import ConfigError
 from captioner.generation.caption import Caption
 from captioner.generation.config import GenerationConfig
 from captioner.generation.options import GenerationOptions, settings_of
+from captioner.generation.word_rules import Numbers
 from captioner.images.pictures import is_one_picture
+from captioner.metrics.calibration import Calibration
 
 PICTURES_AT_ONCE = 32  # decoded pictures held in memory at a time
 
@@ -21,15 +24,17 @@ class PictureCaptioner:
 
     Attributes:
         generation: the defaults of generation.
+        calibration: from log-probabilities to confidence; None where the captioner was trained without.
     """
 
     generation: GenerationConfig
+    calibration: Calibration | None = None
 
     def search(self, n: int = 1, **changes: Any) -> Any:
         """Return the search that gives `n` captions a picture; raises ConfigError where a setting is impossible."""
         raise NotImplementedError
 
-    def caption_features(self, features: Any, n: int = 1, first: int = 0, **changes: Any) -> list[list[Caption]]:
+    def caption_features(self, features: Any, n: int = 1, first: Numbers = 0, **changes: Any) -> list[list[Caption]]:
         """Caption pictures by their features (pictures, ...): for each its captions, best first."""
         raise NotImplementedError
 
@@ -40,6 +45,13 @@ class PictureCaptioner:
     def encode_prepared(self, pictures: Sequence[Any]) -> Any:
         """Return the features (pictures, ...) of pictures that `prepare` gave."""
         raise NotImplementedError
+
+    def with_confidence(self, caption: Caption) -> Caption:
+        """Return a caption with its confidence, where this captioner can tell."""
+        if self.calibration is None:
+            return caption
+        sure = self.calibration.confidence(caption.log_prob, len(caption.tokens))
+        return replace(caption, confidence=sure)
 
     def caption(
         self, pictures: Picture | Iterable[Picture], n: int = 1, first: int = 0, **options: Unpack[GenerationOptions]
@@ -53,7 +65,9 @@ class PictureCaptioner:
             model.caption("a.jpg", sample=True, top_p=0.9, seed=1)
             model.caption(array, beam_size=5, banned_words=["man"])
 
-        A Caption has `text`, `tokens`, `log_prob` and, where the model looks at regions, `attention`.
+        A Caption has `text`, `tokens`, `log_prob`, `score` (what captions are ranked by), where the model looks at
+        regions `attention`, and where it was trained with it `confidence`: from 0 to 1 the chance that the caption is
+        better than the model's median one on the dev split.
 
         Args:
             pictures: a picture, or a list of pictures. A picture is a path, an encoded picture as bytes or an open
@@ -76,6 +90,8 @@ class PictureCaptioner:
                 banned_words: words that no caption holds, a list.
                 bad_endings: words that no caption ends with, a list, or "english".
                 allow_unk: True lets captions hold <unk>.
+                start: words that every caption begins with.
+                must_include: words that every caption holds, a list; "dog|dogs" is one or the other.
 
         Returns:
             for one picture a Caption, or for n above 1 a list of Captions, best first; for a list of pictures a list

@@ -54,14 +54,15 @@ def _prediction(image_id: str, several: Sequence[Caption], captions: Captions) -
         "image_id": int(image_id) if image_id.isdecimal() and str(int(image_id)) == image_id else image_id,
         "caption": best["caption"],
         "file_name": picture.name if picture else None,
-        "log_prob": best["log_prob"],
+        **{name: value for name, value in best.items() if name != "caption"},
     }
     return {**entry, "alternatives": others} if others else entry
 
 
 def _written(caption: Caption) -> dict[str, Any]:
     possible = caption.log_prob > float("-inf")  # JSON knows no infinity
-    return {"caption": caption.text, "log_prob": round(caption.log_prob, 6) if possible else None}
+    written = {"caption": caption.text, "log_prob": round(caption.log_prob, 6) if possible else None}
+    return written if caption.confidence is None else {**written, "confidence": round(caption.confidence, 4)}
 
 
 def read_scores(folder: Path) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:

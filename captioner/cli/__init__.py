@@ -27,6 +27,8 @@ COMMANDS = {
     "compare": "Tell whether two runs' captions differ by more than chance.",
     "report": "Write a run's scores, captions and pictures into one HTML page.",
     "predict": "Caption pictures.",
+    "find": "Find the pictures of a folder that a text describes.",
+    "doubt": "List captions that do not seem to belong to their picture.",
     "serve": "Caption pictures over HTTP, with a page for people.",
     "export": "Write a captioner for onnxruntime, TensorFlow, LiteRT or the browser.",
     "doctor": "Say what captioner finds on this machine, and what is missing.",
@@ -43,6 +45,7 @@ GOING_ON: dict[str | None, str] = {
     "serve": "the requests that were accepted were answered",
     "train": "--resume goes on after the last epoch that was finished",
     "run": "the same command goes on from here",
+    "predict": "with --out or --write the same command goes on from here",
 }
 
 INTERRUPTED = 130

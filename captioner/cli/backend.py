@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -17,6 +18,8 @@ def load_keras() -> None:
     if "keras" not in sys.modules:
         with _stderr_kept_back():
             import keras  # noqa: F401
+
+            logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of every new shape
 
 
 @contextlib.contextmanager

@@ -63,6 +63,12 @@ _OPTIONS = {
         "--banned-words", type=WordList(), help="Words that no caption holds, with commas between them."
     ),
     "bad_endings": click.option("--bad-endings", type=WordList(), help=_ENGLISH),
+    "start": click.option("--start", metavar="TEXT", help="Words that every caption begins with."),
+    "must_include": click.option(
+        "--must-include",
+        type=WordList(),
+        help="Words that every caption holds, with commas between them; dog|dogs is one or the other.",
+    ),
     "allow_unk": click.option("--allow-unk", is_flag=True, default=None, help="Let captions hold <unk>."),
 }
 

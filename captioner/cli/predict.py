@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,15 +15,18 @@ from captioner.cli.backend import load_keras
 from captioner.cli.generation import generation_options
 
 if TYPE_CHECKING:
-    from captioner.picture_captioner import PictureCaptioner
+    from captioner.captioner import Captioner
+    from captioner.export.fast import FastCaptioner
+    from captioner.images.picture_list import PictureFiles
 
 logger = logging.getLogger(__name__)
 
+FAST_UP_TO = 100  # pictures
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command("predict")
-@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("pictures", nargs=-1, required=True)
 @click.option(
     "--model",
     "models",
@@ -33,68 +37,233 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "-n", "count", type=click.IntRange(min=1), default=1, show_default=True, help="Captions per picture, best first."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list with log-probabilities.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a picture, one a line.")
 @click.option("--out", type=FOLDER, metavar="FOLDER", help="Write the pictures with their captions, and results.csv.")
+@click.option("--overwrite", is_flag=True, help="Replace what is in the --out folder.")
 @click.option("--attention", type=FOLDER, metavar="FOLDER", help="Draw what each word looked at; needs the plot extra.")
+@click.option(
+    "--write",
+    "kinds",
+    multiple=True,
+    type=click.Choice(["txt", "xmp-sidecar", "metadata"]),
+    help="Write captions to NAME.txt or NAME.xmp beside each picture, or into its own metadata (JPEG, PNG, WebP).",
+)
+@click.option("--extension", metavar="ENDING", help="Of the files of --write txt, such as .caption.  [default: .txt]")
+@click.option(
+    "--existing",
+    type=click.Choice(["skip", "overwrite", "append", "prepend"]),
+    help="What becomes of a text that is there already.  [default: skip]",
+)
+@click.option("--prefix", metavar="TEXT", help="Text before every caption that --write writes.")
+@click.option("--suffix", metavar="TEXT", help="Text behind every caption that --write writes.")
+@click.option("--keep-times", is_flag=True, help="Files that --write changes keep their times.")
+@click.option("--dry-run", is_flag=True, help="Say what --write would write, and write nothing.")
+@click.option(
+    "--style",
+    type=click.Choice(["plain", "sentence", "alt"]),
+    default="plain",
+    show_default=True,
+    help="sentence: capital and full stop. alt: also without 'an image of', at most 125 characters.",
+)
+@click.option("--neutral", is_flag=True, help="Replace gendered words: a man becomes a person.")
+@click.option(
+    "--neutral-words",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="More of such words, `word = replacement` a line.",
+)
+@click.option(
+    "--unsure",
+    type=click.FloatRange(0, 1),
+    metavar="CONFIDENCE",
+    help="Leave pictures uncaptioned below this confidence, and list them.",
+)
+@click.option("--allow-urls", is_flag=True, help="Fetch pictures that are named by an http or https address.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), help="Run here, or on a Ray cluster.  [default: local]")
+@click.option("--address", metavar="HOST:PORT", help="The Ray cluster's; without it Ray is started here.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    help="Of the encoder.  [default: auto, the faster one where captions stay the same]",
+)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Pictures encoded together.  [default: the fastest]")
 @generation_options
 @click.pass_context
 def command(
     context: click.Context,
-    pictures: tuple[Path, ...],
+    pictures: tuple[str, ...],
     models: tuple[Path, ...],
     count: int,
     as_json: bool,
     out: Path | None,
+    overwrite: bool,
     attention: Path | None,
+    kinds: tuple[str, ...],
+    style: str,
+    neutral: bool,
+    neutral_words: Path | None,
+    unsure: float | None,
     generation: dict[str, Any],
+    **options: Any,
 ) -> None:
-    """Caption PICTURES: files, folders of pictures, or COCO's image_info_*.json.
+    """Caption PICTURES: files, folders, tar files, COCO's image_info_*.json, addresses, or - for standard input.
 
-    Prints the caption of a single picture, and `file<TAB>caption` lines for several. A picture that cannot be read is
-    named and passed over; the exit code is then 1.
+    Prints the caption of a single picture, and `file<TAB>caption` lines for several, each as soon as it is known. A
+    picture that cannot be read is named and passed over; the exit code is then 1. With --out and --write, the same
+    command goes on where it was stopped.
     """
     from captioner.config import ConfigError
-    from captioner.plots.pictures import require_matplotlib
-    from captioner.run_folder import newest_run
-    from captioner.stages.predict import AttentionFolder, ResultsFolder, caption_pictures, find_pictures
+    from captioner.stages.prediction_inputs import STDIN, Arriving, find_pictures
+    from captioner.text.styles import neutral_words as read_neutral_words
 
     if count > generation.get("beam_size", count):
         raise ConfigError(f"-n {count}: needs a beam as wide, found --beam-size {generation['beam_size']}; widen it")
+    sidecars = _sidecars(kinds, options)
+    words = read_neutral_words(neutral_words) if neutral or neutral_words is not None else None
+    files = find_pictures(pictures, options["allow_urls"])
+    if sidecars and not files.only_files:
+        raise ConfigError("--write: writes beside files, and some pictures are in tar files or at addresses; use --out")
+    for sidecar in sidecars:
+        sidecar.check(files)
+    from captioner.extraction.config import ExtractionConfig
+    from captioner.generation.caption import Caption
+    from captioner.plots.pictures import require_matplotlib
+    from captioner.run_folder import newest_run
+    from captioner.stages.predict import LONG, predict, with_text
+    from captioner.text.styles import styled
+
     if attention is not None:
         require_matplotlib("--attention")
     if not models:
         models = (newest_run(),)
-    files = find_pictures(pictures)
-    captioner, encoder = _load_fast(models, count, generation) or _load(models)
-    drawn: list[Any] = []
-    if out is not None:
-        drawn.append(ResultsFolder(out, files))
-    if attention is not None:
-        drawn.append(AttentionFolder(attention, files, encoder))
+    running = {name: options[name] for name in ("engine", "address", "precision", "batch_size")}
+    if running["address"] is not None:
+        running["engine"] = running["engine"] or "ray"
+    config = ExtractionConfig(**{name: value for name, value in running.items() if value is not None})
+    fast = _load_fast(models, count, generation) if _suits_fast(files, running, str(STDIN) in pictures) else None
+    captioner, encoder = fast or _load(models)
+    job = {
+        "model": [_digest(model) for model in models],
+        "n": count,
+        "style": style,
+        "neutral": words,
+        "unsure": unsure,
+        "generation": dict(sorted(generation.items())),
+    }
+    writers, skippers = _writers(files, as_json, out, overwrite, attention, encoder, job)
     broken: list[str] = []
 
     def report(message: str) -> None:
         broken.append(message)
         logger.error(message)
 
-    results = []
-    for picture in caption_pictures(captioner, files, report, count, **generation):
-        for folder in drawn:
-            folder.add(picture)
-        if as_json:
-            captions = [{"caption": c.text, "log_prob": round(c.log_prob, 6)} for c in picture.captions]
-            results.append({"file": str(picture.path), "captions": captions})
-            continue
-        for caption in picture.captions:
-            click.echo(caption.text if len(files) == 1 else f"{picture.path}\t{caption.text}")
-    if out is not None:
-        drawn[0].write_table()
-    if as_json:
-        click.echo(json.dumps(results, ensure_ascii=False, indent=1))
+    def worded(caption: Caption) -> Caption:
+        return with_text(caption, styled(caption.text, style, words))  # type: ignore[arg-type]
+
+    summary = predict(
+        captioner,
+        files,
+        [*sidecars, *writers],
+        skippers=[*sidecars, *skippers],
+        arriving=Arriving(sys.stdin.buffer, options["allow_urls"]) if str(STDIN) in pictures else None,
+        n=count,
+        changes=generation,
+        config=config,
+        models=models,
+        styled=None if style == "plain" and words is None else worded,
+        unsure=unsure,
+        broken=report,
+    )
+    for writer in [*sidecars, *writers]:
+        writer.close()
+    _report_unsure(summary.unsure, unsure)
+    if broken and summary.captioned > LONG:
+        logger.info(f"{summary.broken:,} pictures without a caption, named above; {summary.captioned:,} with one")
     context.exit(1 if broken else 0)
 
 
-Loaded = tuple["PictureCaptioner", "dict[str, Any] | None"]
+def _sidecars(kinds: tuple[str, ...], options: dict[str, Any]) -> list[Any]:
+    """Return the writers that --write names.
+
+    Raises:
+        ConfigError: an option of --write is given without it.
+    """
+    from captioner.config import ConfigError
+    from captioner.writers.existing import Wording
+    from captioner.writers.metadata.embedded import EmbeddedMetadata
+    from captioner.writers.sidecars import TextSidecars, XmpSidecars
+
+    if not kinds:
+        for name in ("extension", "existing", "prefix", "suffix", "keep_times", "dry_run"):
+            if options[name]:
+                raise ConfigError(f"--{name.replace('_', '-')}: belongs to --write, which is missing")
+    if options["extension"] is not None and "txt" not in kinds:
+        raise ConfigError("--extension: names the files of --write txt, which is missing")
+    wording = Wording(options["existing"] or "skip", options["prefix"] or "", options["suffix"] or "")
+    rest: dict[str, Any] = {"keep_times": options["keep_times"], "dry_run": logger.info if options["dry_run"] else None}
+    made: dict[str, Any] = {
+        "txt": lambda: TextSidecars(wording, ".txt" if options["extension"] is None else options["extension"], **rest),
+        "xmp-sidecar": lambda: XmpSidecars(wording, **rest),
+        "metadata": lambda: EmbeddedMetadata(wording, **rest),
+    }
+    return [made[kind]() for kind in dict.fromkeys(kinds)]
+
+
+def _writers(
+    files: PictureFiles,
+    as_json: bool,
+    out: Path | None,
+    overwrite: bool,
+    attention: Path | None,
+    encoder: dict[str, Any] | None,
+    job: dict[str, Any],
+) -> tuple[list[Any], list[Any]]:
+    """Return the writers but for the sidecars', and those of them that know which pictures are done."""
+    from captioner.writers.drawn import AttentionFolder, ResultsFolder
+    from captioner.writers.lines import JsonLines, PlainLines
+
+    lines = JsonLines(_echo) if as_json else PlainLines(_echo, files.named_alone)
+    writers: list[Any] = [lines]
+    if attention is not None:
+        writers.append(AttentionFolder(attention, files, encoder))
+    if out is None:
+        return writers, []
+    folder = ResultsFolder(out, files, job, overwrite)  # the last one: its row says that a picture is done
+    return [*writers, folder], [folder]
+
+
+def _echo(line: str) -> None:
+    """Print a line at once; a file name that is no UTF-8 keeps its bytes."""
+    from tqdm import tqdm
+
+    with tqdm.external_write_mode(file=sys.stdout):  # a bar on the same terminal makes room
+        click.echo(line.encode(errors="surrogateescape"))
+        sys.stdout.flush()
+
+
+def _digest(model: Path) -> str:
+    from captioner.run_folder import CAPTIONER
+    from captioner.storage import digest_file
+
+    return digest_file(model / CAPTIONER if model.is_dir() else model)
+
+
+def _report_unsure(unsure: Sequence[tuple[Path, float]], limit: float | None) -> None:
+    """List the pictures that were left uncaptioned, the least sure first."""
+    if not unsure:
+        return
+    logger.info(f"{len(unsure):,} pictures left uncaptioned, with a confidence below {limit:g}:")
+    for path, confidence in sorted(unsure, key=lambda each: each[1]):
+        logger.info(f"  {confidence:.2f}  {path}")
+
+
+Loaded = tuple["Captioner | FastCaptioner", "dict[str, Any] | None"]
+
+
+def _suits_fast(files: PictureFiles, running: dict[str, Any], arriving: bool) -> bool:
+    """Tell whether onnxruntime is the quicker way: with many pictures Keras' batches catch up."""
+    plain = running["engine"] in (None, "local") and running["precision"] in (None, "auto", "float32")
+    return plain and running["batch_size"] is None and not arriving and len(files) <= FAST_UP_TO
 
 
 def _load_fast(models: tuple[Path, ...], count: int, generation: dict[str, Any]) -> Loaded | None:

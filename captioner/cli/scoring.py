@@ -27,7 +27,9 @@ def scoring_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Whose document frequencies CIDEr-D takes: the evaluated references' (corpus) or a caption file's.",
         ),
         click.option(
-            "--metrics", metavar="NAMES", help="What to score: bleu,rouge,cider,meteor,diversity,oracle,classic-bleu."
+            "--metrics",
+            metavar="NAMES",
+            help="What to score: bleu,rouge,cider,meteor,diversity,oracle,classic-bleu,retrieval.",
         ),
     ):
         function = option(function)

@@ -17,8 +17,10 @@ from captioner.export.numpy_search import NumpySearch
 from captioner.generation.caption import Caption, captions_of
 from captioner.generation.config import GenerationConfig
 from captioner.generation.options import settings_of
+from captioner.generation.word_rules import Numbers
 from captioner.images.decode import resize
 from captioner.images.pictures import picture_array
+from captioner.metrics.calibration import Calibration
 from captioner.picture_captioner import PICTURES_AT_ONCE, Picture, PictureCaptioner
 from captioner.run_folder import CAPTIONER
 from captioner.storage import DataError, digest_file
@@ -66,6 +68,8 @@ class FastCaptioner(PictureCaptioner):
         self.vocabulary = Vocabulary.from_json(description["vocabulary"])
         known = {key: value for key, value in description["generation"].items() if key in SETTINGS}
         self.generation = build(GenerationConfig, known, "generation")
+        calibration = description["calibration"]
+        self.calibration = None if calibration is None else build(Calibration, calibration, "calibration")
         self.encoder_description: dict[str, Any] | None = description["encoder"]
         self.feature_shape = tuple(description["feature_shape"])
         self._start = _session(self.folder / START)
@@ -122,7 +126,7 @@ class FastCaptioner(PictureCaptioner):
                 raise ConfigError(str(error)) from None
             return self._searches[n, config]
 
-    def caption_features(self, features: Any, n: int = 1, first: int = 0, **changes: Any) -> list[list[Caption]]:
+    def caption_features(self, features: Any, n: int = 1, first: Numbers = 0, **changes: Any) -> list[list[Caption]]:
         """See Captioner.caption_features."""
         search, features = self.search(n, **changes), np.asarray(features, np.float32)
         if features.shape[1:] != self.feature_shape:
@@ -132,9 +136,10 @@ class FastCaptioner(PictureCaptioner):
         captions: list[list[Caption]] = []
         for start in range(0, len(features), PICTURES_AT_ONCE):
             part = features[start : start + PICTURES_AT_ONCE]
-            found = search.run(part, len(part), first + start)
-            captions += [captions_of(found, row, self.vocabulary) for row in range(len(part))]
-        return captions
+            numbers = first + start if isinstance(first, int) else first[start : start + len(part)]
+            found = search.run(part, len(part), numbers)
+            captions += [captions_of(found, row, self.vocabulary, search) for row in range(len(part))]
+        return [[self.with_confidence(caption) for caption in several] for several in captions]
 
     def find_encoder(self) -> Any:
         """Return the encoder's session, opened when first asked for.

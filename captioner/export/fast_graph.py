@@ -53,6 +53,7 @@ def write_graphs(folder: Path, captioner: Captioner, digest: str, precision: Exp
         **tie,
         "vocabulary": captioner.vocabulary.to_json(),
         "generation": to_settings(captioner.generation),
+        "calibration": None if captioner.calibration is None else to_settings(captioner.calibration),
         "encoder": captioner.encoder_description,
         "feature_shape": captioner.decoder.feature_shape,
     }

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from captioner.generation.config import GenerationConfig
-from captioner.generation.word_rules import IMPOSSIBLE, WordRules
+from captioner.generation.word_rules import IMPOSSIBLE, Numbers, WordRules
 from captioner.text.vocabulary import END, PAD, START, Vocabulary
 
 BELOW_ONE = np.float32(1 - 2**-22)  # keeps a target below a float32 sum whatever is rounded
@@ -73,13 +73,13 @@ class NumpySearch:
         self._penalty = np.zeros(len(vocabulary), np.float32)  # (words,)
         self._penalty[list(self.rules.forbidden)] = IMPOSSIBLE
 
-    def run(self, features: Any, pictures: int, first: int = 0) -> dict[str, np.ndarray]:
+    def run(self, features: Any, pictures: int, first: Numbers = 0) -> dict[str, np.ndarray]:
         """Return what captioner.generation.search.Search does: tokens, log_probs, lengths and, if any, attention.
 
         Args:
             features: of the pictures, for the decoder.
             pictures: how many.
-            first: the number of the first picture among the user's, which sampling draws by.
+            first: the number of the first picture among the user's, or of each, which sampling draws by.
         """
         length = self.config.max_length
         draws = self._draws(pictures, first)
@@ -113,12 +113,12 @@ class NumpySearch:
                 break
         return self._best(beams, history)
 
-    def _draws(self, pictures: int, first: int) -> np.ndarray:
+    def _draws(self, pictures: int, first: Numbers) -> np.ndarray:
         """Return the numbers that sampling draws by, (pictures, beams, max_length), as Sampling.inputs gives them."""
         shape = (self.beams, self.config.max_length)
         if not self.config.sampling:
             return np.zeros((pictures, *shape), np.float32)
-        numbers = range(first, first + pictures)
+        numbers = range(first, first + pictures) if isinstance(first, int) else first.tolist()
         return np.stack([np.random.default_rng((self.config.seed, one)).random(shape, np.float32) for one in numbers])
 
     def _block(self, logits: np.ndarray, tokens: np.ndarray, last: np.ndarray, position: int) -> None:
@@ -211,6 +211,10 @@ class NumpySearch:
         lengths = lengths.astype(np.float32)
         base = lengths if self.config.normalization == "average" else (np.float32(5) + lengths) / np.float32(6)
         return log_probs / np.maximum(base, np.float32(1 / 6)) ** np.float32(self.config.length_penalty)
+
+    def score(self, log_prob: float, length: int) -> float:
+        """Return what a finished caption of `length` words, `<end>` included, is ranked by."""
+        return float(self._normalized(np.array(log_prob, np.float64), np.array(length)))
 
     def _can_improve(self, beams: Beams) -> np.ndarray:
         """Tell for each picture whether an open hypothesis could still enter the n best; see Search."""

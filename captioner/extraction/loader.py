@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -42,6 +42,19 @@ class Listing(Protocol):
         ...
 
 
+@runtime_checkable
+class HoldsContent(Protocol):
+    """A listing of which some pictures are no files of their own."""
+
+    def name(self, place: int) -> str:
+        """Return what a picture is called."""
+        ...
+
+    def content(self, place: int) -> bytes | None:
+        """Return the bytes of a picture that is no file of its own, None for one that is."""
+        ...
+
+
 @dataclass(frozen=True)
 class Decoder:
     """How files become the pictures that a network takes.
@@ -50,11 +63,18 @@ class Decoder:
         size: (height, width) in pixels.
         prepare: resizes a picture (h, w, 3) uint8 to that size.
         max_pixels: see `captioner.images.decode.load_image`.
+        shape: what `prepare` gives, where that is not (height, width, 3).
     """
 
     size: tuple[int, int]
     prepare: Prepare
     max_pixels: int | None = None
+    shape: tuple[int, ...] | None = None
+
+    @property
+    def prepared_shape(self) -> tuple[int, ...]:
+        """The shape of a prepared picture."""
+        return self.shape or (*self.size, 3)
 
 
 @dataclass(frozen=True)
@@ -63,8 +83,8 @@ class Decoded:
 
     Attributes:
         places: (pictures,) where they stand in the listing.
-        pictures: (pictures, height, width, 3) uint8; black where one could not be read, so that the others keep their
-            place in the batch however often it runs.
+        pictures: (pictures, height, width, 3) uint8, or of the decoder's own shape; black where one could not be read,
+            so that the others keep their place in the batch however often it runs.
         sources: (pictures,) of `SOURCE`, what the files were as they were read.
         skipped: place -> why a picture could not be read.
     """
@@ -95,7 +115,8 @@ def decode_batches(
 
     Args:
         pictures: the listing.
-        batches: the places in it of the pictures that go together.
+        batches: the places in it of the pictures that go together. An empty batch says that no more are known for now:
+            what is under way is waited for and handed out, and then the empty batch.
         decoder: how files become pictures.
         threads: that decode.
     """
@@ -103,11 +124,15 @@ def decode_batches(
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
     try:
         for places in batches:
-            batch = _blank(pictures, places, decoder.size)
+            batch = _blank(pictures, places, decoder.prepared_shape)
             tasks = [
                 pool.submit(_fill, batch, rows, pictures, decoder) for rows in _portions(len(places), PICTURES_A_TASK)
             ]
             waiting.append((batch, tasks))
+            if not len(places):
+                while waiting:
+                    yield _finished(*waiting.popleft())
+                continue
             ahead = max(BATCHES_AHEAD, -(-threads * PICTURES_A_TASK // len(places)))
             if len(waiting) > ahead:
                 yield _finished(*waiting.popleft())
@@ -117,10 +142,10 @@ def decode_batches(
         pool.shutdown(cancel_futures=True)
 
 
-def _blank(listing: Listing, places: np.ndarray, size: tuple[int, int]) -> Decoded:
+def _blank(listing: Listing, places: np.ndarray, shape: tuple[int, ...]) -> Decoded:
     sources = np.zeros(len(places), SOURCE)  # as listed, where a file turns out to be gone
     sources["bytes"], sources["modified"] = listing.bytes[places], listing.modified[places]
-    return Decoded(places, np.zeros((len(places), *size, 3), np.uint8), sources, {})
+    return Decoded(places, np.zeros((len(places), *shape), np.uint8), sources, {})
 
 
 def _portions(count: int, size: int) -> list[range]:
@@ -136,15 +161,26 @@ def _finished(batch: Decoded, tasks: Sequence[Future[None]]) -> Decoded:
 def _fill(batch: Decoded, rows: Iterable[int], listing: Listing, decoder: Decoder) -> None:
     for row in rows:
         place = int(batch.places[row])
-        path = listing.path(place)
         try:
-            data, batch.sources[row] = read_source(path)
-            batch.pictures[row] = decode(data, path, decoder)
+            name, data, batch.sources[row] = read_listed(listing, place)
+            batch.pictures[row] = decode(data, name, decoder)
         except DataError as error:
             batch.skipped[place] = str(error)
 
 
-def decode(data: bytes, path: Path, decoder: Decoder) -> np.ndarray:
+def read_listed(listing: Listing, place: int) -> tuple[str, bytes, tuple[int, int, bytes]]:
+    """Return a picture's name, its content, and what `read_source` says of it.
+
+    Raises:
+        DataError: it is missing or cannot be read.
+    """
+    if isinstance(listing, HoldsContent) and (data := listing.content(place)) is not None:
+        return listing.name(place), data, (len(data), int(listing.modified[place]), content_digest(data))
+    path = listing.path(place)
+    return str(path), *read_source(path)
+
+
+def decode(data: bytes, path: str | Path, decoder: Decoder) -> np.ndarray:
     """Return a picture (height, width, 3) uint8 as the network takes it.
 
     Raises:
@@ -164,7 +200,7 @@ def read_source(path: Path) -> tuple[bytes, tuple[int, int, bytes]]:
         data, status = read_picture(path)
     except DataError as error:
         gone = "no such file" in str(error)
-        raise DataError(f"{error}; it vanished after its folder was read" if gone else str(error)) from None
+        raise DataError(f"{error}; check the path, or whether it vanished meanwhile" if gone else str(error)) from None
     return data, (status.st_size, status.st_mtime_ns, content_digest(data))
 
 

@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 import keras
 import numpy as np
 
-from captioner.encoders.encoder import Encoder
 from captioner.extraction.loader import Decoded, Decoder, Listing, decode_batches
 from captioner.extraction.partial import EncodedBatch
 
@@ -49,10 +49,18 @@ class Waits:
         return "decoding" if self.decoding > self.forward else "the forward pass"
 
 
+class Forward(Protocol):
+    """What is needed of `captioner.encoders.encoder.Encoder`."""
+
+    def encode_layers(self, pictures: np.ndarray, at_least: int = 0) -> list[np.ndarray]:
+        """Return arrays of features of prepared pictures (pictures, ...), from one pass."""
+        ...
+
+
 def run_local(
     pictures: Listing,
     batches: Iterable[np.ndarray],
-    encoder: Encoder,
+    encoder: Forward,
     decoder: Decoder,
     threads: int,
     waits: Waits,
@@ -65,7 +73,7 @@ def run_local(
 
     Args:
         pictures: the listing.
-        batches: the places in it of the pictures that go together.
+        batches: the places in it of the pictures that go together; for an empty one see `decode_batches`.
         encoder: the network.
         decoder: how files become pictures.
         threads: that decode.
@@ -84,7 +92,7 @@ def run_local(
             idle = all(future.done() for _, future in running)
             waits.decoding += time.perf_counter() - began if idle else 0.0
             running.append((batch, forward.submit(encoder.encode_layers, batch.pictures, at_least)))
-            if len(running) > AT_ONCE:
+            while len(running) > (AT_ONCE if len(batch.places) else 0):
                 yield _finished(*running.popleft(), waits)
         while running:
             yield _finished(*running.popleft(), waits)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+MOST_WORDS = 4  # of must_include: each doubles the work
+
 
 @dataclass(frozen=True)
 class GenerationConfig:
@@ -28,6 +30,8 @@ class GenerationConfig:
         banned_words: words that no caption holds.
         bad_endings: words that no caption ends with, or `english` for such as "a", "the", "of", "with".
         allow_unk: whether captions may hold `<unk>`.
+        start: words that every caption begins with, such as "a photo of".
+        must_include: words that every caption holds, wherever they fit best; "dog|dogs" is one or the other.
     """
 
     beam_size: int = 3
@@ -46,6 +50,8 @@ class GenerationConfig:
     banned_words: tuple[str, ...] = ()
     bad_endings: Literal["english"] | tuple[str, ...] = ()
     allow_unk: bool = False
+    start: str = ""
+    must_include: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("beam_size", "max_length", "groups"):
@@ -67,9 +73,17 @@ class GenerationConfig:
             raise ValueError(f"top_p must be above 0 and at most 1, found {self.top_p}")
         if self.min_length > self.max_length:
             raise ValueError(f"min_length {self.min_length} is above max_length {self.max_length}")
-        for name in ("banned_words", "bad_endings"):
+        self._check_must_include()
+        for name in ("banned_words", "bad_endings", "must_include"):
             words = getattr(self, name)
             if isinstance(words, str) and (name, words) != ("bad_endings", "english"):
                 raise ValueError(f"{name} must be a list of words, found {words!r}")
             if not isinstance(words, str):
                 object.__setattr__(self, name, tuple(words))  # a list is as good, but cannot be hashed
+
+    def _check_must_include(self) -> None:
+        if self.must_include and (self.sampling or self.groups > 1):
+            other = "sampling" if self.sampling else f"{self.groups} groups"
+            raise ValueError(f"must_include belongs to plain beam search, found it with {other}; choose one")
+        if len(self.must_include) > MOST_WORDS:
+            raise ValueError(f"must_include takes at most {MOST_WORDS} words, found {len(self.must_include)}")

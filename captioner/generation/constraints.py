@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from captioner.generation.word_rules import IMPOSSIBLE, WordRules
@@ -39,6 +40,22 @@ class Constraints(WordRules):
         if 0 < self.no_repeat_ngram <= self.max_length:
             words.append(self._repeating(tokens, position))
         return words
+
+    def begin(self, logits: Tensor, blocked: Tensor, position: Tensor) -> Tensor:
+        """Return the logits at this step: while the start lasts, of its next word alone.
+
+        Args:
+            logits: (hypotheses, words) as the decoder gives them.
+            blocked: the same without what is out at this step.
+            position: scalar, the index of the next word.
+        """
+        if not self.start:
+            return blocked
+        forced = np.full(self.max_length, -1, np.int32)
+        forced[: len(self.start)] = self.start
+        word = ops.take(ops.convert_to_tensor(forced), position)
+        words = ops.arange(logits.shape[-1], dtype="int32")
+        return ops.where(word < 0, blocked, ops.where(words == word, logits, IMPOSSIBLE))
 
     def _repeating(self, tokens: Tensor, position: Tensor) -> Tensor:
         """Return the words that would end an n-gram that is there already: (hypotheses, max_length - n + 1)."""

@@ -10,10 +10,12 @@ from keras import ops, tree
 from captioner.generation.beam import BeamSearch
 from captioner.generation.caption import Caption, captions_of
 from captioner.generation.config import GenerationConfig
+from captioner.generation.constrained import ConstrainedBeamSearch
 from captioner.generation.diverse import DiverseBeamSearch
 from captioner.generation.greedy import GreedySearch
 from captioner.generation.sampling import Sampling
 from captioner.generation.search import Search
+from captioner.generation.word_rules import Numbers
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import Vocabulary
 
@@ -40,19 +42,21 @@ def make_search(
 def _kind(config: GenerationConfig) -> type[Search]:
     if config.sampling:
         return Sampling
+    if config.must_include:
+        return ConstrainedBeamSearch
     if config.groups > 1:
         return DiverseBeamSearch
     return GreedySearch if config.beam_size == 1 else BeamSearch
 
 
-def generate(search: Search, features: Any, vocabulary: Vocabulary, first: int = 0) -> list[list[Caption]]:
+def generate(search: Search, features: Any, vocabulary: Vocabulary, first: Numbers = 0) -> list[list[Caption]]:
     """Caption pictures.
 
     Args:
         search: from `make_search`; used again it is not compiled again.
         features: (pictures, channels) or (pictures, regions, channels) float32; of an ensemble a tuple of such.
         vocabulary: the decoder's.
-        first: the number of the first picture among the user's, which sampling draws by.
+        first: the number of the first picture among the user's, which sampling draws by; or (pictures,) one each.
 
     Returns:
         for each picture its captions, best first; fewer than asked for where the model has no more.
@@ -64,7 +68,8 @@ def generate(search: Search, features: Any, vocabulary: Vocabulary, first: int =
         rows = np.arange(start, start + (1 << (count - 1).bit_length()))  # few sizes, or each would be compiled anew
         rows = np.minimum(rows, pictures - 1)
         part = tree.map_structure(lambda leaf, rows=rows: leaf[rows], features)
-        found = search.predict_on_batch(search.inputs(part, first + start))
+        numbers = first + start if isinstance(first, int) else first[rows]
+        found = search.predict_on_batch(search.inputs(part, numbers))
         result = {name: ops.convert_to_numpy(value) for name, value in found.items()}
-        captions += [captions_of(result, row, vocabulary) for row in range(count)]
+        captions += [captions_of(result, row, vocabulary, search) for row in range(count)]
     return captions

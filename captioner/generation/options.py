@@ -34,6 +34,8 @@ class GenerationOptions(TypedDict, total=False):
     banned_words: Iterable[str]
     bad_endings: Literal["english"] | Iterable[str]
     allow_unk: bool
+    start: str
+    must_include: Iterable[str]
 
 
 def settings_of(options: Mapping[str, Any], spelled: Callable[[str], str] = str) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def settings_of(options: Mapping[str, Any], spelled: Callable[[str], str] = str)
         given.update(sampling=given.get("sampling", True), groups=1)
     elif beam or "groups" in given:
         given["sampling"] = False
-    for name in ("banned_words", "bad_endings"):
+    for name in ("banned_words", "bad_endings", "must_include"):
         if not isinstance(given.get(name, ""), str):
             given[name] = tuple(given[name])
     if given.get("bad_endings") == ("english",):

@@ -11,7 +11,7 @@ from keras import ops, tree
 from captioner.generation.hypotheses import Choice, Hypotheses, Tensor
 from captioner.generation.search import Search
 from captioner.generation.top_k import BLOCK, likeliest
-from captioner.generation.word_rules import IMPOSSIBLE
+from captioner.generation.word_rules import IMPOSSIBLE, Numbers
 
 BELOW_ONE = 1 - 2**-22  # keeps a target below a float32 sum whatever is rounded
 
@@ -33,11 +33,11 @@ class Sampling(Search):
         """One per caption that is asked for."""
         return self.n
 
-    def inputs(self, features: Any, first: int = 0) -> Any:
+    def inputs(self, features: Any, first: Numbers = 0) -> Any:
         """See Search.inputs: a picture's numbers hang on the seed and on which picture it is."""
         shape = (self.n, self.config.max_length)
-        pictures = range(first, first + len(tree.flatten(features)[0]))
-        draws = [np.random.default_rng((self.config.seed, picture)).random(shape, np.float32) for picture in pictures]
+        pictures = first + np.arange(len(tree.flatten(features)[0])) if isinstance(first, int) else first
+        draws = [np.random.default_rng((self.config.seed, int(each))).random(shape, np.float32) for each in pictures]
         return {"features": features, "draws": np.stack(draws)}
 
     def call(self, features: Any) -> dict[str, Tensor]:

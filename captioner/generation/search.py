@@ -11,7 +11,7 @@ from keras import ops, tree
 from captioner.generation.config import GenerationConfig
 from captioner.generation.constraints import Constraints, block
 from captioner.generation.hypotheses import Choice, Given, Hypotheses, SearchState, Tensor
-from captioner.generation.word_rules import IMPOSSIBLE
+from captioner.generation.word_rules import IMPOSSIBLE, Numbers
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import END, PAD, START, Vocabulary
 
@@ -69,8 +69,13 @@ class Search(keras.Model):
         """
         raise TypeError(f"{type(self).__name__} does not implement choose")
 
-    def inputs(self, features: Any, first: int = 0) -> Any:
-        """Return what `call` takes for features, the first of which is picture number `first` of the user's."""
+    def inputs(self, features: Any, first: Numbers = 0) -> Any:
+        """Return what `call` takes for features.
+
+        Args:
+            features: of pictures.
+            first: the number of the first one among the user's, whom the others follow; or (pictures,) one each.
+        """
         return features
 
     def call(self, features: Any) -> dict[str, Tensor]:
@@ -131,7 +136,8 @@ class Search(keras.Model):
         total = ops.logsumexp(logits, axis=-1, keepdims=True)
         blocked = self.constraints.blocked(ops.reshape(old.tokens, (-1, length)), last, position)
         draws = given.draws if isinstance(given.draws, tuple) else ops.take(given.draws, position, axis=2)
-        choice = self.choose(old, block(logits, blocked), total, draws)
+        possible = self.constraints.begin(logits, block(logits, blocked), position)
+        choice = self.choose(old, possible, total, draws)
 
         rows = choice.parents + ops.arange(pictures)[:, None] * parents_before  # (pictures, beams)
         rows = ops.reshape(rows, (-1,))
@@ -181,6 +187,13 @@ class Search(keras.Model):
         lengths = ops.cast(lengths, "float32")
         base = lengths if self.config.normalization == "average" else (5.0 + lengths) / 6.0
         return log_probs / ops.power(ops.maximum(base, 1.0 / 6.0), self.config.length_penalty)
+
+    def score(self, log_prob: float, length: int) -> float:
+        """Return what a finished caption of `length` words, `<end>` included, is ranked by."""
+        if self.config.normalization == "none":
+            return log_prob
+        base = length if self.config.normalization == "average" else (5.0 + length) / 6.0
+        return log_prob / max(base, 1.0 / 6.0) ** self.config.length_penalty
 
     def _can_improve(self, hypotheses: Hypotheses) -> Tensor:
         """Tell for each picture whether an open hypothesis could still enter the n best: (pictures,).

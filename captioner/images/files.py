@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 from pathlib import Path
@@ -58,12 +59,27 @@ def require_kind(head: bytes, name: str) -> str:
     """
     kind = kind_of(head)
     if kind == "HEIC":
-        raise NotAPictureError(f"{name}: a HEIC picture, which cannot be decoded here; convert it to JPEG or PNG")
+        if not can_read_heif():
+            raise NotAPictureError(
+                f"{name}: a HEIC picture; pip install 'captioner[heif]', or convert it to JPEG or PNG"
+            )
+        return "HEIF"
     if kind is None:
         raise NotAPictureError(
             f"{name}: {'not a picture that can be read' if head else 'empty'} ({READABLE} is needed)"
         )
     return kind
+
+
+@functools.cache
+def can_read_heif() -> bool:
+    """Teach Pillow HEIC if pillow-heif is installed; return whether it is."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
 
 
 def read_picture(path: Path) -> tuple[bytes, os.stat_result]:

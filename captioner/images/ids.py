@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 from urllib.parse import quote
 
-EXTENSIONS = ("jpg", "jpeg", "png", "gif", "bmp", "webp", "tif", "tiff", "avif")
+EXTENSIONS = ("jpg", "jpeg", "png", "gif", "bmp", "webp", "tif", "tiff", "avif", "heic", "heif")
 
 _FLICKR_INDEX = re.compile(r"#\d+\Z")
 _EXTENSION = re.compile(rf"(?<=[^/])(?:\.(?:{'|'.join(EXTENSIONS)}))+\Z", re.IGNORECASE)

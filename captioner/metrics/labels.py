@@ -13,12 +13,22 @@ _LABELS = {
     "vocabulary": "vocabulary",
     "mean_length": "length",
     "novel": "novel captions",
+    "find_r1": "find R@1",
+    "find_r5": "find R@5",
+    "find_r10": "find R@10",
+    "find_median_rank": "find median rank",
+    "tell_r1": "tell R@1",
+    "tell_r5": "tell R@5",
+    "tell_r10": "tell R@10",
+    "tell_median_rank": "tell median rank",
 }
 _FORMATS = {  # the others are fractions
     "distinct_1": "{:.4f}",
     "distinct_2": "{:.4f}",
     "vocabulary": "{:,.0f} words",
     "mean_length": "{:.2f} words",
+    "find_median_rank": "{:.0f}",
+    "tell_median_rank": "{:.0f}",
 }
 
 

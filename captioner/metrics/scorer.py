@@ -42,7 +42,8 @@ METRICS: dict[str, Metric] = {
 # What is no comparison of one candidate with its references: the variety of all candidates (distinct_1, distinct_2,
 # vocabulary, mean_length, novel), and what the best of several candidates a picture scores (oracle_ and each key).
 DIVERSITY, ORACLE = "diversity", "oracle"
-NAMES = (*METRICS, DIVERSITY, ORACLE)
+RETRIEVAL = "retrieval"  # scores the model, not captions: evaluate adds it, see captioner.stages.retrieval
+NAMES = (*METRICS, DIVERSITY, ORACLE, RETRIEVAL)
 DEFAULT = ("bleu", "rouge", "cider")
 
 
@@ -137,7 +138,7 @@ def score(
     corpus = {key: value for each in statistics for key, value in each.corpus().items()}
     if DIVERSITY in names:
         corpus |= _diversity(candidates, training)
-    if not corpus:
+    if not corpus and RETRIEVAL not in names:
         raise DataError(f"there is nothing to score by: {'; '.join(notes)}")
     skipped = [name for name in names if name in METRICS and name not in measured]
     drawn = intervals(statistics) if confidence and statistics else {}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from captioner.captioner import Captioner, load
+from captioner.config import to_settings
 from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
 from captioner.encoders.config import differences
@@ -15,10 +16,12 @@ from captioner.ensemble import Ensemble, JointFeatures
 from captioner.features.store import FeatureStore, open_features
 from captioner.generation.corpus import decode
 from captioner.metrics.config import EvaluationConfig, frequencies_of, require_choice, scoring_settings
-from captioner.metrics.scorer import DIVERSITY, Scores, is_available, score
+from captioner.metrics.scorer import DIVERSITY, RETRIEVAL, Scores, is_available, score
 from captioner.recipe import Recipe, read_run
 from captioner.results import write_predictions, write_scores
 from captioner.run_folder import CAPTIONER, PREDICTIONS, SCORES
+from captioner.stages.retrieval import retrieval
+from captioner.stages.trust import describe_reliability, look_at, reliability_of
 from captioner.storage import DataError, digest_file, read_manifest, write_manifest
 from captioner.text.cleaning import clean_caption
 
@@ -90,6 +93,14 @@ def evaluate(
     context: dict[str, Any] = {"split": config.split, "beam_size": settings.beam_size, "n": config.n}
     if frequencies is not None:
         context["cider_df"] = config.cider_df
+    best = {image_id: several[0] for image_id, several in decoded.items()}
+    looks = look_at(best, references, settings.max_length, scores.corpus.get("cider_d"))
+    context["health"] = looks.to_json()
+    if RETRIEVAL in config.metrics:
+        scores.corpus.update(retrieval(captioner, best, references, features))
+    trust = reliability_of(captioner, best, scores)
+    if trust is not None:
+        context["confidence_curve"] = to_settings(trust)
     write_scores(scores, candidates, output, context)
     write_predictions(decoded, captions, output)
     write_manifest(
@@ -100,8 +111,10 @@ def evaluate(
         attention=any(several[0].attention is not None for several in decoded.values()),
         **made_of(config, generation, inputs),
     )
-    for note in scores.notes:
+    for note in [*scores.notes, *looks.alarms()]:
         logger.warning(note)
+    for line in describe_reliability(trust) if trust is not None else ():
+        logger.info(line)
     return scores
 
 

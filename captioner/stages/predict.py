@@ -1,170 +1,209 @@
-"""Many pictures in, captions out: files and folders, the unreadable ones named; results on disk for those who ask."""
+"""Pictures in, captions out, however many: what is to be captioned, by which engine, and who writes it down."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from captioner.config import ConfigError
-from captioner.data.readers.coco import listed_pictures
+import numpy as np
+
+from captioner.export.fast import FastCaptioner
+from captioner.extraction.config import ExtractionConfig
 from captioner.generation.caption import Caption
-from captioner.images.decode import load_image
-from captioner.images.listing import list_images
-from captioner.picture_captioner import PICTURES_AT_ONCE, PictureCaptioner
-from captioner.plots.pictures import LARGEST, attention_figure, attention_maps, captioned, to_png
-from captioner.storage import DataError, write_bytes, write_text
+from captioner.images.picture_list import PictureFiles
+from captioner.progress import Progress
+from captioner.stages.prediction_inputs import Arriving, batches_of
+from captioner.stages.prediction_outcomes import Outcome, caption_plainly
+from captioner.storage import DataError
+from captioner.writers.result import Captioned, Writer
+from captioner.writers.targets import HopelessError
 
-SIZE = (LARGEST, LARGEST)  # pixels; what is drawn is no larger
+if TYPE_CHECKING:
+    from captioner.captioner import Captioner
+
+logger = logging.getLogger(__name__)
+
+FAST_BATCH = 8  # pictures on onnxruntime, so that the first captions come soon
+LONG = 32  # pictures from which on it is worth saying what goes on
+
+Styled = Callable[[Caption], Caption]
 
 
-@dataclass(frozen=True)
-class Captioned:
-    """A picture and its captions, best first."""
+class Skipper(Protocol):
+    """A writer that knows of pictures that need no caption any more."""
 
-    path: Path
-    captions: list[Caption]
+    def is_done(self, picture: Path) -> bool:
+        """Return whether a picture has what this writer would write."""
+        ...
 
 
-def find_pictures(paths: Sequence[Path]) -> list[Path]:
-    """Return the pictures meant by files and folders; a folder means all under it, COCO's JSON those that it lists.
+@dataclass
+class Summary:
+    """What a run came to.
 
-    Raises:
-        DataError: a path does not exist, a folder holds no picture, or what a JSON lists is not there.
+    Attributes:
+        captioned: pictures with captions.
+        kept: pictures that needed none.
+        broken: pictures that could not be read, or whose captions could not be written.
+        unsure: pictures without a caption because the model was not sure enough, and how sure it was.
     """
-    pictures: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            pictures += list_images(path).values()
-        elif path.suffix.lower() == ".json":
-            pictures += listed_pictures(path)
-        elif path.exists():
-            pictures.append(path)
-        else:
-            raise DataError(f"{path}: no such picture or folder")
-    return pictures
+
+    captioned: int = 0
+    kept: int = 0
+    broken: int = 0
+    unsure: list[tuple[Path, float]] = field(default_factory=list)
 
 
-def caption_pictures(
-    captioner: PictureCaptioner,
-    pictures: Sequence[Path],
-    broken: Callable[[str], None],
+def predict(
+    captioner: Captioner | FastCaptioner,
+    files: PictureFiles,
+    writers: Sequence[Writer],
+    *,
+    skippers: Sequence[Skipper] = (),
+    arriving: Arriving | None = None,
     n: int = 1,
-    **changes: Any,
-) -> Iterator[Captioned]:
-    """Yield the captions of one picture after another, in order, working on a few at a time.
+    changes: Mapping[str, Any] | None = None,
+    config: ExtractionConfig | None = None,
+    models: Sequence[Path] = (),
+    styled: Styled | None = None,
+    unsure: float | None = None,
+    broken: Callable[[str], None],
+) -> Summary:
+    """Caption pictures; each one's captions go to the writers as soon as they are known.
 
     Args:
         captioner: the trained captioner.
-        pictures: files.
-        broken: takes the message of a picture that cannot be read; it is passed over.
-        n, changes: see Captioner.caption.
+        files: the pictures; it grows by what arrives.
+        writers: take the captions.
+        skippers: writers that know of pictures that are done; one that all of them know is not captioned.
+        arriving: paths that come while this runs.
+        n, changes: see `Captioner.caption`.
+        config: batches, threads, precision and engine.
+        models: where the captioner came from; a cluster's workers load it from there.
+        styled: changes a caption's text.
+        unsure: a caption whose confidence is below is left out; a picture whose best one is has none.
+        broken: takes the message of a picture that cannot be read or written; the rest goes on.
 
     Raises:
-        ConfigError, DataError: see Captioner.caption.
+        ConfigError, DataError: see `Captioner.caption`.
+        HopelessError: nothing more can be written.
     """
-    captioner.search(n, **captioner.widened(n, changes))  # an impossible setting is said before any picture is read
-    for start in range(0, len(pictures), PICTURES_AT_ONCE):
-        paths: list[Path] = []
-        prepared: list[Any] = []
-        for path in pictures[start : start + PICTURES_AT_ONCE]:
-            try:
-                prepared.append(captioner.prepare(path))
-                paths.append(path)
-            except DataError as error:
-                broken(str(error))
-        if prepared:
-            yield from map(Captioned, paths, captioner.caption_batch(prepared, n, start, **changes))
+    config, summary = config or ExtractionConfig(), Summary()
+    settings = captioner.widened(n, changes or {})
+    captioner.search(n, **settings)  # an impossible setting is said before any picture is read
+    if unsure is not None and captioner.calibration is None:
+        raise DataError(
+            "--unsure: this model was trained without a measure of confidence; train it again with this version"
+        )
+    wanted = _wanted(files, skippers)
+    summary.kept = len(files) - int(wanted.sum())
+    if summary.kept:
+        logger.info(f"{summary.kept:,} of {len(files):,} pictures have their captions already")
+    if not wanted.any() and arriving is None:
+        return summary
+    total = int(wanted.sum()) if arriving is None else None
+    outcomes = _outcomes(captioner, files, wanted, arriving, n, settings, config, models)
+    with closing(outcomes), Progress("captioned", total, "pictures") as progress:
+        for outcome in outcomes:
+            path = files.path(outcome.place)
+            if outcome.fault is not None:
+                summary.broken += 1
+                broken(outcome.fault)
+            elif arriving is not None and skippers and all(each.is_done(path) for each in skippers):
+                summary.kept += 1
+            else:
+                _write(_named(files, outcome.place), outcome, writers, styled, unsure, summary, broken)
+            progress.advance(1)
+    return summary
 
 
-class ResultsFolder:
-    """A folder of pictures with their captions drawn underneath, and results.csv.
-
-    Args:
-        folder: made when the first picture is written.
-        pictures: all that are to be captioned.
-
-    Raises:
-        ConfigError: one of the pictures lies there and could be written over.
-    """
-
-    def __init__(self, folder: Path, pictures: Sequence[Path]) -> None:
-        self.folder = folder
-        self._names = _names(folder, pictures, "--out")
-        self._rows: list[list[Any]] = []
-
-    def add(self, result: Captioned) -> None:
-        """Draw a picture's captions and note them for results.csv."""
-        name = f"{self._names[result.path]}.jpg"
-        drawn = captioned(load_image(result.path, at_least=SIZE), [caption.text for caption in result.captions])
-        file = io.BytesIO()
-        drawn.save(file, "JPEG", quality=90)
-        write_bytes(self.folder / name, file.getvalue())
-        for rank, caption in enumerate(result.captions, start=1):
-            self._rows.append([result.path, rank, caption.text, f"{caption.log_prob:.6f}", name])
-
-    def write_table(self) -> None:
-        """Write results.csv: file, rank, caption, log_prob, annotated (the file in this folder)."""
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["file", "rank", "caption", "log_prob", "annotated"])
-        writer.writerows(self._rows)
-        write_text(self.folder / "results.csv", table.getvalue())
+def _wanted(files: PictureFiles, skippers: Sequence[Skipper]) -> np.ndarray:
+    """Return which pictures are to be captioned, (files,) bool."""
+    if not skippers:
+        return np.ones(len(files), bool)
+    return np.fromiter((not all(each.is_done(path) for each in skippers) for path in files), bool, len(files))
 
 
-class AttentionFolder:
-    """A folder of what each word looked at: NAME.png the whole caption, NAME/01_word.png word by word.
+def _outcomes(
+    captioner: Captioner | FastCaptioner,
+    files: PictureFiles,
+    wanted: np.ndarray,
+    arriving: Arriving | None,
+    n: int,
+    settings: Mapping[str, Any],
+    config: ExtractionConfig,
+    models: Sequence[Path],
+) -> Iterator[Outcome]:
+    count = int(wanted.sum())
+    if isinstance(captioner, FastCaptioner):
+        yield from caption_plainly(captioner, files, batches_of(files, wanted, arriving, FAST_BATCH), n, settings)
+        return
+    import keras
 
-    Args:
-        folder: made when the first picture is written.
-        pictures: all that are to be captioned.
-        encoder: the description of the encoder that the attention's grid comes from.
+    from captioner.stages.prediction_engine import caption_local, choose_encoders
 
-    Raises:
-        ConfigError: one of the pictures lies there and could be written over.
-    """
+    encoders = choose_encoders(captioner, files, wanted, config)
+    size = min(encoders.batch_size, max(1, count)) if arriving is None else encoders.batch_size
+    batches = batches_of(files, wanted, arriving, size)
+    at_least = size if count > size else 0
+    if config.engine == "ray":
+        from captioner.stages.prediction_ray import caption_ray
 
-    def __init__(self, folder: Path, pictures: Sequence[Path], encoder: dict[str, Any] | None) -> None:
-        self.folder, self.encoder = folder, encoder
-        self._names = _names(folder, pictures, "--attention")
-
-    def add(self, result: Captioned) -> None:
-        """Draw the attention of a picture's best caption.
-
-        Raises:
-            DataError: the model has none.
-        """
-        if not result.captions:
-            return
-        caption = result.captions[0]
-        if caption.attention is None:
-            raise DataError(
-                "--attention: this model has none to draw, its architecture looks at no regions; leave it out"
-            )
-        picture = load_image(result.path, at_least=SIZE)
-        name = self._names[result.path]
-        write_bytes(self.folder / f"{name}.png", to_png(attention_figure(picture, caption, self.encoder)))
-        maps = attention_maps(picture, caption, self.encoder)
-        for place, (word, drawn) in enumerate(zip(caption.tokens, maps, strict=True), start=1):
-            letters = "".join(letter if letter.isalnum() else "_" for letter in word)
-            write_bytes(self.folder / name / f"{place:02}_{letters}.png", to_png(drawn))
+        logger.info(f"captioning {count:,} pictures on a Ray cluster in {encoders.precisions}")
+        yield from caption_ray(encoders, files, batches, config, n, settings, models, at_least)
+        return
+    if count >= LONG:
+        where = keras.distribution.list_devices()[0]
+        logger.info(f"captioning {count:,} pictures on {where} in {encoders.precisions}, {size} at a time")
+    yield from caption_local(captioner, encoders, files, batches, config, n, settings, at_least=at_least)
 
 
-def _names(folder: Path, pictures: Sequence[Path], option: str) -> dict[Path, str]:
-    """Return what each picture's results are called: its name, numbered where several have the same."""
-    names: dict[Path, str] = {}
-    taken: set[str] = set()
-    for path in pictures:
-        if path.resolve().parent == folder.resolve():
-            raise ConfigError(f"{option} {folder}: holds pictures that are to be captioned; name another folder")
-        name, number = path.stem, 1
-        while name.lower() in taken:
-            number += 1
-            name = f"{path.stem}-{number}"
-        if path not in names:
-            names[path] = name
-            taken.add(name.lower())
-    return names
+def _named(files: PictureFiles, place: int) -> Captioned:
+    """Return a picture as writers take it, its captions still to come."""
+    path, name = files.path(place), files.name(place)
+    if str(path) == name and files.only_files:
+        return Captioned(path, ())
+
+    def content() -> bytes:
+        found = files.content(place)
+        return path.read_bytes() if found is None else found
+
+    return Captioned(path, (), name, content)
+
+
+def _write(
+    picture: Captioned,
+    outcome: Outcome,
+    writers: Sequence[Writer],
+    styled: Styled | None,
+    unsure: float | None,
+    summary: Summary,
+    broken: Callable[[str], None],
+) -> None:
+    captions = list(outcome.captions)
+    if unsure is not None and captions and (captions[0].confidence or 0.0) < unsure:
+        summary.unsure.append((picture.path, captions[0].confidence or 0.0))
+        captions = []
+    if styled is not None:
+        captions = [styled(caption) for caption in captions]
+    result = replace(picture, captions=captions)
+    fine = True
+    for writer in writers:
+        try:
+            writer.add(result)
+        except HopelessError:
+            raise
+        except DataError as error:
+            fine = False
+            broken(str(error))
+    summary.broken += not fine
+    summary.captioned += fine and bool(captions)
+
+
+def with_text(caption: Caption, text: str) -> Caption:
+    """Return a caption with another text; its words and their log-probability are the model's still."""
+    return replace(caption, text=text)

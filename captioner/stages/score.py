@@ -6,10 +6,11 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from captioner.config import ConfigError
 from captioner.data.dataset import read_captions
 from captioner.data.readers.pairs import read_pairs
 from captioner.metrics.config import CORPUS, EvaluationConfig, frequencies_of, scoring_settings
-from captioner.metrics.scorer import ORACLE, Scores, score
+from captioner.metrics.scorer import ORACLE, RETRIEVAL, Scores, score
 from captioner.results import write_scores
 from captioner.run_folder import SCORES
 from captioner.storage import DataError, digest_file, write_manifest
@@ -43,6 +44,8 @@ def score_files(
         DataError: a file cannot be used, or a prediction has no references, or references without a prediction are
             an error and there are some.
     """
+    if RETRIEVAL in config.metrics:
+        raise ConfigError("retrieval scores a model, not captions made elsewhere; name a run folder")
     pairs = read_pairs(predictions, references, lists=ORACLE in config.metrics, parallel=parallel)
     known = None if training is None else [text for texts in read_captions(training).values() for text in texts]
     try:

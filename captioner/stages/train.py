@@ -18,6 +18,7 @@ from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
 from captioner.data.training_text import training_text
 from captioner.features.store import FeatureStore, open_features
+from captioner.metrics.alarms import Health
 from captioner.metrics.labels import describe
 from captioner.metrics.scorer import score
 from captioner.models.architectures import build_decoder
@@ -26,6 +27,7 @@ from captioner.models.decoder import CaptionDecoder
 from captioner.recipe import Recipe, read_run
 from captioner.run_folder import CAPTIONER, CHECKPOINT, CHECKPOINTS, CONFIG, HISTORY, VOCABULARY, require_free, state_of
 from captioner.run_folder import clear as clear_run
+from captioner.stages.trust import calibrate
 from captioner.storage import digest_file, digest_json, read_manifest, write_manifest, write_text
 from captioner.table import to_csv
 from captioner.text.vocabulary import Vocabulary
@@ -241,12 +243,12 @@ def _fit(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, folder: Pa
     )
 
 
-def _report(prepared: Prepared, state: TrainingState, best: Mapping[str, float]) -> None:
+def _report(prepared: Prepared, state: TrainingState, best: Mapping[str, float], looks: Health) -> None:
     """Log the best epoch's scores and what they mean."""
     captions, dev = prepared.captions, prepared.captions.split("dev")
     shown = {name: best[name] for name in ("bleu_1", "bleu_4", "cider_d")}
     logger.info(f"best epoch {state.best_epoch}: {describe(shown)} on dev")
-    for note in about_captions(best, len(dev)):
+    for note in looks.alarms() or about_captions(best, len(dev)):
         logger.warning(note)
     if len(prepared.training) < FEW:
         neighbours = nearest_captions(prepared.features, captions.references, list(prepared.training), dev)
@@ -265,7 +267,9 @@ def _publish(
         scores = _dev_score(recipe, prepared, final)()
         best = {**best, **{name: round(value, 6) for name, value in scores.items()}}
     encoder = prepared.features.description
-    Captioner(final, prepared.vocabulary, encoder, recipe.generation).save_to(folder / CAPTIONER)
+    captioner = Captioner(final, prepared.vocabulary, encoder, recipe.generation)
+    looks = calibrate(captioner, prepared.captions, prepared.features)
+    captioner.save_to(folder / CAPTIONER)
     names = list(state.history[0])
     write_text(folder / HISTORY, to_csv(names, ([row[name] for name in names] for row in state.history)))
     write_manifest(
@@ -279,5 +283,5 @@ def _publish(
         best=best,
         seconds=round(time.monotonic() - started, 1),
     )
-    _report(prepared, state, best)
+    _report(prepared, state, best, looks)
     logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")

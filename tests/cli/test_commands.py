@@ -168,9 +168,11 @@ def test_predict_several_and_folders(call, trained):
 def test_predict_json_with_several_captions(call, trained):
     result = call("predict", "images/p01.png", "-n", "3", "--json", "--model", f"{RUN}/captioner.keras")
     assert result.code == 0 and result.err == ""
-    (found,) = json.loads(result.out)
-    assert found["file"] == "images/p01.png" and len(found["captions"]) == 3
+    found = json.loads(result.out)
+    assert result.out.count("\n") == 1 and found["file"] == "images/p01.png" and len(found["captions"]) == 3
     log_probs = [caption["log_prob"] for caption in found["captions"]]
+    scores = [caption["score"] for caption in found["captions"]]
+    assert scores == sorted(scores, reverse=True)
     assert len({caption["caption"] for caption in found["captions"]}) == 3 and max(log_probs) < 0
 
 
@@ -187,7 +189,7 @@ def test_predict_samples(call, trained):
     options = ["images/p01.png", "--model", RUN, "-n", "6", "--temperature", "1.5", "--json"]
     once, again, other = (call("predict", *options, "--seed", seed) for seed in (4, 4, 5))
     assert once.code == 0 and once == again != other
-    assert len(json.loads(once.out)[0]["captions"]) == 6
+    assert len(json.loads(once.out)["captions"]) == 6
 
 
 def test_constraints_and_words_that_the_model_does_not_know(call, trained):
@@ -207,7 +209,7 @@ def test_an_ensemble(call, trained):
     members = ["--model", RUN, "--model", "runs/other"]
     result = call("predict", "images/p01.png", *members, "-n", "2", "--json")
     assert result.code == 0 and result.err == ""
-    assert len(json.loads(result.out)[0]["captions"]) == 2
+    assert len(json.loads(result.out)["captions"]) == 2
     result = call("evaluate", RUN, "runs/other", "--metrics", "bleu", "-o", "scores")
     assert result.code == 0 and result.out.startswith("BLEU-1 ")
     assert result.err == "captioning the 4 pictures of split dev with 2 captioners\n"

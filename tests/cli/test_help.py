@@ -29,7 +29,11 @@ OPTIONS = {
     ),
     "compare": ("--references", "--metrics", "--cider-df", "--parallel", "--all", "--json"),
     "report": ("-o", "--scores", "--references", "--images", "--pictures"),
-    "predict": ("--model", *GENERATION, "-n", "--json", "--out", "--attention"),
+    "predict": (
+        *("--model", *GENERATION, "-n", "--json", "--out", "--attention", "--write", "--extension", "--existing"),
+        *("--prefix", "--suffix", "--keep-times", "--dry-run", "--style", "--neutral", "--neutral-words", "--unsure"),
+        *("--engine", "--address", "--overwrite", "--allow-urls"),
+    ),
     "serve": (
         *("--model", "--host", "--port", "--workers", "--token", "--cors", "--batch", "--window", "--queue"),
         *("--deadline", "--max-mib", "--max-megapixels"),

@@ -36,7 +36,7 @@ def test_an_interrupted_training_says_one_line_and_resumes(call, untrained):
         (["train"], "--resume goes on after the last epoch that was finished"),
         (["run"], "the same command goes on from here"),
         (["evaluate"], "nothing half-written is left"),
-        (["predict", "a.jpg"], "nothing half-written is left"),
+        (["predict", "a.jpg"], "with --out or --write the same command goes on from here"),
     ],
 )
 def test_an_interrupt_says_how_to_go_on(call, monkeypatch, tmp_path, command, words):
@@ -44,6 +44,7 @@ def test_an_interrupt_says_how_to_go_on(call, monkeypatch, tmp_path, command, wo
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jpg").touch()
     monkeypatch.setattr(f"captioner.cli.{command[0]}.load_keras", interrupt)
     assert call(*command) == (130, "", f"captioner: interrupted; {words}\n")
 

@@ -67,7 +67,7 @@ def keras_captions(model, features, n=1, **options):
     search = model.search(n, **options)
     found = search(search.inputs(np.asarray(features, "float32")))
     result = {name: keras.ops.convert_to_numpy(value) for name, value in found.items()}
-    return [captions_of(result, row, model.vocabulary) for row in range(len(features))]
+    return [captions_of(result, row, model.vocabulary, search) for row in range(len(features))]
 
 
 def assert_same(found, captions, vocabulary=VOCABULARY):

@@ -17,7 +17,7 @@ from PIL import Image
 from captioner.config import ConfigError
 from captioner.encoders.config import EncoderConfig
 from captioner.extraction.config import ExtractionConfig
-from captioner.extraction.ray_engine import _portions
+from captioner.extraction.ray_cluster import portions
 from captioner.images.listing import find_pictures
 from captioner.stages.extract import extract
 from captioner.storage import read_manifest
@@ -45,10 +45,10 @@ def test_portions_hold_every_batch_as_it_is(tmp_path):
     pictures = find_pictures(tmp_path)
     batches = [np.arange(start, min(start + 3, 40)) for start in range(0, 40, 3)]
     for workers in (1, 2, 5):
-        portions = list(_portions(pictures, tmp_path, batches, workers))
-        found = [portion.places[batch] for portion in portions for batch in portion.batches()]
+        handed_out = list(portions(pictures, tmp_path, batches, workers))
+        found = [portion.places[batch] for portion in handed_out for batch in portion.batches()]
         assert [batch.tolist() for batch in found] == [batch.tolist() for batch in batches]
-        for portion in portions:
+        for portion in handed_out:
             assert [portion.path(place).name for place in range(len(portion.places))] == [
                 f"{place:02}.png" for place in portion.places
             ]

@@ -7,8 +7,9 @@ from PIL import Image
 from captioner.config import ConfigError
 from captioner.generation.caption import Caption
 from captioner.images.decode import load_image
-from captioner.stages.predict import AttentionFolder, Captioned, ResultsFolder
 from captioner.storage import DataError
+from captioner.writers.drawn import AttentionFolder, ResultsFolder
+from captioner.writers.result import Captioned
 
 
 @pytest.fixture
@@ -29,9 +30,16 @@ def test_pictures_with_their_captions_and_a_table(pictures, tmp_path):
     out = ResultsFolder(tmp_path / "out", pictures)
     for path in pictures:
         out.add(Captioned(path, captions("a dog", 'the "dog", sleeping')))
-    out.write_table()
+    out.close()
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["Dog-3.jpg", "dog-2.jpg", "dog.jpg", "results.csv"]  # one folder, whatever it takes for equal
+    assert names == [
+        ".results.job.json",
+        "Dog-3.jpg",
+        "dog-2.jpg",
+        "dog.jpg",
+        "results.csv",
+        "results.csv.manifest.json",
+    ]  # one folder, whatever it takes for equal
     assert load_image(tmp_path / "out" / "dog.jpg").shape[1] == 320
     rows = list(csv.DictReader((tmp_path / "out" / "results.csv").read_text().splitlines()))
     assert [row["annotated"] for row in rows] == ["dog.jpg"] * 2 + ["dog-2.jpg"] * 2 + ["Dog-3.jpg"] * 2
@@ -40,6 +48,7 @@ def test_pictures_with_their_captions_and_a_table(pictures, tmp_path):
         "rank": "2",
         "caption": 'the "dog", sleeping',
         "log_prob": "-2.500000",
+        "confidence": "",
         "annotated": "dog.jpg",
     }
 

@@ -1,0 +1,102 @@
+"""captioner doubt."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+
+from captioner.cli.backend import load_keras
+
+logger = logging.getLogger(__name__)
+
+TABLE, PAGE, KEPT = "doubts.csv", "doubts.html", "captions.txt"
+
+
+@click.command("doubt")
+@click.argument("captions", type=click.Path(path_type=Path))
+@click.argument("images", type=click.Path(path_type=Path, file_okay=False))
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", default="doubts",
+              show_default=True, help="Folder for the results.")  # fmt: skip
+@click.option("--model", type=click.Path(path_type=Path), help="Run folder or .keras file (default: the newest run).")
+@click.option(
+    "-n", "count", type=click.IntRange(min=1), default=20, show_default=True, help="How many captions to print."
+)
+@click.option(
+    "--shown", type=click.IntRange(min=1), default=200, show_default=True, help="How many captions the page shows."
+)
+@click.option(
+    "--throw-out", type=click.IntRange(min=0), metavar="N", help="Write captions.txt without the N worst captions."
+)
+@click.option("--features", type=click.Path(path_type=Path), metavar="FILE", help="The pictures' features, if made.")
+@click.option(
+    "--index", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="Where features are kept."
+)
+def command(
+    captions: Path,
+    images: Path,
+    output: Path,
+    model: Path | None,
+    count: int,
+    shown: int,
+    throw_out: int | None,
+    features: Path | None,
+    index: Path | None,
+) -> None:
+    """List the captions of the file CAPTIONS that do not seem to belong to their picture in the folder IMAGES.
+
+    Prints `score<TAB>image_id<TAB>caption`, the worst first. The output folder gets doubts.csv, with all captions, and
+    doubts.html, a page on which each can be kept, corrected or thrown out; it saves a caption file.
+    """
+    from captioner.config import ConfigError
+    from captioner.data.dataset import read_captions
+    from captioner.images.listing import find_pictures, require_folder
+
+    if features is not None and index is not None:
+        raise ConfigError("--features and --index: are two places of features; name one")
+    texts = read_captions(captions)
+    require_folder(images)
+    load_keras()
+    from captioner.captioner import load
+    from captioner.features.store import open_features
+    from captioner.report.gallery import write_doubts
+    from captioner.run_folder import CAPTIONER, newest_run
+    from captioner.stages.doubt import doubt, without, write_captions, write_table
+    from captioner.stages.evaluate import require_same_encoder
+    from captioner.stages.picture_index import open_index
+    from captioner.storage import digest_file
+
+    model = newest_run() if model is None else model
+    captioner = load(model)
+    if features is not None:
+        store, pictures = open_features(features), find_pictures(images)
+        require_same_encoder(captioner, store)
+    else:
+        digest = digest_file(model / CAPTIONER if model.is_dir() else model)
+        made = open_index(captioner, digest, images, index)
+        store, pictures = made.features, made.pictures
+    found = doubt(captioner, texts, store)
+    missing = sum(image_id not in store for image_id in texts)
+    if missing:
+        logger.warning(f"{missing:,} of the {len(texts):,} captioned pictures are not in {images} and are left out")
+    if found.unweighed:
+        logger.warning(f"{found.unweighed:,} captions hold no word that the model knows and are not weighed")
+    logger.info(
+        f"a picture's own caption scores above another picture's in {found.area:.1%} of the cases (area under the ROC "
+        "curve)"
+    )
+    write_table(found, output / TABLE)
+    worst = found.captions[:shown]
+    paths = {}
+    for image_id in dict.fromkeys(each.image_id for each in worst):
+        (at,) = pictures.ids.find([image_id])
+        if at >= 0:
+            paths[image_id] = pictures.path(int(at))
+    write_doubts(worst, texts, paths, output / PAGE, f"{captions.stem}.checked.txt")
+    if throw_out is not None:
+        write_captions(without(texts, found.captions[:throw_out]), output / KEPT)
+    for each in found.captions[:count]:
+        click.echo(f"{each.score:.2f}\t{each.image_id}\t{' '.join(each.caption.split())}")
+    wrote = [TABLE, PAGE, *([KEPT] if throw_out is not None else [])]
+    logger.info(f"{output}: {', '.join(wrote)}")

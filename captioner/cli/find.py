@@ -1,0 +1,76 @@
+"""captioner find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from captioner.cli.backend import load_keras
+
+FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+
+
+@click.command("find")
+@click.argument("text")
+@click.argument("folders", nargs=-1, required=True, metavar="PICTURES...", type=FOLDER)
+@click.option("--model", type=click.Path(path_type=Path), help="Run folder or .keras file (default: the newest run).")
+@click.option(
+    "-n", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many pictures to print."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a picture, one a line.")
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a page of thumbnails."
+)
+@click.option(
+    "--index",
+    "place",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where the index is kept.  [default: beside the folder, as NAME.captioner-index]",
+)
+def command(
+    text: str,
+    folders: tuple[Path, ...],
+    model: Path | None,
+    count: int,
+    as_json: bool,
+    html: Path | None,
+    place: Path | None,
+) -> None:
+    """Find the pictures in the folders PICTURES that TEXT describes, such as "a dog in the snow".
+
+    Prints `score<TAB>file`, best first; above 0 the text fits the picture better than any picture. The index of a
+    folder is made at the first search, and brought up to date at later ones.
+    """
+    from captioner.config import ConfigError
+    from captioner.images.listing import require_folder
+
+    if not text.strip():
+        raise ConfigError("TEXT: is empty; describe the pictures that are looked for")
+    if place is not None and len(folders) > 1:
+        raise ConfigError("--index: holds one folder's pictures; leave it out, or search one folder")
+    for folder in folders:
+        require_folder(folder)
+    load_keras()
+    from captioner.captioner import load
+    from captioner.report.gallery import write_found
+    from captioner.run_folder import CAPTIONER, newest_run
+    from captioner.stages.find import find
+    from captioner.stages.picture_index import open_index
+    from captioner.storage import digest_file
+    from captioner.writers.lines import as_json as as_line
+
+    model = newest_run() if model is None else model
+    captioner = load(model)
+    digest = digest_file(model / CAPTIONER if model.is_dir() else model)
+    indexes = [open_index(captioner, digest, folder, place) for folder in folders]
+    found = find(captioner, indexes, text, count)
+    for each in found:
+        if as_json:
+            line = as_line({"file": str(each.path), "score": round(each.score, 4), "caption": each.caption})
+        else:
+            line = f"{each.score:.2f}\t{each.path}"
+        click.echo(line.encode(errors="surrogateescape"))
+    if html is not None:
+        write_found(text, found, html)

@@ -1,0 +1,75 @@
+"""Pictures in tar files, webdataset shards for instance: where each one lies, so that any can be read by itself."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from captioner.images.ids import EXTENSIONS
+from captioner.storage import DataError
+
+SUFFIX = ".tar"
+
+
+class Member(NamedTuple):
+    """A picture in a tar file.
+
+    Attributes:
+        name: its path there.
+        offset: bytes before its content.
+        size: of its content in bytes.
+        modified: when it was changed last, in nanoseconds.
+    """
+
+    name: str
+    offset: int
+    size: int
+    modified: int
+
+
+def is_tar(path: Path) -> bool:
+    """Return whether a path names a tar file."""
+    return path.suffix.lower() == SUFFIX and path.is_file()
+
+
+def members_of(path: Path) -> Iterator[Member]:
+    """Yield the pictures in a tar file, hidden ones passed over, in its order.
+
+    Raises:
+        DataError: it is no tar file, is cut off, or is compressed: then no picture can be read without all before it.
+    """
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                name = member.name.rpartition("/")[2]
+                if member.isreg() and not name.startswith(".") and name.rpartition(".")[2].lower() in EXTENSIONS:
+                    yield Member(member.name, member.offset_data, member.size, int(member.mtime * 10**9))
+    except tarfile.ReadError as error:
+        hint = "; unpack compressed ones first" if _is_compressed(path) else ""
+        raise DataError(f"{path}: no tar file that can be read ({error}){hint}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def read_member(path: Path, offset: int, size: int, name: str) -> bytes:
+    """Return a member's content.
+
+    Raises:
+        DataError: the tar file is gone, or shorter than it was.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read(size)
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read ({error.strerror or error})") from error
+    if len(data) < size:
+        raise DataError(f"{name}: cut off, {path} ends before it does")
+    return data
+
+
+def _is_compressed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(6).startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"(\xb5/\xfd"))

@@ -1,0 +1,146 @@
+"""How sure a captioner can be of a caption: from its log-probability to the chance that it is a good one.
+
+A good caption is one whose CIDEr-D is above the dev split's median, so that 0.5 means "as good as this model usually
+is". The chance is a logistic regression on the log-probability per word and the number of words (Platt, "Probabilistic
+Outputs for Support Vector Machines", 1999, with two inputs), fitted on the dev split when training ends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+FEWEST = 40  # captions with and without success that can be learned from
+RIDGE = 1.0  # keeps the weights finite where the two kinds can be told apart without a mistake
+STEPS = 50
+BINS = 10
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A fitted calibration.
+
+    Attributes:
+        bias, per_word, words: the regression's weights: of 1, of the log-probability per word, of the words.
+        threshold: the CIDEr-D above which a caption counted as good.
+        captions: how many it was fitted on.
+    """
+
+    bias: float
+    per_word: float
+    words: float
+    threshold: float
+    captions: int
+
+    def confidence(self, log_prob: float, words: int) -> float:
+        """Return the chance, 0 to 1, that a caption is a good one.
+
+        Args:
+            log_prob: its natural log-probability, `<end>` included.
+            words: how many it has, `<end>` not counted.
+        """
+        if not words or not math.isfinite(log_prob):
+            return 0.0
+        inner = self.bias + self.per_word * log_prob / (words + 1) + self.words * words
+        return 1 / (1 + math.exp(-max(-30.0, min(30.0, inner))))
+
+
+def fit(log_probs: Sequence[float], words: Sequence[int], scores: Sequence[float]) -> Calibration | None:
+    """Fit a calibration; None where the captions are too few, or their scores do not differ.
+
+    Args:
+        log_probs: (captions,) as in `Calibration.confidence`.
+        words: (captions,)
+        scores: (captions,) CIDEr-D.
+    """
+    lengths, raw = np.asarray(words, float), np.asarray(log_probs, float)
+    kept = (lengths > 0) & np.isfinite(raw)
+    score = np.asarray(scores, float)
+    threshold = float(np.median(score)) if len(score) else 0.0
+    good = (score > threshold)[kept].astype(float)  # (captions,)
+    if len(good) < FEWEST or not 0.05 < good.mean() < 0.95:
+        return None
+    inputs = np.stack([raw[kept] / (lengths[kept] + 1), lengths[kept]], axis=1)  # (captions, 2)
+    mean, spread = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 1e-6)
+    design = np.concatenate([np.ones((len(good), 1)), (inputs - mean) / spread], axis=1)  # (captions, 3)
+    weights, penalty = np.zeros(3), RIDGE * np.diag([0.0, 1.0, 1.0])
+    for _ in range(STEPS):  # Newton's method
+        chance = 1 / (1 + np.exp(-np.clip(design @ weights, -30, 30)))
+        slope = design.T @ (good - chance) - penalty @ weights
+        curve = (design * (chance * (1 - chance))[:, None]).T @ design + penalty
+        step = np.linalg.solve(curve + 1e-9 * np.eye(3), slope)
+        weights += step
+        if np.abs(step).max() < 1e-8:
+            break
+    per_word, of_words = weights[1:] / spread
+    bias = weights[0] - per_word * mean[0] - of_words * mean[1]
+    return Calibration(float(bias), float(per_word), float(of_words), threshold, len(good))
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Captions of about the same confidence.
+
+    Attributes:
+        confidence: their mean confidence.
+        good: the share of them whose score is above the threshold.
+        captions: how many they are.
+    """
+
+    confidence: float
+    good: float
+    captions: int
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Whether confidence holds what it promises.
+
+    Attributes:
+        bins: the reliability curve, by rising confidence.
+        error: the mean distance between confidence and success over the bins, weighed by captions (expected
+            calibration error; Guo et al., "On Calibration of Modern Neural Networks", 2017, eq. 3).
+        rho: Spearman's rank correlation of confidence and score.
+    """
+
+    bins: tuple[Bin, ...]
+    error: float
+    rho: float
+
+
+def reliability(confidences: Sequence[float], scores: Sequence[float], threshold: float) -> Reliability | None:
+    """Return the reliability curve of captions in ten parts of equal size; None where there are too few."""
+    sure, score = np.asarray(confidences, float), np.asarray(scores, float)
+    if len(sure) < BINS:
+        return None
+    good, order = score > threshold, np.argsort(sure, kind="stable")
+    bins = tuple(
+        Bin(float(sure[part].mean()), float(good[part].mean()), len(part)) for part in np.array_split(order, BINS)
+    )
+    error = sum(abs(each.confidence - each.good) * each.captions for each in bins) / len(sure)
+    return Reliability(bins, error, spearman(sure, score))
+
+
+def spearman(one: Sequence[float] | np.ndarray, other: Sequence[float] | np.ndarray) -> float:
+    """Return Spearman's rank correlation, ties sharing their mean rank; 0 where one side does not vary."""
+    ranks = [_ranks(np.asarray(values, float)) for values in (one, other)]
+    centred = [each - each.mean() for each in ranks]
+    norms = math.prod(float(np.linalg.norm(each)) for each in centred)
+    return float(centred[0] @ centred[1]) / norms if norms else 0.0
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)  # (different values,)
+    return (last - (counts - 1) / 2)[inverse]
+
+
+def area_under_curve(positives: Sequence[float] | np.ndarray, negatives: Sequence[float] | np.ndarray) -> float:
+    """Return the chance that a positive's score is above a negative's, ties counted half (the area under the ROC)."""
+    both = np.concatenate([np.asarray(positives, float), np.asarray(negatives, float)])
+    count = len(positives)
+    above = _ranks(both)[:count].sum() - count * (count + 1) / 2
+    return float(above) / (count * (len(both) - count))

@@ -1,0 +1,111 @@
+"""Pages of thumbnails: what a search has found, and captions to be accepted, corrected or thrown out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Protocol
+
+from captioner.report.pictures import embed_pictures
+from captioner.storage import write_text
+
+
+class Found(Protocol):
+    """What is needed of captioner.stages.find.Found."""
+
+    @property
+    def path(self) -> Path:
+        """Return the picture's file."""
+        ...
+
+    @property
+    def score(self) -> float:
+        """Return how well the text fits it."""
+        ...
+
+    @property
+    def caption(self) -> str:
+        """Return what the model says of it."""
+        ...
+
+
+class Doubt(Protocol):
+    """What is needed of captioner.stages.doubt.Doubt."""
+
+    @property
+    def image_id(self) -> str:
+        """Return the picture's id."""
+        ...
+
+    @property
+    def number(self) -> int:
+        """Return which of the picture's captions it is."""
+        ...
+
+    @property
+    def caption(self) -> str:
+        """Return the caption."""
+        ...
+
+    @property
+    def score(self) -> float:
+        """Return how well it fits."""
+        ...
+
+
+def write_found(text: str, found: Sequence[Found], path: Path) -> None:
+    """Write a page of the pictures that a text has found, best first, whole or not at all."""
+    pictures = embed_pictures({str(each.path): each.path for each in found})
+    cards = []
+    for rank, each in enumerate(found, start=1):
+        if (shown := pictures.get(str(each.path))) is None:
+            continue
+        cards.append(
+            f'<figure><a href="{escape(each.path.resolve().as_uri())}"><img src="{shown.source}" width="{shown.width}" '
+            f'height="{shown.height}" alt="{escape(each.caption)}"></a><figcaption><b>{rank}. {each.score:.2f}</b> '
+            f"{escape(each.path.name)}<br>{escape(each.caption)}</figcaption></figure>"
+        )
+    _write(path, "found.html", title=escape(text), cards="\n".join(cards))
+
+
+def write_doubts(
+    doubts: Sequence[Doubt], captions: Mapping[str, Sequence[str]], paths: Mapping[str, Path], path: Path, name: str
+) -> None:
+    """Write a page on which captions can be accepted, corrected or thrown out, and the result saved.
+
+    Args:
+        doubts: the captions that are shown, worst first.
+        captions: all captions, which the saved file holds but for those thrown out.
+        paths: image_id -> the picture's file.
+        path: of the page.
+        name: of the file that the page saves.
+    """
+    ids = list(dict.fromkeys(each.image_id for each in doubts))
+    pictures = embed_pictures({image_id: paths[image_id] for image_id in ids if image_id in paths})
+    rows = [
+        {
+            "id": each.image_id,
+            "number": each.number,
+            "caption": each.caption,
+            "score": round(each.score, 2),
+            "others": [text for number, text in enumerate(captions[each.image_id]) if number != each.number],
+        }
+        for each in doubts
+    ]
+    data = {
+        "name": name,
+        "rows": rows,
+        "pictures": {image_id: shown._asdict() for image_id, shown in pictures.items()},
+        "captions": {image_id: list(texts) for image_id, texts in captions.items()},
+    }
+    # "<" is escaped, so that no caption can end the script
+    _write(path, "doubts.html", title=escape(name), data=json.dumps(data, ensure_ascii=False).replace("<", "\\u003c"))
+
+
+def _write(path: Path, template: str, **values: str) -> None:
+    page = Template((files("captioner.report") / "static" / template).read_text(encoding="utf-8"))
+    write_text(path, page.substitute(values))

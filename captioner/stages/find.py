@@ -1,0 +1,97 @@
+"""Search by text: pictures ranked by log p(text | picture) - log p(text)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from captioner.captioner import Captioner
+from captioner.generation.likelihood import Likelihood
+from captioner.stages.picture_index import MAX_LENGTH, PictureIndex, log_probability
+from captioner.storage import DataError
+from captioner.text.cleaning import clean_caption
+from captioner.text.english import FUNCTION_WORDS
+from captioner.text.vocabulary import UNK, Vocabulary
+
+logger = logging.getLogger(__name__)
+
+LOOKED_AT = 300  # pictures whose text is weighed by the decoder, the best by their words
+
+
+@dataclass(frozen=True)
+class Found:
+    """A picture that was found.
+
+    Attributes:
+        path: its file.
+        score: log p(text | picture) - log p(text), in nats: above 0 the text fits it better than any picture.
+        caption: what the model says of it.
+    """
+
+    path: Path
+    score: float
+    caption: str
+
+
+def encode_text(text: str, vocabulary: Vocabulary) -> list[int]:
+    """Return a text's numbers from `<start>` to `<end>`, words that the model does not know left out and said.
+
+    Raises:
+        DataError: it knows none of them.
+    """
+    words = clean_caption(text, vocabulary.rules)
+    if vocabulary.merges is not None:
+        return vocabulary.encode(words)
+    known = [word for word, number in zip(words, vocabulary.encode(words)[1:-1], strict=False) if number != UNK]
+    if not known:
+        raise DataError(f"{text!r}: the model knows none of these words; describe the picture in others")
+    for word in dict.fromkeys(words):
+        if word not in known:
+            logger.warning(f"{word!r} is not among the model's words and is left out")
+    return vocabulary.encode(known)
+
+
+def find(
+    captioner: Captioner, indexes: Sequence[PictureIndex], text: str, count: int = 10, looked_at: int = LOOKED_AT
+) -> list[Found]:
+    """Return the pictures that a text fits best, best first.
+
+    Two stages: every picture is ranked by the words that it calls up, which the index holds; the decoder then weighs
+    the text as a whole for the best of them.
+
+    Args:
+        captioner: the one that the indexes were made with.
+        indexes: of one or more folders.
+        text: a description.
+        count: how many pictures are returned.
+        looked_at: how many pictures the decoder looks at.
+
+    Raises:
+        DataError: the model knows none of the words.
+    """
+    vocabulary = captioner.vocabulary
+    numbers = encode_text(text, vocabulary)
+    likelihood = Likelihood(captioner.decoder, MAX_LENGTH)
+    tokens = likelihood.padded([numbers])  # (1, time)
+    telling = [number for number in dict.fromkeys(numbers[1:-1]) if vocabulary.words[number] not in FUNCTION_WORDS]
+    owner = np.concatenate([np.full(len(index), which) for which, index in enumerate(indexes)])
+    place = np.concatenate([np.arange(len(index)) for index in indexes])
+    cheap = np.concatenate([index.word_scores(telling or numbers[1:-1]) for index in indexes])
+    best = np.argsort(-cheap, kind="stable")[: max(looked_at, count)]
+    features = np.concatenate([indexes[owner[row]].features.at([place[row]]) for row in best])
+    background = np.concatenate([index.features.at(index.background()) for index in indexes])
+    usual = float(log_probability(likelihood, background, tokens)[0])
+    scores = likelihood.of_all(features, tokens)[:, 0] - usual  # (pictures,)
+    order = np.argsort(-scores, kind="stable")[:count]
+    return [
+        Found(
+            indexes[owner[row]].path(int(place[row])),
+            float(scores[rank]),
+            str(indexes[owner[row]].captions[place[row]]),
+        )
+        for rank, row in ((rank, best[rank]) for rank in order)
+    ]

@@ -1,0 +1,172 @@
+"""The pictures that `predict` is asked for: files, folders, COCO's JSON, and paths that arrive on standard input."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from captioner.config import ConfigError
+from captioner.data.readers.coco import listed_pictures
+from captioner.extraction.loader import in_batches
+from captioner.images.ids import EXTENSIONS
+from captioner.images.listing import require_pictures, walk_images
+from captioner.images.picture_list import OF_ITS_OWN, PictureFiles
+from captioner.images.tars import Member, is_tar, members_of
+from captioner.images.urls import is_url
+from captioner.storage import DataError
+
+STDIN = Path("-")
+LINES_AHEAD = 4096  # of standard input that are read before they are needed
+
+
+class Arriving:
+    """Paths, a line each or with NUL bytes between them, read in a thread of their own: they may come slowly.
+
+    Args:
+        stream: standard input.
+        allow_urls: whether pictures may be fetched from addresses; where not, one is taken for a file's name.
+    """
+
+    def __init__(self, stream: BinaryIO, allow_urls: bool = False) -> None:
+        self._allow_urls = allow_urls
+        self._paths: queue.Queue[str | None] = queue.Queue(LINES_AHEAD)
+        threading.Thread(target=self._read, args=(stream,), name="paths", daemon=True).start()
+
+    def _read(self, stream: BinaryIO) -> None:
+        rest = b""
+        try:
+            while piece := os.read(stream.fileno(), 2**16) if _is_real(stream) else stream.read(2**16):
+                *whole, rest = (rest + piece).replace(b"\0", b"\n").split(b"\n")
+                self._put(whole)
+            self._put([rest])
+        finally:
+            self._paths.put(None)
+
+    def _put(self, lines: Sequence[bytes]) -> None:
+        for line in lines:
+            if name := line.rstrip(b"\r"):
+                self._paths.put(os.fsdecode(name))
+
+    def batches(self, files: PictureFiles, size: int) -> Iterator[np.ndarray]:
+        """Yield the places of new files in `files`, at most `size` at a time; an empty batch when none is there yet."""
+        ended = False
+        while not ended:
+            found: list[int] = []
+            while len(found) < size:
+                try:
+                    path = self._paths.get_nowait()
+                except queue.Empty:
+                    if found:
+                        break
+                    yield np.zeros(0, np.int64)
+                    path = self._paths.get()
+                if path is None:
+                    ended = True
+                    break
+                found += self._append(files, path)
+            for start in range(0, len(found), size):
+                yield np.array(found[start : start + size])
+
+    def _append(self, files: PictureFiles, name: str) -> list[int]:
+        if is_url(name):
+            return [files.append(name if self._allow_urls else Path(name))]
+        return [files.append(each) for each in _meant(Path(name))]
+
+
+def _is_real(stream: BinaryIO) -> bool:
+    try:
+        stream.fileno()
+    except (OSError, AttributeError, ValueError):  # a test's own stream
+        return False
+    return True
+
+
+def _meant(path: Path) -> list[Path]:
+    """Return the pictures that a line of standard input means; what is wrong with a path is said when it is read."""
+    if not path.is_dir():
+        return [path]
+    try:
+        return sorted(Path(entry.path) for entry in walk_images(path))
+    except DataError:
+        return [path]
+
+
+def find_pictures(names: Sequence[str | Path], allow_urls: bool = False) -> PictureFiles:
+    """Return the pictures meant by files and folders; a folder or tar file means all in it, COCO's JSON those it lists.
+
+    A picture that is named several times is listed once. `-` is passed over.
+
+    Args:
+        names: paths and addresses.
+        allow_urls: whether pictures may be fetched from addresses.
+
+    Raises:
+        ConfigError: there is an address, and they are not allowed.
+        DataError: a path does not exist, a folder holds no picture, or what a JSON lists is not there.
+    """
+    files, seen = PictureFiles(), set()
+
+    def add(path: str | Path, size: int = 0, modified: int = 0, offset: int = OF_ITS_OWN) -> None:
+        name = str(path) if is_url(str(path)) else os.path.normpath(path)
+        if name not in seen:
+            seen.add(name)
+            files.append(path, size, modified, offset)
+
+    for name in names:
+        if is_url(str(name)):
+            require_urls(str(name), allow_urls)
+            add(str(name))
+            continue
+        path = Path(name)
+        if path == STDIN:
+            continue
+        if is_tar(path):
+            for member in _require_members(path):
+                add(f"{path}!{member.name}", member.size, member.modified, member.offset)
+        elif path.is_dir():
+            found = sorted((entry.path, entry.stat()) for entry in walk_images(path))
+            require_pictures(path, found)
+            for file, status in found:
+                add(file, status.st_size, status.st_mtime_ns)
+        elif path.suffix.lower() == ".json":
+            for picture in listed_pictures(path):
+                add(picture)
+        elif path.exists():
+            add(path)
+        else:
+            raise DataError(f"{path}: no such picture or folder")
+    files.named_alone = len(names) == 1 and len(files) == 1 and files.name(0) == str(names[0])
+    return files
+
+
+def _require_members(path: Path) -> list[Member]:
+    found = list(members_of(path))
+    if not found:
+        raise DataError(f"{path}: no picture in it (looked for {', '.join(EXTENSIONS)})")
+    return found
+
+
+def require_urls(name: str, allowed: bool) -> None:
+    """Raise ConfigError where pictures may not be fetched."""
+    if not allowed:
+        raise ConfigError(f"{name}: is fetched only with --allow-urls")
+
+
+def batches_of(files: PictureFiles, wanted: np.ndarray, arriving: Arriving | None, size: int) -> Iterator[np.ndarray]:
+    """Yield the places of the pictures that go together: those of the list that are wanted, then those that arrive.
+
+    Args:
+        files: the list, which grows by what arrives.
+        wanted: (files,) bool.
+        arriving: what comes on standard input.
+        size: of a batch.
+    """
+    yield from in_batches(wanted, size)
+    if arriving is not None:
+        yield from arriving.batches(files, size)

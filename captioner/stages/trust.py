@@ -1,0 +1,74 @@
+"""How far a captioner's captions can be trusted: its confidence, fitted on dev, and signs that it has collapsed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from captioner.captioner import Captioner
+from captioner.data.captions import Captions
+from captioner.features.store import FeatureStore
+from captioner.generation.caption import Caption
+from captioner.generation.corpus import decode
+from captioner.metrics import calibration
+from captioner.metrics.alarms import Health, health
+from captioner.metrics.scorer import Scores, score
+
+
+def look_at(
+    captions: Mapping[str, Caption],
+    references: Mapping[str, Sequence[str]],
+    max_length: int,
+    cider_d: float | None = None,
+) -> Health:
+    """Look at the best captions of a split together, see captioner.metrics.alarms.health."""
+    words = {image_id: caption.tokens for image_id, caption in captions.items()}
+    texts = {image_id: caption.text for image_id, caption in captions.items()}
+    return health(words, texts, references, max_length, cider_d)
+
+
+def calibrate(captioner: Captioner, captions: Captions, features: FeatureStore, split: str = "dev") -> Health:
+    """Caption a split that was not trained on, and fit the captioner's confidence to how its captions score.
+
+    Args:
+        captioner: gets a calibration, where the split is large enough.
+        captions: references and the split; pictures without references are left out.
+        features: of the split's pictures.
+        split: its name.
+
+    Returns:
+        what the captions look like together.
+    """
+    ids = [image_id for image_id in captions.split(split) if captions.references.get(image_id)]
+    references = {image_id: captions.references[image_id] for image_id in ids}
+    decoded = decode(ids, features, lambda batch, first: captioner.caption_features(batch, 1, first))
+    best = {image_id: several[0] for image_id, several in decoded.items()}
+    texts = {image_id: caption.text for image_id, caption in best.items()}
+    scores = score(texts, references, ("cider",))
+    captioner.calibration = calibration.fit(
+        [caption.log_prob for caption in best.values()],
+        [len(caption.tokens) for caption in best.values()],
+        [scores.per_image[image_id]["cider_d"] for image_id in best],
+    )
+    return look_at(best, references, captioner.generation.max_length, scores.corpus["cider_d"])
+
+
+def reliability_of(
+    captioner: Captioner, captions: Mapping[str, Caption], scores: Scores
+) -> calibration.Reliability | None:
+    """Return how far the captions' confidence can be trusted, where there is one and CIDEr-D was scored."""
+    known = captioner.calibration
+    if known is None or not all("cider_d" in scores.per_image[image_id] for image_id in captions):
+        return None
+    sure = [caption.confidence or 0.0 for caption in captions.values()]
+    own = [scores.per_image[image_id]["cider_d"] for image_id in captions]
+    return calibration.reliability(sure, own, known.threshold)
+
+
+def describe_reliability(found: calibration.Reliability) -> list[str]:
+    """Return the reliability curve as lines of a table."""
+    lines = [
+        f"confidence against CIDEr-D: Spearman's rho {found.rho:.2f}; mean distance from the promised share "
+        f"{found.error:.3f}",
+        "  confidence  good captions  pictures",
+    ]
+    return lines + [f"  {each.confidence:10.2f}  {each.good:13.2f}  {each.captions:8}" for each in found.bins]

@@ -1,0 +1,229 @@
+"""Folders of pictures with their captions drawn underneath, and of what each word looked at."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from captioner.config import ConfigError
+from captioner.plots.pictures import LARGEST, attention_figure, attention_maps, captioned, to_png
+from captioner.storage import (
+    DataError,
+    digest_json,
+    manifest_path,
+    read_json,
+    read_text,
+    write_bytes,
+    write_json,
+    write_manifest,
+)
+from captioner.writers.result import Captioned
+from captioner.writers.targets import HopelessError
+
+SIZE = (LARGEST, LARGEST)  # pixels; what is drawn is no larger
+TABLE, JOB = "results.csv", ".results.job.json"
+COLUMNS = ["file", "rank", "caption", "log_prob", "confidence", "annotated"]
+
+
+class ResultsFolder:
+    """A folder of pictures with their captions drawn underneath, and results.csv, which grows row by row.
+
+    The same command goes on where it was killed: what is in the table is not captioned again.
+
+    Args:
+        folder: made when the first picture is written.
+        pictures: all that are to be captioned and are known by now.
+        job: what the captions hang on: the model and its settings. A folder holds captions of one job.
+        overwrite: throw away what another job has left.
+
+    Raises:
+        ConfigError: one of the pictures lies there and could be written over.
+        DataError: the folder holds captions of another job, or files of others that would be written over.
+    """
+
+    def __init__(
+        self, folder: Path, pictures: Iterable[Path], job: Mapping[str, Any] | None = None, overwrite: bool = False
+    ) -> None:
+        self.folder, self._job = folder, {"job": digest_json(job or {}), **(job or {})}
+        self._done: set[str] = set()
+        self._table: io.TextIOWrapper | None = None
+        rows = self._earlier_rows(overwrite)
+        drawn = {row["file"]: Path(row["annotated"]).stem for row in rows}
+        self._names = Names(folder, "--out", drawn)
+        self._going_on = rows
+        planned = [f"{self._names.of(path)}.jpg" for path in pictures if str(path) not in drawn]
+        if not rows and not overwrite and folder.is_dir():
+            there = {path.name for path in folder.iterdir()}
+            if taken := next((name for name in planned if name in there), None):
+                raise DataError(
+                    f"{folder / taken}: is there already and no result of captioner predict; name another folder"
+                )
+
+    def _earlier_rows(self, overwrite: bool) -> list[dict[str, str]]:
+        """Return the rows of a run of the same job, but for the last picture's, which may not be whole."""
+        table = self.folder / TABLE
+        if overwrite or not table.exists():
+            return []
+        try:
+            job = read_json(self.folder / JOB)
+        except DataError:
+            job = None
+        if not isinstance(job, dict) or job.get("job") != self._job["job"]:
+            names = [name for name in self._job if name != "job" and isinstance(job, dict)]
+            unlike = [
+                f"{name}: {job.get(name)} against {self._job[name]}"
+                for name in names
+                if job.get(name) != self._job[name]
+            ]
+            because = f" ({'; '.join(unlike)})" if unlike else ""
+            raise DataError(
+                f"{table}: holds captions of another model or other settings{because}; name another folder, or "
+                "--overwrite to replace them"
+            )
+        finished = manifest_path(table).exists()
+        try:
+            rows = list(csv.DictReader(io.StringIO(read_text(table))))
+        except csv.Error as error:
+            raise DataError(f"{table}: is broken ({error}); name another folder, or --overwrite") from None
+        whole = [row for row in rows if None not in row.values() and None not in row]
+        if whole and not finished:
+            whole = [row for row in whole if row["file"] != whole[-1]["file"]]
+        return whole
+
+    def is_done(self, picture: Path) -> bool:
+        """Return whether a picture was captioned by an earlier run of the same command."""
+        if not self._done and self._going_on:
+            self._done = {row["file"] for row in self._going_on}
+        return str(picture) in self._done
+
+    def _open(self) -> io.TextIOWrapper:
+        if self._table is None:
+            path = self.folder / TABLE
+            self.folder.mkdir(parents=True, exist_ok=True)
+            manifest_path(path).unlink(missing_ok=True)
+            write_json(self.folder / JOB, self._job)
+            text = io.StringIO()
+            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore", restval="")
+            writer.writeheader()
+            writer.writerows(self._going_on)
+            write_bytes(path, text.getvalue().encode(errors="surrogateescape"))
+            self._table = path.open("a", encoding="utf-8", errors="surrogateescape", newline="")
+        return self._table
+
+    def add(self, result: Captioned) -> None:
+        """Draw a picture's captions and add them to results.csv."""
+        name = f"{self._names.of(result.path, result.called)}.jpg"
+        drawn = captioned(result.picture(SIZE), [caption.text for caption in result.captions])
+        file = io.BytesIO()
+        drawn.save(file, "JPEG", quality=90)
+        try:
+            table = self._open()
+            write_bytes(self.folder / name, file.getvalue())
+            rows = io.StringIO()
+            writer = csv.writer(rows, lineterminator="\n")
+            for rank, caption in enumerate(result.captions, start=1):
+                sure = "" if caption.confidence is None else f"{caption.confidence:.4f}"
+                writer.writerow([result.called, rank, caption.text, f"{caption.log_prob:.6f}", sure, name])
+            table.write(rows.getvalue())
+            table.flush()
+        except OSError as error:
+            reason = error.strerror or error
+            raise HopelessError(
+                f"{self.folder}: cannot be written ({reason}); the same command goes on from here"
+            ) from error
+
+    def close(self) -> None:
+        """Write the manifest, which says that the table is whole."""
+        if self._table is None:
+            return
+        self._table.close()
+        write_manifest(self.folder / TABLE, "predict", **self._job)
+
+
+class AttentionFolder:
+    """A folder of what each word looked at: NAME.png the whole caption, NAME/01_word.png word by word.
+
+    Args:
+        folder: made when the first picture is written.
+        pictures: all that are to be captioned.
+        encoder: the description of the encoder that the attention's grid comes from.
+
+    Raises:
+        ConfigError: one of the pictures lies there and could be written over.
+    """
+
+    def __init__(self, folder: Path, pictures: Iterable[Path], encoder: dict[str, Any] | None) -> None:
+        self.folder, self.encoder = folder, encoder
+        self._names = Names(folder, "--attention")
+        for path in pictures:
+            self._names.of(path)
+
+    def add(self, result: Captioned) -> None:
+        """Draw the attention of a picture's best caption.
+
+        Raises:
+            DataError: the model has none.
+        """
+        if not result.captions:
+            return
+        caption = result.captions[0]
+        if caption.attention is None:
+            raise DataError(
+                "--attention: this model has none to draw, its architecture looks at no regions; leave it out"
+            )
+        picture = result.picture(SIZE)
+        name = self._names.of(result.path, result.called)
+        write_bytes(self.folder / f"{name}.png", to_png(attention_figure(picture, caption, self.encoder)))
+        maps = attention_maps(picture, caption, self.encoder)
+        for place, (word, drawn) in enumerate(zip(caption.tokens, maps, strict=True), start=1):
+            letters = "".join(letter if letter.isalnum() else "_" for letter in word)
+            write_bytes(self.folder / name / f"{place:02}_{letters}.png", to_png(drawn))
+
+    def close(self) -> None:
+        """See Writer.close."""
+
+
+class Names:
+    """What pictures' results are called in one folder: the picture's name, numbered where several have the same.
+
+    Args:
+        folder: of the results.
+        option: that names it, for messages.
+        known: file -> name, of an earlier run.
+    """
+
+    def __init__(self, folder: Path, option: str, known: Mapping[str, str] | None = None) -> None:
+        self._folder, self._option = folder, option
+        self._names = dict(known or {})
+        self._taken = {name.lower() for name in self._names.values()}
+        self._safe: set[Path] = set()
+
+    def of(self, path: Path, called: str = "") -> str:
+        """Return the name of a picture's results.
+
+        Args:
+            path: of the picture.
+            called: what it was named, where that is no path.
+
+        Raises:
+            ConfigError: the picture lies in the folder and could be written over.
+        """
+        if path.parent not in self._safe:
+            if path.resolve().parent == self._folder.resolve():
+                raise ConfigError(
+                    f"{self._option} {self._folder}: holds pictures that are to be captioned; name another folder"
+                )
+            if not path.is_symlink():
+                self._safe.add(path.parent)
+        if (name := self._names.get(called or str(path))) is not None:
+            return name
+        name, number = path.stem, 1
+        while name.lower() in self._taken:
+            number += 1
+            name = f"{path.stem}-{number}"
+        self._names[called or str(path)] = name
+        self._taken.add(name.lower())
+        return name

@@ -1,0 +1,84 @@
+"""Captions on standard output: a line each for people, or a JSON object a picture for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from captioner.writers.result import Captioned, Write
+
+if TYPE_CHECKING:
+    from captioner.generation.caption import Caption
+
+
+class PlainLines:
+    """`file<TAB>caption`, a line for each caption; without the file where one picture was asked for by its name.
+
+    Args:
+        write: takes lines.
+        named_alone: whether that is so.
+    """
+
+    def __init__(self, write: Write, named_alone: bool = False) -> None:
+        self._write, self._named_alone = write, named_alone
+
+    def add(self, result: Captioned) -> None:
+        """See Writer.add."""
+        for caption in result.captions:
+            self._write(caption.text if self._named_alone else f"{_one_line(result.called)}\t{caption.text}")
+
+    def close(self) -> None:
+        """See Writer.close."""
+
+
+class JsonLines:
+    """`{"file": ..., "captions": [{"caption": ..., "log_prob": ..., "score": ..., "confidence": ...}]}`, a line each.
+
+    The captions come best first, by `score`. A picture that is left without a caption, because the model was not sure
+    enough of it, has an empty list.
+
+    Args:
+        write: takes lines.
+    """
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+
+    def add(self, result: Captioned) -> None:
+        """See Writer.add."""
+        self._write(as_json({"file": result.called, "captions": [entry(each) for each in result.captions]}))
+
+    def close(self) -> None:
+        """See Writer.close."""
+
+
+def entry(caption: Caption) -> dict[str, Any]:
+    """Return a caption as JSON holds it; what is not known is null."""
+
+    def rounded(value: float | None, digits: int = 6) -> float | None:
+        return None if value is None or value in (float("inf"), float("-inf")) else round(value, digits)
+
+    return {
+        "caption": caption.text,
+        "log_prob": rounded(caption.log_prob),
+        "score": rounded(caption.score),
+        "confidence": rounded(caption.confidence, 4),
+    }
+
+
+def as_json(content: Mapping[str, Any]) -> str:
+    """Return JSON on one line; bytes of a file name that are no UTF-8 are escaped, so that the line is UTF-8."""
+    line = json.dumps(content, ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return json.dumps(content)
+    return line
+
+
+def _one_line(path: str) -> str:
+    """Return a path without the letters that would end a line or a column."""
+    return (
+        path.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t") if "\n" in path or "\t" in path else path
+    )

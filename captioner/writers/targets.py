@@ -1,0 +1,90 @@
+"""Files beside pictures: whether they can be written, one for each picture, and writing them without a loss."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from captioner.storage import DataError, write_bytes
+
+_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # the next picture fares no better
+
+
+class HopelessError(DataError):
+    """Nothing more can be written: the disk is full or cannot be written to."""
+
+
+def require_writable(folders: Iterable[Path], option: str) -> None:
+    """Refuse folders that cannot be written to, before anything is captioned.
+
+    Raises:
+        DataError: naming the first.
+    """
+    for folder in folders:
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise DataError(
+                f"{folder}: cannot be written to, and {option} writes there; change its permissions, or copy the "
+                "pictures to a folder of your own"
+            )
+
+
+def require_one_each(pictures: Iterable[Path], target: Callable[[Path], Path], option: str) -> set[Path]:
+    """Refuse two pictures that would share one file; return the folders that are written to.
+
+    Raises:
+        DataError: naming both.
+    """
+    owners: dict[Path, str] = {}  # the names of a picture suffice, its folder is the target's
+    folders: set[Path] = set()
+    for picture in pictures:
+        path = target(picture)
+        if (other := owners.setdefault(path, picture.name)) != picture.name:
+            raise DataError(
+                f"{picture.with_name(other)} and {picture} would share {path.name}; rename one, or leave one out "
+                f"({option})"
+            )
+        folders.add(path.parent)
+    return folders
+
+
+def replace_file(path: Path, data: bytes, keep_times: bool) -> None:
+    """Write a file atomically; one that is there keeps its permissions, and its times if so wished.
+
+    A link stays a link: what it points to is replaced.
+
+    Raises:
+        HopelessError: the disk is full or read-only.
+        DataError: the file cannot be written; what was there is intact.
+    """
+    path = path.resolve() if path.is_symlink() else path
+    before = path.stat() if path.exists() else None
+    try:
+        write_bytes(path, data)
+    except DataError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _HOPELESS:
+            raise HopelessError(f"{error}; the same command goes on from here") from error
+        raise
+    if before is not None:
+        with contextlib.suppress(OSError):
+            os.chmod(path, before.st_mode & 0o7777)  # noqa: PTH101 - of the file, never of a link
+            shutil.chown(path, before.st_uid, before.st_gid)
+        if keep_times:
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def read_file(path: Path) -> bytes | None:
+    """Return what a file holds, None where there is none.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error

@@ -1,0 +1,50 @@
+import pytest
+
+from captioner.metrics.alarms import health, shuffled
+
+COLOURS = ["red", "green", "blue", "black", "white", "brown", "pink", "grey"]
+THINGS = ["dog", "cat", "horse", "ball", "car", "boat"]
+REFERENCES = {
+    f"p{i}": (f"a {COLOURS[i % 8]} {THINGS[i % 6]} runs on the grass", f"the {COLOURS[i % 8]} {THINGS[i % 6]} is here")
+    for i in range(24)
+}
+GOOD = {name: texts[0] for name, texts in REFERENCES.items()}
+
+
+def look(texts, max_length=20):
+    return health({name: text.split() for name, text in texts.items()}, texts, REFERENCES, max_length)
+
+
+def test_a_healthy_model_raises_no_alarm():
+    found = look(GOOD)
+    assert found.alarms() == [] and found.distinct == 1.0 and found.cider_d > 2 * found.shuffled
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (dict.fromkeys(REFERENCES, "a dog"), ["nearly all alike (100% are 'a dog')", "hardly depend on it"]),
+        (dict.fromkeys(REFERENCES, ""), ["100% of the captions are empty"]),
+        (shuffled(GOOD), ["when each is given to another picture"]),
+        ({name: f"{text} with a" for name, text in GOOD.items()}, ["100% of the captions end with a word such as 'a'"]),
+    ],
+)
+def test_what_is_wrong_is_said(texts, words):
+    alarms = " | ".join(look(texts).alarms())
+    assert all(word in alarms for word in words), alarms
+
+
+def test_captions_that_are_cut_off():
+    assert "cut off; raise --max-length" in " ".join(look(GOOD, max_length=7).alarms())
+
+
+def test_few_pictures_say_nothing():
+    few = dict.fromkeys(list(REFERENCES)[:5], "a")
+    found = health({name: ["a"] for name in few}, few, REFERENCES, 20)
+    assert found.alarms() == [] and found.bad_ending == 1.0
+
+
+def test_no_caption_stays_with_its_own_picture():
+    moved = shuffled(GOOD)
+    assert sorted(moved.values()) == sorted(GOOD.values())
+    assert all(moved[name] != GOOD[name] for name in GOOD)
