@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -137,7 +137,7 @@ def _outcomes(
     settings: Mapping[str, Any],
     config: ExtractionConfig,
     models: Sequence[Path],
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     count = int(wanted.sum())
     if isinstance(captioner, FastCaptioner):
         yield from caption_plainly(captioner, files, batches_of(files, wanted, arriving, FAST_BATCH), n, settings)
