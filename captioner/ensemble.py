@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from captioner.captioner import Captioner
+from captioner.data.batches import Features
 from captioner.encoders.config import differences
 from captioner.encoders.encoder import Encoder
-from captioner.features.store import FeatureStore
 from captioner.generation.ensemble import EnsembleDecoder
 from captioner.picture_captioner import Picture
 from captioner.storage import DataError
@@ -88,7 +88,7 @@ class JointFeatures:
 
     description = None
 
-    def __init__(self, stores: Sequence[FeatureStore]) -> None:
+    def __init__(self, stores: Sequence[Features]) -> None:
         self.stores = list(stores)
 
     def gather(self, ids: Sequence[str]) -> tuple[np.ndarray, ...]:

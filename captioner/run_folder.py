@@ -19,6 +19,7 @@ CAPTIONER = "captioner.keras"
 HISTORY = "history.csv"  # a row per epoch
 CHECKPOINTS = "checkpoints"
 CHECKPOINT, BEST = "checkpoint.npz", "best.npz"  # in that folder
+IN_TURN = (CHECKPOINT, "checkpoint-2.npz")  # written in turn, so that the former one stays whole
 PREDICTIONS, SCORES, PER_IMAGE = "predictions.json", "scores.json", "per_image.csv"  # of its evaluation
 REPORT = "report.html"
 
@@ -27,7 +28,7 @@ def state_of(folder: Path) -> Literal["finished", "unfinished", "new"]:
     """Return how far the training in `folder` has come."""
     if read_manifest(folder) if folder.is_dir() else None:
         return "finished"
-    return "unfinished" if (folder / CHECKPOINTS / CHECKPOINT).is_file() else "new"
+    return "unfinished" if any((folder / CHECKPOINTS / name).is_file() for name in IN_TURN) else "new"
 
 
 def require_finished(folder: Path) -> None:

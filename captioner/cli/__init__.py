@@ -22,6 +22,7 @@ COMMANDS = {
     "merge-features": "Merge the feature files of several extractions into one.",
     "encoders": "List the networks that extract can use, and their layers.",
     "clean": "Clean a caption file into descriptions.txt.",
+    "shard": "Write features or pictures with their captions into TFRecord shards.",
     "train": "Train a captioner from features and captions.",
     "evaluate": "Caption a split and score it, or score captions made elsewhere.",
     "compare": "Tell whether two runs' captions differ by more than chance.",

@@ -8,7 +8,7 @@ import click
 
 from captioner.cli.backend import load_keras
 
-FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command("find")

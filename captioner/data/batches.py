@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import keras
@@ -19,6 +19,30 @@ class Features(Protocol):
 
     def gather(self, ids: Sequence[str]) -> np.ndarray:
         """Return the features (n, ...) of n pictures."""
+        ...
+
+
+class TrainingBatches(Protocol):
+    """What training needs of an epoch's batches, wherever they come from.
+
+    Attributes:
+        batch_size: pictures a batch.
+        passes: over all pictures in an epoch.
+    """
+
+    batch_size: int
+    passes: int
+
+    def __len__(self) -> int:
+        """Return how many batches are left of the epoch."""
+        ...
+
+    def start_at(self, epoch: int, batch: int = 0) -> None:
+        """Shuffle for epoch number `epoch` (from 0) and leave out its batches before number `batch`."""
+        ...
+
+    def for_keras(self) -> Any:
+        """Return what keras' fit is to be given."""
         ...
 
 
@@ -130,31 +154,45 @@ class CaptionBatches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         """Return ((features, tokens, positions), targets, weights), as keras' fit takes it."""
-        batch = self.batch(index)
-        return (batch.features, batch.tokens, batch.positions), batch.targets, batch.weights
+        return for_step(self.batch(index))
 
-    def start_at(self, epoch: int) -> None:
-        """Shuffle for epoch number `epoch` (from 0): its batches are those of a run that came there by itself."""
-        self._order = self._shuffle(epoch)
+    def start_at(self, epoch: int, batch: int = 0) -> None:
+        """Shuffle for epoch number `epoch` (from 0) and leave out its batches before number `batch`.
+
+        The batches are those of a run that came there by itself.
+        """
+        self._order = self._shuffle(epoch)[batch:]
 
     def for_keras(self) -> Any:
-        """Return what keras' fit and evaluate are to be given.
-
-        On TensorFlow it is a tf.data.Dataset that says that sizes vary (Keras would take those in which the first two
-        batches agree for those of all), and that does not tune itself: at an epoch's end the tuner may sleep for as
-        long as the epoch took before it lets go.
-        """
+        """Return what keras' fit and evaluate are to be given."""
         if keras.backend.backend() != "tensorflow":
             return self
-        import tensorflow as tf
+        return for_fit(lambda: map(self.batch, range(len(self))), len(self), self.batch(0).features.shape[1:])
 
-        rows = tf.TensorSpec((None, *self.batch(0).features.shape[1:]), tf.float32)
-        tokens, positions = tf.TensorSpec((None, None, None), tf.int32), tf.TensorSpec((None,), tf.int32)
-        signature = ((rows, tokens, positions), positions, tf.TensorSpec((None,), tf.float32))
-        batches = tf.data.Dataset.from_generator(
-            lambda: map(self.__getitem__, range(len(self))), output_signature=signature
-        )
-        options = tf.data.Options()
-        options.autotune.enabled = False
-        counted = batches.apply(tf.data.experimental.assert_cardinality(len(self)))
-        return counted.prefetch(BATCHES_AHEAD).with_options(options)
+
+def for_step(batch: Batch) -> tuple[Any, ...]:
+    """Return ((features, tokens, positions), targets, weights), as a step of keras' fit takes it."""
+    return (batch.features, batch.tokens, batch.positions), batch.targets, batch.weights
+
+
+def for_fit(batches: Callable[[], Iterable[Batch]], count: int, feature_shape: Sequence[int]) -> Any:
+    """Return a tf.data.Dataset of batches.
+
+    It says that sizes vary (Keras would take those in which the first two batches agree for those of all), and does not
+    tune itself: at an epoch's end the tuner may sleep for as long as the epoch took before it lets go.
+
+    Args:
+        batches: gives an epoch's batches, each time that it is called.
+        count: how many.
+        feature_shape: of one picture.
+    """
+    import tensorflow as tf
+
+    rows = tf.TensorSpec((None, *feature_shape), tf.float32)
+    tokens, positions = tf.TensorSpec((None, None, None), tf.int32), tf.TensorSpec((None,), tf.int32)
+    signature = ((rows, tokens, positions), positions, tf.TensorSpec((None,), tf.float32))
+    dataset = tf.data.Dataset.from_generator(lambda: map(for_step, batches()), output_signature=signature)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    counted = dataset.apply(tf.data.experimental.assert_cardinality(count))
+    return counted.prefetch(BATCHES_AHEAD).with_options(options)

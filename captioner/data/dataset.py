@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from captioner.config import ConfigError
 from captioner.data.captions import Captions, require_apart
@@ -33,6 +34,8 @@ class DataConfig:
         split_seed: of the division by shares.
         near_duplicates: keep pictures that look alike on one side of a division by shares; needs `images`.
         descriptions: a cleaned descriptions.txt to train on instead of cleaning `captions`; scores never use it.
+        source: `files`, or `tfrecord`: the recipe's `features` names a folder of shards, see `captioner shard`.
+        limit: train on so many pictures only, the first of the split, for a quick trial; null for all.
     """
 
     images: str | None = None
@@ -42,9 +45,13 @@ class DataConfig:
     split_seed: int = 0
     near_duplicates: bool = True
     descriptions: str | None = None
+    source: Literal["files", "tfrecord"] = "files"
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         require_format(self.format)
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit must be 1 or more, or null, found {self.limit}")
         if self.shares and len(self.shares) != len(self.splits):
             raise ConfigError("splits: all of them are lists, or all of them shares")
         check_shares(self.shares)

@@ -40,7 +40,7 @@ class Changes:
             with_features: (pictures,) bool.
         """
         pictures = self._pictures
-        for place in range(len(pictures)):
+        for place in range(len(pictures) if pictures.offsets is None else 0):  # a tar file is not written to
             if not with_features[place]:
                 continue
             try:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from captioner.config import ConfigError
 from captioner.encoders.config import EncoderConfig, differences
 from captioner.encoders.encoder import Encoder, build_encoder
 from captioner.extraction.config import ExtractionConfig
@@ -83,6 +84,8 @@ def run_ray(
     Raises:
         ConfigError, DataError: see `run_portions`.
     """
+    if pictures.offsets is not None:
+        raise ConfigError("engine: ray reads pictures that are files of their own; unpack the tar files, or use local")
     folder = pictures.folder.resolve()
     precision = encoder.description["precision"]
     job = EncodingJob(folder, encoder.descriptions, precision, config.max_pixels, at_least)

@@ -15,7 +15,7 @@ import numpy as np
 from captioner.encoders.encoder import Encoder
 from captioner.extraction.changes import Changes
 from captioner.extraction.config import ExtractionConfig
-from captioner.extraction.loader import Decoder, decode, in_batches, read_source
+from captioner.extraction.loader import Decoder, decode, in_batches, read_listed
 from captioner.extraction.local_engine import Waits, available_cores, on_accelerator, run_local
 from captioner.extraction.outputs import Reusable, Target, skipped_path, write_skipped, write_target
 from captioner.extraction.partial import EncodedBatch, PartialFeatures
@@ -169,9 +169,9 @@ class ExtractionRun:
         """Return the first of some pictures that can be read, (n, height, width, 3)."""
         found = []
         for place in places:
-            path = self._pictures.path(int(place))
             try:
-                found.append(decode(read_source(path)[0], path, self._decoder()))
+                name, data, _ = read_listed(self._pictures, int(place))
+                found.append(decode(data, name, self._decoder()))
             except DataError:
                 continue
             if len(found) == PROBE_PICTURES:

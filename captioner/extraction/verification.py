@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from captioner.encoders.encoder import encoder_from_description
-from captioner.extraction.loader import Decoder, decode, read_source
+from captioner.extraction.loader import Decoder, decode, read_listed
 from captioner.extraction.local_engine import available_cores
 from captioner.extraction.probe import LEAST_COSINE, least_cosine
 from captioner.features.store import FeatureStore, open_features
@@ -78,7 +78,7 @@ def _changed(store: FeatureStore, sources: np.ndarray, pictures: Pictures) -> li
     def differs(place: int) -> bool:
         source = sources[places[place]]
         try:
-            _, (size, _, digest) = read_source(pictures.path(place))
+            _, _, (size, _, digest) = read_listed(pictures, place)
         except DataError:
             return True
         return (size, digest) != (source["bytes"], source["digest"].tobytes())
@@ -95,9 +95,9 @@ def _check_encoder(store: FeatureStore, description: Mapping[str, Any], pictures
     places = held[np.linspace(0, len(held) - 1, min(ENCODED_AGAIN, len(held))).astype(int)]
     decoder, names, rows = Decoder(encoder.input_size, encoder.prepare), [], []
     for place in map(int, places):
-        path = pictures.path(place)
+        name, data, _ = read_listed(pictures, place)
         names.append(pictures.ids[place])
-        rows.append(decode(read_source(path)[0], path, decoder))
+        rows.append(decode(data, name, decoder))
     features = encoder.encode(np.stack(rows))
     for name, now, then in zip(names, features, store.gather(names), strict=True):
         if (cosine := least_cosine(now[None], then[None])) < LEAST_COSINE:

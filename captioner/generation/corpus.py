@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from captioner.features.store import FeatureStore
+from captioner.data.batches import Features
 from captioner.generation.caption import Caption
 
 FEATURES_AT_ONCE = 1024  # pictures whose features are held in memory at a time
 
 
 def decode(
-    ids: Sequence[str], features: FeatureStore, caption_features: Callable[[Any, int], list[list[Caption]]]
+    ids: Sequence[str], features: Features, caption_features: Callable[[Any, int], list[list[Caption]]]
 ) -> dict[str, list[Caption]]:
     """Caption the pictures `ids` by their features; return each one's captions, best first, one at least.
 

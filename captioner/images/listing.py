@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
+import itertools
 import json
 import os
 from array import array
@@ -13,6 +15,7 @@ import numpy as np
 
 from captioner.images.ids import EXTENSIONS, image_id, normalize_id
 from captioner.images.index import IdIndex
+from captioner.images.tars import is_tar, members_of, read_member, split_name
 from captioner.storage import DataError
 
 SHARD_STEP = 64  # pictures: a multiple of every batch size, so that a shard's batches are those of the whole
@@ -43,11 +46,21 @@ class Pictures:
         ids: their image_ids.
         bytes: (pictures,) int64, the files' sizes.
         modified: (pictures,) int64, when the files were changed last, in nanoseconds.
+        offsets: (pictures,) int64 where the pictures are in tar files: bytes before each one's content. Their relative
+            paths are then `shard.tar!member`.
     """
 
-    def __init__(self, folder: Path, ids: IdIndex, paths: Paths, sizes: np.ndarray, modified: np.ndarray) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        ids: IdIndex,
+        paths: Paths,
+        sizes: np.ndarray,
+        modified: np.ndarray,
+        offsets: np.ndarray | None = None,
+    ) -> None:
         self.folder, self.ids = folder, ids
-        self.bytes, self.modified = sizes, modified
+        self.bytes, self.modified, self.offsets = sizes, modified, offsets
         self._paths = paths
 
     def __len__(self) -> int:
@@ -60,6 +73,21 @@ class Pictures:
     def path(self, place: int) -> Path:
         """Return a picture's path."""
         return self.folder / self.relative(place)
+
+    def name(self, place: int) -> str:
+        """Return what messages call a picture."""
+        return str(self.path(place))
+
+    def content(self, place: int) -> builtins.bytes | None:
+        """Return the bytes of a picture in a tar file, None for one that is a file of its own.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        if self.offsets is None:
+            return None
+        name = self.name(place)
+        return read_member(split_name(name)[0], int(self.offsets[place]), int(self.bytes[place]), name)
 
     def digest(self) -> str:
         """Return the SHA-256 over the pictures' ids, relative paths and sizes, as canonical JSON."""
@@ -84,16 +112,21 @@ class Pictures:
             raise DataError(f"{self.folder}: shard {index}/{count} of {len(self)} pictures is empty; make fewer shards")
         part = slice(first, last)
         ids = IdIndex(self.ids.encoded[part])
-        return Pictures(self.folder, ids, self._paths.take(part), self.bytes[part], self.modified[part])
+        offsets = None if self.offsets is None else self.offsets[part]
+        return Pictures(self.folder, ids, self._paths.take(part), self.bytes[part], self.modified[part], offsets)
 
 
 def find_pictures(folder: str | Path) -> Pictures:
-    """Return the pictures under `folder`, recursively, hidden files passed over.
+    """Return the pictures under `folder`, recursively, hidden files passed over; or those in a tar file.
+
+    Where a folder holds no pictures but tar files, such as the shards of a webdataset, theirs are meant.
 
     Raises:
         DataError: there is no such folder, a folder under it cannot be read, there is no picture in it, or two files
             have one id.
     """
+    if tars := _tars(Path(folder)):
+        return _in_tars(Path(folder), tars)
     require_folder(folder)
     root = os.path.join(str(folder), "")  # noqa: PTH118 - a Path would drop the last slash
     text, lengths, sizes, modified, names = bytearray(), array("H"), array("q"), array("q"), _Names()
@@ -122,6 +155,39 @@ def find_pictures(folder: str | Path) -> Pictures:
     bytes_ = np.frombuffer(sizes, "q")[order]
     del sizes  # of millions of pictures these are not small
     return Pictures(Path(folder), index, paths, bytes_, np.frombuffer(modified, "q")[order])
+
+
+def _tars(folder: Path) -> list[Path]:
+    """Return the tar file that is meant, or those of a folder that holds no pictures."""
+    if is_tar(folder):
+        return [folder]
+    if not folder.is_dir() or next(walk_images(folder), None) is not None:
+        return []
+    return sorted(path for path in folder.iterdir() if is_tar(path))
+
+
+def _in_tars(folder: Path, tars: list[Path]) -> Pictures:
+    found: list[tuple[bytes, str, int, int, int]] = []
+    for tar in tars:
+        for member in members_of(tar):
+            name = normalize_id(member.name.removeprefix("./")).encode()
+            found.append((name, f"{tar.name}!{member.name}", member.size, member.modified, member.offset))
+    require_pictures(folder, found)
+    found.sort()
+    for one, other in itertools.pairwise(found):
+        if one[0] == other[0]:
+            raise DataError(f"{one[1]} and {other[1]} are both the picture {one[0].decode()!r}; rename or remove one")
+    ids, names, sizes, modified, offsets = zip(*found, strict=True)
+    text = [os.fsencode(name) for name in names]
+    lengths = array("H", map(len, text))
+    return Pictures(
+        folder.parent if is_tar(folder) else folder,
+        IdIndex(np.array(ids)),
+        _paths(bytearray(b"".join(text)), lengths),
+        np.array(sizes, np.int64),
+        np.array(modified, np.int64),
+        np.array(offsets, np.int64),
+    )
 
 
 def _paths(text: bytearray, lengths: array[int]) -> Paths:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from captioner.images.tars import read_member
+from captioner.images.tars import read_member, split_name
 from captioner.images.urls import fetch, is_url
 
 FIRST_ROOM = 1024  # pictures; doubled whenever they do not fit
@@ -79,8 +79,7 @@ class PictureFiles:
         """
         name, offset = self.name(place), int(self._offsets[place])
         if offset != OF_ITS_OWN:
-            tar, _, _ = name.rpartition("!")
-            return read_member(Path(tar), offset, int(self._bytes[place]), name)
+            return read_member(split_name(name)[0], offset, int(self._bytes[place]), name)
         return fetch(name) if is_url(name) else None
 
     @property

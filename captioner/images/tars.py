@@ -34,6 +34,12 @@ def is_tar(path: Path) -> bool:
     return path.suffix.lower() == SUFFIX and path.is_file()
 
 
+def split_name(name: str) -> tuple[Path, str]:
+    """Return the tar file and the member that `shard.tar!folder/name.jpg` means."""
+    end = name.lower().index(f"{SUFFIX}!") + len(SUFFIX)
+    return Path(name[:end]), name[end + 1 :]
+
+
 def members_of(path: Path) -> Iterator[Member]:
     """Yield the pictures in a tar file, hidden ones passed over, in its order.
 

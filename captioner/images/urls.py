@@ -92,7 +92,8 @@ def _connect(named: str, parts: SplitResult, until: float) -> http.client.HTTPCo
     for *_, place in found:
         if not is_public(str(place[0])):
             raise DataError(f"{named}: {host} is in a private network, from which nothing is fetched")
-    raw = socket.create_connection(found[0][4][:2], timeout=_left(until))
+    place = found[0][4]
+    raw = socket.create_connection((str(place[0]), int(place[1])), timeout=_left(until))
     connection = http.client.HTTPConnection(host, port, timeout=_left(until))
     if parts.scheme.lower() == "https":
         raw = ssl.create_default_context().wrap_socket(raw, server_hostname=host)

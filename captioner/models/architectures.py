@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from captioner.models.adaptive import AdaptiveDecoder
 from captioner.models.attention import AttentionDecoder
+from captioner.models.attention_on_attention import AttentionOnAttentionDecoder
 from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.models.inject import InitInjectDecoder, ParInjectDecoder, PreInjectDecoder
@@ -18,6 +20,8 @@ DECODERS: dict[str, type[CaptionDecoder]] = {  # by the names in captioner.model
     "pre-inject": PreInjectDecoder,
     "par-inject": ParInjectDecoder,
     "attention": AttentionDecoder,
+    "adaptive": AdaptiveDecoder,
+    "attention-on-attention": AttentionOnAttentionDecoder,
     "transformer": TransformerDecoder,
 }
 

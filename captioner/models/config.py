@@ -148,6 +148,45 @@ class AttentionConfig(RecurrentConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AdaptiveConfig(RecurrentConfig):
+    """Settings of adaptive attention.
+
+    Attributes:
+        attention_units: width of the space in which the output is compared with regions and sentinel.
+    """
+
+    attention_units: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_sizes(attention_units=self.attention_units)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionOnAttentionConfig(RecurrentConfig):
+    """Settings of attention on attention; `units` is the width of regions, queries and what was seen.
+
+    Attributes:
+        heads: of every attention.
+        refining_layers: self-attention layers over the regions, before the decoder looks at them (eq. 8).
+        refining_dropout: on the output of a refining layer.
+    """
+
+    heads: int = 8
+    refining_layers: int = 1
+    refining_dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_sizes(heads=self.heads)
+        require_shares(refining_dropout=self.refining_dropout)
+        if self.refining_layers < 0:
+            raise ValueError(f"refining_layers must be 0 or more, found {self.refining_layers}")
+        if self.units % self.heads:
+            raise ValueError(f"heads must divide units {self.units}, found {self.heads}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TransformerConfig(WordsConfig):
     """Settings of the transformer; `embedding_size` is the width of every layer.
 
@@ -192,6 +231,8 @@ ARCHITECTURES = {
     "pre-inject": Settings(InjectConfig, takes_grid=False),
     "par-inject": Settings(InjectConfig, takes_grid=False),
     "attention": Settings(AttentionConfig, takes_grid=True),
+    "adaptive": Settings(AdaptiveConfig, takes_grid=True),
+    "attention-on-attention": Settings(AttentionOnAttentionConfig, takes_grid=True),
     "transformer": Settings(TransformerConfig, takes_grid=True),
 }
 

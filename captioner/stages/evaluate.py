@@ -13,13 +13,13 @@ from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
 from captioner.encoders.config import differences
 from captioner.ensemble import Ensemble, JointFeatures
-from captioner.features.store import FeatureStore, open_features
 from captioner.generation.corpus import decode
 from captioner.metrics.config import EvaluationConfig, frequencies_of, require_choice, scoring_settings
 from captioner.metrics.scorer import DIVERSITY, RETRIEVAL, Scores, is_available, score
 from captioner.recipe import Recipe, read_run
 from captioner.results import write_predictions, write_scores
 from captioner.run_folder import CAPTIONER, PREDICTIONS, SCORES
+from captioner.stages.inputs import Inputs, open_inputs
 from captioner.stages.retrieval import retrieval
 from captioner.stages.trust import describe_reliability, look_at, reliability_of
 from captioner.storage import DataError, digest_file, read_manifest, write_manifest
@@ -28,7 +28,7 @@ from captioner.text.cleaning import clean_caption
 logger = logging.getLogger(__name__)
 
 
-def require_same_encoder(captioner: Captioner, features: FeatureStore) -> None:
+def require_same_encoder(captioner: Captioner, features: Inputs) -> None:
     """Refuse features of another encoder than the captioner was trained with.
 
     Raises:
@@ -48,7 +48,7 @@ def require_same_encoder(captioner: Captioner, features: FeatureStore) -> None:
 def evaluate(
     captioner: Captioner,
     captions: Captions,
-    features: FeatureStore,
+    features: Inputs,
     config: EvaluationConfig,
     output: Path,
     *,
@@ -131,12 +131,12 @@ def is_up_to_date(folder: Path, recipe: Recipe, data: Dataset | None = None) -> 
     manifest = read_manifest(folder / SCORES) if (folder / SCORES).is_file() else None
     if manifest is None or any(is_available(name) for name in manifest.get("skipped", ())):
         return False
-    stores = [open_features(recipe.features)]
+    stores = [open_inputs(recipe.data, recipe.features, recipe.encoder)]
     inputs = _inputs([folder], stores, data or Dataset(recipe.data), recipe.evaluation.split)
     return made_of(recipe.evaluation, {}, inputs).items() <= manifest.items()
 
 
-def _inputs(folders: Sequence[Path], stores: Sequence[FeatureStore], data: Dataset, split: str) -> dict[str, Any]:
+def _inputs(folders: Sequence[Path], stores: Sequence[Inputs], data: Dataset, split: str) -> dict[str, Any]:
     return {
         "captioner": _one_or_all([digest_file(folder / CAPTIONER) for folder in folders]),
         "features": _one_or_all([store.digest for store in stores]),
@@ -181,9 +181,9 @@ def evaluate_run(
     return evaluate(captioner, captions, features, config, output, inputs=inputs, generation=generation)
 
 
-def _fitting(captioner: Captioner, folder: Path, recipe: Recipe) -> FeatureStore:
+def _fitting(captioner: Captioner, folder: Path, recipe: Recipe) -> Inputs:
     """Return a run's features. Raises DataError where its captioner was trained on others."""
-    features = open_features(recipe.features)
+    features = open_inputs(recipe.data, recipe.features, recipe.encoder)
     require_same_encoder(captioner, features)
     expected = tuple(captioner.decoder.feature_shape)
     if features.shape != expected:

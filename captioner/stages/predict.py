@@ -137,7 +137,7 @@ def _outcomes(
     settings: Mapping[str, Any],
     config: ExtractionConfig,
     models: Sequence[Path],
-) -> Generator[Outcome, None, None]:
+) -> Generator[Outcome]:
     count = int(wanted.sum())
     if isinstance(captioner, FastCaptioner):
         yield from caption_plainly(captioner, files, batches_of(files, wanted, arriving, FAST_BATCH), n, settings)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from captioner.config import ConfigError
 from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.ray_cluster import Portion, run_portions
 from captioner.images.picture_list import PictureFiles
@@ -102,6 +103,8 @@ def caption_ray(
     Raises:
         ConfigError, DataError: see `run_portions`.
     """
+    if not files.only_files:
+        raise ConfigError("engine: ray reads pictures that are files of their own; caption the others with local")
     paths = tuple((model / CAPTIONER if model.is_dir() else model).resolve() for model in models)
     digests = tuple(map(digest_file, paths))
     precisions = tuple(encoder.description["precision"] for encoder in encoders.members)

@@ -24,12 +24,15 @@ def run(recipe: Recipe, folder: Path) -> str:
     Raises:
         ConfigError, DataError: as the stages do.
     """
-    if recipe.data.images is None:
+    if recipe.data.images is None and recipe.data.source == "files":
         raise ConfigError("data.images: missing; name the folder of pictures")
     data = Dataset(recipe.data)
     data.require_split(recipe.evaluation.split, "evaluation.split")
     logger.info("== extract ==")
-    extract(recipe.data.images, recipe.features, recipe.encoder, recipe.extraction)
+    if recipe.data.source == "tfrecord" or recipe.data.images is None:
+        logger.info(f"the features come from the shards in {recipe.features}")
+    else:
+        extract(recipe.data.images, recipe.features, recipe.encoder, recipe.extraction)
     logger.info("== clean ==")
     _clean(recipe, data)
     logger.info("== train ==")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ import keras
 
 from captioner.captioner import Captioner
 from captioner.config import dump_yaml, to_settings
-from captioner.data.batches import CaptionBatches
+from captioner.data.batches import TrainingBatches
 from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
 from captioner.data.training_text import training_text
-from captioner.features.store import FeatureStore, open_features
+from captioner.features.store import FeatureStore
 from captioner.metrics.alarms import Health
 from captioner.metrics.labels import describe
 from captioner.metrics.scorer import score
@@ -25,8 +25,9 @@ from captioner.models.architectures import build_decoder
 from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.recipe import Recipe, read_run
-from captioner.run_folder import CAPTIONER, CHECKPOINT, CHECKPOINTS, CONFIG, HISTORY, VOCABULARY, require_free, state_of
+from captioner.run_folder import CAPTIONER, CHECKPOINTS, CONFIG, HISTORY, VOCABULARY, require_free, state_of
 from captioner.run_folder import clear as clear_run
+from captioner.stages.inputs import Inputs, make_batches, open_inputs
 from captioner.stages.trust import calibrate
 from captioner.storage import digest_file, digest_json, read_manifest, write_manifest, write_text
 from captioner.table import to_csv
@@ -43,7 +44,7 @@ from captioner.training.losses import CaptionLoss
 
 logger = logging.getLogger(__name__)
 
-ENGINES = {"keras": fit.fit, "numpy": numpy_fit.fit}
+ENGINES: dict[str, Callable[..., TrainingState]] = {"keras": fit.fit, "numpy": numpy_fit.fit}
 SPLITS = ("train", "dev")
 
 
@@ -61,7 +62,7 @@ class Prepared:
     """
 
     captions: Captions
-    features: FeatureStore
+    features: Inputs
     vocabulary: Vocabulary
     training: Mapping[str, list[list[int]]]
     dev: Mapping[str, list[list[int]]]
@@ -92,7 +93,7 @@ def train(
     prepared = _prepare(recipe, data or Dataset(recipe.data))
     resume = resume and not overwrite and state_of(folder) == "unfinished"
     if resume:
-        require_identity(folder / CHECKPOINTS / CHECKPOINT, prepared.identity)
+        require_identity(folder / CHECKPOINTS, prepared.identity)
     decoder = _new_decoder(recipe, prepared)
     if overwrite:
         clear_run(folder)
@@ -104,7 +105,7 @@ def train(
     return state
 
 
-def inputs_of(data: Dataset, features: FeatureStore) -> dict[str, Any]:
+def inputs_of(data: Dataset, features: Inputs) -> dict[str, Any]:
     """Return what a run's manifest holds about its inputs; `differences` compares the same."""
     return {
         "features": {"path": str(features.path), "digest": features.digest},
@@ -132,7 +133,7 @@ def differences(folder: Path, recipe: Recipe, data: Dataset | None = None) -> li
             if old.get(key) != new.get(key):
                 found.append(f"{section}.{key}: {old.get(key)} then, {new.get(key)} now")
     then = _digests(read_manifest(folder) or {})
-    now = _digests(inputs_of(data or Dataset(recipe.data), open_features(recipe.features)))
+    now = _digests(inputs_of(data or Dataset(recipe.data), open_inputs(recipe.data, recipe.features, recipe.encoder)))
     for name, digest in then.items():
         new_digest = now.get(name) or "nothing"
         if digest is not None and digest != new_digest:
@@ -158,12 +159,14 @@ def _expanded(recipe: Recipe) -> dict[str, Any]:
 def _prepare(recipe: Recipe, data: Dataset) -> Prepared:
     """Read and check the inputs, and turn the captions into numbers."""
     captions = data.load(SPLITS)
-    features = open_features(recipe.features)
+    features = open_inputs(recipe.data, recipe.features, recipe.encoder)
     require_encoder(features, recipe.encoder)
-    require_features(features, captions)
-    require_finite(features, captions)
+    if isinstance(features, FeatureStore):
+        require_features(features, captions)
+        require_finite(features, captions)
     text = training_text(data, captions, SPLITS, recipe.text.rules)
     training, dev = ({i: text[i] for i in captions.split(name) if i in text} for name in SPLITS)
+    training = dict(list(training.items())[: recipe.data.limit])
     vocabulary = Vocabulary.fit((caption for picture in training.values() for caption in picture), recipe.text)
     encoded = vocabulary.encode_all(training)
     return Prepared(
@@ -177,10 +180,12 @@ def _prepare(recipe: Recipe, data: Dataset) -> Prepared:
     )
 
 
-def _identity(recipe: Recipe, features: FeatureStore, encoded: Mapping[str, list[list[int]]]) -> str:
+def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[int]]]) -> str:
     """Return a digest of what makes a run what it is; more epochs change it only where the schedule counts them."""
     config = to_settings(recipe.train)
-    if recipe.train.schedule != "cosine":
+    for name in ("max_minutes", "checkpoint_minutes", "checkpoint_steps"):
+        del config[name]
+    if not (config["schedule"] == "cosine" or config["warmup"] or config["scheduled_sampling"]):
         del config["epochs"], config["patience"]
     generation = to_settings(recipe.generation)
     name, model = model_config(recipe.model)
@@ -219,10 +224,8 @@ def _announce(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder) -> No
         logger.warning("CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
 
 
-def _batches(recipe: Recipe, prepared: Prepared) -> CaptionBatches:
-    config, encoded = recipe.train, prepared.training
-    size = config.batch_size_for(len(encoded))
-    return CaptionBatches(prepared.features, encoded, size, config.seed, config.least_steps)
+def _batches(recipe: Recipe, prepared: Prepared) -> TrainingBatches:
+    return make_batches(prepared.features, prepared.training, recipe.train)
 
 
 def _dev_score(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder) -> DevScore:
@@ -263,8 +266,10 @@ def _publish(
     final.set_weights(decoder.get_weights())
     best = state.history[state.best_epoch - 1]
     if recipe.train.precision != "float32":  # what is saved computes in float32, and its scores differ a little
-        final.compile(loss=CaptionLoss(recipe.train.label_smoothing))
-        scores = _dev_score(recipe, prepared, final)()
+        scored = _build(recipe, prepared, precision="float32")  # a copy: a compiled model would save an optimizer
+        scored.set_weights(decoder.get_weights())
+        scored.compile(loss=CaptionLoss(recipe.train.label_smoothing))
+        scores = _dev_score(recipe, prepared, scored)()
         best = {**best, **{name: round(value, 6) for name, value in scores.items()}}
     encoder = prepared.features.description
     captioner = Captioner(final, prepared.vocabulary, encoder, recipe.generation)

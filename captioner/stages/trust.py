@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from captioner.captioner import Captioner
+from captioner.data.batches import Features
 from captioner.data.captions import Captions
-from captioner.features.store import FeatureStore
 from captioner.generation.caption import Caption
 from captioner.generation.corpus import decode
 from captioner.metrics import calibration
@@ -26,7 +26,7 @@ def look_at(
     return health(words, texts, references, max_length, cider_d)
 
 
-def calibrate(captioner: Captioner, captions: Captions, features: FeatureStore, split: str = "dev") -> Health:
+def calibrate(captioner: Captioner, captions: Captions, features: Features, split: str = "dev") -> Health:
     """Caption a split that was not trained on, and fit the captioner's confidence to how its captions score.
 
     Args:

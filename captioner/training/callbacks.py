@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import keras
+from keras import ops
 
-from captioner.data.batches import CaptionBatches
+from captioner.data.batches import TrainingBatches
 from captioner.progress import Progress
+from captioner.training.checkpoint import TrainingState
+from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd
 
 
 class Shuffling(keras.callbacks.Callback):
-    """Shuffles the batches for the epoch that begins."""
+    """Shuffles the batches for the epoch that begins; a run that was killed in it begins where it was killed."""
 
     async_safe = True  # it looks at no logs, so Keras need not wait for the device after every batch
 
-    def __init__(self, batches: CaptionBatches) -> None:
+    def __init__(self, batches: TrainingBatches, state: TrainingState) -> None:
         super().__init__()
-        self.batches = batches
+        self.batches, self.state = batches, state
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Shuffle."""
-        self.batches.start_at(epoch)
+        self.batches.start_at(epoch, self.state.step)
 
 
 class EpochProgress(keras.callbacks.Callback):
@@ -31,14 +35,14 @@ class EpochProgress(keras.callbacks.Callback):
 
     async_safe = True
 
-    def __init__(self, steps: int, epochs: int) -> None:
+    def __init__(self, steps: int, epochs: int, state: TrainingState) -> None:
         super().__init__()
-        self.steps, self.epochs = steps, epochs
+        self.steps, self.epochs, self.state = steps, epochs, state
         self.progress: Progress | None = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Begin to count the epoch's batches."""
-        self.progress = Progress(f"epoch {epoch + 1}/{self.epochs}", self.steps, "batches").__enter__()
+        self.progress = Progress(f"epoch {epoch + 1}/{self.epochs}", self.steps, "batches", self.state.step).__enter__()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Count a batch."""
@@ -52,19 +56,88 @@ class EpochProgress(keras.callbacks.Callback):
             self.progress = None
 
 
+class Pace:
+    """Counts a run's batches and time, and says when a checkpoint is due and when the time is up.
+
+    Args:
+        state: the run's, continued in place.
+        config: says how often, and how long.
+    """
+
+    def __init__(self, state: TrainingState, config: TrainConfig) -> None:
+        self.state, self.config = state, config
+        self._saved = self._began = time.monotonic()
+        self._before = 0.0  # seconds that the epoch had taken when this process came to it
+
+    def begin(self) -> None:
+        """Begin an epoch, or the rest of one."""
+        self._began, self._before = time.monotonic(), self.state.seconds
+
+    def count(self) -> None:
+        """Count a batch."""
+        self.state.step += 1
+        self.state.total_steps += 1
+        self.state.seconds = self._before + time.monotonic() - self._began
+
+    def out_of_time(self) -> bool:
+        """Tell whether the run has taken `max_minutes`."""
+        minutes = self.config.max_minutes
+        return minutes is not None and self.state.spent >= 60 * minutes
+
+    def due(self) -> bool:
+        """Tell whether a checkpoint is due; it counts as written then."""
+        every, minutes, now = self.config.checkpoint_steps, self.config.checkpoint_minutes, time.monotonic()
+        by_steps = every is not None and self.state.step % every == 0
+        due = by_steps or (minutes is not None and now - self._saved >= 60 * minutes)
+        if due:
+            self._saved = now
+        return due
+
+
+class Checkpointing(keras.callbacks.Callback):
+    """Writes checkpoints within an epoch, and stops when the time is up.
+
+    Args:
+        pace: says when.
+        save: writes a checkpoint.
+    """
+
+    async_safe = True
+
+    def __init__(self, pace: Pace, save: Callable[[], None]) -> None:
+        super().__init__()
+        self.pace, self.save = pace, save
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Give an epoch that is being resumed its losses back: Keras has just set them to nothing."""
+        self.pace.begin()
+        if self.pace.state.step:
+            for variable, value in zip(self._losses(), self.pace.state.loss, strict=True):
+                variable.assign(value)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Count a batch, and write a checkpoint when it is due."""
+        self.pace.count()
+        if self.pace.out_of_time():
+            self.model.stop_training = True
+        elif self.pace.due():
+            if keras.backend.backend() == "jax":
+                self.model.jax_state_sync()
+            self.pace.state.loss = [float(ops.convert_to_numpy(variable)) for variable in self._losses()]
+            self.save()
+
+    def _losses(self) -> list[keras.Variable]:
+        return [variable for metric in self.model.metrics for variable in metric.variables]
+
+
 class AtEpochEnd(keras.callbacks.Callback):
     """Does after each epoch what EpochEnd does, and stops when that says so."""
 
     def __init__(self, end: EpochEnd) -> None:
         super().__init__()
         self.end = end
-        self.started = time.monotonic()
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Note the time."""
-        self.started = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """See EpochEnd.finish."""
-        self.end.finish(float((logs or {}).get("loss", "nan")), time.monotonic() - self.started)
+        self.end.finish(float((logs or {}).get("loss", "nan")), self.end.progress.seconds)
         self.model.stop_training = self.end.exhausted()

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from captioner.run_folder import CHECKPOINT, IN_TURN
 from captioner.storage import DataError, atomic_path
 
 ANEW = "captioner train --overwrite begins anew"
@@ -27,6 +28,10 @@ class TrainingState:
         best: that score, None before the first.
         waited: epochs since the best one, or since the learning rate was last halved, whichever is later.
         history: a row per epoch.
+        step: batches done in the epoch that is being trained.
+        loss: sum and weight of that epoch's losses so far.
+        seconds: that it has taken so far.
+        total_steps: batches done in all: of two checkpoints the one with more is the newer.
     """
 
     epoch: int = 0
@@ -34,6 +39,15 @@ class TrainingState:
     best: float | None = None
     waited: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
+    step: int = 0
+    loss: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    total_steps: int = 0
+
+    @property
+    def spent(self) -> float:
+        """Seconds that the training has taken, in all processes that worked on it."""
+        return sum(row["seconds"] for row in self.history) + self.seconds
 
 
 def save_variables(path: Path, variables: Sequence[keras.Variable], progress: TrainingState, identity: str) -> None:
@@ -53,17 +67,43 @@ def save_variables(path: Path, variables: Sequence[keras.Variable], progress: Tr
         np.savez(temporary, header=np.array(header), **arrays)
 
 
-def require_identity(path: Path, identity: str) -> None:
-    """Refuse the checkpoint of another run.
+def save_checkpoint(folder: Path, variables: Sequence[keras.Variable], progress: TrainingState, identity: str) -> None:
+    """Write a checkpoint over the older one of the two in `folder`; see `save_variables`."""
+    older = min(IN_TURN, key=lambda name: _steps_in(folder / name))
+    save_variables(folder / older, variables, progress, identity)
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """Return the newest whole checkpoint in `folder`; where none is whole, one that is there; None without any."""
+    there = [folder / name for name in IN_TURN if (folder / name).is_file()]
+    return max(there, key=_steps_in, default=None)
+
+
+def _steps_in(path: Path) -> int:
+    """Return the batches that had been done when a checkpoint was written; -1 where it is missing or broken."""
+    try:
+        with path.open("rb") as file, np.load(file) as content:
+            return int(json.loads(str(content["header"]))["progress"].get("total_steps", 0))
+    except Exception:  # a broken archive raises nearly anything
+        return -1
+
+
+def require_identity(folder: Path, identity: str) -> None:
+    """Refuse to resume the run of another identity.
 
     Raises:
-        DataError: the file is missing, broken, or belongs to a run with other settings or data.
+        DataError: there is no checkpoint, it is broken, or belongs to a run with other settings or data.
     """
-    _read(path, identity)
+    _read(newest_checkpoint(folder) or folder / CHECKPOINT, identity)
+
+
+def load_checkpoint(folder: Path, variables: Sequence[keras.Variable], identity: str) -> TrainingState:
+    """Put the newest checkpoint's values into `variables` and return its progress. See `load_variables`."""
+    return load_variables(newest_checkpoint(folder) or folder / CHECKPOINT, variables, identity)
 
 
 def _read(path: Path, identity: str) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """Return a checkpoint's header and arrays. Raises DataError as `require_identity` does."""
+    """Return a checkpoint's header and arrays. Raises DataError as `load_variables` does."""
     try:
         with path.open("rb") as file, np.load(file) as content:
             header: dict[str, Any] = json.loads(str(content["header"]))

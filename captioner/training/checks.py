@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from captioner.config import to_settings
 from captioner.data.captions import Captions
+from captioner.data.shards.store import ShardedFeatures
 from captioner.encoders.config import EncoderConfig
 from captioner.features.store import FeatureStore
 from captioner.storage import DataError
@@ -11,7 +12,7 @@ from captioner.storage import DataError
 FEATURES_AT_ONCE = 256  # pictures whose features are held in memory at a time
 
 
-def require_encoder(features: FeatureStore, encoder: EncoderConfig) -> None:
+def require_encoder(features: FeatureStore | ShardedFeatures, encoder: EncoderConfig) -> None:
     """Refuse features that were made by another encoder than the recipe's, where the file says which made them.
 
     Raises:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+DECAYING, WITH_MOMENTUM = ("adamw", "lion"), ("sgd", "rmsprop")  # optimizers with weight_decay, with momentum
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -16,14 +18,18 @@ class TrainConfig:
         least_steps: an epoch has at least so many steps: it goes over few pictures several times, and in smaller
             batches, so that a recipe made for thousands of pictures also suits 40.
         engine: `keras`, or `numpy`: the recurrent network written out in NumPy, for init-inject models.
-        optimizer: `adam`, `adamw` with `weight_decay`, or `sgd` with `momentum`.
+        optimizer: `adam`, `nadam`, `adamw` or `lion` with `weight_decay`, `sgd` or `rmsprop` with `momentum`.
         learning_rate: the highest one.
-        schedule: `constant`; `cosine` (down to 0 over all epochs); `plateau` (halved when the dev score has not risen
-            for `plateau_patience` epochs).
-        warmup: share of all steps over which a cosine schedule rises from 0.
+        schedule: `constant`; `cosine` (down to 0 over all epochs); `exponential` and `step` (times `decay_rate` over
+            every `decay_epochs` epochs, smoothly or at once); `inverse_sqrt` (falling with the root of the steps after
+            `warmup`); `plateau` (halved when the dev score has not risen for `plateau_patience` epochs).
+        warmup: share of all steps over which the learning rate rises from 0; not with `plateau`.
+        decay_rate: factor of `exponential` and `step`.
+        decay_epochs: epochs over which that factor applies once.
         plateau_patience: epochs.
-        weight_decay: of adamw.
-        momentum: of sgd.
+        accumulate: batches whose gradients are averaged before the weights change.
+        weight_decay: of adamw and lion.
+        momentum: of sgd and rmsprop.
         clip_norm: largest norm of all gradients together; null for none.
         label_smoothing: share of the target distribution spread evenly over all words.
         ema: momentum of an exponential moving average of the weights, which is evaluated and saved; null or 0 for
@@ -33,6 +39,11 @@ class TrainConfig:
             whose captions score no more than they do for the wrong pictures.
         patience: epochs without a better dev score before training stops; null for never. They count from the first
             epoch whose captions score more than for the wrong pictures.
+        max_minutes: of training, after which the epoch is cut short, scored, and the last; null for no limit.
+        scheduled_sampling: share of the words read in training that are the decoder's own, in the last epoch; it rises
+            from 0 in the first.
+        checkpoint_minutes: between checkpoints within an epoch; null for none.
+        checkpoint_steps: batches between checkpoints within an epoch; null for none.
         precision: `bfloat16` computes in bfloat16 and keeps weights in float32.
         seed: of weights, dropout and shuffling.
     """
@@ -41,11 +52,14 @@ class TrainConfig:
     batch_size: int = 64
     least_steps: int = 40
     engine: Literal["keras", "numpy"] = "keras"
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "lion"] = "adam"
     learning_rate: float = 1e-3
-    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    schedule: Literal["constant", "cosine", "step", "exponential", "inverse_sqrt", "plateau"] = "constant"
     warmup: float = 0.0
+    decay_rate: float = 0.5
+    decay_epochs: float = 1.0
     plateau_patience: int = 2
+    accumulate: int = 1
     weight_decay: float = 0.0
     momentum: float = 0.0
     clip_norm: float | None = 5.0
@@ -53,32 +67,55 @@ class TrainConfig:
     ema: float | None = None
     monitor: Literal["bleu_4", "cider_d", "val_loss"] = "cider_d"
     patience: int | None = 5
+    max_minutes: float | None = None
+    scheduled_sampling: float = 0.0
+    checkpoint_minutes: float | None = 10.0
+    checkpoint_steps: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "least_steps", "plateau_patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, found {getattr(self, name)}")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be above 0, found {self.learning_rate}")
-        for name in ("label_smoothing", "warmup"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1, found {getattr(self, name)}")
         if self.ema == 0:
             object.__setattr__(self, "ema", None)
+        self._require_ranges()
+        self._require_a_fitting_optimizer()
+        self._require_a_fitting_schedule()
+
+    def _require_ranges(self) -> None:
+        """Refuse a number that is impossible by itself. Raises ValueError."""
+        for name in ("epochs", "batch_size", "least_steps", "plateau_patience", "accumulate", "patience"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                null = ", or null" if name == "patience" else ""
+                raise ValueError(f"{name} must be 1 or more{null}, found {value}")
+        for name in ("max_minutes", "checkpoint_minutes", "checkpoint_steps", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} must be above 0, or null, found {value}")
+        for name in ("learning_rate", "decay_epochs"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, found {getattr(self, name)}")
+        for name in ("label_smoothing", "warmup", "scheduled_sampling", "momentum"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, found {getattr(self, name)}")
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"ema must be between 0 and 1, or null for none, found {self.ema}")
-        if self.clip_norm is not None and self.clip_norm <= 0:
-            raise ValueError(f"clip_norm must be above 0, or null, found {self.clip_norm}")
-        if self.patience is not None and self.patience < 1:
-            raise ValueError(f"patience must be 1 or more, or null, found {self.patience}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be at least 0 and below 1, found {self.momentum}")
-        if self.momentum and self.optimizer != "sgd":
-            raise ValueError("momentum needs optimizer: sgd")
-        if self.weight_decay and self.optimizer != "adamw":
-            raise ValueError("weight_decay needs optimizer: adamw")
+        if not 0 < self.decay_rate < 1:
+            raise ValueError(f"decay_rate must be between 0 and 1, found {self.decay_rate}")
+
+    def _require_a_fitting_optimizer(self) -> None:
+        """Refuse settings that the optimizer does not have. Raises ValueError."""
+        if self.momentum and self.optimizer not in WITH_MOMENTUM:
+            raise ValueError(f"momentum needs optimizer: {' or '.join(WITH_MOMENTUM)}")
+        if self.weight_decay and self.optimizer not in DECAYING:
+            raise ValueError(f"weight_decay needs optimizer: {' or '.join(DECAYING)}")
+
+    def _require_a_fitting_schedule(self) -> None:
+        """Refuse a schedule whose warm-up it cannot have, or must have. Raises ValueError."""
+        if self.warmup and self.schedule == "plateau":
+            raise ValueError("warmup goes with every schedule but plateau; set it to 0, or choose another schedule")
+        if self.schedule == "inverse_sqrt" and not self.warmup:
+            raise ValueError("schedule inverse_sqrt needs warmup, such as 0.1: it falls from the end of the warm-up on")
 
     def batch_size_for(self, pictures: int) -> int:
         """Return the pictures a step: of few pictures an eighth, but no fewer than 4 unless `batch_size` is smaller."""

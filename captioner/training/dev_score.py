@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from captioner.data.batches import CaptionBatches
+from captioner.data.batches import CaptionBatches, Features
 from captioner.data.captions import Captions, references_of
-from captioner.features.store import FeatureStore
 from captioner.generation.config import GenerationConfig
 from captioner.generation.corpus import decode
 from captioner.generation.decode import generate, make_search
@@ -36,7 +35,7 @@ class DevScore:
         self,
         decoder: CaptionDecoder,
         vocabulary: Vocabulary,
-        features: FeatureStore,
+        features: Features,
         captions: Captions,
         encoded: Mapping[str, Sequence[Sequence[int]]],
         generation: GenerationConfig,

@@ -11,9 +11,9 @@ from typing import Any
 import keras
 
 from captioner.models.decoder import CaptionDecoder
-from captioner.run_folder import BEST, CHECKPOINT
+from captioner.run_folder import BEST
 from captioner.storage import DataError
-from captioner.training.checkpoint import TrainingState, save_variables
+from captioner.training.checkpoint import TrainingState, save_checkpoint, save_variables
 from captioner.training.config import TrainConfig
 
 logger = logging.getLogger(__name__)
@@ -52,12 +52,20 @@ class EpochEnd:
         self.variables, self.folder, self.identity = variables, folder, identity
 
     def exhausted(self) -> bool:
+        """Tell whether training is to stop: no better dev score for `patience` epochs, or the minutes are up."""
+        return self._waited_enough() or self._out_of_time()
+
+    def _waited_enough(self) -> bool:
         """Tell whether the dev score has not risen for `patience` epochs, counted from the first that scored at all."""
         patience, progress = self.config.patience, self.progress
         if patience is None:
             return False
         scored = [index for index, row in enumerate(progress.history, start=1) if self._scores(row)]
         return bool(scored) and progress.epoch - max(progress.best_epoch, scored[0]) >= patience
+
+    def _out_of_time(self) -> bool:
+        minutes = self.config.max_minutes
+        return minutes is not None and self.progress.spent >= 60 * minutes
 
     def finish(self, loss: float, seconds: float) -> None:
         """See the class.
@@ -76,9 +84,8 @@ class EpochEnd:
         progress.epoch += 1
         self._swap_average()
         scores = self.score()
-        if self._improves(scores):
+        if self._improves(scores) and self._keep_best():
             progress.best, progress.best_epoch, progress.waited = scores[self.config.monitor], progress.epoch, 0
-            save_variables(self.folder / BEST, self.decoder.weights, progress, self.identity)
         else:
             progress.waited += 1
         self._swap_average()
@@ -93,10 +100,29 @@ class EpochEnd:
             "seconds": seconds,
         }
         progress.history.append({name: round(value, DIGITS) for name, value in row.items()})
-        save_variables(self.folder / CHECKPOINT, self.variables, progress, self.identity)
+        progress.step, progress.loss, progress.seconds = 0, [], 0.0
+        self.save()
         self._report(row)
-        if self.exhausted():
+        if self._waited_enough():
             logger.info(f"no better {self.config.monitor} for {self.config.patience} epochs: stopping")
+        elif self._out_of_time():
+            logger.info(f"train.max_minutes: {self.config.max_minutes:g} minutes are up: stopping")
+
+    def save(self) -> None:
+        """Write a checkpoint; where that fails, say so: the former one is whole, and training can go on."""
+        try:
+            save_checkpoint(self.folder, self.variables, self.progress, self.identity)
+        except DataError as error:
+            logger.warning(f"no checkpoint was written, and training goes on: {error}")
+
+    def _keep_best(self) -> bool:
+        """Keep the weights as they are as the best; return whether that worked."""
+        try:
+            save_variables(self.folder / BEST, self.decoder.weights, self.progress, self.identity)
+        except DataError as error:
+            logger.warning(f"this epoch's weights are the best and were not kept; training goes on: {error}")
+            return False
+        return True
 
     def _improves(self, scores: dict[str, float]) -> bool:
         return self.progress.best is None or self._rank(scores) > self._rank(self._best_row())

@@ -8,22 +8,23 @@ from pathlib import Path
 
 import keras
 
-from captioner.data.batches import CaptionBatches
+from captioner.data.batches import TrainingBatches
 from captioner.models.decoder import CaptionDecoder
-from captioner.run_folder import BEST, CHECKPOINT
-from captioner.training.callbacks import AtEpochEnd, EpochProgress, Shuffling
-from captioner.training.checkpoint import TrainingState, load_variables
+from captioner.run_folder import BEST
+from captioner.training.callbacks import AtEpochEnd, Checkpointing, EpochProgress, Pace, Shuffling
+from captioner.training.checkpoint import TrainingState, load_checkpoint, load_variables
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd
 from captioner.training.losses import CaptionLoss
 from captioner.training.optimizers import make_optimizer
+from captioner.training.scheduled_sampling import RisingShare, ScheduledSampling
 
 logger = logging.getLogger(__name__)
 
 
 def fit(
     decoder: CaptionDecoder,
-    batches: CaptionBatches,
+    batches: TrainingBatches,
     score: Callable[[], dict[str, float]],
     config: TrainConfig,
     folder: Path,
@@ -40,7 +41,7 @@ def fit(
         config: the settings.
         folder: where the checkpoints lie.
         identity: digest of settings and data; a checkpoint of another one is refused.
-        resume: go on from the checkpoint in `folder`.
+        resume: continue from the newest checkpoint in `folder`, within an epoch if it was written there.
 
     Returns:
         the run's progress, with a row per epoch.
@@ -48,25 +49,44 @@ def fit(
     Raises:
         DataError: the checkpoint cannot be resumed from, or the loss is not a number.
     """
-    optimizer = make_optimizer(config, steps=len(batches) * config.epochs)
+    batches.start_at(0)
+    steps = len(batches)
+    optimizer = make_optimizer(config, steps=steps * config.epochs)
     # On TensorFlow's CPU, XLA's matrix products are slower than the ordinary ones; JAX has no others.
     compiled = "auto" if keras.backend.backend() != "tensorflow" else False
-    decoder.compile(optimizer=optimizer, loss=CaptionLoss(config.label_smoothing), jit_compile=compiled)
+    settings = {"loss": CaptionLoss(config.label_smoothing), "jit_compile": compiled}
+    model: keras.Model = decoder
+    if config.scheduled_sampling:
+        model = ScheduledSampling(decoder, config.seed)
+        decoder.compile(**settings)  # for the dev loss
+    model.compile(optimizer=optimizer, **settings)
     optimizer.build(decoder.trainable_variables)
-    variables = [*decoder.variables, *optimizer.variables]
+    variables = [*model.variables, *optimizer.variables]
     progress = TrainingState()
     if resume:
-        progress = load_variables(folder / CHECKPOINT, variables, identity)
-        logger.info(f"going on after epoch {progress.epoch} of {config.epochs}")
+        progress = load_checkpoint(folder, variables, identity)
+        within = f" and batch {progress.step} of {steps}" if progress.step else ""
+        logger.info(f"resuming after epoch {progress.epoch} of {config.epochs}{within}")
     end = EpochEnd(decoder, optimizer, config, progress, score, variables, folder, identity)
-    if progress.epoch < config.epochs and not end.exhausted():
-        decoder.fit(
-            batches.for_keras(),
-            epochs=config.epochs,
-            initial_epoch=progress.epoch,
-            shuffle=False,  # the batches shuffle themselves, the same way in a resumed run
-            callbacks=[Shuffling(batches), EpochProgress(len(batches), config.epochs), AtEpochEnd(end)],
-            verbose=0,
-        )
+    callbacks = [
+        Shuffling(batches, progress),
+        EpochProgress(steps, config.epochs, progress),
+        Checkpointing(Pace(progress, config), end.save),
+        AtEpochEnd(end),
+    ]
+    if isinstance(model, ScheduledSampling):
+        callbacks.append(RisingShare(model, config.scheduled_sampling, config.epochs))
+    # The rest of an epoch that was interrupted has fewer batches than the others, so it is a fit of its own.
+    for last in [progress.epoch + 1, config.epochs] if progress.step else [config.epochs]:
+        if progress.epoch < last and not end.exhausted():
+            batches.start_at(progress.epoch, progress.step)
+            model.fit(
+                batches.for_keras(),
+                epochs=last,
+                initial_epoch=progress.epoch,
+                shuffle=False,  # the batches shuffle themselves, the same way in a resumed run
+                callbacks=callbacks,
+                verbose=0,
+            )
     load_variables(folder / BEST, decoder.weights, identity)
     return progress

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,10 @@ from captioner.models.words import normalized
 from captioner.numpy_rnn.cells import Weights
 from captioner.numpy_rnn.model import CaptioningRNN
 from captioner.numpy_rnn.optimizers import NumpyAdam, NumpySGD, clip_by_global_norm
-from captioner.run_folder import BEST, CHECKPOINT
+from captioner.run_folder import BEST
 from captioner.text.vocabulary import PAD
-from captioner.training.callbacks import EpochProgress
-from captioner.training.checkpoint import TrainingState, load_variables
+from captioner.training.callbacks import EpochProgress, Pace
+from captioner.training.checkpoint import TrainingState, load_checkpoint, load_variables
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd
 from captioner.training.losses import CaptionLoss
@@ -38,7 +37,8 @@ ARCHITECTURE = "init-inject"
 FREE_IN_MODEL = {"cell", "units", "embedding_size", "embeddings", "output_bias", "normalize"}
 PLAIN = {"feature_dropout": 0.0, "word_dropout": 0.0}  # what the settings that have other defaults must be
 FREE_IN_TRAINING = {"engine", "optimizer", "momentum", "learning_rate", "clip_norm", "epochs", "batch_size", "seed"}
-FREE_IN_TRAINING |= {"least_steps", "monitor", "patience", "warmup", "plateau_patience"}
+FREE_IN_TRAINING |= {"least_steps", "monitor", "patience", "plateau_patience", "decay_rate", "decay_epochs"}
+FREE_IN_TRAINING |= {"max_minutes", "checkpoint_minutes", "checkpoint_steps"}
 
 
 def require_plain(model: Mapping[str, Any], train: TrainConfig) -> None:
@@ -171,23 +171,34 @@ def fit(
         DataError: the checkpoint cannot be resumed from, or the loss is not a number.
     """
     twin = Twin(decoder, config)
+    batches.start_at(0)
+    steps = len(batches)
     progress = TrainingState()
     if resume:
-        progress = load_variables(folder / CHECKPOINT, twin.variables, identity)
+        progress = load_checkpoint(folder, twin.variables, identity)
         twin.restore()
-        logger.info(f"going on after epoch {progress.epoch} of {config.epochs}")
+        within = f" and batch {progress.step} of {steps}" if progress.step else ""
+        logger.info(f"resuming after epoch {progress.epoch} of {config.epochs}{within}")
     decoder.compile(loss=CaptionLoss())
     end = EpochEnd(decoder, twin.optimizer, config, progress, score, twin.variables, folder, identity)
-    line = EpochProgress(len(batches), config.epochs)
+    line, pace = EpochProgress(steps, config.epochs, progress), Pace(progress, config)
     while progress.epoch < config.epochs and not end.exhausted():
-        started, losses = time.monotonic(), []
-        batches.start_at(progress.epoch)
+        batches.start_at(progress.epoch, progress.step)
         line.on_epoch_begin(progress.epoch)
+        pace.begin()
+        total = progress.loss[0] if progress.loss else 0.0
         for index in range(len(batches)):
-            losses.append(twin.learn(batches.batch(index)))
+            total += twin.learn(batches.batch(index))
             line.on_train_batch_end(index)
+            pace.count()
+            if pace.out_of_time():
+                break
+            if pace.due():
+                twin.keep()
+                progress.loss = [total]
+                end.save()
         line.on_epoch_end(progress.epoch)
         twin.keep()
-        end.finish(float(np.mean(losses)), time.monotonic() - started)
+        end.finish(total / progress.step, progress.seconds)
     load_variables(folder / BEST, decoder.weights, identity)
     return progress

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from captioner.training.config import TrainConfig
+from captioner.training.config import DECAYING, WITH_MOMENTUM, TrainConfig
+from captioner.training.schedules import learning_rate
 
 
 class _Ours:
@@ -25,6 +26,9 @@ class _Ours:
 
             grads = [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in grads]
         return super().apply(grads, trainable_variables)  # type: ignore[misc]
+
+    def finalize_variable_values(self, var_list: Any) -> None:
+        """Leave the weights as they are: EpochEnd scores and keeps their average, and training may go on."""
 
     def _update_model_variables_moving_average(self, trainable_variables: Any) -> None:
         """Average with momentum min(m, (1 + t) / (10 + t)), t being the steps done, as TensorFlow's averages do it.
@@ -54,27 +58,47 @@ class SGD(_Ours, keras.optimizers.SGD):
     """Gradient descent with momentum."""
 
 
+class RMSprop(_Ours, keras.optimizers.RMSprop):
+    """Tieleman and Hinton 2012."""
+
+
+class Nadam(_Ours, keras.optimizers.Nadam):
+    """Dozat 2016."""
+
+
+class Lion(_Ours, keras.optimizers.Lion):
+    """Chen et al. 2023."""
+
+
+OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
+    "adam": Adam,
+    "adamw": AdamW,
+    "sgd": SGD,
+    "rmsprop": RMSprop,
+    "nadam": Nadam,
+    "lion": Lion,
+}
+
+
 def make_optimizer(config: TrainConfig, steps: int) -> keras.optimizers.Optimizer:
-    """Return the optimizer of a run of `steps` steps."""
-    rate: float | keras.optimizers.schedules.LearningRateSchedule = config.learning_rate
-    if config.schedule == "cosine":
-        warmup = round(config.warmup * steps)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else config.learning_rate,
-            decay_steps=max(1, steps - warmup),
-            warmup_target=config.learning_rate if warmup else None,
-            warmup_steps=warmup,
-        )
-    common: dict[str, Any] = {
-        "learning_rate": rate,
+    """Return the optimizer of a run.
+
+    Args:
+        config: the settings.
+        steps: batches in the whole run; the optimizer makes one update for every `config.accumulate` of them.
+    """
+    settings: dict[str, Any] = {
+        "learning_rate": learning_rate(config, max(1, steps // config.accumulate)),
         "global_clipnorm": config.clip_norm,
         "use_ema": config.ema is not None,
         "ema_momentum": config.ema or 0.99,
+        "gradient_accumulation_steps": config.accumulate if config.accumulate > 1 else None,
     }
-    if config.optimizer == "adamw":
-        optimizer = AdamW(weight_decay=config.weight_decay, **common)
+    if config.optimizer in DECAYING:
+        settings["weight_decay"] = config.weight_decay
+    if config.optimizer in WITH_MOMENTUM:
+        settings["momentum"] = config.momentum
+    optimizer = OPTIMIZERS[config.optimizer](**settings)
+    if config.optimizer in DECAYING:
         optimizer.exclude_from_weight_decay(var_names=["bias"])
-        return optimizer
-    if config.optimizer == "sgd":
-        return SGD(momentum=config.momentum, **common)
-    return Adam(**common)
+    return optimizer

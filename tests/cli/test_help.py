@@ -10,7 +10,7 @@ from tests.cli.conftest import assert_one_line
 GENERATION = (
     *("--beam-size", "--max-length", "--length-penalty", "--groups", "--diversity", "--sample", "--temperature"),
     *("--top-k", "--top-p", "--seed", "--min-length", "--no-repeat-ngram", "--banned-words", "--bad-endings"),
-    "--allow-unk",
+    *("--allow-unk", "--start", "--must-include"),
 )
 OPTIONS = {
     "extract": (
@@ -38,6 +38,8 @@ OPTIONS = {
         *("--model", "--host", "--port", "--workers", "--token", "--cors", "--batch", "--window", "--queue"),
         *("--deadline", "--max-mib", "--max-megapixels"),
     ),
+    "find": ("--model", "-n", "--json", "--html", "--index"),
+    "doubt": ("-o", "--model", "-n", "--shown", "--throw-out", "--features", "--index"),
     "run": ("-o", "-c", "--set"),
     "init": ("-o", "--overwrite"),
     "settings": ("--markdown",),

@@ -129,5 +129,5 @@ def test_a_picture_whose_caption_cannot_be_written_is_named_and_the_rest_goes_on
     Path("images/p02.txt").write_bytes(b"caf\xe9")
     result = call(*PREDICT, "--write", "txt", "--existing", "append")
     assert result.code == 1 and len(list(Path("images").glob("*.txt"))) == 16
-    assert_one_line(result.err, "images/p02.txt: is not UTF-8, so it is left as it is")
+    assert "captioner: images/p02.txt: is not UTF-8, so it is left as it is" in result.err
     assert Path("images/p02.txt").read_bytes() == b"caf\xe9"

@@ -3,6 +3,7 @@ import tarfile
 
 import pytest
 
+from captioner.images.listing import find_pictures
 from captioner.images.picture_list import PictureFiles
 from captioner.images.tars import members_of, read_member
 from captioner.storage import DataError
@@ -53,3 +54,20 @@ def test_tars_that_cannot_be_read(tmp_path):
         list(members_of(tmp_path / "b.tar"))
     with pytest.raises(DataError, match="cannot be read"):
         read_member(tmp_path / "c.tar", 0, 3, "c")
+
+
+def test_the_shards_of_a_webdataset_are_listed_as_a_folder_is(tmp_path):
+    make_tar(tmp_path / "b.tar", **{"003.jpg": b"three", "001.png": b"one!"})
+    make_tar(tmp_path / "a.tar", **{"./002.jpg": b"two", "002.txt": b"text"})
+    pictures = find_pictures(tmp_path)
+    assert list(pictures.ids) == ["001", "002", "003"]
+    assert [pictures.content(place) for place in range(3)] == [b"one!", b"two", b"three"]
+    assert pictures.name(0) == str(tmp_path / "b.tar!001.png") and pictures.bytes.tolist() == [4, 3, 5]
+    assert pictures.shard(2, 3).content(0) == b"two"
+    alone = find_pictures(tmp_path / "b.tar")
+    assert list(alone.ids) == ["001", "003"] and alone.content(1) == b"three" and alone.digest() != pictures.digest()
+    make_tar(tmp_path / "c.tar", **{"003.png": b"again"})
+    with pytest.raises(DataError, match=r"b\.tar!003\.jpg and c\.tar!003\.png are both the picture '003'"):
+        find_pictures(tmp_path)
+    (tmp_path / "x.jpg").write_bytes(b"x")  # then the tar files are something else
+    assert list(find_pictures(tmp_path).ids) == ["x"] and find_pictures(tmp_path).content(0) is None

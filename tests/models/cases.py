@@ -35,11 +35,14 @@ CASES = {
     ),
 }
 DEFAULT = {"merge-lstm-add", "transformer"}
-for _name in ("init-inject", "pre-inject", "par-inject", "attention"):
-    _shape = (REGIONS, CHANNELS) if _name == "attention" else (CHANNELS,)
-    _settings = {**RECURRENT, "architecture": _name}
-    if _name == "attention":
-        _settings |= {"attention_units": 7, "doubly_stochastic": 1.0}
+GRIDS = {
+    "attention": {"attention_units": 7, "doubly_stochastic": 1.0},
+    "adaptive": {"attention_units": 7},
+    "attention-on-attention": {"units": 8, "heads": 2},
+}
+for _name in ("init-inject", "pre-inject", "par-inject", *GRIDS):
+    _shape = (REGIONS, CHANNELS) if _name in GRIDS else (CHANNELS,)
+    _settings = {**RECURRENT, "architecture": _name, **GRIDS.get(_name, {})}
     DEFAULT.add(f"{_name}-lstm")
     for _cell in ("lstm", "gru", "rnn"):
         CASES[f"{_name}-{_cell}"] = ({**_settings, "cell": _cell}, _shape)

@@ -9,12 +9,20 @@ import pytest
 
 import captioner
 from captioner.config import load_yaml
+from captioner.data.batches import CaptionBatches
+from captioner.data.dataset import load_captions
+from captioner.data.shards.batches import ShardBatches
+from captioner.data.shards.store import open_shards
 from captioner.features.store import open_features, write_features
 from captioner.run_folder import state_of
 from captioner.stages.clean import clean
+from captioner.stages.shard import shard
 from captioner.stages.train import train
 from captioner.storage import DataError
+from captioner.training import checkpoint
+from captioner.training.checkpoint import newest_checkpoint
 from captioner.training.config import TrainConfig
+from captioner.training.epoch_end import EpochEnd
 from tests.messages import listening
 from tests.training.project import make_project
 
@@ -87,6 +95,110 @@ def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path, changes):
     weights = [captioner.load(tmp_path / name).get_weights() for name in ("whole", "broken")]
     for one, other in zip(*weights, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"ema": 0.9, "optimizer": "adamw", "weight_decay": 0.01, "schedule": "cosine", "warmup": 0.2},
+        {"accumulate": 2, "optimizer": "nadam", "schedule": "exponential"},
+        {"scheduled_sampling": 0.5},
+    ],
+    ids=["adam", "ema", "accumulate", "scheduled-sampling"],
+)
+def test_a_run_killed_within_an_epoch_resumes_at_the_next_batch(project, tmp_path, monkeypatch, changes):
+    _, sections = project
+    settings = {"patience": None, "epochs": 3, "checkpoint_steps": 2, **changes}
+    sections = replace(sections, train=replace(sections.train, **settings))
+    whole = train(tmp_path / "whole", sections)
+    save, saved = EpochEnd.save, []
+
+    def save_and_die(end):
+        save(end)
+        saved.append((end.progress.epoch, end.progress.step))
+        if saved[-1] == (1, 2):
+            raise StopNowError
+
+    with monkeypatch.context() as patch, pytest.raises(StopNowError):
+        patch.setattr(EpochEnd, "save", save_and_die)
+        train(tmp_path / "broken", sections)
+    resumed = train(tmp_path / "broken", sections, resume=True)
+    assert resumed.total_steps == whole.total_steps
+    for row, other in zip(whole.history, resumed.history, strict=True):
+        for name in row.keys() - {"seconds"}:
+            assert row[name] == pytest.approx(other[name], abs=2e-6), name
+    weights = [captioner.load(tmp_path / name).get_weights() for name in ("whole", "broken")]
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_shards_and_a_feature_file_give_one_history_for_one_order(project, tmp_path, monkeypatch):
+    folder, sections = project
+    captions = load_captions(sections.data)
+    shard(captions, tmp_path / "shards", open_features(sections.features), pictures_a_shard=9)
+    data = replace(sections.data, source="tfrecord")
+    streamed = train(tmp_path / "streamed", replace(sections, data=data, features=str(tmp_path / "shards")))
+    write_features(  # shards hold half precision
+        folder / "half.pkl",
+        {name: row.astype("float16").astype("float32") for name, row in open_features(sections.features).items()},
+        {"backbone": "vgg16", "layer": "pool"},
+    )
+
+    shuffle = CaptionBatches._shuffle
+
+    def order_of_the_shards(batches, epoch):
+        if "p47" in batches.captions:  # the dev split
+            return shuffle(batches, epoch)
+        shards = open_shards(str(tmp_path / "shards"))
+        stream = ShardBatches(shards, "train", batches.captions, batches.batch_size, batches.seed, 40)
+        stream.start_at(epoch)
+        rows = {name: row for row, name in enumerate(batches.captions)}
+        return [np.array([rows[record.image_id] for record in group]) for group in stream._groups()]
+
+    monkeypatch.setattr(CaptionBatches, "_shuffle", order_of_the_shards)
+    sections = replace(sections, features=str(folder / "half.pkl"))
+    whole = train(tmp_path / "whole", sections)
+    for row, other in zip(whole.history, streamed.history, strict=True):
+        for name in row.keys() - {"seconds"}:
+            assert row[name] == pytest.approx(other[name], abs=2e-6), name
+
+
+def test_a_broken_checkpoint_leaves_the_one_before(project, tmp_path):
+    _, sections = project
+    with stopped_after(2):
+        train(tmp_path / "run", sections)
+    folder = tmp_path / "run" / "checkpoints"
+    newest = newest_checkpoint(folder)
+    newest.write_bytes(newest.read_bytes()[:100])
+    assert newest_checkpoint(folder) not in (None, newest)
+    assert train(tmp_path / "run", sections, resume=True).epoch == 4
+
+
+def test_a_full_disk_costs_a_checkpoint_and_not_the_run(project, tmp_path, monkeypatch, caplog):
+    _, sections = project
+    write, full = checkpoint.atomic_path, []
+
+    @contextlib.contextmanager
+    def disk(path):
+        if path.name.startswith("checkpoint") and len(full) < 2:
+            full.append(path.name)
+            raise DataError(f"{path}: cannot be written (No space left on device); what was there before is intact")
+        with write(path) as temporary:
+            yield temporary
+
+    monkeypatch.setattr(checkpoint, "atomic_path", disk)
+    progress = train(tmp_path / "run", sections)
+    assert progress.epoch == 4
+    assert caplog.text.count("no checkpoint was written, and training goes on") == 2
+
+
+def test_training_ends_when_the_minutes_are_up(project, tmp_path):
+    _, sections = project
+    progress = fit_to(tmp_path / "run", sections, epochs=50, max_minutes=1e-6)
+    assert progress.epoch == 1
+    assert progress.total_steps == 1
+    assert state_of(tmp_path / "run") == "finished"
 
 
 def test_the_average_of_the_weights_is_what_is_saved(project, tmp_path):

@@ -1,0 +1,245 @@
+"""TFRecord shards: a SequenceExample a picture, with its features or the picture itself, its captions and its id.
+
+The keys are those that Show and Tell's data set made usual. In shards of captioner a caption is one raw text in
+`image/caption`; in others' it may be a word an entry, and an example may hold one caption of several.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from captioner.storage import DataError, atomic_path
+
+IMAGE_ID, PICTURE, FEATURES, SHAPE = "image/image_id", "image/data", "image/features", "image/features_shape"
+CAPTION, CAPTION_IDS, RAW = "image/caption", "image/caption_ids", "captioner/raw"
+READ_AT_ONCE = 4  # shards that are read side by side
+STORED = "<f2"  # features in a shard: half precision, as feature files of grids have it
+
+
+class Record(NamedTuple):
+    """What a shard says of a picture.
+
+    Attributes:
+        image_id: as it stands in the shard.
+        captions: raw texts; in others' shards the words of one caption joined by spaces.
+        features: float32, or None.
+        picture: encoded bytes, or None.
+    """
+
+    image_id: str
+    captions: tuple[str, ...]
+    features: np.ndarray | None = None
+    picture: bytes | None = None
+
+
+class Written(NamedTuple):
+    """A shard that was written.
+
+    Attributes:
+        name: the file's.
+        records: how many it holds.
+        bytes: its size.
+        modified: when it was written, in nanoseconds.
+        digest: SHA-256.
+    """
+
+    name: str
+    records: int
+    bytes: int
+    modified: int
+    digest: str
+
+
+def write_shard(path: Path, records: Iterable[Record]) -> Written:
+    """Write one shard, atomically.
+
+    Raises:
+        DataError: the folder cannot be written to, or the disk is full.
+    """
+    import tensorflow as tf
+
+    count = 0
+    with atomic_path(path) as temporary:
+        try:
+            with tf.io.TFRecordWriter(str(temporary)) as writer:
+                for record in records:
+                    writer.write(_example(record).SerializeToString(deterministic=True))
+                    count += 1
+        except tf.errors.OpError as error:
+            raise DataError(
+                f"{path}: cannot be written ({_reason(error)}); make room and run the command again"
+            ) from None
+        with temporary.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        status = temporary.stat()
+    return Written(path.name, count, status.st_size, status.st_mtime_ns, digest)
+
+
+def _example(record: Record) -> Any:
+    import tensorflow as tf
+
+    def of_bytes(*values: bytes) -> Any:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+    def of_numbers(*values: int) -> Any:
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+    context = {IMAGE_ID: of_bytes(record.image_id.encode()), RAW: of_numbers(1)}
+    if record.features is not None:
+        context[FEATURES] = of_bytes(record.features.astype(STORED).tobytes())
+        context[SHAPE] = of_numbers(*record.features.shape)
+    if record.picture is not None:
+        context[PICTURE] = of_bytes(record.picture)
+    captions = tf.train.FeatureList(feature=[of_bytes(text.encode()) for text in record.captions])
+    return tf.train.SequenceExample(
+        context=tf.train.Features(feature=context),
+        feature_lists=tf.train.FeatureLists(feature_list={CAPTION: captions}),
+    )
+
+
+def parse_record(serialized: bytes, path: str) -> Record:
+    """Return the record of a serialized SequenceExample.
+
+    Args:
+        serialized: the example.
+        path: the shard, for messages.
+
+    Raises:
+        DataError: it is no SequenceExample, or lacks the id or both features and picture.
+    """
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
+
+    try:
+        example = tf.train.SequenceExample.FromString(serialized)
+    except DecodeError:
+        raise DataError(
+            f"{path}: holds records that are no SequenceExample; make the shards with captioner shard"
+        ) from None
+    context, lists = example.context.feature, example.feature_lists.feature_list
+    if IMAGE_ID not in context or (FEATURES not in context and PICTURE not in context):
+        found = ", ".join(sorted(context)) or "none"
+        raise DataError(
+            f"{path}: a record lacks {IMAGE_ID} or both {FEATURES} and {PICTURE} (its keys: {found}); "
+            "make the shards with captioner shard"
+        )
+    entries = [_texts(entry) for entry in lists[CAPTION].feature] if CAPTION in lists else []
+    if RAW in context:
+        captions = tuple(text for entry in entries for text in entry)
+    else:  # one caption, a word an entry
+        captions = (" ".join(text for entry in entries for text in entry),) if entries else ()
+    return Record(
+        _texts(context[IMAGE_ID])[0],
+        captions,
+        _features(context, path) if FEATURES in context else None,
+        context[PICTURE].bytes_list.value[0] if PICTURE in context else None,
+    )
+
+
+def _texts(feature: Any) -> list[str]:
+    if feature.int64_list.value:
+        return [str(number) for number in feature.int64_list.value]
+    return [value.decode("utf-8", "replace") for value in feature.bytes_list.value] or [""]
+
+
+def _features(context: Any, path: str) -> np.ndarray:
+    shape = tuple(context[SHAPE].int64_list.value) if SHAPE in context else ()
+    raw = context[FEATURES].bytes_list.value[0] if context[FEATURES].bytes_list.value else b""
+    size = 2
+    for extent in shape:
+        size *= extent
+    if not shape or min(shape) < 1 or size != len(raw):
+        raise DataError(
+            f"{path}: a record's features have {len(raw)} bytes and the shape {shape}; make the shards again"
+        )
+    return np.frombuffer(raw, STORED).reshape(shape).astype("float32")
+
+
+def read_records(shards: Sequence[str], seed: int | None, buffer: int) -> Iterator[tuple[str, bytes]]:
+    """Yield (shard, serialized example) of all shards, several read side by side.
+
+    Args:
+        shards: paths or addresses.
+        seed: of the order of shards and records; None to read them one after the other as they are.
+        buffer: records among which the next one is drawn.
+
+    Raises:
+        DataError: a shard is missing or cut.
+    """
+    import tensorflow as tf
+
+    names = tf.data.Dataset.from_tensor_slices(list(shards))
+
+    def records_of(name: Any) -> Any:
+        return tf.data.TFRecordDataset(name, buffer_size=2**20).map(lambda record: (name, record))
+
+    if seed is None:
+        records = names.flat_map(records_of)
+    else:
+        records = names.shuffle(len(shards), seed).interleave(
+            records_of, cycle_length=READ_AT_ONCE, num_parallel_calls=READ_AT_ONCE, deterministic=True
+        )
+        records = records.shuffle(buffer, seed)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    at = shards[0]
+    try:
+        for name, record in records.prefetch(buffer_size=16).with_options(options).as_numpy_iterator():
+            at = name.decode()
+            yield at, record
+    except (tf.errors.DataLossError, tf.errors.OutOfRangeError):
+        raise DataError(
+            f"{_broken(shards) or at}: cut short or damaged; make the shard again or copy it again"
+        ) from None
+    except tf.errors.OpError as error:
+        raise DataError(f"{_broken(shards) or at}: cannot be read ({_reason(error)})") from None
+
+
+def _broken(shards: Sequence[str]) -> str | None:
+    """Return the first shard that cannot be read to its end."""
+    import tensorflow as tf
+
+    for shard in shards:
+        try:
+            for _ in tf.data.TFRecordDataset(shard):
+                pass
+        except tf.errors.OpError:
+            return shard
+    return None
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+
+
+def local_copy(address: str, folder: Path) -> str:
+    """Return where TensorFlow can read a file: itself, or a copy of what only fsspec can open.
+
+    Raises:
+        DataError: neither can open it; the message names the package that is missing.
+    """
+    scheme = address.partition("://")[0] if "://" in address else ""
+    if scheme in ("", "file", "gs", "hdfs", "ram"):
+        return address.removeprefix("file://")
+    try:
+        import fsspec
+    except ImportError:
+        raise DataError(f"{address}: needs fsspec; pip install fsspec and the package for {scheme}://") from None
+    target = folder / f"{hashlib.sha256(address.encode()).hexdigest()[:12]}-{address.rpartition('/')[2]}"
+    if target.is_file():
+        return str(target)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with fsspec.open(address, "rb") as remote, tempfile.NamedTemporaryFile(dir=folder, delete=False) as local:
+            shutil.copyfileobj(remote, local)
+        Path(local.name).replace(target)
+    except Exception as error:  # every file system has errors of its own
+        raise DataError(f"{address}: cannot be read ({_reason(error)})") from None
+    return str(target)

@@ -1,0 +1,248 @@
+"""Features that are streamed from TFRecord shards: those that lie in them, or those of the pictures in them."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from captioner.data.captions import split_name
+from captioner.data.shards.records import Record, local_copy, parse_record, read_records
+from captioner.images.ids import normalize_id
+from captioner.storage import DataError, digest_file, digest_json, read_json
+
+MANIFEST = "manifest.json"
+_SHARD = re.compile(r"(?P<split>.+?)-\d+-of-\d+(?:\.tfrecords?)?")
+SHUFFLED_BYTES, MOST_SHUFFLED = 2**27, 4096  # the next record is drawn among so many
+
+EncodePictures = Callable[[list[bytes]], np.ndarray]  # encoded pictures -> (pictures, ...) float32
+
+
+class Shard(NamedTuple):
+    """One shard.
+
+    Attributes:
+        address: where TensorFlow reads it.
+        records: how many it should hold; None where no manifest says so.
+    """
+
+    address: str
+    records: int | None
+
+
+class ShardedFeatures:
+    """A read-only store over the shards of a folder; training streams one split, others are read whole when needed.
+
+    Attributes:
+        path: the folder or address.
+        shards: split -> its shards.
+        description: the Encoder's, where it is known.
+        digest: of the manifest's digests, or of names and sizes where there is no manifest.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        shards: Mapping[str, Sequence[Shard]],
+        digest: str,
+        description: Mapping[str, Any] | None = None,
+        encode: EncodePictures | None = None,
+    ) -> None:
+        self.path, self.shards, self.digest = path, dict(shards), digest
+        self.description = description
+        self._encode = encode
+        self._held: dict[str, dict[str, np.ndarray]] = {}
+        self._first = next(self.records(next(iter(self.shards))))
+
+    @functools.cached_property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one picture's features. Raises DataError as `features_of` does."""
+        return tuple(self.features_of([self._first]).shape[1:])
+
+    @property
+    def holds_pictures(self) -> bool:
+        """Whether the records hold pictures, which `encoded_by` turns into features."""
+        return self._first.features is None
+
+    def encoded_by(self, encode: EncodePictures, description: Mapping[str, Any]) -> ShardedFeatures:
+        """Return the same shards, whose pictures `encode` turns into features; `description` is its Encoder's."""
+        return ShardedFeatures(self.path, self.shards, self.digest, description, encode)
+
+    def _buffer(self) -> int:
+        """Return how many records the next one is drawn from."""
+        _, _, features, picture = self._first
+        size = len(picture or b"") + (0 if features is None else features.nbytes // 2)
+        return max(1, min(MOST_SHUFFLED, SHUFFLED_BYTES // max(1, size)))
+
+    def records(self, split: str, seed: int | None = None) -> Iterator[Record]:
+        """Yield the records of a split; in an order drawn by `seed`, or as they are.
+
+        Raises:
+            DataError: a shard is missing, cut or damaged, or holds other records than its manifest says.
+        """
+        if split not in self.shards:
+            raise DataError(f"{self.path}: has no shards of split {split!r} (known: {', '.join(self.shards)})")
+        shards = self.shards[split]
+        buffer = 1 if seed is None else self._buffer()
+        found = dict.fromkeys((shard.address for shard in shards), 0)
+        for address, serialized in read_records(list(found), seed, buffer):
+            found[address] += 1
+            yield parse_record(serialized, address)
+        for shard in shards:
+            if shard.records is not None and shard.records != found[shard.address]:
+                raise DataError(
+                    f"{shard.address}: holds {found[shard.address]} records, its manifest says {shard.records}; "
+                    "make the shards again"
+                )
+
+    def count(self, split: str) -> int:
+        """Return how many records a split has. Raises DataError as `records` does."""
+        counts = [shard.records for shard in self.shards.get(split, ())]
+        if counts and None not in counts:
+            return sum(count for count in counts if count is not None)
+        return sum(1 for _ in self.records(split))
+
+    def features_of(self, records: Sequence[Record]) -> np.ndarray:
+        """Return the features (records, ...) float32 of records.
+
+        Raises:
+            DataError: they hold pictures, and no encoder was given, or a picture is broken.
+        """
+        rows = [record.features for record in records if record.features is not None]
+        if len(rows) == len(records):
+            return np.stack(rows)
+        if self._encode is None:
+            raise DataError(f"{self.path}: holds pictures; a recipe's encoder turns them into features")
+        return self._encode([record.picture or b"" for record in records])
+
+    def gather(self, ids: Sequence[str]) -> np.ndarray:
+        """Return the features (n, ...) of pictures; the smallest splits are looked through first and kept.
+
+        Raises:
+            DataError: a picture is in no shard.
+        """
+        for split in sorted(self.shards, key=self.count):
+            if all(any(image_id in held for held in self._held.values()) for image_id in ids):
+                break
+            if split not in self._held:
+                self._held[split] = self._read(split)
+        everything = {name: row for held in self._held.values() for name, row in held.items()}
+        if missing := [image_id for image_id in ids if image_id not in everything]:
+            raise DataError(
+                f"{self.path}: lacks {len(missing)} pictures, the first is {missing[0]}; make the shards again"
+            )
+        return np.stack([everything[image_id] for image_id in ids]).astype("float32")
+
+    def _read(self, split: str) -> dict[str, np.ndarray]:
+        held: dict[str, np.ndarray] = {}
+        waiting: list[Record] = []
+
+        def take() -> None:
+            if waiting:
+                rows = self.features_of(waiting).astype("float16")
+                held.update(zip((normalize_id(record.image_id) for record in waiting), rows, strict=True))
+                waiting.clear()
+
+        for record in self.records(split):
+            waiting.append(record)
+            if len(waiting) == 32:
+                take()
+        take()
+        return held
+
+
+def open_shards(path: str) -> ShardedFeatures:
+    """Open the shards of a folder, on this machine or wherever TensorFlow or fsspec can read.
+
+    Args:
+        path: the folder or its address (`gs://`, `s3://`, ...). Its shards are called `SPLIT-00000-of-00008`, with or
+            without `.tfrecord`.
+
+    Raises:
+        DataError: there is no shard, one is missing, or its size or digest is not its manifest's.
+    """
+    base = str(path).rstrip("/")
+    names = sorted(_list(base))
+    manifest = _manifest(base) if MANIFEST in names else {}
+    listed = {entry["name"]: entry for entries in manifest.get("shards", {}).values() for entry in entries}
+    found = [name for name in names if _SHARD.fullmatch(name)]
+    if missing := sorted(set(listed) - set(found)):
+        raise DataError(
+            f"{base}/{missing[0]}: its manifest names this shard and it is not there; make the shards again"
+        )
+    if not found:
+        raise DataError(f"{base}: no shards in it (files such as train-00000-of-00008); captioner shard writes them")
+    cache = Path(tempfile.gettempdir()) / "captioner-shards"
+    shards: dict[str, list[Shard]] = {}
+    for name in found:
+        address = local_copy(f"{base}/{name}", cache)
+        entry = listed.get(name)
+        if entry is not None:
+            _check(address, entry)
+        match = _SHARD.fullmatch(name)
+        split = split_name(match["split"]) if match else name
+        shards.setdefault(split, []).append(Shard(address, None if entry is None else entry["records"]))
+    made_of = {name: listed[name]["digest"] if name in listed else None for name in found}
+    return ShardedFeatures(base, shards, digest_json(made_of), manifest.get("encoder"))
+
+
+def _list(base: str) -> list[str]:
+    """Return the names of the files in a folder, wherever it is."""
+    if "://" in base and base.partition("://")[0] not in ("file", "gs", "hdfs", "ram"):
+        try:
+            import fsspec
+        except ImportError:
+            raise DataError(f"{base}: needs fsspec; pip install fsspec and the package for such addresses") from None
+        try:
+            system, folder = fsspec.core.url_to_fs(base)
+            return [str(entry).rstrip("/").rpartition("/")[2] for entry in system.ls(folder, detail=False)]
+        except Exception as error:  # every file system has errors of its own
+            raise DataError(f"{base}: cannot be listed ({type(error).__name__}: {error})") from None
+    import tensorflow as tf
+
+    try:
+        return [name.rstrip("/") for name in tf.io.gfile.listdir(base.removeprefix("file://"))]
+    except tf.errors.OpError:
+        raise DataError(f"{base}: no such folder; captioner shard -o {base} makes it") from None
+
+
+def _manifest(base: str) -> Mapping[str, Any]:
+    cache = Path(tempfile.gettempdir()) / "captioner-shards"
+    if "://" in base and not base.startswith("file://"):
+        import tensorflow as tf
+
+        try:
+            text = tf.io.gfile.GFile(f"{base}/{MANIFEST}").read()
+        except (tf.errors.OpError, ValueError):
+            return read_json(local_copy(f"{base}/{MANIFEST}", cache))
+        return json.loads(text)
+    return read_json(Path(base.removeprefix("file://")) / MANIFEST)
+
+
+def _check(address: str, entry: Mapping[str, Any]) -> None:
+    """Refuse a shard that is not the one of its manifest.
+
+    Raises:
+        DataError: naming both values.
+    """
+    if "://" in address:
+        return
+    status = Path(address).stat()
+    if status.st_size != entry["bytes"]:
+        raise DataError(
+            f"{address}: has {status.st_size} bytes, its manifest says {entry['bytes']}; copy or make the shard again"
+        )
+    if status.st_mtime_ns == entry.get("modified"):  # not touched since: to read hundreds of gigabytes takes an hour
+        return
+    digest = digest_file(address)
+    if digest != entry["digest"]:
+        raise DataError(
+            f"{address}: its digest is {digest[:12]}, its manifest's {entry['digest'][:12]}; "
+            "copy or make the shard again"
+        )

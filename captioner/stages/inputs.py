@@ -1,0 +1,65 @@
+"""Where training's features come from: a feature file, or TFRecord shards of features or pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from captioner.config import ConfigError
+from captioner.data.batches import CaptionBatches, TrainingBatches
+from captioner.data.dataset import DataConfig
+from captioner.data.shards.batches import ShardBatches
+from captioner.data.shards.store import ShardedFeatures, open_shards
+from captioner.encoders.config import EncoderConfig
+from captioner.encoders.encoder import Encoder, build_encoder
+from captioner.features.store import FeatureStore, open_features
+from captioner.images.decode import load_image
+from captioner.training.config import TrainConfig
+
+Inputs = FeatureStore | ShardedFeatures
+
+
+def open_inputs(data: DataConfig, path: str, encoder: EncoderConfig) -> Inputs:
+    """Open the features that a recipe names: a file, or with `data.source: tfrecord` a folder of shards.
+
+    Pictures in shards are encoded while training reads them.
+
+    Raises:
+        DataError: see captioner.features.store.open_features and captioner.data.shards.store.open_shards.
+        ConfigError: see captioner.encoders.encoder.build_encoder.
+    """
+    if data.source == "files":
+        return open_features(path)
+    shards = open_shards(path)
+    if not shards.holds_pictures:
+        return shards
+    built = build_encoder(encoder)
+    return shards.encoded_by(lambda pictures: _encode(built, pictures), built.description)
+
+
+def _encode(encoder: Encoder, pictures: Sequence[bytes]) -> np.ndarray:
+    prepared = [encoder.prepare(load_image(picture, at_least=encoder.input_size)) for picture in pictures]
+    return encoder.encode(np.stack(prepared))
+
+
+def make_batches(
+    features: Inputs, encoded: Mapping[str, Sequence[Sequence[int]]], config: TrainConfig
+) -> TrainingBatches:
+    """Return the batches of the training split.
+
+    Args:
+        features: from `open_inputs`.
+        encoded: image_id -> its captions as numbers.
+        config: the `train` section.
+
+    Raises:
+        ConfigError: a setting needs a feature file.
+        DataError: the shards hold none of the pictures.
+    """
+    size = config.batch_size_for(len(encoded))
+    if isinstance(features, FeatureStore):
+        return CaptionBatches(features, encoded, size, config.seed, config.least_steps)
+    if config.engine == "numpy":
+        raise ConfigError("train.engine: numpy reads a feature file; set data.source to files")
+    return ShardBatches(features, "train", encoded, size, config.seed, config.least_steps)
