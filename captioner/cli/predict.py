@@ -278,12 +278,10 @@ def _load_fast(models: tuple[Path, ...], count: int, generation: dict[str, Any])
         captioner = load_fast(models[0])
         captioner.search(count, **captioner.widened(count, generation))
         captioner.find_encoder()
-    except UnsupportedSettingError as error:
-        logger.info(f"{error}: using Keras, which takes seconds to start")
-        return None
-    except NoGraphError as error:
-        logger.warning(f"{error}; using Keras instead")
-        return None
+    except (NoGraphError, UnsupportedSettingError) as error:
+        loaded = _load(models)  # first: a run that Keras cannot load has that fault alone
+        logger.warning(f"{error}; using Keras, which takes seconds to start")
+        return loaded
     return captioner, captioner.encoder_description if len(captioner.feature_shape) == 2 else None
 
 

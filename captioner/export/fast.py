@@ -22,11 +22,11 @@ from captioner.images.decode import resize
 from captioner.images.pictures import picture_array
 from captioner.metrics.calibration import Calibration
 from captioner.picture_captioner import PICTURES_AT_ONCE, Picture, PictureCaptioner
-from captioner.run_folder import CAPTIONER
+from captioner.run_folder import CAPTIONER, FAST
 from captioner.storage import DataError, digest_file
 from captioner.text.vocabulary import Vocabulary
 
-FOLDER = "fast"  # in a run folder
+FOLDER = FAST  # in a run folder
 ENCODER, START, STEP = "encoder.onnx", "start.onnx", "step.onnx"
 KEY = "captioner"  # of the metadata in a graph
 VERSION = 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,6 @@ from captioner.export.graphs import encoder_piece, require_tensorflow, start_pie
 from captioner.export.onnx_file import require_onnx, write_onnx
 from captioner.run_folder import CAPTIONER
 from captioner.storage import digest_file
-
-
-def can_write() -> bool:
-    """Tell whether what is needed is installed."""
-    return all(find_spec(name) is not None for name in ("onnx", "onnxruntime", "tf2onnx"))
 
 
 def write_fast_graph(run: Path, captioner: Captioner, precision: ExportPrecision = "float32") -> Path:

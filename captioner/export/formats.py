@@ -48,6 +48,11 @@ def require_installed(name: str) -> None:
             raise ConfigError(f"--format {name}: {module} is not installed; `pip install 'captioner[export]'`")
 
 
+def is_installed(name: str) -> bool:
+    """Tell whether the packages of a format are installed."""
+    return all(find_spec(module) is not None for module in FORMATS[name].needs)
+
+
 def require_free(folder: Path, overwrite: bool) -> None:
     """Refuse a folder that holds anything, but for an earlier export that may be replaced.
 

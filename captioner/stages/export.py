@@ -11,9 +11,10 @@ from captioner import __version__
 from captioner.captioner import Captioner, load
 from captioner.config import ConfigError
 from captioner.ensemble import Ensemble
+from captioner.export import formats
 from captioner.export.card import card
 from captioner.export.fast import FOLDER, STEP, FastCaptioner
-from captioner.export.fast_graph import can_write, write_fast_graph
+from captioner.export.fast_graph import write_fast_graph
 from captioner.export.formats import FORMATS, ExportPrecision, require_free
 from captioner.export.graphs import require_tensorflow, whole_piece
 from captioner.export.litert import write_litert
@@ -42,7 +43,7 @@ def write_run_graph(run: Path, precision: ExportPrecision = "float32") -> Path:
 
 def add_fast_graph(run: Path) -> None:
     """Write the graph of a run that has just been trained where that can be done."""
-    if not can_write() or _is_current(run):
+    if not formats.is_installed("onnx") or _is_current(run):
         return
     try:
         write_run_graph(run)

@@ -34,6 +34,10 @@ def program(*arguments, **options):
     )
 
 
+def objects(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
 def rows(text):
     return [line.split("\t") for line in text.splitlines()]
 
@@ -51,7 +55,7 @@ def test_training_makes_the_graph_and_predict_needs_no_keras(run, call):
     assert int(quick.stderr.splitlines()[-1]) < 200 * 1024  # KiB at the most
     shutil.rmtree(run / "fast")
     slow = call(*options)
-    ours, theirs = json.loads(quick.stdout), json.loads(slow.out)
+    ours, theirs = objects(quick.stdout), objects(slow.out)
     assert [one["file"] for one in ours] == [one["file"] for one in theirs] == list(PICTURES)
     for one, other in zip(ours, theirs, strict=True):
         assert [c["caption"] for c in one["captions"]] == [c["caption"] for c in other["captions"]]
@@ -88,7 +92,7 @@ def test_what_is_exported_captions_without_captioner(run, call, name, tmp_path):
     refuse = "import runpy, sys; sys.modules['captioner'] = None; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
     done = program("-c", refuse, moved / "run.py", *PICTURES, env={"PATH": ""})
     assert done.returncode == 0, done.stderr
-    expected = json.loads(call("predict", *PICTURES, "--json", "-n", "2").out)
+    expected = objects(call("predict", *PICTURES, "--json", "-n", "2").out)
     found = rows(done.stdout)
     wanted = [(one["file"], caption) for one in expected for caption in one["captions"]]
     assert len(found) == len(wanted)
