@@ -5,14 +5,16 @@
     model = captioner.load("runs/captioner")
     print(model.caption("a.jpg").text)
 
-`captioner.load(path)` returns a trained `Captioner`, whose `caption` method says what it takes and gives; everything
-else is reached through its own module, so that importing the package costs nothing. `keras.saving.load_model` knows
+`captioner.load(path)` returns a trained `Captioner`, whose `caption` method says what it takes and gives. The other
+public names (`captioner.score`, `captioner.tokenize`, `captioner.open_features`, ...; `dir(captioner)` lists them) are
+imported when they are first used, so that importing the package costs nothing. `keras.saving.load_model` knows
 captioners too once the package is imported.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, overload
+import importlib
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from captioner.registration import register_captioner
 
@@ -54,3 +56,34 @@ def load(path: str | PathLike[str], fast: bool = False) -> Captioner | FastCapti
     from captioner.captioner import load as load_captioner
 
     return load_captioner(path)
+
+
+# The other public names: name -> the module that defines it, imported when the name is first used.
+PUBLIC = {
+    "Captioner": "captioner.captioner",
+    "ConfigError": "captioner.config",
+    "DataError": "captioner.storage",
+    "Ensemble": "captioner.ensemble",
+    "FeatureStore": "captioner.features.store",
+    "GenerationConfig": "captioner.generation.config",
+    "Recipe": "captioner.recipe",
+    "Vocabulary": "captioner.text.vocabulary",
+    "build_decoder": "captioner.models.architectures",
+    "clean_caption": "captioner.text.cleaning",
+    "open_features": "captioner.features.store",
+    "read_captions": "captioner.data.dataset",
+    "score": "captioner.metrics.scorer",
+    "tokenize": "captioner.text.ptb",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'captioner' has no attribute {name!r}")
+    value = getattr(importlib.import_module(PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *PUBLIC])

@@ -14,9 +14,13 @@ from typing import Any, Literal, TypeVar, Union
 
 import yaml
 
-from captioner.storage import read_text
+from captioner.storage import DataError, read_text
 
 T = TypeVar("T")
+
+MAX_YAML = 2**20  # letters of a file of settings
+MAX_VALUES = 10_000  # in it, aliases written out
+MAX_DEPTH = 50
 
 
 class ConfigError(Exception):
@@ -31,8 +35,10 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
         ConfigError: it is not YAML, or not a mapping with text keys.
     """
     try:
-        content = yaml.safe_load(read_text(path))
-    except (yaml.YAMLError, ValueError) as error:  # the latter: 2024-02-31, which YAML takes for a date
+        content = _read_yaml(read_text(path))
+    except DataError:
+        raise
+    except Exception as error:  # YAML raises nearly anything: for 2024-02-31, which it takes for a date, a ValueError
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else "the file"
         raise ConfigError(f"{path}: {where} is not YAML ({getattr(error, 'problem', None) or 'unreadable'})") from None
@@ -43,6 +49,38 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
     if odd := [key for key in content if not isinstance(key, str)]:
         raise ConfigError(f"{path}: expected names of settings, found {_show(odd[0])}")
     return content
+
+
+def _read_yaml(text: str) -> Any:
+    """Return what a YAML text says. Aliases of aliases would let a few lines become gigabytes: they are counted before.
+
+    Raises:
+        ValueError, yaml.YAMLError and others: it is not YAML, or too large or too deep.
+    """
+    if len(text) > MAX_YAML:
+        raise yaml.MarkedYAMLError(problem=f"{len(text):,} letters are far too many for settings")
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _expanded_size(node, {}, 0)
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _expanded_size(node: yaml.Node, known: dict[int, int], depth: int) -> int:
+    """Return how many values a node stands for, every alias counted as what it stands for."""
+    if depth > MAX_DEPTH:
+        raise yaml.MarkedYAMLError(problem="nested too deep, or an alias within itself", problem_mark=node.start_mark)
+    if id(node) not in known:
+        children = node.value if isinstance(node, yaml.SequenceNode | yaml.MappingNode) else []
+        flat = (part for child in children for part in (child if isinstance(child, tuple) else (child,)))
+        known[id(node)] = 1 + sum(_expanded_size(child, known, depth + 1) for child in flat)
+    if known[id(node)] > MAX_VALUES:
+        raise yaml.MarkedYAMLError(problem="aliases that stand for too many values", problem_mark=node.start_mark)
+    return known[id(node)]
 
 
 def dump_yaml(content: Mapping[str, Any]) -> str:
@@ -63,8 +101,8 @@ def override(settings: Mapping[str, Any], assignments: Iterable[str]) -> dict[st
         if not equals or not all(names):
             raise ConfigError(f"--set {assignment}: expected section.key=value")
         try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError):
+            value = _read_yaml(text)
+        except Exception:
             raise ConfigError(f"--set {assignment}: the value is not YAML; put it in quotes") from None
         place = result
         for depth, name in enumerate(names[:-1], start=1):

@@ -106,7 +106,11 @@ def amount(count: int, unit: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time for people: `less than a minute`, `1 minute`, `2 hours 5 minutes`."""
+    """Return a length of time for people.
+
+    >>> duration(20), duration(61), duration(7500)
+    ('less than a minute', '1 minute', '2 hours 5 minutes')
+    """
     minutes = round(seconds / 60)
     if minutes < 1:
         return "less than a minute"

@@ -13,7 +13,16 @@ from captioner.metrics.bootstrap import LEVEL, RESAMPLES
 from captioner.metrics.labels import describe, describe_intervals
 from captioner.metrics.scorer import Scores
 from captioner.run_folder import PER_IMAGE, PREDICTIONS, SCORES
-from captioner.storage import DataError, read_json, read_text, remove_manifest, write_json, write_text
+from captioner.storage import (
+    DataError,
+    digest_file,
+    read_json,
+    read_manifest,
+    read_text,
+    remove_manifest,
+    write_json,
+    write_text,
+)
 from captioner.table import to_csv
 
 if TYPE_CHECKING:
@@ -63,6 +72,34 @@ def _written(caption: Caption) -> dict[str, Any]:
     possible = caption.log_prob > float("-inf")  # JSON knows no infinity
     written = {"caption": caption.text, "log_prob": round(caption.log_prob, 6) if possible else None}
     return written if caption.confidence is None else {**written, "confidence": round(caption.confidence, 4)}
+
+
+def digests_of(folder: Path) -> dict[str, str]:
+    """Return the digests of an evaluation's files, for its manifest, which is written last: they are one unit."""
+    return {name: digest_file(folder / name) for name in (SCORES, PER_IMAGE, PREDICTIONS) if (folder / name).is_file()}
+
+
+def require_whole(folder: Path, run: Path | None = None) -> None:
+    """Refuse an evaluation that was stopped, whose files are not from one time, or that is of another captioner.
+
+    Args:
+        folder: with the evaluation's files.
+        run: the run folder whose captioner they should be of, where there is one.
+
+    Raises:
+        DataError: naming what does not fit.
+    """
+    manifest = read_manifest(folder / SCORES)
+    again = f"captioner evaluate {run or folder} makes it again"
+    if manifest is None:
+        raise DataError(f"{folder}: its evaluation was not finished; {again}")
+    for name, digest in manifest.get("files", {}).items():
+        if not (folder / name).is_file() or digest_file(folder / name) != digest:
+            raise DataError(f"{folder / name}: not what this evaluation wrote; {again}")
+    trained = read_manifest(run) if run is not None and run.is_dir() else None
+    known, used = (trained or {}).get("captioner"), manifest.get("captioner")
+    if isinstance(known, str) and isinstance(used, str) and known != used:
+        raise DataError(f"{folder}: its scores are another captioner's than {run} holds now; {again}")
 
 
 def read_scores(folder: Path) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:

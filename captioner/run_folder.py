@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 from pathlib import Path
 from typing import Literal
 
-from captioner.storage import DataError, manifest_path, read_manifest
+from captioner.storage import DataError, read_manifest
 
 logger = logging.getLogger(__name__)
 
 RUNS = Path("runs")  # where runs go when no other folder is named
 
+MANIFEST = "manifest.json"  # last: it says that the run is finished
 CONFIG = "config.yaml"  # the recipe that the run was trained with
 VOCABULARY = "vocabulary.json"  # for people and other programs; the captioner holds its own
 CAPTIONER = "captioner.keras"
@@ -23,10 +25,12 @@ CHECKPOINT, BEST = "checkpoint.npz", "best.npz"  # in that folder
 IN_TURN = (CHECKPOINT, "checkpoint-2.npz")  # written in turn, so that the former one stays whole
 PREDICTIONS, SCORES, PER_IMAGE = "predictions.json", "scores.json", "per_image.csv"  # of its evaluation
 REPORT = "report.html"
+NEXT = ".next"  # a run folder in the run folder: what --overwrite trains, until it is complete
 
 
 def state_of(folder: Path) -> Literal["finished", "unfinished", "new"]:
     """Return how far the training in `folder` has come."""
+    settle(folder)
     if read_manifest(folder) if folder.is_dir() else None:
         return "finished"
     return "unfinished" if any((folder / CHECKPOINTS / name).is_file() for name in IN_TURN) else "new"
@@ -38,6 +42,7 @@ def require_finished(folder: Path) -> None:
     Raises:
         DataError: naming the file that is missing.
     """
+    settle(folder)
     for name in (CONFIG, CAPTIONER):
         if not (folder / name).is_file():
             raise DataError(
@@ -52,6 +57,8 @@ def require_free(folder: Path, resume: bool, overwrite: bool) -> None:
         DataError: the folder holds a run, and neither `resume` nor `overwrite` allows to go on with it.
     """
     state = state_of(folder)
+    if state == "finished" and resume and state_of(folder / NEXT) == "unfinished":
+        return  # --overwrite was stopped: the finished run stays until the new one is complete
     if state == "finished" and not overwrite:
         raise DataError(f"{folder}: holds a finished run; give another folder, or --overwrite to train it again")
     if state == "unfinished" and not (resume or overwrite):
@@ -60,11 +67,46 @@ def require_free(folder: Path, resume: bool, overwrite: bool) -> None:
 
 def clear(folder: Path) -> None:
     """Remove a run, the manifest first: without it nothing counts as finished."""
-    for target in (manifest_path(folder), folder / CAPTIONER, folder / CHECKPOINTS, folder / FAST):
+    for target in (folder / MANIFEST, folder / CAPTIONER, folder / CHECKPOINTS, folder / FAST):
         if target.is_dir():
             shutil.rmtree(target)
         else:
             target.unlink(missing_ok=True)
+
+
+def workplace(folder: Path, resume: bool, overwrite: bool) -> Path:
+    """Return where a training writes: `folder`, or a place in it as long as it holds a finished run to be replaced.
+
+    What `overwrite` throws away of an unfinished run is removed here; `resume` goes on with what is there.
+    """
+    if state_of(folder) != "finished":
+        if overwrite:
+            clear(folder)
+        return folder
+    if not resume:
+        shutil.rmtree(folder / NEXT, ignore_errors=True)
+    return folder / NEXT
+
+
+def settle(folder: Path) -> None:
+    """Put a complete new run in the place of the old one, whose evaluation goes; finish it where this was stopped.
+
+    The new manifest is moved last: until then the folder holds no finished run, and the next look at it comes here.
+    """
+    new = folder / NEXT
+    if not (new / MANIFEST).is_file():
+        return
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for name in (PREDICTIONS, SCORES, f"{SCORES}.manifest.json", PER_IMAGE):
+        (folder / name).unlink(missing_ok=True)
+    for path in sorted(new.iterdir(), key=lambda path: path.name == MANIFEST):
+        target = folder / path.name
+        with contextlib.suppress(FileNotFoundError):  # moved by another process just now
+            if target.is_dir():
+                shutil.rmtree(target)
+            path.replace(target)
+    with contextlib.suppress(OSError):
+        new.rmdir()
 
 
 def newest_run(folder: Path = RUNS) -> Path:

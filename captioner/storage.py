@@ -152,7 +152,7 @@ def write_manifest(output: str | Path, stage: str, **content: Any) -> None:
 
 
 def remove_manifest(output: str | Path) -> None:
-    """Remove the manifest of `output` before that is written anew: a killed writer must not leave it beside another."""
+    """Remove the manifest of `output` before it is rewritten: a killed writer must not leave it beside another."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         manifest_path(output).unlink()
 
@@ -169,7 +169,7 @@ def read_manifest(output: str | Path) -> dict[str, Any] | None:
     content = read_json(path)
     version = content.get("manifest") if isinstance(content, dict) else None
     if not isinstance(version, int) or "stage" not in content:
-        raise DataError(f"{path}: not a manifest of captioner; remove it or make {output} anew")
+        raise DataError(f"{path}: not a manifest of captioner; remove it, or make {output} again")
     if version > MANIFEST_VERSION:
         raise DataError(f"{path}: written by a newer captioner (manifest {version}); update captioner")
     return content

@@ -157,3 +157,38 @@ def test_an_empty_file_is_an_empty_mapping(tmp_path):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(DataError, match=r"a\.yaml: no such file"):
         load_yaml(tmp_path / "a.yaml")
+
+
+BOMB = "a: &a {x: 1}\n" + "".join(
+    f"b{i}: &b{i} {{k: [{', '.join(['*' + (f'b{i - 1}' if i else 'a')] * 9)}]}}\n" for i in range(9)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BOMB,
+        BOMB.replace("k:", "<<:"),
+        "a: &a [*a]",
+        "a: &a {b: *a}",
+        "a: !!timestamp abc",
+        "a: " + "9" * 5000,
+        "[" * 5000,
+        "a: " + "{b: " * 60 + "1" + "}" * 60,
+        "a: !!python/object/apply:os.system [true]",
+        "a: 1\n" * 300_000,
+    ],
+)
+def test_hostile_yaml_is_refused_before_it_is_expanded(tmp_path, text):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"c\.yaml: .* is not YAML"):
+        load_yaml(path)
+    if len(text) < 10_000:
+        with pytest.raises(ConfigError, match="the value is not YAML"):
+            override({}, [f"a={text}"])
+
+
+def test_a_few_aliases_are_fine(tmp_path):
+    (tmp_path / "c.yaml").write_text("a: &a {k: 1}\nb: {<<: *a, c: 2}\nd: [*a, *a]")
+    assert load_yaml(tmp_path / "c.yaml") == {"a": {"k": 1}, "b": {"k": 1, "c": 2}, "d": [{"k": 1}, {"k": 1}]}

@@ -15,7 +15,11 @@ from captioner.cli.options import output_folder, read_recipe, recipe_options
 @output_folder("Run folder (default: runs/ and the recipe's name)")
 @click.option("--features", metavar="FILE", help="Feature file, instead of the recipe's.")
 @click.option("--resume", is_flag=True, help="Go on with an unfinished run.")
-@click.option("--overwrite", is_flag=True, help="Throw away what is in the run folder.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace what is in the run folder, a finished run only when the new one is complete.",
+)
 @recipe_options
 def command(
     output: Path | None,

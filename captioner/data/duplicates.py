@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 SIDE = 32  # pixels of the picture that is hashed
 LOW = 8  # frequencies kept in each direction
 BITS = LOW * LOW - 1  # the mean says nothing but how bright a picture is
-# Among Flickr8k's 24 million pairs one has distance 0, no other is below 8; a picture saved anew, smaller, in grey or
+# Among Flickr8k's 24 million pairs one has distance 0, no other is below 8; a picture saved again, smaller, in grey or
 # brighter stays within 6.
 FARTHEST = 6
 THREADS = 4

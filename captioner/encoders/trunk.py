@@ -43,7 +43,7 @@ class Trunk:
         heads: one a layer.
         preprocessing: how pictures are prepared, as the encoder's description says it.
         preprocess: (batch, height, width, 3) float32 in 0..255, RGB -> what the network was trained on.
-        rebuild: makes a model anew in another precision, with its weights.
+        rebuild: makes a model again in another precision, with its weights.
     """
 
     model: keras.Model

@@ -56,7 +56,7 @@ def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = Fal
         if found := differences(first.manifest["encoder"], part.manifest["encoder"]):
             raise DataError(
                 f"{part.store.path}: of another encoder than {first.store.path} ({'; '.join(found)}); "
-                "extract it anew with the same one"
+                "extract it again with the same one"
             )
     inputs = _whole(opened)
     dtype: Storage = "float16" if all(part.manifest["dtype"] == "float16" for part in opened) else "float32"
@@ -91,7 +91,7 @@ def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = Fal
 def _open(path: Path) -> MergedPart:
     store, manifest = open_features(path), read_manifest(path)
     if manifest is None or not manifest.get("encoder"):
-        raise DataError(f"{path}: nothing says what made it ({manifest_path(path).name} is missing); extract it anew")
+        raise DataError(f"{path}: nothing says what made it ({manifest_path(path).name} is missing); extract it again")
     return MergedPart(store, manifest)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import zlib
@@ -14,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from captioner.images.listing import Pictures
+from captioner.locks import locked
 from captioner.storage import DataError
 
 DIGEST_BYTES = 16
@@ -200,31 +200,10 @@ class PartialFeatures:
 
 
 def _locked(path: Path) -> BinaryIO:
-    """Open a file that nobody else has locked, and lock it."""
-    while True:
-        file = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")  # noqa: PTH123, SIM115
-        try:
-            _lock(file)
-        except BlockingIOError:
-            file.close()
-            raise DataError(f"{path}: another process is writing it; wait for it, or name another output") from None
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
-        file.close()  # whoever had it has removed it: what we have locked has no name any more
-
-
-def _lock(file: BinaryIO) -> None:
     try:
-        import fcntl
-    except ImportError:  # Windows has no such locks
-        return
-    try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return locked(path)
     except BlockingIOError:
-        raise
-    except OSError:  # a file system without locks
-        return
+        raise DataError(f"{path}: another process is writing it; wait for it, or name another output") from None
 
 
 def _read_header(file: BinaryIO) -> dict[str, Any] | None:

@@ -87,7 +87,7 @@ def read_pickle(path: Path) -> Held:
     del content
     shape = _one_shape(path, rows)
     if 4 * len(rows) * math.prod(shape) > 4 * size + FREE_BYTES:
-        raise DataError(f"{path}: holds one array under many ids, more than its size is for; make it anew")
+        raise DataError(f"{path}: holds one array under many ids, more than its size is for; make it again")
     ids = IdIndex.of(list(rows))
     features = np.empty((len(rows), *shape), np.float32)
     try:
@@ -95,7 +95,7 @@ def read_pickle(path: Path) -> Held:
             for place, name in enumerate(ids):
                 rows[name].read_into(features[place], file)
     except (OSError, ValueError, BadPickleError) as error:
-        raise DataError(f"{path}: truncated or changed while it was read ({error}); make it anew") from error
+        raise DataError(f"{path}: truncated or changed while it was read ({error}); make it again") from error
     check_finite(path, features, ids)
     return Held(ids, features, None)
 
@@ -108,7 +108,7 @@ def _one_shape(path: Path, rows: Mapping[str, StoredArray]) -> tuple[int, ...]:
         first, shape = (first, shape) if first else (name, found)
         if not found or 0 in found or found != shape:
             shapes = f"{found} at {name!r}, {shape} at {first!r}"
-            raise DataError(f"{path}: ragged or empty features: {shapes}; extract them anew")
+            raise DataError(f"{path}: ragged or empty features: {shapes}; extract them again")
     return shape
 
 
@@ -134,7 +134,7 @@ def check_finite(path: Path, rows: np.ndarray, ids: Iterable[str]) -> None:
         finite = np.isfinite(rows[start : start + FINITE_ROWS]).all(axis=tuple(range(1, rows.ndim)))
         if not finite.all():
             name = next(itertools.islice(ids, start + int(finite.argmin()), None))
-            raise DataError(f"{path}: the features of {name!r} are not finite; extract them anew")
+            raise DataError(f"{path}: the features of {name!r} are not finite; extract them again")
 
 
 def read_h5(path: Path) -> Held:
@@ -151,12 +151,12 @@ def read_h5(path: Path) -> Held:
             if not name:
                 raise ValueError("an id is empty")
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON
-        raise DataError(f"{path}: its ids or its encoder cannot be read ({error}); extract anew") from error
+        raise DataError(f"{path}: its ids or its encoder cannot be read ({error}); extract again") from error
     if description is not None and not isinstance(description, dict):
-        raise DataError(f"{path}: its encoder is described by {type(description).__name__}, not by a dict; extract anew")
+        raise DataError(f"{path}: its encoder is described by {type(description).__name__}, not by a dict; extract again")
     different = len(ids) - (ids.repeated() is not None)
     if len(rows.shape) not in (2, 3) or rows.dtype.kind != "f" or 0 in rows.shape[1:] or different != len(rows):
-        raise DataError(f"{path}: {different} ids and features {rows.shape} {rows.dtype} do not fit; extract anew")
+        raise DataError(f"{path}: {different} ids and features {rows.shape} {rows.dtype} do not fit; extract again")
     return Held(ids, rows, description)
 
 
@@ -167,7 +167,7 @@ def read_sources(path: Path) -> np.ndarray | None:
         return None
     sizes, digests = arrays["bytes"], arrays["digests"]
     if sizes.ndim != 1 or digests.ndim != 2 or len(sizes) != len(digests) or digests.dtype != np.uint8 or sizes.dtype.kind not in "iu":
-        raise DataError(f"{path}: its sizes and digests of pictures do not fit; extract anew")
+        raise DataError(f"{path}: its sizes and digests of pictures do not fit; extract again")
     sources = np.zeros(len(sizes), [("bytes", "<i8"), ("digest", f"V{digests.shape[1]}")])
     sources["bytes"], sources["digest"] = sizes, digests.view(f"V{digests.shape[1]}")[:, 0]
     return sources

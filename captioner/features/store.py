@@ -87,7 +87,7 @@ class FeatureStore(Mapping[str, np.ndarray]):
             for row, place in zip(stored, places, strict=True):
                 self._rows.read_into(row, int(place))
         except (OSError, ValueError, RuntimeError) as error:
-            raise DataError(f"{self.path}: broken or truncated ({error}); extract the features anew") from error
+            raise DataError(f"{self.path}: broken or truncated ({error}); extract the features again") from error
         rows = stored.astype(np.float32)  # ten times faster than to let HDF5 widen float16
         check_finite(self.path, rows, (self.ids[int(place)] for place in places))
         return rows
@@ -123,11 +123,11 @@ def open_features(path: str | Path) -> FeatureStore:
     if manifest.get("digest", digest) != digest:
         raise DataError(
             f"{path}: its digest is {digest[:12]}, its manifest's {manifest['digest'][:12]}; "
-            f"extract the features anew, or remove {manifest_path(path).name} if the file is meant to be another"
+            f"extract the features again, or remove {manifest_path(path).name} if the file is meant to be another"
         )
     held = read(path)
     if not len(held.ids):
-        raise DataError(f"{path}: no features in it; extract them anew")
+        raise DataError(f"{path}: no features in it; extract them again")
     return FeatureStore(path, held, manifest.get("encoder", held.description), digest)
 
 

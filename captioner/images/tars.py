@@ -13,7 +13,7 @@ from captioner.storage import DataError
 SUFFIX = ".tar"
 
 
-class Member(NamedTuple):
+class TarMember(NamedTuple):
     """A picture in a tar file.
 
     Attributes:
@@ -40,7 +40,7 @@ def split_name(name: str) -> tuple[Path, str]:
     return Path(name[:end]), name[end + 1 :]
 
 
-def members_of(path: Path) -> Iterator[Member]:
+def members_of(path: Path) -> Iterator[TarMember]:
     """Yield the pictures in a tar file, hidden ones passed over, in its order.
 
     Raises:
@@ -51,7 +51,7 @@ def members_of(path: Path) -> Iterator[Member]:
             for member in tar:
                 name = member.name.rpartition("/")[2]
                 if member.isreg() and not name.startswith(".") and name.rpartition(".")[2].lower() in EXTENSIONS:
-                    yield Member(member.name, member.offset_data, member.size, int(member.mtime * 10**9))
+                    yield TarMember(member.name, member.offset_data, member.size, int(member.mtime * 10**9))
     except tarfile.ReadError as error:
         hint = "; unpack compressed ones first" if _is_compressed(path) else ""
         raise DataError(f"{path}: no tar file that can be read ({error}){hint}") from None

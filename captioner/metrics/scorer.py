@@ -117,6 +117,14 @@ def score(
         DataError: there is no candidate, one has no references (it is named), oracle has nothing to choose from, or no
             metric can be computed here.
         ConfigError: there is no such metric; the message names those that there are.
+
+    >>> candidates = {"a": "a dog runs on the grass", "b": "a cat"}
+    >>> references = {"a": ["A dog runs on the grass."], "b": ["Two cats sleep.", "A cat and a cat."]}
+    >>> scores = score(candidates, references, ["bleu"])
+    >>> round(scores.corpus["bleu_1"], 3)
+    0.882
+    >>> scores.per_image["a"]["bleu_4"] > scores.per_image["b"]["bleu_4"]
+    True
     """
     require_metrics(metrics)
     _require_candidates(candidates, references)

@@ -14,8 +14,8 @@ from captioner.report.pictures import embed_pictures
 from captioner.storage import write_text
 
 
-class Found(Protocol):
-    """What is needed of captioner.stages.find.Found."""
+class FoundLike(Protocol):
+    """What is needed of captioner.stages.find.FoundPicture."""
 
     @property
     def path(self) -> Path:
@@ -33,7 +33,7 @@ class Found(Protocol):
         ...
 
 
-class Doubt(Protocol):
+class DoubtLike(Protocol):
     """What is needed of captioner.stages.doubt.Doubt."""
 
     @property
@@ -57,7 +57,7 @@ class Doubt(Protocol):
         ...
 
 
-def write_found(text: str, found: Sequence[Found], path: Path) -> None:
+def write_found(text: str, found: Sequence[FoundLike], path: Path) -> None:
     """Write a page of the pictures that a text has found, best first, whole or not at all."""
     pictures = embed_pictures({str(each.path): each.path for each in found})
     cards = []
@@ -73,7 +73,7 @@ def write_found(text: str, found: Sequence[Found], path: Path) -> None:
 
 
 def write_doubts(
-    doubts: Sequence[Doubt], captions: Mapping[str, Sequence[str]], paths: Mapping[str, Path], path: Path, name: str
+    doubts: Sequence[DoubtLike], captions: Mapping[str, Sequence[str]], paths: Mapping[str, Path], path: Path, name: str
 ) -> None:
     """Write a page on which captions can be accepted, corrected or thrown out, and the result saved.
 

@@ -15,6 +15,7 @@ from captioner.images.listing import list_images
 from captioner.report.gather import gather
 from captioner.report.page import write_page
 from captioner.report.pictures import Shown
+from captioner.results import require_whole
 from captioner.run_folder import CAPTIONER, CONFIG, PER_IMAGE, REPORT, SCORES
 from captioner.storage import DataError, read_json, read_manifest
 
@@ -50,6 +51,7 @@ def report_run(
     for name in (SCORES, PER_IMAGE):
         if not (results / name).is_file():
             raise DataError(f"{results}: has no {name}; captioner evaluate {folder} makes it")
+    require_whole(results, folder)
     settings = load_yaml(folder / CONFIG) if (folder / CONFIG).is_file() else {}
     data = build(DataConfig, settings["data"], "data") if "data" in settings else None
     manifest = read_manifest(results / SCORES) or {}

@@ -33,7 +33,7 @@ _SECURITY = {
 }
 
 
-class Record:
+class AccessRecord:
     """Gives a request an id, and when it ends counts it and logs one line: JSON, without picture and token.
 
     Args:

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from captioner import __version__
 from captioner.serving.bodies import BodyReader
-from captioner.serving.forms import Form, parse_body
+from captioner.serving.forms import RequestForm, parse_body
 from captioner.serving.metrics import CONTENT_TYPE
 from captioner.serving.openapi import describe_api
 from captioner.serving.options import NAMES, Options, read_options
@@ -64,7 +64,7 @@ class Api:
             {"results": [reply_of_several(upload.name, one, options, self.model) for upload, one in entries]}
         )
 
-    async def _read(self, request: Request) -> tuple[Form, Options]:
+    async def _read(self, request: Request) -> tuple[RequestForm, Options]:
         body = await self.bodies.read(request)
         form = await self.service.in_thread(parse_body, request.headers.get("content-type", ""), body)
         fields: dict[str, Any] = {name: request.query_params.get(name) for name in NAMES}

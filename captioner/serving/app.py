@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from captioner.serving.access import REQUEST_ID, Record, Token
+from captioner.serving.access import REQUEST_ID, AccessRecord, Token
 from captioner.serving.api import Api
 from captioner.serving.bodies import BodyReader
 from captioner.serving.dialects.describe import Describe
@@ -78,7 +78,7 @@ def create_app(
         service.close()
 
     paths = [route.path for route in routes if isinstance(route, Route)]
-    middleware = [Middleware(Record, metrics=metrics, routes=paths)]
+    middleware = [Middleware(AccessRecord, metrics=metrics, routes=paths)]
     if origins:
         allowed = {"allow_methods": ["GET", "POST"], "allow_headers": ["authorization", "content-type", REQUEST_ID]}
         exposed = [REQUEST_ID, "retry-after"]

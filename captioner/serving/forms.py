@@ -30,14 +30,14 @@ class Upload(NamedTuple):
     data: bytes | RefusalError
 
 
-class Form(NamedTuple):
+class RequestForm(NamedTuple):
     """A request's pictures, and its other fields."""
 
     uploads: list[Upload]
     fields: Fields
 
 
-def parse_body(content_type: str, body: bytes) -> Form:
+def parse_body(content_type: str, body: bytes) -> RequestForm:
     """Return what a body holds, told by its content type.
 
     multipart/form-data and application/x-www-form-urlencoded hold pictures in fields such as `file` or `image`, as a
@@ -54,7 +54,7 @@ def parse_body(content_type: str, body: bytes) -> Form:
     if kind == b"application/json" or kind.endswith(b"+json"):
         return _from_json(parse_json(body))
     if kind in (b"", b"application/octet-stream", b"binary/octet-stream") or kind.startswith(b"image/"):
-        return Form([Upload(None, body)] if body else [], {})
+        return RequestForm([Upload(None, body)] if body else [], {})
     shown = kind.decode("latin-1")[:60]
     raise RefusalError(415, f"content type {shown!r} holds no picture; send a form, JSON, or the picture itself")
 
@@ -98,7 +98,7 @@ def _decoded(name: str | None, text: Any) -> Upload:
         return Upload(name, refusal)
 
 
-def _from_json(content: dict[str, Any]) -> Form:
+def _from_json(content: dict[str, Any]) -> RequestForm:
     uploads = []
     for field in PICTURE_FIELDS:
         value = content.pop(field, None)
@@ -108,17 +108,17 @@ def _from_json(content: dict[str, Any]) -> Form:
                 uploads.append(_decoded(name if isinstance(name, str) else None, one.get("data")))
             else:
                 uploads.append(_decoded(None, one))
-    return Form(uploads, content)
+    return RequestForm(uploads, content)
 
 
-def _urlencoded(body: bytes) -> Form:
+def _urlencoded(body: bytes) -> RequestForm:
     try:
         pairs = parse_qsl(body.decode("ascii"), max_num_fields=MOST_PARTS, strict_parsing=bool(body))
     except ValueError:
         raise RefusalError(400, "the form is malformed") from None
     # A plus that was not escaped has become a space; base64 has no spaces.
     uploads = [_decoded(None, value.replace(" ", "+")) for name, value in pairs if name in PICTURE_FIELDS]
-    return Form(uploads, {name: value for name, value in pairs if name not in PICTURE_FIELDS})
+    return RequestForm(uploads, {name: value for name, value in pairs if name not in PICTURE_FIELDS})
 
 
 class _Parts:
@@ -155,7 +155,7 @@ class _Parts:
         self.ended = True
 
 
-def _multipart(body: bytes, boundary: bytes) -> Form:
+def _multipart(body: bytes, boundary: bytes) -> RequestForm:
     if not boundary:
         raise RefusalError(400, "the form's content type lacks its boundary")
     parts = _Parts()
@@ -187,7 +187,7 @@ def _multipart(body: bytes, boundary: bytes) -> Form:
             uploads.append(_decoded(None, _text(bytes(data))))
         else:
             fields[name] = _text(bytes(data))
-    return Form(uploads, fields)
+    return RequestForm(uploads, fields)
 
 
 def _text(data: bytes) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from captioner.generation.caption import Caption
 
 
-class Prepared(NamedTuple):
+class PreparedPicture(NamedTuple):
     """A decoded picture at the encoder's size.
 
     Attributes:
@@ -28,7 +28,7 @@ class Prepared(NamedTuple):
     size: tuple[int, int]
 
 
-class Search(NamedTuple):
+class SearchChoice(NamedTuple):
     """The settings of generation that pictures in one batch share; each is compiled once for each batch size.
 
     Attributes:
@@ -60,23 +60,23 @@ class ServedModel:
         looking = [m.encoder_description for m in members if len(getattr(m.decoder, "feature_shape", ())) == 2]
         self.grid = dict(looking[0]) if looking and looking[0] else None
 
-    def prepare(self, data: bytes, max_pixels: int) -> Prepared:
+    def prepare(self, data: bytes, max_pixels: int) -> PreparedPicture:
         """Decode an encoded picture and bring it to the encoder's size. Any thread may call it.
 
         Raises:
             DataError: it cannot be read, see captioner.images.decode.load_image.
         """
         picture = load_image(data, max_pixels=max_pixels, at_least=self.at_least)
-        return Prepared(self.captioner.prepare(picture), (picture.shape[0], picture.shape[1]))
+        return PreparedPicture(self.captioner.prepare(picture), (picture.shape[0], picture.shape[1]))
 
-    def search_for(self, options: Options) -> Search:
+    def search_for(self, options: Options) -> SearchChoice:
         """Return the search that gives a request what it wants, one of few.
 
         Several captions come from the search that returns its whole beam, so that each n needs no search of its own.
         """
         own = self.captioner.generation
         if options.beam_size is None and own.sampling:
-            return Search(options.n, ())
+            return SearchChoice(options.n, ())
         beam = options.beam_size or max(own.beam_size, options.n)
         changes: dict[str, Any] = {}
         if own.sampling:
@@ -88,9 +88,9 @@ class ServedModel:
                 changes["groups"] = 1
         if beam != own.beam_size:
             changes["beam_size"] = beam
-        return Search(1 if options.n == 1 else beam, tuple(sorted(changes.items())))
+        return SearchChoice(1 if options.n == 1 else beam, tuple(sorted(changes.items())))
 
-    def caption(self, pictures: Sequence[Prepared], search: Search, batch: int) -> list[list[Caption]]:
+    def caption(self, pictures: Sequence[PreparedPicture], search: SearchChoice, batch: int) -> list[list[Caption]]:
         """Caption prepared pictures as one batch of `batch`, filled up with the last; one thread at a time.
 
         Returns:
@@ -99,10 +99,10 @@ class ServedModel:
         rows = [pictures[min(row, len(pictures) - 1)].pixels for row in range(batch)]
         return self.captioner.caption_prepared(rows, search.n, **dict(search.changes))[: len(pictures)]
 
-    def blank(self) -> Prepared:
+    def blank(self) -> PreparedPicture:
         """Return a black picture, for compiling."""
         black = np.zeros((*self.at_least, 3), np.uint8)
-        return Prepared(self.captioner.prepare(black), self.at_least)
+        return PreparedPicture(self.captioner.prepare(black), self.at_least)
 
     def describe(self) -> dict[str, Any]:
         """Return what clients may know of it."""

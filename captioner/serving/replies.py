@@ -8,14 +8,14 @@ from captioner.report.pictures import grid_box, grid_columns
 from captioner.serving.model import ServedModel
 from captioner.serving.options import Options
 from captioner.serving.refusal import RefusalError
-from captioner.serving.service import Captioned
+from captioner.serving.service import Answered
 from captioner.serving.styles import restyle
 
 if TYPE_CHECKING:
     from captioner.generation.caption import Caption
 
 
-def reply(found: Captioned, options: Options, model: ServedModel) -> dict[str, Any]:
+def reply(found: Answered, options: Options, model: ServedModel) -> dict[str, Any]:
     """Return a picture's answer: the best caption on top, where the simplest clients look for it."""
     captions = [_caption(caption, found, options, model) for caption in found.captions[: options.n]]
     best = captions[0] if captions else {"caption": "", "confidence": None}
@@ -27,19 +27,19 @@ def reply(found: Captioned, options: Options, model: ServedModel) -> dict[str, A
     }
 
 
-def reply_of_several(name: str | None, found: Captioned | RefusalError, options: Options, model: ServedModel) -> Any:
+def reply_of_several(name: str | None, found: Answered | RefusalError, options: Options, model: ServedModel) -> Any:
     """Return one picture's entry in the answer to several."""
     if isinstance(found, RefusalError):
         return {"file": name, "error": found.message, "status": found.status}
     return {"file": name, **reply(found, options, model)}
 
 
-def best_text(found: Captioned, options: Options) -> str:
+def best_text(found: Answered, options: Options) -> str:
     """Return a picture's best caption, for programs that want nothing else."""
     return restyle(found.captions[0].text, options.style) if found.captions else ""
 
 
-def _caption(caption: Caption, found: Captioned, options: Options, model: ServedModel) -> dict[str, Any]:
+def _caption(caption: Caption, found: Answered, options: Options, model: ServedModel) -> dict[str, Any]:
     confidence = getattr(caption, "confidence", None)
     possible = caption.log_prob > float("-inf")  # JSON knows no infinity
     entry: dict[str, Any] = {

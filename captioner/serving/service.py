@@ -16,7 +16,7 @@ from captioner.images.files import HEAD_BYTES, NotAPictureError, kind_of
 from captioner.serving.batcher import Batcher
 from captioner.serving.limits import MIB, Limits
 from captioner.serving.metrics import Metrics
-from captioner.serving.model import Prepared, Search, ServedModel
+from captioner.serving.model import PreparedPicture, SearchChoice, ServedModel
 from captioner.serving.options import Options
 from captioner.serving.refusal import RefusalError
 from captioner.storage import DataError
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
-class Captioned(NamedTuple):
+class Answered(NamedTuple):
     """A picture's captions, best first, and its size (height, width)."""
 
     captions: list[Caption]
@@ -73,7 +73,7 @@ class CaptionService:
 
     async def caption(
         self, pictures: Sequence[bytes | RefusalError], options: Options
-    ) -> list[Captioned | RefusalError]:
+    ) -> list[Answered | RefusalError]:
         """Caption pictures; each has its result or its refusal, whatever becomes of the others.
 
         Args:
@@ -90,7 +90,9 @@ class CaptionService:
         search = self.model.search_for(options)
         return list(await asyncio.gather(*(self._one(picture, search, deadline) for picture in pictures)))
 
-    async def _one(self, picture: bytes | RefusalError, search: Search, deadline: float) -> Captioned | RefusalError:
+    async def _one(
+        self, picture: bytes | RefusalError, search: SearchChoice, deadline: float
+    ) -> Answered | RefusalError:
         if isinstance(picture, RefusalError):
             return picture
         prepared = await self._prepared(picture, deadline)
@@ -99,15 +101,15 @@ class CaptionService:
         answer = self._batcher.submit(prepared, search)
         try:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                return Captioned(await answer, prepared.size)
+                return Answered(await answer, prepared.size)
         except TimeoutError:
             return self._too_late()
         except Exception:  # the batcher has logged it
             return RefusalError(500, "the model failed on this picture; the server's log says why")
 
-    async def _prepared(self, picture: bytes, deadline: float) -> Prepared | RefusalError:
+    async def _prepared(self, picture: bytes, deadline: float) -> PreparedPicture | RefusalError:
         """Decode a picture; one that cannot be decoded leaves the queue."""
-        found: Prepared | RefusalError | None = None
+        found: PreparedPicture | RefusalError | None = None
         self._batcher.expect(1)
         try:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
@@ -116,11 +118,11 @@ class CaptionService:
             found = self._too_late()
         finally:
             self._batcher.expect(-1)
-            if not isinstance(found, Prepared):
+            if not isinstance(found, PreparedPicture):
                 self._leave_queue(1)
         return found
 
-    def _prepare(self, picture: bytes) -> Prepared | RefusalError:
+    def _prepare(self, picture: bytes) -> PreparedPicture | RefusalError:
         if len(picture) > self.limits.picture_bytes:
             return RefusalError(
                 413, f"the picture is larger than {self.limits.picture_bytes / MIB:.3g} MiB; shrink it first"

@@ -14,7 +14,8 @@ from captioner.metrics.bootstrap import LEVEL, RESAMPLES, TRIALS, Difference, di
 from captioner.metrics.config import EvaluationConfig, frequencies_of
 from captioner.metrics.labels import label, show
 from captioner.metrics.scorer import ORACLE, Scores, score
-from captioner.run_folder import CONFIG, PREDICTIONS
+from captioner.results import require_whole
+from captioner.run_folder import CONFIG, PREDICTIONS, SCORES
 from captioner.storage import DataError, digest_file
 
 logger = logging.getLogger(__name__)
@@ -87,6 +88,8 @@ def _predictions_of(path: Path) -> Path:
         return path
     if not (path / PREDICTIONS).is_file():
         raise DataError(f"{path}: has no {PREDICTIONS}; captioner evaluate {path} makes it")
+    if (path / SCORES).is_file():
+        require_whole(path)
     return path / PREDICTIONS
 
 

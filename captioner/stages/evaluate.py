@@ -17,7 +17,7 @@ from captioner.generation.corpus import decode
 from captioner.metrics.config import EvaluationConfig, frequencies_of, require_choice, scoring_settings
 from captioner.metrics.scorer import DIVERSITY, RETRIEVAL, Scores, is_available, score
 from captioner.recipe import Recipe, read_run
-from captioner.results import write_predictions, write_scores
+from captioner.results import digests_of, write_predictions, write_scores
 from captioner.run_folder import CAPTIONER, PREDICTIONS, SCORES
 from captioner.stages.inputs import Inputs, open_inputs
 from captioner.stages.retrieval import retrieval
@@ -108,6 +108,7 @@ def evaluate(
         "evaluate",
         skipped=scores.skipped,
         predictions=digest_file(output / PREDICTIONS),
+        files=digests_of(output),
         attention=any(several[0].attention is not None for several in decoded.values()),
         **made_of(config, generation, inputs),
     )

@@ -23,7 +23,7 @@ LOOKED_AT = 300  # pictures whose text is weighed by the decoder, the best by th
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundPicture:
     """A picture that was found.
 
     Attributes:
@@ -57,7 +57,7 @@ def encode_text(text: str, vocabulary: Vocabulary) -> list[int]:
 
 def find(
     captioner: Captioner, indexes: Sequence[PictureIndex], text: str, count: int = 10, looked_at: int = LOOKED_AT
-) -> list[Found]:
+) -> list[FoundPicture]:
     """Return the pictures that a text fits best, best first.
 
     Two stages: every picture is ranked by the words that it calls up, which the index holds; the decoder then weighs
@@ -88,7 +88,7 @@ def find(
     scores = likelihood.of_all(features, tokens)[:, 0] - usual  # (pictures,)
     order = np.argsort(-scores, kind="stable")[:count]
     return [
-        Found(
+        FoundPicture(
             indexes[owner[row]].path(int(place[row])),
             float(scores[rank]),
             str(indexes[owner[row]].captions[place[row]]),

@@ -31,7 +31,7 @@ LISTS = re.compile(r"(train|dev|val|valid|validation|test)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFolder:
     """What lies in a folder.
 
     Attributes:
@@ -51,7 +51,7 @@ class Found:
     lists: Mapping[str, Path]
 
 
-def init(folder: Path, captions: Path | None, output: Path, overwrite: bool = False) -> Found:
+def init(folder: Path, captions: Path | None, output: Path, overwrite: bool = False) -> FoundFolder:
     """Write a recipe for the pictures in `folder`.
 
     Args:
@@ -84,7 +84,7 @@ def init(folder: Path, captions: Path | None, output: Path, overwrite: bool = Fa
     return found
 
 
-def look_at(folder: Path, captions: Path | None = None) -> Found:
+def look_at(folder: Path, captions: Path | None = None) -> FoundFolder:
     """Return what lies in a folder of pictures; see `init`."""
     pictures = list_images(folder)
     if captions is not None:
@@ -100,7 +100,9 @@ def look_at(folder: Path, captions: Path | None = None) -> Found:
         captions, data, ids = _best_captions(folder, pictures)
     if len(ids) < FEWEST:
         raise DataError(f"{captions}: has captions of {len(ids)} pictures in {folder}; {FEWEST} are needed at least")
-    return Found(folder, captions, data, ids, len(pictures), {} if data.splits else _lists(folder, captions, pictures))
+    return FoundFolder(
+        folder, captions, data, ids, len(pictures), {} if data.splits else _lists(folder, captions, pictures)
+    )
 
 
 def _best_captions(folder: Path, pictures: Mapping[str, Path]) -> tuple[Path, Captions, frozenset[str]]:
@@ -149,7 +151,7 @@ def _lists(folder: Path, captions: Path, pictures: Mapping[str, Path]) -> dict[s
     return found if {"train", "dev"} <= found.keys() else {}
 
 
-def recipe_text(found: Found, base: Path) -> str:
+def recipe_text(found: FoundFolder, base: Path) -> str:
     """Return the recipe, with comments, as YAML.
 
     Args:
@@ -193,7 +195,7 @@ def recipe_text(found: Found, base: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _split_lines(found: Found, base: Path) -> Iterator[str]:
+def _split_lines(found: FoundFolder, base: Path) -> Iterator[str]:
     if found.data.splits:
         yield f"  # the captions say which pictures are for {', '.join(found.data.splits)}"
         return
@@ -208,12 +210,12 @@ def _split_lines(found: Found, base: Path) -> Iterator[str]:
         yield f"    {name}: {share}"
 
 
-def _evaluated(found: Found) -> str:
+def _evaluated(found: FoundFolder) -> str:
     names: Sequence[str] = tuple(found.data.splits or found.lists or (FEW_SHARES if len(found.ids) < FEW else SHARES))
     return "test" if "test" in names else "dev"
 
 
-def _rules(found: Found) -> str:
+def _rules(found: FoundFolder) -> str:
     """Return `lower` where a twentieth of the letters are none of English."""
     letters = [letter for image_id in sorted(found.ids)[:200] for letter in "".join(found.data.references[image_id])]
     letters = [letter for letter in letters if letter.isalpha()]

@@ -17,7 +17,7 @@ from captioner.extraction.loader import in_batches
 from captioner.images.ids import EXTENSIONS
 from captioner.images.listing import require_pictures, walk_images
 from captioner.images.picture_list import OF_ITS_OWN, PictureFiles
-from captioner.images.tars import Member, is_tar, members_of
+from captioner.images.tars import TarMember, is_tar, members_of
 from captioner.images.urls import is_url
 from captioner.storage import DataError
 
@@ -145,7 +145,7 @@ def find_pictures(names: Sequence[str | Path], allow_urls: bool = False) -> Pict
     return files
 
 
-def _require_members(path: Path) -> list[Member]:
+def _require_members(path: Path) -> list[TarMember]:
     found = list(members_of(path))
     if not found:
         raise DataError(f"{path}: no picture in it (looked for {', '.join(EXTENSIONS)})")

@@ -11,7 +11,7 @@ from captioner.data.dataset import read_captions
 from captioner.data.readers.pairs import read_pairs
 from captioner.metrics.config import CORPUS, EvaluationConfig, frequencies_of, scoring_settings
 from captioner.metrics.scorer import ORACLE, RETRIEVAL, Scores, score
-from captioner.results import write_scores
+from captioner.results import digests_of, write_scores
 from captioner.run_folder import SCORES
 from captioner.storage import DataError, digest_file, write_manifest
 
@@ -69,5 +69,8 @@ def score_files(
         logger.warning(note)
     write_scores(scores, pairs.candidates, output, {} if config.cider_df == CORPUS else {"cider_df": config.cider_df})
     digests = {"predictions": digest_file(predictions), "captions": [digest_file(path) for path in references]}
-    write_manifest(output / SCORES, "evaluate", skipped=scores.skipped, **scoring_settings(config), **digests)
+    files = digests_of(output)
+    write_manifest(
+        output / SCORES, "evaluate", skipped=scores.skipped, files=files, **scoring_settings(config), **digests
+    )
     return scores

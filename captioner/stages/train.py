@@ -18,6 +18,7 @@ from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
 from captioner.data.training_text import training_text
 from captioner.features.store import FeatureStore
+from captioner.locks import hold
 from captioner.metrics.alarms import Health
 from captioner.metrics.labels import describe
 from captioner.metrics.scorer import score
@@ -25,8 +26,18 @@ from captioner.models.architectures import build_decoder
 from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.recipe import Recipe, read_run
-from captioner.run_folder import CAPTIONER, CHECKPOINTS, CONFIG, HISTORY, VOCABULARY, require_free, state_of
-from captioner.run_folder import clear as clear_run
+from captioner.run_folder import (
+    CAPTIONER,
+    CHECKPOINTS,
+    CONFIG,
+    HISTORY,
+    NEXT,
+    VOCABULARY,
+    require_free,
+    settle,
+    state_of,
+    workplace,
+)
 from captioner.stages.inputs import Inputs, make_batches, open_inputs
 from captioner.stages.trust import calibrate
 from captioner.storage import digest_file, digest_json, read_manifest, write_manifest, write_text
@@ -49,7 +60,7 @@ SPLITS = ("train", "dev")
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TrainingInputs:
     """What a run is trained on.
 
     Attributes:
@@ -80,28 +91,35 @@ def train(
         recipe: what is trained, on what and how.
         data: the recipe's data set, where it has been read already.
         resume: continue an unfinished run.
-        overwrite: remove what is in the folder.
+        overwrite: replace what is in the folder; a finished run only when the new one is complete.
 
     Raises:
         DataError: the folder is in use, an input is missing or broken, or the inputs do not fit together.
         ConfigError: the model does not suit the features.
     """
-    require_free(folder, resume, overwrite)
+    with hold(folder):
+        require_free(folder, resume, overwrite)
+        return _train(folder, recipe, data, resume, overwrite)
+
+
+def _train(folder: Path, recipe: Recipe, data: Dataset | None, resume: bool, overwrite: bool) -> TrainingState:
     if recipe.train.engine == "numpy":
         numpy_fit.require_plain(recipe.model, recipe.train)
     started = time.monotonic()
     prepared = _prepare(recipe, data or Dataset(recipe.data))
-    resume = resume and not overwrite and state_of(folder) == "unfinished"
+    place = folder / NEXT if state_of(folder) == "finished" else folder
+    resume = resume and not overwrite and state_of(place) == "unfinished"
     if resume:
-        require_identity(folder / CHECKPOINTS, prepared.identity)
+        require_identity(place / CHECKPOINTS, prepared.identity)
     decoder = _new_decoder(recipe, prepared)
-    if overwrite:
-        clear_run(folder)
-    write_text(folder / CONFIG, dump_yaml(to_settings(recipe)))
-    prepared.vocabulary.save(folder / VOCABULARY)
+    place = workplace(folder, resume, overwrite)
+    write_text(place / CONFIG, dump_yaml(to_settings(recipe)))
+    prepared.vocabulary.save(place / VOCABULARY)
     _announce(recipe, prepared, decoder)
-    state = _fit(recipe, prepared, decoder, folder, resume)
-    _publish(recipe, prepared, decoder, state, folder, started)
+    state = _fit(recipe, prepared, decoder, place, resume)
+    _publish(recipe, prepared, decoder, state, place, started)
+    settle(folder)
+    logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
     return state
 
 
@@ -156,7 +174,7 @@ def _expanded(recipe: Recipe) -> dict[str, Any]:
     return {**to_settings(recipe), "model": {"architecture": name, **to_settings(config)}}
 
 
-def _prepare(recipe: Recipe, data: Dataset) -> Prepared:
+def _prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
     """Read and check the inputs, and turn the captions into numbers."""
     captions = data.load(SPLITS)
     features = open_inputs(recipe.data, recipe.features, recipe.encoder)
@@ -169,7 +187,7 @@ def _prepare(recipe: Recipe, data: Dataset) -> Prepared:
     training = dict(list(training.items())[: recipe.data.limit])
     vocabulary = Vocabulary.fit((caption for picture in training.values() for caption in picture), recipe.text)
     encoded = vocabulary.encode_all(training)
-    return Prepared(
+    return TrainingInputs(
         captions=captions,
         features=features,
         vocabulary=vocabulary,
@@ -194,7 +212,7 @@ def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[
     return digest_json({**parts, "captions": encoded})
 
 
-def _new_decoder(recipe: Recipe, prepared: Prepared) -> CaptionDecoder:
+def _new_decoder(recipe: Recipe, prepared: TrainingInputs) -> CaptionDecoder:
     """Return the decoder with its first weights."""
     keras.utils.set_random_seed(recipe.train.seed)
     decoder = _build(recipe, prepared, precision=recipe.train.precision)
@@ -206,12 +224,12 @@ def _flat(encoded: Mapping[str, list[list[int]]]) -> Sequence[list[int]]:
     return [caption for picture in encoded.values() for caption in picture]
 
 
-def _build(recipe: Recipe, prepared: Prepared, precision: str) -> CaptionDecoder:
+def _build(recipe: Recipe, prepared: TrainingInputs, precision: str) -> CaptionDecoder:
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     return build_decoder(recipe.model, len(prepared.vocabulary), prepared.features.shape, dtype=policy)
 
 
-def _announce(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder) -> None:
+def _announce(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder) -> None:
     logger.info(describe_device(recipe.train.precision))
     logger.info(
         f"training on {len(prepared.training)} pictures with {len(_flat(prepared.training))} captions, "
@@ -224,16 +242,18 @@ def _announce(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder) -> No
         logger.warning("CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
 
 
-def _batches(recipe: Recipe, prepared: Prepared) -> TrainingBatches:
+def _batches(recipe: Recipe, prepared: TrainingInputs) -> TrainingBatches:
     return make_batches(prepared.features, prepared.training, recipe.train)
 
 
-def _dev_score(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder) -> DevScore:
+def _dev_score(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder) -> DevScore:
     features, captions, dev = prepared.features, prepared.captions, prepared.dev
     return DevScore(decoder, prepared.vocabulary, features, captions, dev, recipe.generation, recipe.train.monitor)
 
 
-def _fit(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, folder: Path, resume: bool) -> TrainingState:
+def _fit(
+    recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder, folder: Path, resume: bool
+) -> TrainingState:
     """Train the decoder, which then has its best weights."""
     return ENGINES[recipe.train.engine](
         decoder,
@@ -246,7 +266,7 @@ def _fit(recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, folder: Pa
     )
 
 
-def _report(prepared: Prepared, state: TrainingState, best: Mapping[str, float], looks: Health) -> None:
+def _report(prepared: TrainingInputs, state: TrainingState, best: Mapping[str, float], looks: Health) -> None:
     """Log the best epoch's scores and what they mean."""
     captions, dev = prepared.captions, prepared.captions.split("dev")
     shown = {name: best[name] for name in ("bleu_1", "bleu_4", "cider_d")}
@@ -259,7 +279,12 @@ def _report(prepared: Prepared, state: TrainingState, best: Mapping[str, float],
 
 
 def _publish(
-    recipe: Recipe, prepared: Prepared, decoder: CaptionDecoder, state: TrainingState, folder: Path, started: float
+    recipe: Recipe,
+    prepared: TrainingInputs,
+    decoder: CaptionDecoder,
+    state: TrainingState,
+    folder: Path,
+    started: float,
 ) -> None:
     """Write the captioner, the history and, last, the manifest."""
     final = _build(recipe, prepared, precision="float32")
@@ -289,4 +314,3 @@ def _publish(
         seconds=round(time.monotonic() - started, 1),
     )
     _report(prepared, state, best, looks)
-    logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")

@@ -126,6 +126,9 @@ def tokenize(text: str) -> list[str]:
     """Return the tokens of one caption in lower case without punctuation.
 
     A line feed counts as a space. Scores are taken over these tokens, candidates and references alike.
+
+    >>> tokenize("A man doesn't ride his 10-year-old bike, it's raining!")
+    ['a', 'man', 'does', "n't", 'ride', 'his', '10-year-old', 'bike', 'it', "'s", 'raining']
     """
     if not (text.isascii() and text.isprintable()):
         text = _UNREADABLE.sub(" ", text.replace("\u00ad", ""))

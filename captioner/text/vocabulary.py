@@ -58,6 +58,14 @@ class Vocabulary:
         max_words: `encode` cuts captions to this many words.
         counts: appearances in the training captions by word; `<unk>` counts the tokens whose words were left out.
         merges: the pairs of pieces that become one, first things first; None where words are whole.
+
+    >>> vocabulary = Vocabulary.fit([["a", "dog", "runs"], ["a", "cat"]], TextConfig(min_count=1))
+    >>> vocabulary.words
+    ['<pad>', '<start>', '<end>', '<unk>', 'a', 'cat', 'dog', 'runs']
+    >>> vocabulary.encode(["a", "dog", "sleeps"])
+    [1, 4, 6, 3, 2]
+    >>> vocabulary.decode([1, 4, 6, 2])
+    ['a', 'dog']
     """
 
     def __init__(
@@ -171,7 +179,7 @@ class Vocabulary:
         """
         fault = _fault(content)
         if fault:
-            raise DataError(f"not a vocabulary: {fault}; train the model anew")
+            raise DataError(f"not a vocabulary: {fault}; train the model again")
         return cls(content["words"], content["rules"], content["max_words"], content["counts"], content.get("merges"))
 
     def save(self, path: str | Path) -> None:

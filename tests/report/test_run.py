@@ -82,6 +82,7 @@ def test_captions_scored_elsewhere_need_their_references(run, tmp_path):
 def test_results_may_lie_elsewhere(run, tmp_path):
     (run / "scores.json").rename(tmp_path / "scores.json")
     (run / "per_image.csv").rename(tmp_path / "per_image.csv")
+    (run / "scores.json.manifest.json").rename(tmp_path / "scores.json.manifest.json")
     with pytest.raises(DataError, match=r"tiny: has no scores\.json; captioner evaluate .*tiny makes it"):
         report(run)
     assert report(run, evaluation=tmp_path, output=tmp_path / "page.html")[0] == tmp_path / "page.html"

@@ -28,7 +28,7 @@ _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOF
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveMember:
     """A file in an archive.
 
     Attributes:
@@ -52,7 +52,7 @@ def unpack(
     """Unpack a zip or a tar into `folder`, file by file, over those that are there.
 
     Everything is unpacked into a hidden folder inside `folder` first and then moved: an archive that is refused leaves
-    nothing there, and a killed unpacking is done anew.
+    nothing there, and a killed unpacking is done again.
 
     Args:
         archive: the file.
@@ -80,7 +80,7 @@ def unpack(
         return [_move(staging, folder, member.name) for member in members]
     except _BROKEN as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(":")
-        raise DataError(f"{archive}: broken, or no zip or tar ({reason}); get it anew") from error
+        raise DataError(f"{archive}: broken, or no zip or tar ({reason}); download it again") from error
     except OSError as error:
         raise DataError(f"{folder}: {archive.name} cannot be unpacked there ({error.strerror or error})") from error
     finally:
@@ -103,7 +103,7 @@ def require_space(folder: Path, needed: int, what: str) -> None:
 
 
 @contextlib.contextmanager
-def _members(archive: Path) -> Iterator[list[Member]]:
+def _members(archive: Path) -> Iterator[list[ArchiveMember]]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
             files = [entry for entry in zipped.infolist() if not entry.filename.endswith("/")]
@@ -131,7 +131,7 @@ def _is_junk(name: str) -> bool:
     return any(part in JUNK for part in PurePosixPath(name).parts)
 
 
-def _zip_member(archive: Path, zipped: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Member:
+def _zip_member(archive: Path, zipped: zipfile.ZipFile, entry: zipfile.ZipInfo) -> ArchiveMember:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
         raise DataError(
@@ -139,20 +139,20 @@ def _zip_member(archive: Path, zipped: zipfile.ZipFile, entry: zipfile.ZipInfo) 
         )
     if entry.flag_bits & _ENCRYPTED:
         raise DataError(f"{archive}: {entry.filename!r} is encrypted; unpack it by hand")
-    return Member(entry.filename, entry.file_size, lambda: zipped.open(entry))
+    return ArchiveMember(entry.filename, entry.file_size, lambda: zipped.open(entry))
 
 
-def _tar_member(archive: Path, tarred: tarfile.TarFile, member: tarfile.TarInfo) -> Member:
+def _tar_member(archive: Path, tarred: tarfile.TarFile, member: tarfile.TarInfo) -> ArchiveMember:
     if not member.isreg():
         raise DataError(f"{archive}: {member.name!r} is a link or a device; no data set needs one, it may be hostile")
 
     def read() -> Any:
         return tarred.extractfile(member)
 
-    return Member(member.name, member.size, read)
+    return ArchiveMember(member.name, member.size, read)
 
 
-def _check(archive: Path, members: list[Member], max_bytes: int, max_files: int) -> None:
+def _check(archive: Path, members: list[ArchiveMember], max_bytes: int, max_files: int) -> None:
     """Refuse an archive by what it claims, before anything is written."""
     if len(members) > max_files:
         raise DataError(f"{archive}: holds {len(members):,} files, more than {max_files:,}; it may be hostile")
@@ -172,7 +172,7 @@ def _check(archive: Path, members: list[Member], max_bytes: int, max_files: int)
         seen.add(key)
 
 
-def _extract(archive: Path, member: Member, staging: Path) -> None:
+def _extract(archive: Path, member: ArchiveMember, staging: Path) -> None:
     target = staging / member.name
     target.parent.mkdir(parents=True, exist_ok=True)
     left = member.size
@@ -183,7 +183,7 @@ def _extract(archive: Path, member: Member, staging: Path) -> None:
                 raise DataError(f"{archive}: {member.name!r} is larger than it claims; it may be hostile")
             file.write(chunk)
     if left:
-        raise DataError(f"{archive}: {member.name!r} breaks off; get the archive anew")
+        raise DataError(f"{archive}: {member.name!r} breaks off; get the archive again")
 
 
 def _move(staging: Path, folder: Path, name: str) -> Path:

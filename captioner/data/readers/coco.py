@@ -72,13 +72,18 @@ def listed_pictures(path: str | Path) -> list[Path]:
     own folder, where COCO's archives put them.
 
     Raises:
-        DataError: the file cannot be used, or the first picture is in none of these folders.
+        DataError: the file cannot be used, a picture lies outside, or the first is in none of these folders.
     """
     path = Path(path)
     pictures = read_image_info(path).pictures
     part = _PART.search(path.stem)
     inner = [part[1] + part[2]] if part else []
     folders = [path.parent, *(folder / name for folder in (path.parent, path.parent.parent) for name in inner)]
+    for name in pictures.values():
+        if name.is_absolute() or ".." in name.parts:
+            raise DataError(
+                f"{path}: lists {str(name)!r}, which lies outside of its folder; name such pictures yourself"
+            )
     first = next(iter(pictures.values()))
     folder = next((folder for folder in folders if (folder / first).is_file()), None)
     if folder is None:

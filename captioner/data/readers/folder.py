@@ -65,7 +65,7 @@ def read_webdataset(path: str | Path) -> Captions:
         raise DataError(f"{path}: no such file; check the path") from None
     except (tarfile.TarError, OSError, EOFError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(":")
-        raise DataError(f"{path}: not a whole tar ({reason}); get it anew") from error
+        raise DataError(f"{path}: not a whole tar ({reason}); download it again") from error
 
 
 def _samples(path: str | Path, archive: tarfile.TarFile) -> Iterator[tuple[str, tuple[str, ...], None]]:

@@ -142,3 +142,10 @@ def test_every_picture_of_a_real_file_has_its_captions() -> None:
     references = read_coco(COCO_MINI / "captions_train2017_mini80.json").references
     assert references.keys() == list_images(COCO_MINI / "train2017").keys()
     assert sum(map(len, references.values())) == 400
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "../../etc/passwd", "a/../../b.jpg"])
+def test_listed_pictures_stay_in_their_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "image_info.json").write_text(json.dumps({"images": [{"id": 1, "file_name": name}]}))
+    with pytest.raises(DataError, match="lies outside of its folder"):
+        listed_pictures(tmp_path / "image_info.json")
