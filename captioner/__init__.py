@@ -48,11 +48,15 @@ def load(path: str | PathLike[str], fast: bool = False) -> Captioner | FastCapti
     Raises:
         captioner.storage.DataError: there is none at `path`, or it was saved by something else; with `fast`, there is
             no graph, or it was made from another `.keras` file.
+        captioner.config.ConfigError: the backend that Keras is to use cannot be had.
     """
     if fast:
         from captioner.export.fast import load_fast
 
         return load_fast(path)
+    from captioner.keras_settings import import_keras
+
+    import_keras()
     from captioner.captioner import load as load_captioner
 
     return load_captioner(path)

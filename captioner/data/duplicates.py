@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -13,8 +12,6 @@ import numpy as np
 from captioner.images.decode import load_image, resize
 from captioner.progress import Progress
 from captioner.storage import DataError
-
-logger = logging.getLogger(__name__)
 
 SIDE = 32  # pixels of the picture that is hashed
 LOW = 8  # frequencies kept in each direction
@@ -45,7 +42,7 @@ def perceptual_hash(path: Path) -> int:
 
 
 def hash_pictures(pictures: Mapping[str, Path]) -> dict[str, int]:
-    """Return image_id -> perceptual hash of the pictures that can be read; how many cannot is said."""
+    """Return image_id -> perceptual hash of the pictures that can be read; the others are left out."""
 
     def look(path: Path) -> int | None:
         try:
@@ -63,8 +60,6 @@ def hash_pictures(pictures: Mapping[str, Path]) -> dict[str, int]:
                 progress.advance(1)
     finally:
         pool.shutdown(cancel_futures=True)
-    if broken := len(pictures) - len(hashes):
-        logger.warning(f"{broken:,} of {len(pictures):,} pictures cannot be read and are not compared with the others")
     return hashes
 
 

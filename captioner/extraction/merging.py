@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from captioner.encoders.config import differences
-from captioner.extraction.outputs import find_target, write_skipped
+from captioner.extraction.outputs import find_target
 from captioner.extraction.partial import PartialFeatures
 from captioner.features.formats import Content, Storage
+from captioner.features.skipped import write_skipped
 from captioner.features.store import FeatureStore, check_target, open_features, write_content
 from captioner.images.index import IdIndex
 from captioner.storage import DataError, manifest_path, read_manifest

@@ -17,9 +17,10 @@ from captioner.extraction.changes import Changes
 from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.loader import Decoder, decode, in_batches, read_listed
 from captioner.extraction.local_engine import Waits, available_cores, on_accelerator, run_local
-from captioner.extraction.outputs import Reusable, Target, skipped_path, write_skipped, write_target
+from captioner.extraction.outputs import Reusable, Target, write_target
 from captioner.extraction.partial import EncodedBatch, PartialFeatures
 from captioner.extraction.probe import DEFAULT_BATCH_SIZE, PROBE_PICTURES, Chosen, choose, is_out_of_memory
+from captioner.features.skipped import skipped_path, write_skipped
 from captioner.images.listing import Pictures
 from captioner.progress import Progress
 from captioner.storage import DataError

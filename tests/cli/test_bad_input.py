@@ -297,9 +297,9 @@ class TestScores:
         [
             ("", "mine.json: empty"),
             ("[", "mine.json: line 1 is not JSON"),
-            ('[{"image": 3}]', "mine.json: entry 1 has no image_id and caption"),
-            ("p00 a ball\np00 a box\n", "mine.json: line 2: p00 has a caption already"),
-            ("p99 a ball\n", "mine.json: 1 of the 1 candidates have no references, first 'p99'"),
+            ('[{"image": 3}]', "mine.json: entry 1 lacks an `image` or a `caption`"),
+            ("p00 a ball\np00 a box\n", "mine.json: p00 has 2 captions; keep one a picture"),
+            ("p99 a ball\n", "mine.json and captions.txt have not one id in common: 'p99' in one, 'p00' in the other"),
         ],
     )
     def test_broken_predictions(self, refused, trained, text, words):
@@ -308,7 +308,7 @@ class TestScores:
 
     def test_lists_where_one_caption_is_wanted(self, refused, trained):
         (trained / "mine.txt").write_text("p00 a ball\np00 a box\n")
-        words = ["mine.txt: line 2: p00 has a caption already", "--metrics oracle", "--parallel"]
+        words = ["mine.txt: p00 has 2 captions; keep one", "--metrics oracle", "--parallel"]
         refused(1, words, "evaluate", "-P", "mine.txt", "-R", "captions.txt", "-o", "out")
         refused(2, ["give -n 5, or evaluation.n in a recipe"], "evaluate", RUN, "--metrics", "bleu,oracle")
         refused(2, ["n must be between 1 and the beam size 2, found 5"], "evaluate", RUN, "-n", "5")
