@@ -20,6 +20,7 @@ VOCABULARY = "vocabulary.json"  # for people and other programs; the captioner h
 CAPTIONER = "captioner.keras"
 HISTORY = "history.csv"  # a row per epoch
 CHECKPOINTS = "checkpoints"
+FAST = "fast"  # the graphs of a predict without Keras
 CHECKPOINT, BEST = "checkpoint.npz", "best.npz"  # in that folder
 IN_TURN = (CHECKPOINT, "checkpoint-2.npz")  # written in turn, so that the former one stays whole
 PREDICTIONS, SCORES, PER_IMAGE = "predictions.json", "scores.json", "per_image.csv"  # of its evaluation
@@ -66,7 +67,7 @@ def require_free(folder: Path, resume: bool, overwrite: bool) -> None:
 
 def clear(folder: Path) -> None:
     """Remove a run, the manifest first: without it nothing counts as finished."""
-    for target in (folder / MANIFEST, folder / CAPTIONER, folder / CHECKPOINTS):
+    for target in (folder / MANIFEST, folder / CAPTIONER, folder / CHECKPOINTS, folder / FAST):
         if target.is_dir():
             shutil.rmtree(target)
         else:

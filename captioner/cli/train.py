@@ -36,6 +36,7 @@ def command(
     """
     load_keras()
     from captioner.config import ConfigError
+    from captioner.stages.export import add_fast_graph
     from captioner.stages.train import train
 
     if resume and overwrite:
@@ -45,4 +46,5 @@ def command(
         recipe = replace(recipe, features=features)
     folder = output or Path("runs") / source.name
     train(folder, recipe, resume=resume, overwrite=overwrite)
+    add_fast_graph(folder)
     click.echo(folder)

@@ -16,7 +16,7 @@ from captioner.encoders.config import IDENTITY, OPTIONAL, Precision, differences
 from captioner.encoders.config import EncoderConfig as EncoderConfig
 from captioner.encoders.folding import fold_normalizations
 from captioner.encoders.table import HUB
-from captioner.encoders.trunk import Head, Trunk, as_list, clone_in
+from captioner.encoders.trunk import NetworkHead, Trunk, as_list, clone_in
 from captioner.images.decode import resize
 from captioner.images.views import look
 from captioner.storage import DataError
@@ -89,6 +89,15 @@ class Encoder:
             ValueError: the pictures have another shape or type.
         """
         return self.encode_layers(pictures)[0]
+
+    @property
+    def variables(self) -> list[Any]:
+        """The network's weights, as Keras' variables."""
+        return list(self._model.variables)
+
+    def features(self, pictures: Any) -> Any:
+        """Return the first layer's features of a tensor of prepared pictures, for a graph that is being traced."""
+        return as_list(self._model(pictures, training=False))[0]
 
     def encode_layers(self, pictures: np.ndarray, at_least: int = 0) -> list[np.ndarray]:
         """Encode prepared pictures; return what `encode` does for each layer, from one pass.
@@ -183,7 +192,9 @@ def encoder_from_network(network: keras.Model, description: Mapping[str, Any]) -
         raise DataError(f"the encoder's description lacks {', '.join(missing)}")
     if description["preprocessing"] not in PREPROCESSING:
         raise DataError(f"the preprocessing {description['preprocessing']!r} is unknown")
-    head = Head(description["layer"], description["weights"], pooled if description["layer"] == "pool" else regions)
+    head = NetworkHead(
+        description["layer"], description["weights"], pooled if description["layer"] == "pool" else regions
+    )
     preprocess = PREPROCESSING[description["preprocessing"]]
     trunk = Trunk(network, (head,), description["preprocessing"], preprocess, clone_in)
     settings = {key: description[key] for key in ("backbone", "layer", "resizing", "filter")}

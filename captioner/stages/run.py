@@ -11,6 +11,7 @@ from captioner.recipe import Recipe
 from captioner.results import describe_scores, read_scores
 from captioner.run_folder import SCORES, state_of
 from captioner.stages import clean, evaluate, train
+from captioner.stages.export import add_fast_graph
 from captioner.stages.extract import extract
 from captioner.storage import DataError
 
@@ -36,6 +37,7 @@ def run(recipe: Recipe, folder: Path) -> str:
     _clean(recipe, data)
     logger.info("== train ==")
     _train(recipe, folder, data)
+    add_fast_graph(folder)
     logger.info("== evaluate ==")
     return _evaluate(recipe, folder, data)
 
