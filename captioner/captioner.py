@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -28,9 +29,12 @@ from captioner.metrics.calibration import Calibration
 from captioner.models import architectures, fine_tuned  # noqa: F401  (registers every decoder for loading)
 from captioner.models.decoder import CaptionDecoder
 from captioner.picture_captioner import Picture, PictureCaptioner
-from captioner.run_folder import CAPTIONER
+from captioner.run_folder import captioner_file
 from captioner.storage import DataError, atomic_path
 from captioner.text.vocabulary import Vocabulary
+from captioner.training.familiarity import Familiarity
+
+logger = logging.getLogger(__name__)
 
 
 @keras.saving.register_keras_serializable("captioner")
@@ -48,6 +52,7 @@ class Captioner(PictureCaptioner, keras.Model):
         generation: the defaults of generation, or their settings.
         calibration: makes captions' confidence of their log-probabilities, or its values; None for captions without.
         network: the encoder's own network, where it is to travel in the file; see `with_encoder_inside`.
+        familiarity: tells pictures that are unlike those of the training, or its JSON form; None where it is not known.
 
     Raises:
         DataError: the vocabulary has another size than the decoder's weights.
@@ -61,6 +66,7 @@ class Captioner(PictureCaptioner, keras.Model):
         generation: GenerationConfig | Mapping[str, Any],
         calibration: Calibration | Mapping[str, Any] | None = None,
         network: keras.Model | None = None,
+        familiarity: Familiarity | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -82,8 +88,13 @@ class Captioner(PictureCaptioner, keras.Model):
             if calibration is None or isinstance(calibration, Calibration)
             else build(Calibration, calibration, "calibration")
         )
+        self.familiarity = (
+            familiarity
+            if isinstance(familiarity, Familiarity) or familiarity is None
+            else Familiarity.from_json(familiarity)
+        )
         # Made when first needed; in a namespace, because what stands in a dict would be saved with the model.
-        self._made = SimpleNamespace(encoder=None, searches={})
+        self._made = SimpleNamespace(encoder=None, searches={}, warned=False)
         self.built = True
 
     def call(self, features: Any) -> dict[str, Any]:
@@ -192,9 +203,21 @@ class Captioner(PictureCaptioner, keras.Model):
         encoder = self.find_encoder()
         return encoder.prepare(picture_array(picture, name, at_least=encoder.input_size))
 
+    def warn_of_unlike(self, features: Any) -> None:
+        """Log, once, that pictures are unlike those of the training, from their features (pictures, ...)."""
+        if self._made.warned or self.familiarity is None or not self.familiarity.unlike(features).any():
+            return
+        self._made.warned = True
+        logger.warning(
+            "some of these pictures are unlike the pictures that this captioner was trained on; what it says of them "
+            "is likely to be wrong"
+        )
+
     def encode_prepared(self, pictures: Sequence[Any]) -> Any:
         """Return the features (pictures, ...) of pictures that `prepare` gave. Raises as `caption_prepared` does."""
-        return self.find_encoder().encode(np.stack(pictures))
+        features = self.find_encoder().encode(np.stack(pictures))
+        self.warn_of_unlike(features)
+        return features
 
     def save_to(self, path: str | Path) -> None:
         """Save to a `.keras` file, atomically: `keras.Model.save` alone leaves half a file when it is killed."""
@@ -211,6 +234,7 @@ class Captioner(PictureCaptioner, keras.Model):
             "generation": to_settings(self.generation),
             "calibration": None if self.calibration is None else to_settings(self.calibration),
             "network": None if self.network is None else keras.saving.serialize_keras_object(self.network),
+            "familiarity": self.familiarity.to_json() if self.familiarity is not None else None,
         }
 
     @classmethod
@@ -231,10 +255,7 @@ def load(path: str | os.PathLike[str]) -> Captioner:
         DataError: there is none at `path`, it is broken, or it was saved by something else.
     """
     path = Path(path)
-    file = path / CAPTIONER if path.is_dir() else path
-    if not file.is_file():
-        where = f"{path} is not a run folder: it has no {CAPTIONER}" if path.is_dir() else f"{path}: no such file"
-        raise DataError(f"{where}; captioner train -o {path} makes one")
+    file = captioner_file(path)
     try:
         loaded = keras.saving.load_model(file, compile=False)
     except DataError as error:

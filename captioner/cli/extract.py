@@ -77,12 +77,18 @@ def command(
 
     A picture that cannot be read is passed over and named in FILE.skipped.csv. A killed extraction goes on where it
     stopped, and one whose folder has changed encodes what is new.
+
+    \b
+    Examples:
+        captioner extract
+        captioner extract -c configs/merge_vgg16.yaml
+        captioner extract photos -o features/photos.h5 --encoder efficientnet_lite0 --layer grid
     """
-    load_keras()
     from captioner.config import ConfigError
     from captioner.encoders.config import EncoderConfig
     from captioner.extraction.config import ExtractionConfig
-    from captioner.stages.extract import extract
+    from captioner.images.listing import require_folder
+    from captioner.stages.freshness import is_extracted
 
     settings = {"backbone": encoder, "layer": layers[0] if layers else None, "weights": weights}
     settings |= {"resizing": resizing, "view": view}
@@ -102,11 +108,18 @@ def command(
             raise ConfigError("data.images: missing; name the folder of pictures")
         images, features = folder, outputs or (Path(recipe.features),)
         encoding, extraction = replace(recipe.encoder, **changes), replace(recipe.extraction, **running)
+    require_folder(images)
     if verify:
+        load_keras()
         from captioner.extraction.outputs import output_paths
         from captioner.extraction.verification import verify as check
 
         for path in output_paths(features, layers or (encoding.layer,), shard):
             check(path, images)
         return
+    if shard is None and not strict and is_extracted(images, features, encoding, extraction, layers):
+        return
+    load_keras()
+    from captioner.stages.extract import extract
+
     extract(images, features, encoding, extraction, layers=layers, shard=shard, strict=strict, overwrite=overwrite)

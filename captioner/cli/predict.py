@@ -113,6 +113,7 @@ def command(
     command goes on where it was stopped.
     """
     from captioner.config import ConfigError
+    from captioner.run_folder import captioner_file
     from captioner.stages.prediction_inputs import STDIN, Arriving, find_pictures
     from captioner.text.styles import neutral_words as read_neutral_words
 
@@ -125,17 +126,21 @@ def command(
         raise ConfigError("--write: writes beside files, and some pictures are in tar files or at addresses; use --out")
     for sidecar in sidecars:
         sidecar.check(files)
+    if not models:
+        from captioner.pretrained.box import default_model
+
+        models = (default_model(),)
+    for model in models:
+        captioner_file(model)
+    load_keras()
     from captioner.extraction.config import ExtractionConfig
     from captioner.generation.caption import Caption
     from captioner.plots.pictures import require_matplotlib
-    from captioner.pretrained.box import default_model
     from captioner.stages.predict import LONG, predict, with_text
     from captioner.text.styles import styled
 
     if attention is not None:
         require_matplotlib("--attention")
-    if not models:
-        models = (default_model(),)
     running = {name: options[name] for name in ("engine", "address", "precision", "batch_size")}
     if running["address"] is not None:
         running["engine"] = running["engine"] or "ray"

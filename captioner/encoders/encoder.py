@@ -28,12 +28,15 @@ class Encoder:
     Attributes:
         descriptions: what it is, layer by layer, as JSON can hold it. The keys in `IDENTITY` make two encoders the same
             (`weights` is a digest); `precision`, `feature_shape` and `source` (where the weights came from) are
-            recorded.
+            recorded, and `asked` is the layer as it was asked for where it has another name.
         input_size: (height, width) in pixels.
     """
 
-    def __init__(self, trunk: Trunk, config: EncoderConfig, precision: str = "float32") -> None:
+    def __init__(
+        self, trunk: Trunk, config: EncoderConfig, precision: str = "float32", layers: Sequence[str] | None = None
+    ) -> None:
         self._trunk, self._config = trunk, config
+        self._asked_for = asked_for = tuple(layers) if layers is not None else tuple(head.layer for head in trunk.heads)
         self._model = _from_bytes(trunk)  # (batch, height, width, 3) uint8 -> a list of features, one a layer
         self.input_size = trunk.input_size
         self.descriptions: tuple[dict[str, Any], ...] = tuple(
@@ -49,8 +52,9 @@ class Encoder:
                 "feature_shape": list(output.shape[1:]),
                 "source": config.weights,
                 **({} if config.view == "whole" else {"view": config.view}),
+                **({"asked": asked} if asked != head.layer else {}),  # `grid` for the last grid's own name
             }
-            for head, output in zip(trunk.heads, self._model.outputs, strict=True)
+            for head, output, asked in zip(trunk.heads, self._model.outputs, asked_for, strict=True)
         )
 
     @property
@@ -70,7 +74,7 @@ class Encoder:
 
     def in_precision(self, precision: str) -> Encoder:
         """Return the same encoder, computing in `float32` or `bfloat16`."""
-        return Encoder(self._trunk.in_precision(precision), self._config, precision)
+        return Encoder(self._trunk.in_precision(precision), self._config, precision, self._asked_for)
 
     def prepare(self, picture: np.ndarray) -> np.ndarray:
         """Bring a picture (h, w, 3) uint8, or the view of it, to (height, width, 3) uint8, the encoder's way."""
@@ -151,7 +155,7 @@ def build_encoder(config: EncoderConfig, precision: str = "float32", layers: Seq
         trunk = load_hub_trunk(config.backbone.removeprefix(HUB), wanted, config.weights)
     else:
         trunk = load_trunk(config.backbone, wanted, config.weights)
-    encoder = Encoder(replace(trunk, model=fold_normalizations(trunk.model)), config)
+    encoder = Encoder(replace(trunk, model=fold_normalizations(trunk.model)), config, layers=wanted)
     return encoder if precision == "float32" else encoder.in_precision(precision)
 
 

@@ -186,6 +186,8 @@ def _caption(
         layers = zip(*(batch.features for batch in lot if len(batch.places)), strict=True)
         features = tuple(np.concatenate(layer)[kept] for layer in layers)
         which = places[kept] if numbers is None else numbers[places[kept]]
-        captions = iter(captioner.caption_features(captioner.arrange(features), n, which, **changes))
+        arranged = captioner.arrange(features)
+        captioner.warn_of_unlike(arranged)
+        captions = iter(captioner.caption_features(arranged, n, which, **changes))
     for place in places.tolist():
         yield Outcome(place, (), skipped[place]) if place in skipped else Outcome(place, next(captions))

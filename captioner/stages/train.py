@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from captioner.models.architectures import build_decoder
 from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.models.fine_tuned import FineTunedDecoder
-from captioner.recipe import Recipe, read_run
+from captioner.recipe import Recipe
 from captioner.run_folder import (
     CAPTIONER,
     CHECKPOINTS,
@@ -42,9 +43,10 @@ from captioner.run_folder import (
     state_of,
     workplace,
 )
+from captioner.stages.freshness import SPLITS, inputs_of
 from captioner.stages.inputs import Inputs, make_batches, open_inputs
 from captioner.stages.trust import calibrate
-from captioner.storage import digest_file, digest_json, read_manifest, write_manifest, write_text
+from captioner.storage import digest_file, digest_json, write_manifest, write_text
 from captioner.table import to_csv
 from captioner.text.vocabulary import Vocabulary
 from captioner.training import fit, numpy_fit
@@ -56,14 +58,13 @@ from captioner.training.checks import open_views, require_encoder, require_featu
 from captioner.training.config import TrainConfig
 from captioner.training.dev_score import DevScore
 from captioner.training.device import describe_device
+from captioner.training.familiarity import Familiarity
 from captioner.training.initial_weights import initialize_embeddings
 from captioner.training.losses import CaptionLoss
 from captioner.training.seen_features import SeenFeatures
 from captioner.training.self_critical import fit_self_critical
 
 logger = logging.getLogger(__name__)
-
-SPLITS = ("train", "dev")
 
 
 @dataclass(frozen=True)
@@ -130,58 +131,6 @@ def _train(folder: Path, recipe: Recipe, data: Dataset | None, resume: bool, ove
     settle(folder)
     logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
     return state
-
-
-def inputs_of(data: Dataset, features: Inputs) -> dict[str, Any]:
-    """Return what a run's manifest holds about its inputs; `differences` compares the same."""
-    return {
-        "features": {"path": str(features.path), "digest": features.digest},
-        "captions": {"path": data.config.captions, "digest": data.digest},
-        "splits": {name: digest for name, digest in data.split_digests().items() if name in SPLITS},
-    }
-
-
-def is_up_to_date(folder: Path, recipe: Recipe, data: Dataset | None = None) -> bool:
-    """Return whether the run in `folder` is finished, and was trained as the recipe says on the files as they are."""
-    return state_of(folder) == "finished" and not differences(folder, recipe, data)
-
-
-def differences(folder: Path, recipe: Recipe, data: Dataset | None = None) -> list[str]:
-    """Return in what the finished run in `folder` differs from what the recipe would train, an entry each.
-
-    Raises:
-        DataError: a file is missing.
-    """
-    trained, wanted = _expanded(read_run(folder)), _expanded(recipe)
-    found = []
-    for section in ("data", "text", "model", "train", "generation"):
-        old, new = trained[section], wanted[section]
-        for key in sorted({*old, *new}):
-            if old.get(key) != new.get(key):
-                found.append(f"{section}.{key}: {old.get(key)} then, {new.get(key)} now")
-    then = _digests(read_manifest(folder) or {})
-    features = open_inputs(recipe.data, recipe.features, recipe.encoder, recipe.features_layout)
-    now = _digests(inputs_of(data or Dataset(recipe.data), features))
-    for name, digest in then.items():
-        new_digest = now.get(name) or "nothing"
-        if digest is not None and digest != new_digest:
-            found.append(f"the content of {name}: {digest[:12]} then, {new_digest[:12]} now")
-    return found
-
-
-def _digests(inputs: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return name -> digest of the inputs of a manifest."""
-    return {
-        "the features file": inputs.get("features", {}).get("digest"),
-        "the captions file": inputs.get("captions", {}).get("digest"),
-        **{f"the {name} list": digest for name, digest in inputs.get("splits", {}).items()},
-    }
-
-
-def _expanded(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe's settings with the model's defaults written out, so that leaving one out is no difference."""
-    name, config = model_config(recipe.model)
-    return {**to_settings(recipe), "model": {"architecture": name, **to_settings(config)}}
 
 
 def _prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
@@ -337,6 +286,12 @@ def _report(prepared: TrainingInputs, state: TrainingState, best: Mapping[str, f
         logger.info(describe_beside(best, score(neighbours, references_of(captions, dev)).corpus))
 
 
+def _here(folder: Path) -> dict[str, str]:
+    """Return the current folder, from which the run's paths start, as it is and as it lies from the run."""
+    here, run = Path().resolve(), (folder.parent if folder.name == NEXT else folder).resolve()
+    return {"folder": str(here), "from_run": os.path.relpath(here, run)}
+
+
 def _publish(
     recipe: Recipe,
     prepared: TrainingInputs,
@@ -357,6 +312,7 @@ def _publish(
         best = {**best, **{name: round(value, 6) for name, value in scores.items()}}
     encoder = prepared.features.description
     captioner = Captioner(final, prepared.vocabulary, encoder, recipe.generation)
+    captioner.familiarity = Familiarity.of(prepared.features, list(prepared.training))
     looks = calibrate(captioner, prepared.captions, prepared.features)
     captioner.save_to(folder / CAPTIONER)
     names = list(state.history[0])
@@ -371,5 +327,6 @@ def _publish(
         captioner=digest_file(folder / CAPTIONER),
         best=best,
         seconds=round(time.monotonic() - started, 1),
+        trained_in=_here(folder),
     )
     _report(prepared, state, best, looks)

@@ -109,7 +109,7 @@ def test_splits_that_the_captions_carry_run_from_end_to_end(call, untrained):
     arguments = [part for setting in settings for part in ("--set", setting)]
     result = call("run", *arguments, "-o", "runs/own")
     assert result.code == 0, result.err
-    assert len(json.loads((untrained / "runs/own/predictions.json").read_text())) == 4
+    assert len(json.loads((untrained / "runs/own/evaluations/dev/predictions.json").read_text())) == 4
     assert call("run", *arguments, "-o", "runs/own").err.count("up to date") == 3
     wrong = call("run", *arguments, "--set", "evaluation.split=test")
     assert wrong.code == 2 and "(known: train, dev)" in wrong.err
