@@ -127,22 +127,24 @@ def command(
     )
     from captioner.serving.run import ServerConfig, address_of, bind, serve, serve_in_processes
 
-    bound = bind(host, port)
-    config = ServerConfig(models or (_default_model(),), token, origins, limits)
-    load_keras()
-    from captioner.serving.app import create_app
-    from captioner.serving.run import load_model
+    models = models or (_default_model(),)
+    with contextlib.closing(bind(host, port)) as bound:
+        load_keras()
+        from captioner.serving.app import create_app
+        from captioner.serving.run import load_model
 
-    model = load_model(config.models)
-    _print_greeting(address_of(bound), model, config.models)
-    if host not in LOOPBACK and token is None:
-        logger.warning("%s lets in everybody who can reach this machine; --token asks for a password", host)
-    _quieten()
-    if workers > 1:
-        del model
-        serve_in_processes(config, bound, workers, "captioner.cli.serve:worker_app")
-    else:
-        serve(create_app(model, token=token, origins=origins, limits=limits), bound)
+        config = ServerConfig(models, token, origins, limits)
+        model = load_model(models)
+        bound.listen(2048)  # whoever reads the address may ask at once, and waits until the server is up
+        _print_greeting(address_of(bound), model, models)
+        if host not in LOOPBACK and token is None:
+            logger.warning("%s lets in everybody who can reach this machine; --token asks for a password", host)
+        _quieten()
+        if workers > 1:
+            del model
+            serve_in_processes(config, bound, workers, "captioner.cli.serve:worker_app")
+        else:
+            serve(create_app(model, token=token, origins=origins, limits=limits), bound)
 
 
 def worker_app() -> Starlette:
