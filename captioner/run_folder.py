@@ -20,6 +20,7 @@ VOCABULARY = "vocabulary.json"  # for people and other programs; the captioner h
 CAPTIONER = "captioner.keras"
 HISTORY = "history.csv"  # a row per epoch
 CHECKPOINTS = "checkpoints"
+FAST = "fast"  # the graphs of a predict without Keras
 CHECKPOINT, BEST = "checkpoint.npz", "best.npz"  # in that folder
 IN_TURN = (CHECKPOINT, "checkpoint-2.npz")  # written in turn, so that the former one stays whole
 EVALUATIONS = "evaluations"  # a folder for each evaluation, by split and name
@@ -89,7 +90,7 @@ def require_free(folder: Path, resume: bool, overwrite: bool) -> None:
 
 def clear(folder: Path) -> None:
     """Remove a run, the manifest first: without it nothing counts as finished."""
-    for target in (folder / MANIFEST, folder / CAPTIONER, folder / CHECKPOINTS):
+    for target in (folder / MANIFEST, folder / CAPTIONER, folder / CHECKPOINTS, folder / FAST):
         if target.is_dir():
             shutil.rmtree(target)
         else:

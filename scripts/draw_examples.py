@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
 import captioner
-from captioner.generation.decode import Caption
+from captioner.generation.caption import Caption
 from captioner.plots.pictures import attention_maps
 
 PHOTOGRAPHS = {  # scikit-image's own notes give these terms

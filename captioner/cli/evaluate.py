@@ -89,10 +89,10 @@ def command(
         **generation,
     }
     elsewhere = {"parallel": parallel or None, "all": every or None, "training": training}
-    for name, value in (here if predictions is not None else elsewhere).items():
+    for option, value in (here if predictions is not None else elsewhere).items():
         if value is not None:
             part = "scoring --predictions" if predictions is not None else "captioning a split"
-            raise ConfigError(f"{option_of(name)}: has no part in {part}; leave it out")
+            raise ConfigError(f"{option_of(option)}: has no part in {part}; leave it out")
     if predictions is not None and runs:
         raise ConfigError("--predictions: scores captions made elsewhere; leave the run folder out")
     if predictions is not None and output is None:

@@ -80,7 +80,9 @@ def command(
     folder = output or Path("runs") / source.name
     data = checked_inputs(source, recipe, folder, resume, overwrite)
     load_keras()
+    from captioner.stages.export import add_fast_graph
     from captioner.stages.train import train
 
     train(folder, recipe, data=data, resume=resume, overwrite=overwrite)
+    add_fast_graph(folder)
     click.echo(folder)

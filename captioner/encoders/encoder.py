@@ -94,6 +94,15 @@ class Encoder:
         """
         return self.encode_layers(pictures)[0]
 
+    @property
+    def variables(self) -> list[Any]:
+        """The network's weights, as Keras' variables."""
+        return list(self._model.variables)
+
+    def features(self, pictures: Any) -> Any:
+        """Return the first layer's features of a tensor of prepared pictures, for a graph that is being traced."""
+        return as_list(self._model(pictures, training=False))[0]
+
     def encode_layers(self, pictures: np.ndarray, at_least: int = 0) -> list[np.ndarray]:
         """Encode prepared pictures; return what `encode` does for each layer, from one pass.
 

@@ -27,6 +27,7 @@ from captioner.storage import DataError
 ROWS_AT_ONCE = 2**14
 FINITE_ROWS = 2**8
 
+
 @dataclass(frozen=True)
 class Held:
     """What a feature file holds.
@@ -163,7 +164,9 @@ def read_h5(path: Path) -> Held:
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON
         raise DataError(f"{path}: its ids or its encoder cannot be read ({error}); extract again") from error
     if description is not None and not isinstance(description, dict):
-        raise DataError(f"{path}: its encoder is described by {type(description).__name__}, not by a dict; extract again")
+        raise DataError(
+            f"{path}: its encoder is described by {type(description).__name__}, not by a dict; extract again"
+        )
     different = len(ids) - (ids.repeated() is not None)
     if len(rows.shape) not in (2, 3) or rows.dtype.kind != "f" or 0 in rows.shape[1:] or different != len(rows):
         raise DataError(f"{path}: {different} ids and features {rows.shape} {rows.dtype} do not fit; extract again")
@@ -176,7 +179,13 @@ def read_sources(path: Path) -> np.ndarray | None:
     if len(arrays) != 2:
         return None
     sizes, digests = arrays["bytes"], arrays["digests"]
-    if sizes.ndim != 1 or digests.ndim != 2 or len(sizes) != len(digests) or digests.dtype != np.uint8 or sizes.dtype.kind not in "iu":
+    if (
+        sizes.ndim != 1
+        or digests.ndim != 2
+        or len(sizes) != len(digests)
+        or digests.dtype != np.uint8
+        or sizes.dtype.kind not in "iu"
+    ):
         raise DataError(f"{path}: its sizes and digests of pictures do not fit; extract again")
     sources = np.zeros(len(sizes), [("bytes", "<i8"), ("digest", f"V{digests.shape[1]}")])
     sources["bytes"], sources["digest"] = sizes, digests.view(f"V{digests.shape[1]}")[:, 0]

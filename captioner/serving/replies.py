@@ -12,7 +12,7 @@ from captioner.serving.service import Answered
 from captioner.text.styles import styled
 
 if TYPE_CHECKING:
-    from captioner.generation.decode import Caption
+    from captioner.generation.caption import Caption
 
 
 def reply(found: Answered, options: Options, model: ServedModel) -> dict[str, Any]:

@@ -68,9 +68,11 @@ def _clean(recipe: Recipe, data: Dataset) -> None:
 def _train(recipe: Recipe, folder: Path, data: Dataset, load_keras: Callable[[], None]) -> None:
     if state_of(folder) != "finished":
         load_keras()
+        from captioner.stages.export import add_fast_graph
         from captioner.stages.train import train
 
         train(folder, recipe, data=data, resume=True)
+        add_fast_graph(folder)
     elif found := training_differences(folder, recipe, data):
         raise DataError(
             f"{folder}: was trained otherwise ({'; '.join(found)}); give another folder with -o, "

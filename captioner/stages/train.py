@@ -67,7 +67,6 @@ from captioner.training.self_critical import fit_self_critical
 logger = logging.getLogger(__name__)
 
 
-
 @dataclass(frozen=True)
 class TrainingInputs:
     """What a run is trained on.
