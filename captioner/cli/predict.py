@@ -132,7 +132,6 @@ def command(
         models = (default_model(),)
     for model in models:
         captioner_file(model)
-    load_keras()
     from captioner.extraction.config import ExtractionConfig
     from captioner.generation.caption import Caption
     from captioner.plots.pictures import require_matplotlib

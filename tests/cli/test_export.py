@@ -49,7 +49,7 @@ def run(trained):
 
 
 def test_training_makes_the_graph_and_predict_needs_no_keras(run, call):
-    options = ("predict", *PICTURES, "--json", "-n", "2", "--no-repeat-ngram", "2")
+    options = ("predict", *PICTURES, "--model", RUN, "--json", "-n", "2", "--no-repeat-ngram", "2")
     quick = program("-c", WITHOUT_KERAS, *options, env={"PYTHONPATH": str(ROOT), "PATH": ""})
     assert quick.returncode == 0, quick.stderr
     assert int(quick.stderr.splitlines()[-1]) < 200 * 1024  # KiB at the most
@@ -64,7 +64,7 @@ def test_training_makes_the_graph_and_predict_needs_no_keras(run, call):
 
 
 def test_a_stale_graph_is_said_and_not_used(run, call):
-    before = call("predict", PICTURES[0])
+    before = call("predict", PICTURES[0], "--model", RUN)
     shutil.copytree(run, "runs/other")
     with (Path("runs/other") / "captioner.keras").open("ab") as file:
         file.write(b"\0" * 22)  # still an archive
@@ -78,7 +78,7 @@ def test_export_without_a_format_makes_the_graph_again(run, call):
     result = call("export", run, "--precision", "float16")
     assert (result.code, result.out) == (0, f"{run}/fast\n"), result.err
     assert {path.name for path in (run / "fast").iterdir()} == {"encoder.onnx", "start.onnx", "step.onnx"}
-    assert call("predict", PICTURES[0]).code == 0
+    assert call("predict", PICTURES[0], "--model", RUN).code == 0
 
 
 @pytest.mark.parametrize("name", ["onnx", "litert", "saved_model"])
@@ -92,7 +92,7 @@ def test_what_is_exported_captions_without_captioner(run, call, name, tmp_path):
     refuse = "import runpy, sys; sys.modules['captioner'] = None; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
     done = program("-c", refuse, moved / "run.py", *PICTURES, env={"PATH": ""})
     assert done.returncode == 0, done.stderr
-    expected = objects(call("predict", *PICTURES, "--json", "-n", "2").out)
+    expected = objects(call("predict", *PICTURES, "--model", RUN, "--json", "-n", "2").out)
     found = rows(done.stdout)
     wanted = [(one["file"], caption) for one in expected for caption in one["captions"]]
     assert len(found) == len(wanted)
