@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from keras import tree
 
 from captioner.config import ConfigError, build, to_settings
+from captioner.encoders.download import require_allowed
 from captioner.encoders.encoder import Encoder, encoder_from_description
 from captioner.generation.config import GenerationConfig
 from captioner.generation.decode import Caption, generate, make_search
@@ -80,7 +82,7 @@ class Captioner(keras.Model):
             else build(Calibration, calibration, "calibration")
         )
         # Made when first needed; in a namespace, because what stands in a dict would be saved with the model.
-        self._made = SimpleNamespace(encoder=None, searches={})
+        self._made = SimpleNamespace(encoder=None, searches={}, lock=threading.RLock())
         self.built = True
 
     def call(self, features: Any) -> dict[str, Any]:
@@ -100,8 +102,9 @@ class Captioner(keras.Model):
         """
         config = build(GenerationConfig, {**to_settings(self.generation), **settings_of(changes)})
         try:
-            if (n, config) not in self._made.searches:
-                self._made.searches[n, config] = make_search(self.decoder, config, n, self.vocabulary)
+            with self._made.lock:
+                if (n, config) not in self._made.searches:
+                    self._made.searches[n, config] = make_search(self.decoder, config, n, self.vocabulary)
         except ValueError as error:
             raise ConfigError(str(error)) from None
         return self._made.searches[n, config]
@@ -149,8 +152,10 @@ class Captioner(keras.Model):
                 "this captioner was trained on features that did not say which encoder made them, so it cannot caption "
                 "pictures; extract the features with captioner extract and train again"
             )
-        if self._made.encoder is None:
-            self._made.encoder = encoder_from_description(self.encoder_description)
+        with self._made.lock:  # threads that ask at once would each build one
+            if self._made.encoder is None:
+                require_allowed(str(self.encoder_description.get("backbone", "")))
+                self._made.encoder = encoder_from_description(self.encoder_description)
         return self._made.encoder
 
     def find_encoders(self) -> tuple[Encoder, ...]:

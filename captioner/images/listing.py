@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import builtins
+import errno
 import hashlib
 import itertools
 import json
+import logging
 import os
 from array import array
 from collections.abc import Iterator, Sized
@@ -17,6 +19,8 @@ from captioner.images.ids import EXTENSIONS, image_id, normalize_id
 from captioner.images.index import IdIndex
 from captioner.images.tars import is_tar, members_of, read_member, split_name
 from captioner.storage import DataError
+
+logger = logging.getLogger(__name__)
 
 SHARD_STEP = 64  # pictures: a multiple of every batch size, so that a shard's batches are those of the whole
 NAMES_A_BLOCK = 4096
@@ -274,13 +278,27 @@ def walk_images(folder: str | Path) -> Iterator[os.DirEntry[str]]:
                 for entry in entries:
                     if entry.name.startswith("."):
                         continue
-                    if entry.is_dir():
+                    if _is_loop(entry):
+                        logger.warning(f"{entry.path}: a link that leads to itself; it is passed over")
+                    elif entry.is_dir():
                         folders.append(entry.path)
                     elif _is_picture(entry.name) and entry.is_file():
                         yield entry
         except OSError as error:
             raise DataError(f"{error.filename or current}: cannot be read ({error.strerror})") from error
         waiting += sorted(folders, reverse=True)
+
+
+def _is_loop(entry: os.DirEntry[str]) -> bool:
+    if not entry.is_symlink():
+        return False
+    try:
+        entry.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def _is_picture(name: str) -> bool:
