@@ -31,7 +31,11 @@ def load(path: str) -> Captioner:
 
     Raises:
         captioner.storage.DataError: there is none at `path`, or it was saved by something else.
+        captioner.config.ConfigError: the backend that Keras is to use cannot be had.
     """
+    from captioner.keras_settings import import_keras
+
+    import_keras()
     from captioner.captioner import load as load_captioner
 
     return load_captioner(path)

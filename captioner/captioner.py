@@ -340,7 +340,7 @@ def load(path: str | Path) -> Captioner:
     except DataError as error:
         raise DataError(f"{file}: {error}") from error
     except Exception as error:  # a broken archive raises nearly anything
-        raise DataError(f"{file}: cannot be loaded as a captioner ({_first_line(error)}); train it anew") from error
+        raise DataError(f"{file}: cannot be loaded as a captioner ({_first_line(error)}); train it again") from error
     if not isinstance(loaded, Captioner):
         raise DataError(f"{file}: holds a {type(loaded).__name__}, not a captioner; captioner train makes one")
     return loaded

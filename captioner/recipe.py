@@ -11,6 +11,7 @@ from captioner.config import ConfigError, build, load_yaml, override, to_setting
 from captioner.data.dataset import DataConfig
 from captioner.encoders.config import EncoderConfig
 from captioner.extraction.config import ExtractionConfig
+from captioner.features.layout import Layout
 from captioner.generation.config import GenerationConfig
 from captioner.metrics.config import EvaluationConfig, require_choice
 from captioner.metrics.scorer import require_metrics
@@ -33,6 +34,8 @@ class Recipe:
         data: captions, pictures and splits.
         features: the file that extraction writes the features to and training reads them from; where none is given, one
             in `features/` that is named after the folder of pictures, the encoder and the layer.
+        features_layout: where the channels are in the arrays of a pickle that another program wrote. `auto` takes the
+            last axis, and refuses what looks like channels first.
         encoder: which network makes them.
         extraction: how fast.
         text: how captions become words.
@@ -44,6 +47,7 @@ class Recipe:
 
     data: DataConfig
     features: str = ""
+    features_layout: Layout = "auto"
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     extraction: ExtractionConfig = field(default_factory=ExtractionConfig)
     text: TextConfig = field(default_factory=TextConfig)
@@ -125,7 +129,7 @@ def load_recipe(source: Source, assignments: Sequence[str] = ()) -> Recipe:
         ConfigError: an unknown key, a wrong type or an impossible value.
     """
     settings = load_yaml(source.path)
-    overridden = override(settings, assignments)
+    overridden = _expanded(override(settings, assignments))
     try:
         recipe = _checked(overridden)
     except ConfigError as error:
@@ -142,6 +146,17 @@ def read_run(folder: Path) -> Recipe:
     """
     require_finished(folder)
     return load_recipe(Source(folder / CONFIG))
+
+
+def _expanded(value: Any) -> Any:
+    """Return settings in which paths that begin with the user's folder, `~/`, are whole."""
+    if isinstance(value, Mapping):
+        return {key: _expanded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expanded(item) for item in value]
+    if isinstance(value, str) and (value == "~" or value.startswith(("~/", "~\\"))):
+        return str(Path(value).expanduser())
+    return value
 
 
 def _checked(settings: Mapping[str, Any]) -> Recipe:

@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from captioner.encoding import decode, encode
+from captioner.missing import way_out
+
 MANIFEST_VERSION = 1
 
 
@@ -73,8 +76,8 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write `text` to `path` atomically, in UTF-8 with Unix line ends."""
-    write_bytes(path, text.encode())
+    """Write `text` to `path` atomically, in UTF-8 with Unix line ends; what cannot be encoded is escaped."""
+    write_bytes(path, encode(text))
 
 
 def write_json(path: str | Path, content: Any) -> None:
@@ -83,23 +86,28 @@ def write_json(path: str | Path, content: Any) -> None:
 
 
 def read_text(path: str | Path) -> str:
-    """Read a UTF-8 text file (a byte-order mark is passed over).
+    r"""Read a text file in UTF-8, or in UTF-16 or UTF-32 with a byte-order mark; its lines end in `\n` then.
 
     Raises:
-        DataError: the file is missing, unreadable, or not UTF-8 (the line is named).
+        DataError: the file is missing, unreadable, not in such an encoding, or holds zero bytes (the line is named).
     """
     path = Path(path)
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; check the path") from None
+        raise DataError(f"{path}: no such file; {way_out(path)}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     try:
-        return data.decode("utf-8-sig")
+        text = decode(data)
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from None
+        name = error.encoding.upper()
+        before = decode(error.object[: error.start], "replace")
+        raise DataError(f"{path}: line {before.count(chr(10)) + 1} is not {name}; save the file as UTF-8") from None
+    if (place := text.find("\0")) >= 0:
+        line = text.count("\n", 0, place) + 1
+        raise DataError(f"{path}: line {line} holds a zero byte; the file is damaged or no text, get it again")
+    return text
 
 
 def read_json(path: str | Path) -> Any:
@@ -131,13 +139,15 @@ def digest_file(path: str | Path) -> str:
     try:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; {way_out(path)}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def digest_json(content: Any) -> str:
     """Return the SHA-256 of `content` in canonical JSON: equal for equal content, whatever the order of its keys."""
-    return digest_bytes(json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode())
+    return digest_bytes(encode(json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))))
 
 
 def manifest_path(output: str | Path) -> Path:
@@ -152,7 +162,7 @@ def write_manifest(output: str | Path, stage: str, **content: Any) -> None:
 
 
 def remove_manifest(output: str | Path) -> None:
-    """Remove the manifest of `output` before that is written anew: a killed writer must not leave it beside another."""
+    """Remove the manifest of `output` before it is rewritten: a killed writer must not leave it beside another."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         manifest_path(output).unlink()
 
@@ -169,7 +179,7 @@ def read_manifest(output: str | Path) -> dict[str, Any] | None:
     content = read_json(path)
     version = content.get("manifest") if isinstance(content, dict) else None
     if not isinstance(version, int) or "stage" not in content:
-        raise DataError(f"{path}: not a manifest of captioner; remove it or make {output} anew")
+        raise DataError(f"{path}: not a manifest of captioner; remove it, or make {output} again")
     if version > MANIFEST_VERSION:
         raise DataError(f"{path}: written by a newer captioner (manifest {version}); update captioner")
     return content

@@ -99,6 +99,14 @@ def test_inputs_of_the_current_folder_come_before_the_box(folder):
     assert load_recipe(find_recipe(None)).data.captions == "data/sample/captions.txt"
 
 
+def test_the_users_folder_is_written_out(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder))
+    (folder / "mine.yaml").write_text("data: {captions: ~/c.txt, splits: {train: ~/t.txt, dev: d~.txt}}\nfeatures: f")
+    recipe = load_recipe(Source(folder / "mine.yaml"), ["features=~/f.pkl"])
+    assert recipe.features == str(folder / "f.pkl") and recipe.data.captions == str(folder / "c.txt")
+    assert recipe.data.splits == {"train": str(folder / "t.txt"), "dev": "d~.txt"}
+
+
 def test_paths_of_ones_own_are_left_alone(folder):
     recipe = load_recipe(recipe_file(folder))
     assert recipe.data.captions == "captions.txt" and from_the_box(recipe) == recipe

@@ -13,6 +13,7 @@ import click
 
 from captioner import __version__
 from captioner.cli.messages import messages_printed
+from captioner.encoding import escape_streams
 
 # The help of the group is printed without loading a command: name -> what it does.
 COMMANDS = {
@@ -141,6 +142,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 bad data, 2 bad usage, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets at length
+    escape_streams()
     debug = "--debug" in arguments
     try:
         sys.exit(_run(arguments, debug))

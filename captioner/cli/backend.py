@@ -14,10 +14,16 @@ def load_keras() -> None:
     """Import keras and its backend, keeping back what they print to stderr unless the import fails.
 
     TensorFlow logs from C++ before any setting of its own can silence it.
+
+    Raises:
+        ConfigError: see captioner.keras_settings.import_keras.
     """
+    from captioner.keras_settings import find_backend, import_keras
+
     if "keras" not in sys.modules:
+        find_backend()
         with _stderr_kept_back():
-            import keras  # noqa: F401
+            import_keras()
 
             logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of every new shape
 

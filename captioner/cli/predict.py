@@ -116,7 +116,7 @@ def command(
     from captioner.text.styles import neutral_words as read_neutral_words
 
     if count > generation.get("beam_size", count):
-        raise ConfigError(f"-n {count}: needs a beam as wide, found --beam-size {generation['beam_size']}; widen it")
+        raise ConfigError(f"-n {count} needs --beam-size {count} or more (got {generation['beam_size']})")
     sidecars = _sidecars(kinds, options)
     words = read_neutral_words(neutral_words) if neutral or neutral_words is not None else None
     files = find_pictures(pictures, options["allow_urls"])

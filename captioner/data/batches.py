@@ -97,7 +97,7 @@ def make_batch(
 
 
 class CaptionBatches(keras.utils.PyDataset):
-    """The batches of an epoch, shuffled anew for each, the same for the same seed.
+    """The batches of an epoch, shuffled again for each, the same for the same seed.
 
     Args:
         features: gives the pictures' features.

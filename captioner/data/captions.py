@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from captioner.images.ids import normalize_id
 from captioner.storage import DataError
 
 # What data sets call their splits: name there -> name here. COCO's `restval` is train for everybody since Karpathy.
@@ -29,11 +28,13 @@ class Captions:
         references: image_id -> the picture's captions as RAW text, in the order of the source.
         pictures: image_id -> the picture's file, where known.
         splits: name -> the split's image_ids in the order of the source; no id stands in two splits.
+        ranked: whether a picture's captions are alternatives, the best one first.
     """
 
     references: Mapping[str, tuple[str, ...]]
     pictures: Mapping[str, Path] = field(default_factory=dict)
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ranked: bool = False
 
     def split(self, name: str) -> tuple[str, ...]:
         """Return the image_ids of a split.
@@ -79,36 +80,6 @@ def require_apart(splits: Mapping[str, Iterable[str]]) -> None:
                 "a picture may stand in one split only"
             )
         owners.update(dict.fromkeys(ids, name))
-
-
-def collect(path: str | Path, rows: Iterable[tuple[str, Sequence[str], str | None]]) -> Captions:
-    """Put together (a picture's name, some of its captions, its split where known).
-
-    Args:
-        path: the file that the rows come from, for messages.
-        rows: in the order of the source; a picture may come in several.
-
-    Raises:
-        DataError: there is no caption, or a picture is in two splits.
-    """
-    by_name: dict[str, list[str]] = {}
-    splits: dict[str, dict[str, None]] = {}
-    for name, captions, split in rows:
-        by_name.setdefault(name, []).extend(caption.strip() for caption in captions)
-        if split is not None:
-            splits.setdefault(split_name(split), {})[name] = None
-    ids = {name: normalize_id(name) for name in by_name}
-    references: dict[str, list[str]] = {}
-    for name, texts in by_name.items():
-        references.setdefault(ids[name], []).extend(texts)
-    if not references:
-        raise DataError(f"{path}: holds no captions; name a caption file")
-    found = {split: tuple(dict.fromkeys(ids[name] for name in names)) for split, names in splits.items()}
-    try:
-        require_apart(found)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    return Captions({name: tuple(captions) for name, captions in references.items()}, splits=found)
 
 
 def merge(parts: Sequence[tuple[Path, Captions]]) -> Captions:

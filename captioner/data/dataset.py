@@ -13,7 +13,9 @@ from captioner.config import ConfigError
 from captioner.data.captions import Captions, require_apart
 from captioner.data.readers.detect import Sources, digest_captions, find_sources, read_data, require_format, spell
 from captioner.data.splits import check_shares, read_split, write_splits
+from captioner.images.ids import one_of_each
 from captioner.images.listing import list_images
+from captioner.missing import way_out
 from captioner.storage import DataError, digest_file, digest_json, read_manifest
 
 logger = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ class DataConfig:
             are then divided at random. Without any, the splits that the captions carry.
         split_seed: of the division by shares.
         near_duplicates: keep pictures that look alike on one side of a division by shares; needs `images`.
+        max_unreadable: the share of a split's pictures that may be left out because the extraction could not read them.
         descriptions: a cleaned descriptions.txt to train on instead of cleaning `captions`; scores never use it.
         source: `files`, or `tfrecord`: the recipe's `features` names a folder of shards, see `captioner shard`.
         limit: train on so many pictures only, the first of the split, for a quick trial; null for all.
@@ -44,6 +47,7 @@ class DataConfig:
     splits: dict[str, str | float] = field(default_factory=dict)
     split_seed: int = 0
     near_duplicates: bool = True
+    max_unreadable: float = 0.05
     descriptions: str | None = None
     source: Literal["files", "tfrecord"] = "files"
     limit: int | None = None
@@ -55,6 +59,8 @@ class DataConfig:
         if self.shares and len(self.shares) != len(self.splits):
             raise ConfigError("splits: all of them are lists, or all of them shares")
         check_shares(self.shares)
+        if not 0 <= self.max_unreadable <= 1:
+            raise ConfigError(f"max_unreadable: a share is from 0 to 1, found {self.max_unreadable:g}")
 
     @property
     def lists(self) -> dict[str, str]:
@@ -146,7 +152,7 @@ class Dataset:
                 names = ", ".join(known) or "none"
                 raise DataError(f"split {name!r} is not in the data (known: {names}); name its list under data.splits")
             if name in lists:
-                found[name] = read_split(lists[name])
+                found[name] = read_split(lists[name], references)
                 _check_captions(name, lists[name], found[name], references, self.config.captions)
             else:
                 found[name] = self.whole.splits[name]
@@ -191,7 +197,8 @@ class Dataset:
             names = ", ".join(known) or "none"
             raise ConfigError(f"{where}: {name!r} is not in data.splits (known: {names}); name its list there")
         if name in lists and not Path(lists[name]).is_file():
-            raise DataError(f"{lists[name]}: no such file; data.splits.{name} is evaluated in the end")
+            way = way_out(lists[name], f"data.splits.{name} is evaluated in the end")
+            raise DataError(f"{lists[name]}: no such file; {way}")
         if self.config.shares:
             self.load((name,))
 
@@ -235,6 +242,8 @@ def _check_captions(
     name: str, path: str, ids: Sequence[str], references: Mapping[str, tuple[str, ...]], source: Sources
 ) -> None:
     missing = [image_id for image_id in ids if image_id not in references]
+    if missing and len(missing) == len(ids):
+        raise DataError(f"{path} and {spell(source)} have {one_of_each(ids, references)}; they are of other pictures")
     if missing:
         raise DataError(
             f"{path}: {len(missing):,} of the {len(ids):,} pictures of split {name!r} have no caption in "

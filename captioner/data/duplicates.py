@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -14,12 +13,10 @@ from captioner.images.decode import load_image, resize
 from captioner.progress import Progress
 from captioner.storage import DataError
 
-logger = logging.getLogger(__name__)
-
 SIDE = 32  # pixels of the picture that is hashed
 LOW = 8  # frequencies kept in each direction
 BITS = LOW * LOW - 1  # the mean says nothing but how bright a picture is
-# Among Flickr8k's 24 million pairs one has distance 0, no other is below 8; a picture saved anew, smaller, in grey or
+# Among Flickr8k's 24 million pairs one has distance 0, no other is below 8; a picture saved again, smaller, in grey or
 # brighter stays within 6.
 FARTHEST = 6
 THREADS = 4
@@ -45,7 +42,7 @@ def perceptual_hash(path: Path) -> int:
 
 
 def hash_pictures(pictures: Mapping[str, Path]) -> dict[str, int]:
-    """Return image_id -> perceptual hash of the pictures that can be read; how many cannot is said."""
+    """Return image_id -> perceptual hash of the pictures that can be read; the others are left out."""
 
     def look(path: Path) -> int | None:
         try:
@@ -63,8 +60,6 @@ def hash_pictures(pictures: Mapping[str, Path]) -> dict[str, int]:
                 progress.advance(1)
     finally:
         pool.shutdown(cancel_futures=True)
-    if broken := len(pictures) - len(hashes):
-        logger.warning(f"{broken:,} of {len(pictures):,} pictures cannot be read and are not compared with the others")
     return hashes
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from captioner.config import ConfigError
 from captioner.data.duplicates import hash_pictures, near_duplicates
 from captioner.data.readers.flickr import lines
-from captioner.images.ids import normalize_id
+from captioner.images.ids import align, is_picture_name, normalize_ids, one_of_each
 from captioner.images.listing import list_images
+from captioner.notes import note
 from captioner.storage import DataError, digest_bytes, remove_manifest, write_manifest, write_text
 
 logger = logging.getLogger(__name__)
@@ -20,16 +21,32 @@ SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 SHOWN = 3  # so many groups stand in a message
 
 
-def read_split(path: str | Path) -> tuple[str, ...]:
+def read_split(path: str | Path, known: Collection[str] = ()) -> tuple[str, ...]:
     """Read a list of pictures, one a line (file names or image_ids): their image_ids in its order, each once.
+
+    Args:
+        path: the list.
+        known: the data's image_ids. Where none of the list is among them, those are taken that have the same name in
+            another folder.
 
     Raises:
         DataError: the file cannot be read or names no picture.
     """
-    ids = tuple(dict.fromkeys(normalize_id(line.strip()) for _, line in lines(path)))
+    names = dict.fromkeys(_name(line) for _, line in lines(path))
+    ids = tuple(dict.fromkeys(normalize_ids(names).values()))
     if not ids:
         raise DataError(f"{path}: names no picture; list one a line")
-    return ids
+    if meant := align(ids, known):
+        first = next(iter(meant))
+        note(path, f"names pictures in other folders than the captions do: {first} is taken for {meant[first]}")
+    return tuple(dict.fromkeys(meant.get(image_id, image_id) for image_id in ids))
+
+
+def _name(line: str) -> str:
+    """Return the picture that a line names; a number behind it is a label, as lists for classifiers have them."""
+    name = line.strip().strip('",;').strip()
+    before, _, behind = name.rpartition(" ")
+    return before.strip() if behind.isdigit() and is_picture_name(before) else name
 
 
 def check_shares(shares: Mapping[str, float]) -> None:
@@ -113,9 +130,17 @@ def write_splits(
         pictures = {name: path for name, path in list_images(images).items() if name in known}
         if missing := sorted(known - pictures.keys()):
             count = f"{len(missing):,} of {len(known):,} pictures"
+            if not pictures:
+                raise DataError(f"{images} and the captions have {one_of_each(list_images(images), missing)}")
             logger.warning(f"{count} are not in {images} and come into no split ({_first(missing)})")
+        if compare:
+            hashes = hash_pictures(pictures)
+            if broken := [name for name in pictures if name not in hashes]:
+                count = f"{len(broken):,} of {len(pictures):,} pictures in {images}"
+                logger.warning(f"{count} cannot be read and come into no split ({_first(broken)})")
+            pictures = {name: pictures[name] for name in hashes}
+            groups = near_duplicates(hashes)
         known = set(pictures)
-        groups = near_duplicates(hash_pictures(pictures)) if compare else []
         if groups:
             logger.info(f"near-duplicate pictures, kept on one side: {describe_groups(groups)}")
     splits = make_splits(known, shares, seed, groups)
@@ -139,7 +164,10 @@ def require_different(splits: Mapping[str, Sequence[str]], images: str | Path) -
     """
     owners = {image_id: name for name, ids in splits.items() for image_id in ids}
     pictures = {name: path for name, path in list_images(images).items() if name in owners}
-    groups = near_duplicates(hash_pictures(pictures))
+    hashes = hash_pictures(pictures)
+    if broken := len(pictures) - len(hashes):
+        logger.warning(f"{broken:,} of {len(pictures):,} pictures cannot be read and are not compared with the others")
+    groups = near_duplicates(hashes)
     leaks = [group for group in groups if len({owners[image_id] for image_id in group}) > 1]
     if leaks:
         first = ", ".join(f"{image_id} ({owners[image_id]})" for image_id in leaks[0])

@@ -16,7 +16,16 @@ from keras import ops
 
 from captioner.config import ConfigError
 from captioner.encoders.table import WEIGHTS_FOLDER, Backbone, find_backbone
-from captioner.encoders.trunk import Head, Tensor, Trunk, clone_in, randomize, set_weights, stable_names, weights_digest
+from captioner.encoders.trunk import (
+    NetworkHead,
+    Tensor,
+    Trunk,
+    clone_in,
+    randomize,
+    set_weights,
+    stable_names,
+    weights_digest,
+)
 from captioner.storage import DataError
 
 LAST_MAP = ("pool", "grid")
@@ -64,7 +73,7 @@ def load_trunk(name: str, layers: Sequence[str], weights: str) -> Trunk:
         output, finish = _end(known[inner], pooled=layer == "pool")
         outputs.append(output)
         digest = weights_digest(keras.Model(network.inputs, known[inner].output))
-        heads.append(Head("pool" if layer == "pool" else inner, digest, finish))
+        heads.append(NetworkHead("pool" if layer == "pool" else inner, digest, finish))
         if finish is _as_regions and len(output.shape) not in (2, 4):
             raise ConfigError(f"layer {layer!r} of {name} gives {output.shape[1:]}, neither a vector nor a grid")
     model = keras.Model(network.inputs[0], outputs)

@@ -151,5 +151,5 @@ def _tensor_names(layer: keras.Layer) -> list[tuple[str, tuple[int, ...]]]:
 
 def _fitted(path: Path, tensors: dict[str, np.ndarray], name: str, axes: tuple[int, ...]) -> np.ndarray:
     if name not in tensors or tensors[name].ndim != len(axes):
-        raise DataError(f"{path}: no tensor {name!r} of {len(axes)} axes in it; install the package anew")
+        raise DataError(f"{path}: no tensor {name!r} of {len(axes)} axes in it; install the package again")
     return np.transpose(tensors[name], axes)

@@ -153,7 +153,7 @@ def encoder_from_description(
         DataError: it is no description, or the weights found (or anything else) differ from it.
     """
     if missing := [key for key in IDENTITY if key not in description]:
-        raise DataError(f"the encoder's description lacks {', '.join(missing)}; make the features anew")
+        raise DataError(f"the encoder's description lacks {', '.join(missing)}; make the features again")
     settings = {key: description[key] for key in ("backbone", "layer", "resizing", "filter")}
     source = weights or description.get("source", "imagenet")
     try:

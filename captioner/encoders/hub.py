@@ -15,7 +15,7 @@ from keras import ops
 
 from captioner.config import ConfigError
 from captioner.encoders.table import HUB
-from captioner.encoders.trunk import Head, Tensor, Trunk, randomize, stable_names, weights_digest
+from captioner.encoders.trunk import NetworkHead, Tensor, Trunk, randomize, stable_names, weights_digest
 from captioner.storage import DataError
 
 
@@ -97,7 +97,7 @@ def load_hub_trunk(preset: str, layers: Sequence[str], weights: str) -> Trunk:
     heads = []
     for layer, output in zip(layers, model.outputs, strict=True):
         digest = weights_digest(keras.Model(model.inputs[0], output))
-        heads.append(Head(layer, digest, _as_it_is if len(output.shape) == 2 else _last(patches)))
+        heads.append(NetworkHead(layer, digest, _as_it_is if len(output.shape) == 2 else _last(patches)))
 
     def rebuild(model: keras.Model, precision: str) -> keras.Model:
         other = _cut(type(backbone).from_config(_in_dtype(backbone.get_config(), precision)), preset, layers)

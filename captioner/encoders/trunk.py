@@ -20,7 +20,7 @@ Tensor = Any
 
 
 @dataclass(frozen=True)
-class Head:
+class NetworkHead:
     """What makes features of one output of a trunk.
 
     Attributes:
@@ -43,11 +43,11 @@ class Trunk:
         heads: one a layer.
         preprocessing: how pictures are prepared, as the encoder's description says it.
         preprocess: (batch, height, width, 3) float32 in 0..255, RGB -> what the network was trained on.
-        rebuild: makes a model anew in another precision, with its weights.
+        rebuild: makes a model again in another precision, with its weights.
     """
 
     model: keras.Model
-    heads: tuple[Head, ...]
+    heads: tuple[NetworkHead, ...]
     preprocessing: str
     preprocess: Callable[[Tensor], Tensor]
     rebuild: Callable[[keras.Model, str], keras.Model]

@@ -34,7 +34,7 @@ class Changes:
         pictures.bytes[places], pictures.modified[places] = sources["bytes"], sources["modified"]
 
     def note_end(self, with_features: np.ndarray) -> None:
-        """Look at the files with features once more; one that has changed is marked, so that it is extracted anew.
+        """Look at the files with features once more; one that has changed is marked, so that it is extracted again.
 
         Args:
             with_features: (pictures,) bool.
@@ -49,7 +49,7 @@ class Changes:
                 self.notes[pictures.ids[place]] = "vanished after it was read; the next call leaves it out"
                 continue
             if (status.st_size, status.st_mtime_ns) != (pictures.bytes[place], pictures.modified[place]):
-                self.notes[pictures.ids[place]] = "changed after it was read; the next call extracts it anew"
+                self.notes[pictures.ids[place]] = "changed after it was read; the next call encodes it again"
                 pictures.bytes[place] = STALE
 
     def report(self) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from captioner.encoders.config import differences
-from captioner.extraction.outputs import find_target, write_skipped
+from captioner.extraction.outputs import find_target
 from captioner.extraction.partial import PartialFeatures
 from captioner.features.formats import Content, Storage
+from captioner.features.skipped import write_skipped
 from captioner.features.store import FeatureStore, check_target, open_features, write_content
 from captioner.images.index import IdIndex
 from captioner.storage import DataError, manifest_path, read_manifest
@@ -56,7 +57,7 @@ def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = Fal
         if found := differences(first.manifest["encoder"], part.manifest["encoder"]):
             raise DataError(
                 f"{part.store.path}: of another encoder than {first.store.path} ({'; '.join(found)}); "
-                "extract it anew with the same one"
+                "extract it again with the same one"
             )
     inputs = _whole(opened)
     dtype: Storage = "float16" if all(part.manifest["dtype"] == "float16" for part in opened) else "float32"
@@ -91,7 +92,7 @@ def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = Fal
 def _open(path: Path) -> MergedPart:
     store, manifest = open_features(path), read_manifest(path)
     if manifest is None or not manifest.get("encoder"):
-        raise DataError(f"{path}: nothing says what made it ({manifest_path(path).name} is missing); extract it anew")
+        raise DataError(f"{path}: nothing says what made it ({manifest_path(path).name} is missing); extract it again")
     return MergedPart(store, manifest)
 
 

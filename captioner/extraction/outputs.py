@@ -16,8 +16,7 @@ from captioner.features.formats import Content, Storage
 from captioner.features.store import current_digest, open_features, settle_manifest, write_content
 from captioner.images.index import IdIndex
 from captioner.images.listing import Pictures
-from captioner.storage import DataError, manifest_path, read_manifest, write_text
-from captioner.table import to_csv
+from captioner.storage import DataError, manifest_path, read_manifest
 
 KEPT = np.dtype([("bytes", "<i8"), ("digest", f"V{DIGEST_BYTES}")])  # of a picture's file, in a feature file
 
@@ -177,16 +176,3 @@ def write_target(
     content = Content(ids, rows, shape, description, target.dtype, sources)
     write_content(target.path, content, **manifest)
     return len(kept)
-
-
-def skipped_path(output: Path) -> Path:
-    """Return where the pictures without features are named."""
-    return output.with_name(output.name + ".skipped.csv")
-
-
-def write_skipped(output: Path, skipped: Mapping[str, str]) -> None:
-    """Name the pictures without features and why, or remove what named earlier ones."""
-    if not skipped:
-        skipped_path(output).unlink(missing_ok=True)
-        return
-    write_text(skipped_path(output), to_csv(["image_id", "reason"], skipped.items()))

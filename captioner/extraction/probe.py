@@ -18,7 +18,7 @@ DEFAULT_BATCH_SIZE = 16
 LARGEST_BATCH = 64  # on cores, where a batch of that size gives all of them enough to do
 LARGEST_BATCH_ON_ACCELERATOR = 1024
 WORTHWHILE = 1.03  # times as fast, for twice the memory
-WORTH_PROBING = 20.0  # seconds of work; with less, building the network anew costs more than it can save
+WORTH_PROBING = 20.0  # seconds of work; with less, building the network again costs more than it can save
 REPEATS = 2  # of a measurement, after a pass that compiles the network
 PART_OF_RUN = 0.03  # that measuring batch sizes may take
 

@@ -18,6 +18,7 @@ from captioner.extraction.local_engine import Waits, run_local
 from captioner.extraction.partial import EncodedBatch
 from captioner.extraction.ray_cluster import Portion, run_portions
 from captioner.images.listing import Pictures
+from captioner.keras_settings import settle_keras
 from captioner.storage import DataError
 
 
@@ -45,6 +46,7 @@ class EncodingJob:
         Raises:
             DataError: the pictures or the weights are not on this node, or the weights are others.
         """
+        settle_keras()  # a node has a keras.json of its own
         if not self.folder.is_dir():
             raise DataError(f"{self.folder}: not on the node {node}; give every node the folder under that path")
         encoder = _build(self, node)

@@ -17,9 +17,10 @@ from captioner.extraction.changes import Changes
 from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.loader import Decoder, decode, in_batches, read_listed
 from captioner.extraction.local_engine import Waits, available_cores, on_accelerator, run_local
-from captioner.extraction.outputs import Reusable, Target, skipped_path, write_skipped, write_target
+from captioner.extraction.outputs import Reusable, Target, write_target
 from captioner.extraction.partial import EncodedBatch, PartialFeatures
 from captioner.extraction.probe import DEFAULT_BATCH_SIZE, PROBE_PICTURES, Chosen, choose, is_out_of_memory
+from captioner.features.skipped import skipped_path, write_skipped
 from captioner.images.listing import Pictures
 from captioner.progress import Progress
 from captioner.storage import DataError
@@ -133,14 +134,17 @@ class ExtractionRun:
             encoder = self._in_precision(chosen.precision)
         else:
             if header is not None:
-                logger.info(f"{self._partial.path.name} is of another encoder or other settings: starting anew")
+                logger.info(
+                    f"{self._partial.path.name} was made by another encoder or with other settings; starting again"
+                )
             encoder, chosen = self._choose(reused)
         rows = [(target.dtype, tuple(target.description["feature_shape"])) for target in self._targets]
         header = {**self._job, "chosen": chosen.to_json()}
         changed = self._partial.begin(header, self._pictures, rows, go_on=self.goes_on)
         if changed:
-            first = self._pictures.ids[changed[0]]
-            logger.info(f"pictures changed since they were extracted: {len(changed)}, {first} the first; once more")
+            first, count = self._pictures.ids[changed[0]], len(changed)
+            pictures = "1 picture" if count == 1 else f"{count} pictures"
+            logger.info(f"{pictures} changed since extraction (first: {first}); encoding them again")
         return encoder, chosen
 
     def _choose(self, reused: np.ndarray) -> tuple[Encoder, Chosen]:
@@ -183,7 +187,7 @@ class ExtractionRun:
 
     def _announce(self, encoder: Encoder, chosen: Chosen, reused: np.ndarray) -> None:
         kept = f"{int(reused.sum())} are there already" if reused.any() else ""
-        resumed = f"going on after {self._partial.done}" if self._partial.done else ""
+        resumed = f"continuing after {self._partial.done}" if self._partial.done else ""
         layers = ", ".join(description["layer"] for description in encoder.descriptions)
         where = keras.distribution.list_devices()[0] if self._config.engine == "local" else "a Ray cluster"
         backbone = encoder.description["backbone"]

@@ -42,7 +42,8 @@ def verify(output: Path, images: Path | None) -> None:
         raise DataError(f"{output}: nothing says what made it ({manifest_path(output).name} is missing); cannot verify")
     if (found := digest_file(output)) != manifest["digest"]:
         raise DataError(
-            f"{output}: its digest is {found[:12]}, its manifest's {manifest['digest'][:12]}; extract the features anew"
+            f"{output}: its digest is {found[:12]}, its manifest's {manifest['digest'][:12]}; "
+            "extract the features again"
         )
     store = open_features(output)
     for start in range(0, len(store), ROWS_AT_ONCE):
@@ -66,7 +67,7 @@ def _check_pictures(store: FeatureStore, manifest: Mapping[str, Any], pictures: 
     found = [f"{fault}: {len(names)} ({names[0]} the first)" for fault, names in faults.items() if names]
     if found:
         raise DataError(f"{store.path}: {'; '.join(found)}; captioner extract -o {store.path} brings it up to date")
-    known = "all there; nobody noted their digests" if sources is None else "all there and unchanged"
+    known = "all there; their digests were not recorded" if sources is None else "all there and unchanged"
     logger.info(
         f"{pictures.folder}: its pictures are {known}" + (f", {len(skipped)} of them skipped" if skipped else "")
     )
@@ -103,6 +104,6 @@ def _check_encoder(store: FeatureStore, description: Mapping[str, Any], pictures
         if (cosine := least_cosine(now[None], then[None])) < LEAST_COSINE:
             raise DataError(
                 f"{store.path}: {description['backbone']} makes other features of {name!r} (cosine {cosine:.4f}); "
-                "extract the features anew"
+                "extract them again"
             )
     logger.info(f"{len(names)} of them encoded again: the same features")

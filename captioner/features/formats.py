@@ -15,9 +15,10 @@ from typing import Any, Literal, cast
 import h5py
 import numpy as np
 
+from captioner.features.layout import Layout, as_features, looks_channels_first, without_batch
 from captioner.features.pickle_arrays import StoredArray, image_key, read_arrays
 from captioner.hdf5 import StoredRows, read_hdf5
-from captioner.images.ids import normalize_id
+from captioner.images.ids import normalize_ids
 from captioner.images.index import IdIndex
 from captioner.pickle_opcodes import FREE_BYTES, BadPickleError, Name, Pairs, Stretch
 from captioner.storage import DataError
@@ -26,6 +27,7 @@ Storage = Literal["float16", "float32"]
 
 ROWS_AT_ONCE = 2**14
 FINITE_ROWS = 2**8
+
 
 @dataclass(frozen=True)
 class Held:
@@ -64,7 +66,7 @@ class Content:
     sources: Callable[[slice], np.ndarray] | None = None
 
 
-def read_pickle(path: Path) -> Held:
+def read_pickle(path: Path, layout: Layout = "auto") -> Held:
     """Read a dict image_id -> array whole; see `captioner.features.store.open_features` for what is refused.
 
     The arrays are read row by row to where they stay, so this takes hardly more memory than they do.
@@ -73,6 +75,7 @@ def read_pickle(path: Path) -> Held:
     if not isinstance(content, Pairs):
         raise DataError(f"{path}: expected a dict image_id -> array, found {_kind(content)}")
     rows: dict[str, StoredArray] = {}
+    ids = normalize_ids(text for key, _ in content if (text := image_key(key)) is not None)
     for key, value in content:
         text = image_key(key)
         if text is None or not isinstance(value, StoredArray) or value.dtype is None:
@@ -80,41 +83,47 @@ def read_pickle(path: Path) -> Held:
                 f"{path}: expected image_id -> array of numbers, found {_kind(value)} at {_shown(key)}; "
                 "save numpy.asarray(features) for each picture"
             )
-        name = normalize_id(text)
+        name = ids[text]
         if name in rows:
             raise DataError(f"{path}: {_shown(key)} and another key both mean the picture {name!r}")
         rows[name] = value
     del content
-    shape = _one_shape(path, rows)
+    shape = _one_shape(path, rows, layout)
     if 4 * len(rows) * math.prod(shape) > 4 * size + FREE_BYTES:
-        raise DataError(f"{path}: holds one array under many ids, more than its size is for; make it anew")
-    ids = IdIndex.of(list(rows))
+        raise DataError(f"{path}: holds one array under many ids, more than its size is for; make it again")
+    index = IdIndex.of(list(rows))
     features = np.empty((len(rows), *shape), np.float32)
     try:
         with path.open("rb", buffering=0) as file:
-            for place, name in enumerate(ids):
-                rows[name].read_into(features[place], file)
+            for place, name in enumerate(index):
+                if layout == "channels_first" and len(shape) == 2:
+                    turned = np.empty(shape[::-1], np.float32)  # (channels, regions)
+                    rows[name].read_into(turned, file)
+                    features[place] = turned.T
+                else:
+                    rows[name].read_into(features[place], file)
     except (OSError, ValueError, BadPickleError) as error:
-        raise DataError(f"{path}: truncated or changed while it was read ({error}); make it anew") from error
-    check_finite(path, features, ids)
-    return Held(ids, features, None)
+        raise DataError(f"{path}: truncated or changed while it was read ({error}); make it again") from error
+    check_finite(path, features, index)
+    return Held(index, features, None)
 
 
-def _one_shape(path: Path, rows: Mapping[str, StoredArray]) -> tuple[int, ...]:
+def _one_shape(path: Path, rows: Mapping[str, StoredArray], layout: Layout) -> tuple[int, ...]:
     """Return the shape that all rows have as features."""
     first, shape = "", cast(tuple[int, ...], (0,))
     for name, row in rows.items():
-        found = _without_batch(row.shape)
+        plain = without_batch(row.shape)
+        found = as_features(plain, layout)
         first, shape = (first, shape) if first else (name, found)
         if not found or 0 in found or found != shape:
             shapes = f"{found} at {name!r}, {shape} at {first!r}"
-            raise DataError(f"{path}: ragged or empty features: {shapes}; extract them anew")
+            raise DataError(f"{path}: ragged or empty features: {shapes}; extract them again")
+        if layout == "auto" and looks_channels_first(plain):
+            raise DataError(
+                f"{path}: arrays of shape {plain} look like channels first; set features_layout=channels_first in the "
+                "recipe (--set) to have them turned, or features_layout=channels_last if the last axis is the channels"
+            )
     return shape
-
-
-def _without_batch(shape: tuple[int, ...]) -> tuple[int, ...]:
-    shape = shape[1:] if len(shape) > 1 and shape[0] == 1 else shape  # a batch of one, as `predict` gave it
-    return (math.prod(shape[:-1]), shape[-1]) if len(shape) > 2 else shape  # (rows, columns, channels) -> regions
 
 
 def _kind(value: Any) -> str:
@@ -134,7 +143,7 @@ def check_finite(path: Path, rows: np.ndarray, ids: Iterable[str]) -> None:
         finite = np.isfinite(rows[start : start + FINITE_ROWS]).all(axis=tuple(range(1, rows.ndim)))
         if not finite.all():
             name = next(itertools.islice(ids, start + int(finite.argmin()), None))
-            raise DataError(f"{path}: the features of {name!r} are not finite; extract them anew")
+            raise DataError(f"{path}: the features of {name!r} are not finite; extract them again")
 
 
 def read_h5(path: Path) -> Held:
@@ -146,17 +155,22 @@ def read_h5(path: Path) -> Held:
         raise DataError(f"{path}: no dataset {missing!r} in it; it was not written by captioner")
     try:
         ids = IdIndex(np.asarray(content.arrays["ids"], "S"))
+        if "encoder" not in content.attributes:  # another program wrote it, and calls pictures as it likes
+            names = normalize_ids(ids)
+            ids = IdIndex.of([names[name] for name in ids])
         description = json.loads(content.attributes["encoder"]) if "encoder" in content.attributes else None
         for name in ids:  # each must be a text
             if not name:
                 raise ValueError("an id is empty")
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON
-        raise DataError(f"{path}: its ids or its encoder cannot be read ({error}); extract anew") from error
+        raise DataError(f"{path}: its ids or its encoder cannot be read ({error}); extract again") from error
     if description is not None and not isinstance(description, dict):
-        raise DataError(f"{path}: its encoder is described by {type(description).__name__}, not by a dict; extract anew")
+        raise DataError(
+            f"{path}: its encoder is described by {type(description).__name__}, not by a dict; extract again"
+        )
     different = len(ids) - (ids.repeated() is not None)
     if len(rows.shape) not in (2, 3) or rows.dtype.kind != "f" or 0 in rows.shape[1:] or different != len(rows):
-        raise DataError(f"{path}: {different} ids and features {rows.shape} {rows.dtype} do not fit; extract anew")
+        raise DataError(f"{path}: {different} ids and features {rows.shape} {rows.dtype} do not fit; extract again")
     return Held(ids, rows, description)
 
 
@@ -166,8 +180,14 @@ def read_sources(path: Path) -> np.ndarray | None:
     if len(arrays) != 2:
         return None
     sizes, digests = arrays["bytes"], arrays["digests"]
-    if sizes.ndim != 1 or digests.ndim != 2 or len(sizes) != len(digests) or digests.dtype != np.uint8 or sizes.dtype.kind not in "iu":
-        raise DataError(f"{path}: its sizes and digests of pictures do not fit; extract anew")
+    if (
+        sizes.ndim != 1
+        or digests.ndim != 2
+        or len(sizes) != len(digests)
+        or digests.dtype != np.uint8
+        or sizes.dtype.kind not in "iu"
+    ):
+        raise DataError(f"{path}: its sizes and digests of pictures do not fit; extract again")
     sources = np.zeros(len(sizes), [("bytes", "<i8"), ("digest", f"V{digests.shape[1]}")])
     sources["bytes"], sources["digest"] = sizes, digests.view(f"V{digests.shape[1]}")[:, 0]
     return sources

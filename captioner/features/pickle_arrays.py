@@ -283,7 +283,7 @@ def read_arrays(path: Path) -> tuple[Any, int]:
 def _described(fault: str) -> str:
     if fault.startswith("expected"):
         return fault
-    return f"truncated or not a pickle of features ({fault}); make it anew"
+    return f"truncated or not a pickle of features ({fault}); make it again"
 
 
 def _foreign(error: ForeignPickleError) -> str:

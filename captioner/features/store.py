@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from captioner.features.formats import READERS, WRITERS, Content, Held, Storage, check_finite, read_sources
+from captioner.features.formats import READERS, WRITERS, Content, Held, Storage, check_finite, read_pickle, read_sources
+from captioner.features.layout import Layout
 from captioner.images.index import IdIndex
 from captioner.storage import (
     MANIFEST_VERSION,
@@ -87,7 +88,7 @@ class FeatureStore(Mapping[str, np.ndarray]):
             for row, place in zip(stored, places, strict=True):
                 self._rows.read_into(row, int(place))
         except (OSError, ValueError, RuntimeError) as error:
-            raise DataError(f"{self.path}: broken or truncated ({error}); extract the features anew") from error
+            raise DataError(f"{self.path}: broken or truncated ({error}); extract the features again") from error
         rows = stored.astype(np.float32)  # ten times faster than to let HDF5 widen float16
         check_finite(self.path, rows, (self.ids[int(place)] for place in places))
         return rows
@@ -108,8 +109,12 @@ class FeatureStore(Mapping[str, np.ndarray]):
         return np.array(rows, [("bytes", "<i8"), ("digest", f"V{len(rows[0][1])}")])
 
 
-def open_features(path: str | Path) -> FeatureStore:
+def open_features(path: str | Path, layout: Layout = "auto") -> FeatureStore:
     """Open a feature file: a `.pkl` as tutorials write it (read whole) or a `.h5` of ours (read as it is asked for).
+
+    Args:
+        path: the file.
+        layout: of a `.pkl` that another program wrote: where the channels are in its arrays.
 
     Raises:
         DataError: missing, truncated, hostile, empty, ragged, not finite, or not the file that its manifest describes.
@@ -123,11 +128,15 @@ def open_features(path: str | Path) -> FeatureStore:
     if manifest.get("digest", digest) != digest:
         raise DataError(
             f"{path}: its digest is {digest[:12]}, its manifest's {manifest['digest'][:12]}; "
-            f"extract the features anew, or remove {manifest_path(path).name} if the file is meant to be another"
+            f"extract the features again, or remove {manifest_path(path).name} if the file is meant to be another"
         )
-    held = read(path)
+    if read is read_pickle:
+        # what a manifest describes was written by captioner, channels last
+        held = read_pickle(path, "channels_last" if layout == "auto" and "encoder" in manifest else layout)
+    else:
+        held = read(path)
     if not len(held.ids):
-        raise DataError(f"{path}: no features in it; extract them anew")
+        raise DataError(f"{path}: no features in it; extract them again")
     return FeatureStore(path, held, manifest.get("encoder", held.description), digest)
 
 

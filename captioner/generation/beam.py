@@ -9,7 +9,7 @@ from keras import ops
 from captioner.generation.constraints import IMPOSSIBLE
 from captioner.generation.hypotheses import Choice, Hypotheses, Tensor
 from captioner.generation.search import Search
-from captioner.generation.top_k import likeliest
+from captioner.generation.top_k import top_k
 from captioner.text.vocabulary import PAD
 
 
@@ -41,7 +41,7 @@ class BeamSearch(Search):
     def candidates(self, hypotheses: Hypotheses, logits: Tensor, total: Tensor) -> BeamCandidates:
         """Return each hypothesis' likeliest words: no more than `beams` of one can be kept. See Search.choose."""
         parents = hypotheses.log_probs.shape[1]
-        best, words = likeliest(logits, self.beams, self.constraints.forbidden)
+        best, words = top_k(logits, self.beams, self.constraints.forbidden)
         count = best.shape[-1]
         log_probs = ops.reshape(best - total, (-1, parents, count))
         # A finished hypothesis has one candidate, the first, and it comes before every open one: +1 against at most 0.

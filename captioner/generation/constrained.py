@@ -11,7 +11,7 @@ from captioner.generation.config import GenerationConfig
 from captioner.generation.constraints import IMPOSSIBLE
 from captioner.generation.hypotheses import Choice, Hypotheses, Tensor
 from captioner.generation.search import Search
-from captioner.generation.top_k import likeliest
+from captioner.generation.top_k import top_k
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import END, PAD, Vocabulary
 
@@ -61,9 +61,7 @@ class ConstrainedBeamSearch(Search):
         pictures = ops.shape(hypotheses.log_probs)[0]
         by_parent = ops.reshape(logits, (-1, parents, logits.shape[-1]))
         total = ops.reshape(total, (-1, parents, 1))
-        best, words = likeliest(
-            ops.reshape(by_parent + stay, (-1, logits.shape[-1])), width, self.constraints.forbidden
-        )
+        best, words = top_k(ops.reshape(by_parent + stay, (-1, logits.shape[-1])), width, self.constraints.forbidden)
         count = best.shape[-1]
         log_probs = ops.reshape(best, (-1, parents, count)) - total
         frozen = ops.where(ops.arange(count) == 0, 1.0, 4 * IMPOSSIBLE)

@@ -87,7 +87,7 @@ def generate(search: Search, features: Any, vocabulary: Vocabulary, first: Numbe
     pictures = len(tree.flatten(features)[0])
     for start in range(0, pictures, LARGEST_BATCH):
         count = min(LARGEST_BATCH, pictures - start)
-        rows = np.arange(start, start + (1 << (count - 1).bit_length()))  # few sizes, or each would be compiled anew
+        rows = np.arange(start, start + (1 << (count - 1).bit_length()))  # few sizes, or each would be compiled again
         rows = np.minimum(rows, pictures - 1)
         part = tree.map_structure(lambda leaf, rows=rows: leaf[rows], features)
         numbers = first + start if isinstance(first, int) else first[rows]

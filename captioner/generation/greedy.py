@@ -8,7 +8,7 @@ from keras import ops
 
 from captioner.generation.hypotheses import Choice, Hypotheses, Tensor
 from captioner.generation.search import Search
-from captioner.generation.top_k import likeliest
+from captioner.generation.top_k import top_k
 
 
 class GreedySearch(Search):
@@ -18,5 +18,5 @@ class GreedySearch(Search):
 
     def choose(self, hypotheses: Hypotheses, logits: Tensor, total: Tensor, draws: Any) -> Choice:
         """See Search.choose: with one beam there is one candidate."""
-        best, words = likeliest(logits, 1, self.constraints.forbidden)  # (pictures, 1)
+        best, words = top_k(logits, 1, self.constraints.forbidden)  # (pictures, 1)
         return Choice(ops.zeros_like(words), words, best - total)

@@ -11,7 +11,7 @@ from keras import ops, tree
 from captioner.generation.constraints import IMPOSSIBLE
 from captioner.generation.hypotheses import Choice, Hypotheses, Tensor
 from captioner.generation.search import Numbers, Search
-from captioner.generation.top_k import BLOCK, likeliest
+from captioner.generation.top_k import BLOCK, top_k
 
 BELOW_ONE = 1 - 2**-22  # keeps a target below a float32 sum whatever is rounded
 
@@ -67,7 +67,7 @@ class Sampling(Search):
             penalty = np.zeros(words, "float32")
             penalty[list(forbidden)] = IMPOSSIBLE
             return invert(ops.softmax(logits / config.temperature + penalty), draws)
-        best, ranked = likeliest(logits, config.top_k or words, forbidden)  # (hypotheses, ranks)
+        best, ranked = top_k(logits, config.top_k or words, forbidden)  # (hypotheses, ranks)
         weights = ops.exp((best - best[:, :1]) / config.temperature)  # the first is the largest
         weights /= ops.sum(weights, axis=-1, keepdims=True)
         if config.top_p < 1:  # the smallest set of the likeliest that has the mass, the word that reaches it included

@@ -15,7 +15,7 @@ BLOCK = 64  # words
 Tensor = Any
 
 
-def likeliest(logits: Tensor, count: int, forbidden: Collection[int]) -> tuple[Tensor, Tensor]:
+def top_k(logits: Tensor, count: int, forbidden: Collection[int]) -> tuple[Tensor, Tensor]:
     """Return the largest logits of every row and their words, falling.
 
     The `count` largest lie in the `count` blocks of words with the largest maxima. A maximum costs a tenth of a top_k,

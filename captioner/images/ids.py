@@ -1,33 +1,173 @@
-"""What an image_id is: one spelling for every way in which data sets name a picture."""
+r"""What an image_id is: one spelling for every way in which data sets name a picture.
+
+Whoever reads names of pictures calls `normalize_ids` with all of a source's names, since only all of them together
+tell which root they have in common; `normalize_id` is for a name that is relative to the pictures' folder already.
+"""
 
 from __future__ import annotations
 
+import posixpath
 import re
 import unicodedata
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
-EXTENSIONS = ("jpg", "jpeg", "png", "gif", "bmp", "webp", "tif", "tiff", "avif", "heic", "heif")
+from captioner.encoding import escape
 
+# What picture files are called. A file called otherwise is told by its content, see captioner.images.listing.
+EXTENSIONS = (
+    "jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "gif", "bmp", "dib", "webp", "tif", "tiff", "avif", "heic",
+    "heif", "ppm", "pgm", "pbm", "pnm", "pfm", "jp2", "j2k", "j2c", "jpc", "jpx", "jpf", "qoi", "sgi", "pcx", "psd",
+)  # fmt: skip
+
+_ENDING = rf"\.(?:{'|'.join(EXTENSIONS)})"
 _FLICKR_INDEX = re.compile(r"#\d+\Z")
-_EXTENSION = re.compile(rf"(?<=[^/])(?:\.(?:{'|'.join(EXTENSIONS)}))+\Z", re.IGNORECASE)
-_COCO = re.compile(r"(?:(?:.*/)?(?:train|val|test|unlabeled)20\d\d/)?(?:COCO_(?:train|val|test)20\d\d_)?(\d{12})")
-_UNSAFE = re.compile("[\\s#\udc80-\udcff]")  # the last: bytes of a file name that are not UTF-8
+_EXTENSION = re.compile(rf"(?<=[^/])(?:{_ENDING})+\Z", re.IGNORECASE)
+_BEHIND = re.compile(rf"(?<=[^/])({_ENDING})[#?].*\Z", re.IGNORECASE | re.DOTALL)
+_PICTURE = re.compile(rf"[^\n]*[^/\\\n]{_ENDING}(?:[#?][^\n]*)?", re.IGNORECASE)
+_COCO = re.compile(
+    r"(?:(?:.*/)?COCO_(?:train|val|test)20\d\d_|(?:(?:.*/)?(?:train|val|test|unlabeled)20\d\d/)?)(\d{12})"
+)
+_UNSAFE = re.compile(r"[\s#]")
+_PERCENT = re.compile(r"(?:%[89A-Fa-f][0-9A-Fa-f])+")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_FILE = re.compile(r"file:/+(?:localhost/)?(?=([A-Za-z]:/)?)", re.IGNORECASE)
+_ROOTED = re.compile(r"/|[A-Za-z]:/|[A-Za-z][A-Za-z0-9+.-]*://")
+_NEEDLESS = re.compile(r"(?<![:/])/(?:\.?/)+")
+_UPWARDS = re.compile(r"(?:\.{1,2}/)+")
+_WHOLE = re.compile(r"(\d+)\.0+")
 
 
 def normalize_id(text: str) -> str:
-    """Return the image_id that `text` means: an id, a file name, or Flickr's `name.jpg#0`.
+    r"""Return the image_id that `text` means: an id, a path of a picture, or Flickr's `name.jpg#0`.
 
-    Picture extensions go, white space and `#` are percent-encoded, a COCO name becomes its number
-    (`COCO_train2014_000000493652.jpg` and `train2017/000000493652.jpg` are `493652`). An id stays what it is.
+    `\` becomes `/`; `./` at the beginning goes, and picture extensions with what follows them; white space and `#` are
+    percent-encoded; a COCO name becomes its number (`COCO_train2014_000000493652.jpg` and
+    `train2017/000000493652.jpg` are `493652`). An id stays what it is.
     """
-    text = _FLICKR_INDEX.sub("", unicodedata.normalize("NFC", text))
-    text = _EXTENSION.sub("", text)
-    if coco := _COCO.fullmatch(text):
-        return str(int(coco[1]))
-    return _UNSAFE.sub(lambda unsafe: quote(unsafe[0], safe="", errors="surrogateescape"), text)
+    return _without_extension(_path(text))
+
+
+def normalize_ids(names: Iterable[str]) -> dict[str, str]:
+    r"""Return name -> image_id of all names that a source has.
+
+    Of absolute paths (`/data/a.jpg`, `C:\data\a.jpg`, `\\host\share\a.jpg`, `file:///data/a.jpg`, URLs) the folder
+    that all of them lie in is dropped; where others are relative, as much as makes their folders the same. Numbers
+    that a table holds as 1.0 are 1.
+    """
+    paths = {name: _path(name) for name in names}
+    rooted = [path for path in paths.values() if _ROOTED.match(path)]
+    if rooted:
+        relative = {posixpath.dirname(path) for path in paths.values() if not _ROOTED.match(path)} - {""}
+        root = _common_folder(rooted)
+        paths = {
+            name: _without_root(path, root, relative) if _ROOTED.match(path) else path for name, path in paths.items()
+        }
+    elif paths and all(_WHOLE.fullmatch(path) for path in paths.values()):
+        paths = {name: path.partition(".")[0] for name, path in paths.items()}
+    return {name: _without_extension(path) for name, path in paths.items()}
+
+
+def spell_id(value: object) -> str | None:
+    """Return an id that JSON or a pickle holds as text or as a number, as text; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else None
+    if isinstance(value, int | str):
+        return str(value).strip() or None
+    return None
+
+
+def is_picture_name(text: str) -> bool:
+    """Tell whether a name, a path or an address ends as those of pictures do."""
+    return _PICTURE.fullmatch(text.strip()) is not None
 
 
 def image_id(path: str | Path, folder: str | Path) -> str:
     """Return the image_id of the picture at `path`: its path relative to `folder`, normalised."""
     return normalize_id(Path(path).relative_to(folder).as_posix())
+
+
+def align(ids: Collection[str], known: Collection[str]) -> dict[str, str]:
+    """Return id -> the known id that it means with other folders before it, where not one is known as it is.
+
+    `im/a` is `a`, and `a` is `im/a`, as long as nothing else can be meant; ids that mean nothing known are left out.
+    """
+    known = known if isinstance(known, set | frozenset | dict) else set(known)
+    if not ids or not known or any(name in known for name in ids):
+        return {}
+    tails: dict[str, str | None] = {}
+    for name in known:
+        for tail in _tails(name):
+            tails[tail] = None if tail in tails else name
+    found: dict[str, str] = {}
+    for name in ids:
+        meant = next((tail for tail in _tails(name) if tail in known), None) or tails.get(name)
+        if meant is not None:
+            found[name] = meant
+    return found if len(set(found.values())) == len(found) else {}
+
+
+def one_of_each(ids: Iterable[str], known: Iterable[str]) -> str:
+    """Return an id of each of two sources that have none in common, for a message."""
+    return f"not one id in common: {next(iter(ids), '')!r} in one, {next(iter(known), '')!r} in the other"
+
+
+def _tails(name: str) -> Iterable[str]:
+    while "/" in name:
+        name = name.partition("/")[2]
+        yield name
+
+
+def _path(text: str) -> str:
+    """Return a name with slashes, without what only says where its folder lies from here."""
+    text = unicodedata.normalize("NFC", _decoded(text))
+    if "\\" in text:
+        text = text.replace("\\", "/")
+    if text[:5].lower() == "file:" and (scheme := _FILE.match(text)):
+        text = text[scheme.end() :] if scheme[1] else f"/{text[scheme.end() :]}"
+    if "//" in text or "/./" in text:
+        text = _NEEDLESS.sub("/", text)
+    if text.startswith(".") and (up := _UPWARDS.match(text)):
+        text = text[up.end() :]
+    return text
+
+
+def _decoded(text: str) -> str:
+    """Undo percent-encoding of letters, as in addresses; what an id must not hold stays encoded."""
+    return _PERCENT.sub(_letters, text) if "%" in text else text
+
+
+def _letters(encoded: re.Match[str]) -> str:
+    try:
+        text = unquote_to_bytes(encoded[0]).decode()
+    except UnicodeDecodeError:
+        return encoded[0].upper()
+    return text if text.isprintable() else encoded[0].upper()
+
+
+def _without_extension(text: str) -> str:
+    if "#" in text or "?" in text:
+        text = _FLICKR_INDEX.sub("", _BEHIND.sub(r"\1", text))
+    text = _EXTENSION.sub("", text)
+    if coco := _COCO.fullmatch(text):
+        return str(int(coco[1]))
+    return _UNSAFE.sub(lambda unsafe: quote(unsafe[0], safe=""), escape(text))
+
+
+def _common_folder(paths: list[str]) -> str:
+    folders = {f"{posixpath.dirname(path)}/" for path in paths}
+    first, last = min(folders), max(folders)
+    shared = next((place for place, sign in enumerate(first) if last[place : place + 1] != sign), len(first))
+    return first[: first.rfind("/", 0, shared) + 1]
+
+
+def _without_root(path: str, root: str, relative: Collection[str]) -> str:
+    folder = posixpath.dirname(path)
+    same = max((other for other in relative if folder.endswith(f"/{other}")), key=len, default=None)
+    if same is not None:
+        return path[len(folder) - len(same) :]
+    # nothing in common but the scheme or the first slash: that much goes all the same
+    return path[len(root) :] if root else _ROOTED.sub("", path, count=1).lstrip("/")

@@ -43,7 +43,7 @@ def intervals(
 ) -> dict[str, tuple[float, float]]:
     """Return each score's confidence interval: key -> (low, high), by the bootstrap's percentiles.
 
-    The pictures are drawn anew with replacement (Koehn 2004, "Statistical significance tests for machine translation
+    The pictures are drawn again with replacement (Koehn 2004, "Statistical significance tests for machine translation
     evaluation", section 3). CIDEr-D's document frequencies stay those of all pictures.
 
     Args:

@@ -93,7 +93,7 @@ def _numbers(answer: str) -> list[float]:
     except ValueError:
         numbers = []
     if len(numbers) != _STATISTICS:
-        raise UnavailableError(f"its Java program gave an answer that is none: {answer.strip()[:80]!r}")
+        raise UnavailableError(f"its Java program returned unexpected output: {answer.strip()[:80]!r}")
     return numbers
 
 

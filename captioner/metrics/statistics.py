@@ -49,7 +49,7 @@ def means(scores: Mapping[str, np.ndarray]) -> Statistics:
 def best_of(statistics: Statistics, picture: np.ndarray) -> list[Statistics]:
     """Return what the best of each picture's candidates score, in statistics of one key each, `oracle_` before it.
 
-    The best is chosen anew for every key, by the candidates' own scores (the oracle accuracy of Vijayakumar et al.
+    The best is chosen again for every key, by the candidates' own scores (the oracle accuracy of Vijayakumar et al.
     2016, arXiv:1610.02424); the first of equally good ones is taken.
 
     Args:

@@ -71,7 +71,7 @@ class AdaptiveDecoder(RecurrentDecoder):
 
     def encode(self, features: Tensor, training: bool = False) -> AdaptiveMemory:
         """Return regions, keys and whole picture of features (pictures, regions, channels)."""
-        seen = ops.cast(self.seen(features, training), self.compute_dtype)
+        seen = ops.cast(self.preprocess_features(features, training), self.compute_dtype)
         regions = self.regions(seen)
         return AdaptiveMemory(regions, self.keys(regions), self.whole(ops.mean(seen, axis=1)))
 

@@ -90,7 +90,7 @@ class AttentionDecoder(RecurrentDecoder):
 
     def encode(self, features: Tensor, training: bool = False) -> Memory:
         """Return regions, keys and first state of features (pictures, regions, channels)."""
-        regions = ops.cast(self.seen(features, training), self.compute_dtype)
+        regions = ops.cast(self.preprocess_features(features, training), self.compute_dtype)
         return Memory(regions, self.keys(regions), self.first(ops.mean(regions, axis=1)))
 
     def initial_state(self, memory: Memory, max_length: int) -> State:

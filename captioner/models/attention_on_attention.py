@@ -135,7 +135,7 @@ class AttentionOnAttentionDecoder(RecurrentDecoder):
 
     def encode(self, features: Tensor, training: bool = False) -> RefinedMemory:
         """Return keys, values and mean of the refined regions of features (pictures, regions, channels)."""
-        regions = self.regions(ops.cast(self.seen(features, training), self.compute_dtype))
+        regions = self.regions(ops.cast(self.preprocess_features(features, training), self.compute_dtype))
         for layer, norm in zip(self.refining, self.refining_norms, strict=True):
             refined, _ = layer(regions, *layer.read(regions))
             regions = norm(regions + self.refining_dropout(refined, training=training))

@@ -50,7 +50,7 @@ class InjectDecoder(RecurrentDecoder):
 
     def encode(self, features: Tensor, training: bool = False) -> Tensor:
         """Return the picture as the recurrent layer reads it: (pictures, channels) -> (pictures, picture_size)."""
-        return self.picture(self.seen(features, training))
+        return self.picture(self.preprocess_features(features, training))
 
     def initial_state(self, memory: Tensor, max_length: int) -> State:
         """Return the recurrent layers' zeros, (pictures, units) each."""

@@ -46,7 +46,7 @@ class MergeDecoder(RecurrentDecoder):
 
     def encode(self, features: Tensor, training: bool = False) -> Tensor:
         """Return the pictures' part of the sum: (pictures, channels) -> (pictures, units)."""
-        return self.picture(self.seen(features, training))
+        return self.picture(self.preprocess_features(features, training))
 
     def initial_state(self, memory: Tensor, max_length: int) -> State:
         """Return the recurrent layers' zeros, (pictures, units) each."""

@@ -58,7 +58,7 @@ class RecurrentDecoder(CaptionDecoder):
         regularizer = keras.regularizers.L2(l2) if l2 else None
         return self.dense(name, inputs, units, activation, kernel_regularizer=regularizer)
 
-    def seen(self, features: Tensor, training: bool) -> Tensor:
+    def preprocess_features(self, features: Tensor, training: bool) -> Tensor:
         """Return the picture's features (pictures, ...) as the decoder sees them: scaled if asked for, with dropout."""
         if self.config.normalize:
             features = normalized(features)

@@ -103,7 +103,7 @@ def _attention(
     if not manifest.get("attention", True) or not (folder / CAPTIONER).is_file() or not pictures:
         return {}
     try:
-        features = open_features(settings["features"])
+        features = open_features(settings["features"], settings.get("features_layout", "auto"))
         loaded = load(str(folder))
         from captioner.report.attention import attention_maps  # after `load`, which may keep Keras quiet
 

@@ -42,7 +42,7 @@ def read_options(fields: Mapping[str, Any], most: int, styles: Collection[str]) 
     n = _count("n", fields.get("n"), most)
     beam_size = _count("beam_size", fields.get("beam_size"), most)
     if n and beam_size and n > beam_size:
-        raise RefusalError(400, f"n: {n} captions need a beam as wide, found beam_size {beam_size}")
+        raise RefusalError(400, f"n {n} needs beam_size {n} or more (got {beam_size})")
     style = fields.get("style")
     if style is not None and style != "" and (not isinstance(style, str) or style not in styles):
         raise RefusalError(400, f"style: must be one of {', '.join(styles)}")

@@ -12,6 +12,7 @@ from captioner.config import ConfigError
 from captioner.data.dataset import DataConfig, Dataset, as_setting, require_captions
 from captioner.data.readers.detect import Sources, find_sources, spell
 from captioner.data.readers.flickr import read_descriptions as read_descriptions  # one place to read and to write them
+from captioner.images.ids import one_of_each
 from captioner.images.listing import list_images
 from captioner.storage import DataError, digest_file, read_manifest, remove_manifest, write_manifest, write_text
 from captioner.text.cleaning import clean_captions
@@ -138,7 +139,8 @@ def _report(result: CleanResult, output: str | Path, images: str | Path | None) 
             logger.warning(f"{_count(len(names), 'picture')} {fault} ({shown(names)})")
     if len(result.without_picture) == result.pictures:
         logger.warning(
-            f"no picture of {images} has a caption; ids are paths relative to that folder: name the right one"
+            f"{images} and the captions have {one_of_each(result.without_captions, result.without_picture)}; ids are "
+            "paths relative to that folder: name the right one"
         )
 
 

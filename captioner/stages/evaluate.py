@@ -11,6 +11,7 @@ from captioner.captioner import Captioner, load
 from captioner.config import to_settings
 from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
+from captioner.data.unreadable import without_unreadable
 from captioner.encoders.config import differences
 from captioner.ensemble import Ensemble, JointFeatures
 from captioner.generation.corpus import decode
@@ -132,7 +133,7 @@ def is_up_to_date(folder: Path, recipe: Recipe, data: Dataset | None = None) -> 
     manifest = read_manifest(folder / SCORES) if (folder / SCORES).is_file() else None
     if manifest is None or any(is_available(name) for name in manifest.get("skipped", ())):
         return False
-    stores = [open_inputs(recipe.data, recipe.features, recipe.encoder)]
+    stores = [open_inputs(recipe.data, recipe.features, recipe.encoder, recipe.features_layout)]
     inputs = _inputs([folder], stores, data or Dataset(recipe.data), recipe.evaluation.split)
     return made_of(recipe.evaluation, {}, inputs).items() <= manifest.items()
 
@@ -177,6 +178,7 @@ def evaluate_run(
     novelty = DIVERSITY in config.metrics and data.has_split("train")
     captions = data.load((config.split, "train") if novelty else (config.split,))
     stores = [_fitting(*member) for member in zip(members, folders, recipes, strict=True)]
+    captions = without_unreadable(captions, stores, recipe.data.max_unreadable)
     inputs = _inputs(folders, stores, data, config.split)
     features: Any = JointFeatures(stores) if others else stores[0]
     return evaluate(captioner, captions, features, config, output, inputs=inputs, generation=generation)
@@ -184,7 +186,7 @@ def evaluate_run(
 
 def _fitting(captioner: Captioner, folder: Path, recipe: Recipe) -> Inputs:
     """Return a run's features. Raises DataError where its captioner was trained on others."""
-    features = open_inputs(recipe.data, recipe.features, recipe.encoder)
+    features = open_inputs(recipe.data, recipe.features, recipe.encoder, recipe.features_layout)
     require_same_encoder(captioner, features)
     expected = tuple(captioner.decoder.feature_shape)
     if features.shape != expected:

@@ -11,9 +11,10 @@ from typing import Any
 from captioner.encoders.config import EncoderConfig
 from captioner.encoders.encoder import Encoder, build_encoder
 from captioner.extraction.config import ExtractionConfig
-from captioner.extraction.outputs import Target, find_target, output_paths, skipped_path
+from captioner.extraction.outputs import Target, find_target, output_paths
 from captioner.extraction.partial import PartialFeatures
 from captioner.extraction.run import ExtractionResult, ExtractionRun
+from captioner.features.skipped import skipped_path
 from captioner.features.store import check_target
 from captioner.images.listing import Pictures, find_pictures
 from captioner.storage import DataError

@@ -13,6 +13,7 @@ from captioner.data.shards.batches import ShardBatches
 from captioner.data.shards.store import ShardedFeatures, open_shards
 from captioner.encoders.config import EncoderConfig
 from captioner.encoders.encoder import Encoder, build_encoder
+from captioner.features.layout import Layout
 from captioner.features.store import FeatureStore, open_features
 from captioner.images.decode import load_image
 from captioner.training.config import TrainConfig
@@ -20,7 +21,7 @@ from captioner.training.config import TrainConfig
 Inputs = FeatureStore | ShardedFeatures
 
 
-def open_inputs(data: DataConfig, path: str, encoder: EncoderConfig) -> Inputs:
+def open_inputs(data: DataConfig, path: str, encoder: EncoderConfig, layout: Layout = "auto") -> Inputs:
     """Open the features that a recipe names: a file, or with `data.source: tfrecord` a folder of shards.
 
     Pictures in shards are encoded while training reads them.
@@ -30,7 +31,7 @@ def open_inputs(data: DataConfig, path: str, encoder: EncoderConfig) -> Inputs:
         ConfigError: see captioner.encoders.encoder.build_encoder.
     """
     if data.source == "files":
-        return open_features(path)
+        return open_features(path, layout)
     shards = open_shards(path)
     if not shards.holds_pictures:
         return shards

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -104,7 +104,9 @@ def predict(
         return summary
     total = int(wanted.sum()) if arriving is None else None
     outcomes = _outcomes(captioner, files, wanted, arriving, n, settings, config, models)
-    with closing(outcomes), Progress("captioned", total, "pictures") as progress:
+    with closing(outcomes), ExitStack() as shown:
+        few = total is not None and total < LONG
+        progress = None if few else shown.enter_context(Progress("captioned", total, "pictures"))
         for outcome in outcomes:
             path = files.path(outcome.place)
             if outcome.fault is not None:
@@ -114,7 +116,8 @@ def predict(
                 summary.kept += 1
             else:
                 _write(_named(files, outcome.place), outcome, writers, styled, unsure, summary, broken)
-            progress.advance(1)
+            if progress is not None:
+                progress.advance(1)
     return summary
 
 

@@ -17,6 +17,7 @@ from captioner.data.batches import TrainingBatches
 from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
 from captioner.data.training_text import training_text
+from captioner.data.unreadable import without_unreadable
 from captioner.features.store import FeatureStore
 from captioner.locks import hold
 from captioner.metrics.alarms import Health
@@ -151,7 +152,8 @@ def differences(folder: Path, recipe: Recipe, data: Dataset | None = None) -> li
             if old.get(key) != new.get(key):
                 found.append(f"{section}.{key}: {old.get(key)} then, {new.get(key)} now")
     then = _digests(read_manifest(folder) or {})
-    now = _digests(inputs_of(data or Dataset(recipe.data), open_inputs(recipe.data, recipe.features, recipe.encoder)))
+    features = open_inputs(recipe.data, recipe.features, recipe.encoder, recipe.features_layout)
+    now = _digests(inputs_of(data or Dataset(recipe.data), features))
     for name, digest in then.items():
         new_digest = now.get(name) or "nothing"
         if digest is not None and digest != new_digest:
@@ -177,9 +179,10 @@ def _expanded(recipe: Recipe) -> dict[str, Any]:
 def _prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
     """Read and check the inputs, and turn the captions into numbers."""
     captions = data.load(SPLITS)
-    features = open_inputs(recipe.data, recipe.features, recipe.encoder)
+    features = open_inputs(recipe.data, recipe.features, recipe.encoder, recipe.features_layout)
     require_encoder(features, recipe.encoder)
     if isinstance(features, FeatureStore):
+        captions = without_unreadable(captions, [features], recipe.data.max_unreadable)
         require_features(features, captions)
         require_finite(features, captions)
     text = training_text(data, captions, SPLITS, recipe.text.rules)

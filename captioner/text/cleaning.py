@@ -24,6 +24,7 @@ _HANGING = (
     "\u3099\u309a\uff9e\uff9f\ufe00-\ufe0f\U000e0100-\U000e01ef\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd"
     "\u102b-\u103e\u1056-\u1059\u105e-\u1060\u1062-\u1064\u1067-\u106d\u1071-\u1074\u1082-\u108d\u108f\u109a-\u109d\u17b4-\u17d3"
 )
+_ANY_SPACELESS = re.compile(f"[{_SPACELESS}]")
 _ALONE = re.compile(rf"[{_SPACELESS}][{_HANGING}]*|[^{_SPACELESS}]+")
 _SIGN = rf"[^\s'.,\-{_SPACELESS}]"
 _WORD = re.compile(rf"[{_SPACELESS}][{_HANGING}]*|{_SIGN}+(?:['-]{_SIGN}+|(?<=\d)[.,]\d{_SIGN}*)*")
@@ -112,3 +113,8 @@ def join_words(words: Sequence[str]) -> str:
     """Return words as text: with spaces between them, but none within a script that has none."""
     text = " ".join(words)
     return text if text.isascii() else _BETWEEN_SPACELESS.sub("", text)
+
+
+def is_spaceless(text: str) -> bool:
+    """Tell whether text has letters of a script that puts no spaces between words."""
+    return not text.isascii() and _ANY_SPACELESS.search(text) is not None

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from string import ascii_lowercase
-from unicodedata import category
+
+from captioner.text.ptb_signs import ALPHA, DIGIT, MARK, SYMBOL
 
 # What the evaluation drops. The names of brackets are not among it: it looks for -LRB- after lower-casing.
 PUNCTUATION = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
@@ -23,6 +24,11 @@ ABBREVIATIONS = """
     mich minn mlle mme mo mon mont mr mrs ms msgr mt natl neb nev nov oct okla penn pfc ph plc pres prof profs pvt
     rd rep reps rev rt sen sens sep sept seq sfc sgt spc sq sr st ste supt supts sys tel tenn thu thurs treas tue
     tues univ va vs vt wed wis wisc wm wyo"""
+# Of these, those that come before names: the others keep their period before a single letter that touches it, too.
+ABBREVIATIONS_BEFORE_NAMES = """
+    adj adm adv alex assoc asst atty attys ave brig capt cf cie cmdr col comdr cpl dept det dr drs elec ens ft gen gov
+    govs hon insp invt jos lieut lt maj messrs mlle mme mr mrs ms msgr mt natl pfc ph pres prof profs pvt rep reps rev
+    sen sens sfc sgt spc st ste supt supts treas vs wm"""
 ABBREVIATIONS_BEFORE_NUMBERS = "art ca fig figs no nos op pp prop"
 ABBREVIATIONS_WITH_CAPITAL = "ark az del ill la mass miss ore pa tex wash"
 ABBREVIATIONS_NOT_ALL_CAPITALS = "mfg mtg ppte pptes ppty pptys pte ptes pty ptys"
@@ -42,23 +48,20 @@ _SYMBOLS = {
     "“": "``", "”": "''", "\u0093": "``", "\u0094": "''", "«": "``", "»": "''", '"': "''",
     "‘": "`", "‛": "`", "\u0091": "`", "‹": "`", "’": "'", "\u0092": "'", "›": "'",
     "\u0096": "--", "\u0097": "--", "–": "--", "—": "--", "―": "--", "…": "...",
+    "\u00ad": "-", "\u058a": "-", "‐": "-", "‑": "-",
     "&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": "''", "&apos;": "'", "&nbsp;": "", "&mdash;": "--",
 }  # fmt: skip
 
+_SPECIAL = r"!-/:-@\[-`{-~\u0080\u0091-\u0094\u0096\u0097¢-¤«»¼-¾\u00ad\u058a٫٬‐‑–—―‘’‛“”…‹›⁄₠€⅓⅔"
 # What the tool takes for a space, or cannot read and passes over: controls, marks of direction, emoji, ...
-_UNREADABLE = re.compile(
-    "[\\s\x00-\x1f\x7f\x81-\x84\x86-\x90\x95\x98-\xa0\u200b-\u200f\u2012\u2024\u2025\u2027-\u202f\u203c\u203d\u205f-\u206f"
-    "\u2e80-\u2fff\u3003\u3004\u3007-\u3029\u3030\u3036-\u303f\u3220-\u33ff\ue000-\uf8ff\ufdfc-\ufe6b\ufeff\uffe2-\uffff"
-    "\U00010000-\U0010ffff]+"
-)
+_UNREADABLE = re.compile(rf"[^{ALPHA}{DIGIT}{MARK}{SYMBOL}{_SPECIAL} ]+")
 _APOSTROPHE = "['’\u0092]"
-_LETTER = r"[^\W\d_²³¹¼-¾⁰-₟⅐-↉①-⓿❶-➓]"
-# Vowel signs and accents belong to the word. The tool knows those of Hindi and Thai, and tears words of Kannada or
-# Burmese to letters, which helps nobody.
-_MARKS = "".join(
-    sign for sign in map(chr, range(0x300, 0x1D00)) if category(sign)[0] == "M" and sign not in "\u0488\u0489\u0614"
-)
-_ALNUM = rf"(?:[^\W_²³¹¼-¾⁰-₟⅐-↉①-⓿❶-➓]|[{_MARKS}])"
+_ANY_APOSTROPHE = "['’\u0092`\u0091‘‛]"
+_HYPHEN = r"[-\u058a‐‑]"
+_ALPHA, _DIGIT = f"[{ALPHA}]", f"[{DIGIT}]"
+_LETTER = f"[{ALPHA}{MARK}\u00ad]"  # of a plain word
+_WITHIN = f"[{ALPHA}{MARK}\u00ad{DIGIT}]"  # behind the first letter of one
+_ALNUM = f"[{ALPHA}{DIGIT}]"  # of a word with hyphens
 
 
 def _any_of(words: str, *cases: Callable[[str], str]) -> str:
@@ -66,24 +69,25 @@ def _any_of(words: str, *cases: Callable[[str], str]) -> str:
     return "(?:" + "|".join(case(word) for word in words.split() for case in cases or [str.lower]) + ")"
 
 
-_PREFIX = rf"(?i:[dol]{_APOSTROPHE}(?={_LETTER}{{2}}))?"
-_PART = rf"{_ALNUM}+(?:-[A-Za-z]+){{0,2}}"  # of a word with slashes
+_NO_CLITIC = rf"(?!(?i:ll|re|ve)(?!{_ALNUM}))"
+_PREFIX = rf"(?:[dDoOlL]{_APOSTROPHE}{_NO_CLITIC}{_ALPHA}(?={_ALNUM}))?"
+_PART = r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}"  # of a word with slashes
 
 # The longest match wins; of two equally long ones the first does. No rule may hold a capturing group, and what can
 # run over a whole text in vain has a limit: hostile text must not take quadratic time.
 _RULES = [
     # contractions and possessives
-    rf"(?i:(?:{_LETTER}*(?!n){_LETTER})?n['’\u0092`]t)(?!{_LETTER})",
+    r"(?i:(?:[a-z\u00ad]*[a-mo-z]\u00ad*)?n['’\u0092`]t)",
     r"(?i:'(?:s|ll|re|ve|d|m))(?![A-Za-z])|(?i:[’\u0092](?:s|ll|re|ve|d|m))",
     r"(?i:'t)(?=(?i:is|was))",
-    rf"(?i:{_APOSTROPHE}(?:em|til|cause|n(?:{_APOSTROPHE}|(?=\s|$))|\d\d(?:s|(?=\s|$))))",
+    rf"(?i:{_APOSTROPHE}(?:em|til|cause|[0-9]{{2}}(?:s|(?=\s|$))))|(?i:[’\u0092]n{_APOSTROPHE}?|'n(?:{_APOSTROPHE}|(?=\s|$)))",
     # words with an apostrophe inside
-    rf"(?i:[nodl]{_APOSTROPHE}{_LETTER}{{2,}}|[a-z]+[aeiouy]{_APOSTROPHE}[aeiou]{_LETTER}*)",
-    rf"(?i:[a-z]?e{_APOSTROPHE}er|c'(?:mon|est)|s'mores|li'l|nat'l|ev'ry)(?!{_ALNUM})",
-    rf"(?i:[djly]{_APOSTROPHE}(?!s|d|m|ll|re|ve))(?={_LETTER})|(?i:ol{_APOSTROPHE})(?!{_ALNUM})",
+    rf"[A-HJ-XZn]{_ANY_APOSTROPHE}{_NO_CLITIC}{_ALPHA}{{2,}}|{_ALPHA}+[aeiouyAEIOUY]{_ANY_APOSTROPHE}[aeiouAEIOU]{_ALPHA}*",
+    rf"(?i:[a-z]?e{_APOSTROPHE}er|c'mon|s'mores|li'l|nat'l|ev'ry)(?!{_ALNUM})|[cC]{_APOSTROPHE}(?i:est)",
+    rf"(?i:[djl]{_APOSTROPHE}(?!s|d|m|ll|re|ve)|y{_APOSTROPHE}(?!s|d|m|ll|re|ve)(?={_LETTER})|ol{_APOSTROPHE}(?!{_ALNUM}))",
     # words: hyphens, slashes and inner periods stay
-    rf"{_LETTER}{_ALNUM}*(?:[.!?]{_LETTER}{_ALNUM}*)*",
-    rf"{_PREFIX}{_ALNUM}+(?:-{_PREFIX}{_ALNUM}+)*",
+    rf"{_LETTER}{_WITHIN}*(?:[.!?]{_LETTER}{_WITHIN}*)*",
+    rf"{_PREFIX}{_ALNUM}+(?:{_HYPHEN}(?:[dDoOlL]{_APOSTROPHE}{_ALPHA}(?={_ALNUM}))?{_ALNUM}+)*",
     rf"{_ALNUM}+(?:[-_]{_ALNUM}+)+|(?i:anti|pro)-(?!{_ALNUM})",
     r"[A-Za-z0-9][A-Za-z0-9.,]{0,60}(?:-(?:(?:[A-Za-z]\.){2,}|[Uu]\.[Ss]|[A-Za-z0-9]+))+",
     rf"{_PART}(?:/{_PART}){{1,2}}",
@@ -96,26 +100,30 @@ _RULES = [
     rf"{_any_of(ABBREVIATIONS_WITH_CAPITAL, str.title, str.upper)}\.",
     rf"{_any_of(ABBREVIATIONS_NOT_ALL_CAPITALS, str.lower, str.title)}\.",
     # numbers, dates, fractions, telephone numbers
-    r"[-+]?(?:\d*(?:[.:,]\d+)+|\d+)",
+    r"[-+]?(?:\d*(?:[.:,٫٬]\d+)+|\d+(?:[.:,٫٬\u00ad]\d+)*)",
     r"\d{1,2}[-/]\d{1,2}[-/]\d{2,4}",
-    r"(?:\d{1,4}[- ])?\d{1,4}/\d{1,4}",
+    r"(?:\d{1,4}[- ])?\d{1,4}[/⁄]\d{1,4}",
     r"(?:\(\d{2,3}\) ?|(?:\d{2,4}[- ])?\d{2,4}[- ])\d{3,4}[- ]?\d{3,5}|(?:\d{2,4}\.)?\d{2,4}\.\d{3,4}\.\d{3,5}",
     # names of the net, marked-up text
     r"(?i:https?)://[^\s<>\".]{1,200}\.[^\s<>\"]*[^\s<>\".,!?)-]|www\.[^\s<>\"/']*[^\s<>\"/'.,!?;:)]",
     r"(?:[A-Za-z0-9]{2,63}\.){1,9}(?:com|net|org|edu)(?:/[^\s<>\"]*[^\s<>\".,!?;:)])?",
     r"[A-Za-z0-9][^\s<>\"()|@]{0,60}@(?:[^\s<>\"()|.@]+\.)*[^\s<>\"()|.@]+",
-    rf"[@#](?:{_LETTER}|_)+",
+    rf"@[A-Za-z_][A-Za-z_0-9]*|#{_LETTER}+",
     r"<(?:/?[A-Za-z]|!--|\?)[^<>]*>|(?i:&(?:amp|lt|gt|quot|apos|nbsp|mdash);)|&#\d+;",
     # punctuation in a row
-    rf"[<>]?[:;=][-*o']?[()@\[\]{{|\\DPpdO](?!{_ALNUM})|:[30](?!{_ALNUM})|[-~^<>=']_[-~^<>=']",
-    r"\.{3,}|[?!]+|-{5,}|-{1,4}|_+|\*+|\\\*|#+|@+|<<|>>|''|``",
+    r"[<>]?[:;=][-*o']?[()@\[\]{|\\DPpdO](?![A-Za-z0-9])|:[30](?![A-Za-z0-9])|[-~^<>=']_[-~^<>=']",
+    r"\.{3,}|[?!]+|-{5,}|-{1,4}|_+|\*+|\\\*|#+|@+|<<|>>|''|[`‘-‟\u0091-\u0094‹›«»]{2}",
 ]
 _LONGEST = re.compile("".join(f"(?:(?=({rule}))|)" for rule in _RULES))
-_NOT = re.compile("n['’\u0092`]t")
-_CLITIC = re.compile("['’\u0092](?:s|ll|re|ve|d|m)")
+_NOT = re.compile("n['’\u0092`]t", re.IGNORECASE)
+_TWO_QUOTES = re.compile("[`‘-‟\u0091-\u0094‹›«»]{2}")
+_CLITIC = re.compile("['’\u0092](?:s|ll|re|ve|d|m)", re.IGNORECASE)
 
 # Most of a caption is a run of plain words, and most captions end in one and a period.
 _PLAIN = re.compile(r" *([A-Za-z]+(?: +[A-Za-z]+)*)(?= |,|$|(\. *$))")
+_LETTER_BEHIND = frozenset(
+    " ".join([ABBREVIATIONS, ABBREVIATIONS_WITH_CAPITAL, ABBREVIATIONS_NOT_ALL_CAPITALS]).split()
+) - frozenset(ABBREVIATIONS_BEFORE_NAMES.split())
 _NOTHING = re.compile(r"(?: |[.,](?= |$))+")  # no rule takes these further, and both are dropped
 _KEEPS_PERIOD = frozenset(
     " ".join([ABBREVIATIONS, ABBREVIATIONS_WITH_CAPITAL, ABBREVIATIONS_NOT_ALL_CAPITALS, *ascii_lowercase]).split()
@@ -131,7 +139,7 @@ def tokenize(text: str) -> list[str]:
     ['a', 'man', 'does', "n't", 'ride', 'his', '10-year-old', 'bike', 'it', "'s", 'raining']
     """
     if not (text.isascii() and text.isprintable()):
-        text = _UNREADABLE.sub(" ", text.replace("\u00ad", ""))
+        text = _UNREADABLE.sub(" ", text)
     tokens: list[str] = []
     position = 0
     while position < len(text):
@@ -151,8 +159,12 @@ def tokenize(text: str) -> list[str]:
         elif position < len(text):
             longest = _LONGEST.match(text, position)
             match = max(filter(None, longest.groups() if longest else ()), key=len, default=text[position])
+            if match[-2:-1] == "." and match[:-2].lower() in _LETTER_BEHIND and not match[-1:].isdigit():
+                match = match[:-1]
+            if len(match) > 3 and _NOT.fullmatch(match, len(match) - 3):
+                match = match[:-3]  # what is behind the word is a match of its own, and may be longer
             position += len(match)
-            tokens += _written(match, text[position : position + 2])
+            tokens += _written(match, before_clitic=_CLITIC.match(text, position) or _NOT.match(text, position))
     return tokens if PUNCTUATION.isdisjoint(tokens) else [token for token in tokens if token not in PUNCTUATION]
 
 
@@ -161,17 +173,20 @@ def _parts(word: str) -> list[str]:
     return [word] if cut is None else [word[:cut], word[cut:]]
 
 
-def _written(match: str, following: str) -> list[str]:
+def _written(match: str, before_clitic: re.Match[str] | None) -> list[str]:
     """Return a match as the tool writes it: brackets by name, typographic signs in ASCII, spaces unbreakable."""
+    if "\u00ad" in match and len(match) > 1:  # a hyphen that shows at a line's end only
+        return [match.replace("\u00ad", "").lower()]
     word = match.lower()
     if match.isalpha():
-        before_clitic = len(following) == 2 and following[0] in "'’" and following[1].isalpha()
         return [word] if before_clitic else _parts(word)
-    if _NOT.fullmatch(word, max(0, len(word) - 3)):
-        return [part for part in (word[:-3], word[-3:].replace("’", "'")) if part]
+    if _NOT.fullmatch(word):
+        return [word.replace("’", "'")]
     if _CLITIC.fullmatch(word):
         return ["'" + word[1:]]
     if word in ("---", "----") or not word.strip("."):
         return []
+    if _TWO_QUOTES.fullmatch(word):
+        return ["".join(_SYMBOLS.get(sign, sign) for sign in word)]
     written = _SYMBOLS.get(word, word.replace("(", "-lrb-").replace(")", "-rrb-"))
     return [written.replace(" ", "\u00a0")] if written else []

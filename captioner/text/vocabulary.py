@@ -179,7 +179,7 @@ class Vocabulary:
         """
         fault = _fault(content)
         if fault:
-            raise DataError(f"not a vocabulary: {fault}; train the model anew")
+            raise DataError(f"not a vocabulary: {fault}; train the model again")
         return cls(content["words"], content["rules"], content["max_words"], content["counts"], content.get("merges"))
 
     def save(self, path: str | Path) -> None:

@@ -15,7 +15,7 @@ from keras import ops
 from captioner.run_folder import CHECKPOINT, IN_TURN
 from captioner.storage import DataError, atomic_path
 
-ANEW = "captioner train --overwrite begins anew"
+ANEW = "captioner train --overwrite starts again"
 
 
 @dataclass

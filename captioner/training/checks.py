@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
+import numpy as np
+
 from captioner.config import to_settings
 from captioner.data.captions import Captions
 from captioner.data.shards.store import ShardedFeatures
 from captioner.encoders.config import EncoderConfig
 from captioner.features.store import FeatureStore
+from captioner.images.ids import one_of_each
 from captioner.storage import DataError
+
+logger = logging.getLogger(__name__)
 
 FEATURES_AT_ONCE = 256  # pictures whose features are held in memory at a time
 
@@ -40,6 +47,11 @@ def require_features(features: FeatureStore, captions: Captions) -> None:
     """
     for name, ids in captions.splits.items():
         missing = [image_id for image_id in ids if image_id not in features]
+        if missing and len(missing) == len(ids):
+            raise DataError(
+                f"{features.path} and split {name} have {one_of_each(features, missing)}; "
+                "extract the features from the folder that the captions' paths are relative to"
+            )
         if missing:
             raise DataError(
                 f"{features.path}: lacks {len(missing)} of the {len(ids)} pictures of split {name}, the first is "
@@ -48,11 +60,25 @@ def require_features(features: FeatureStore, captions: Captions) -> None:
 
 
 def require_finite(features: FeatureStore, captions: Captions) -> None:
-    """Read all features once: `gather` refuses one that is not a number.
+    """Read all features once: `gather` refuses one that is not a number. What says nothing of the pictures is logged.
 
     Raises:
         DataError: naming the picture.
     """
+    first: np.ndarray | None = None
+    differ, zero = False, list[str]()
     for ids in captions.splits.values():
         for start in range(0, len(ids), FEATURES_AT_ONCE):
-            features.gather(ids[start : start + FEATURES_AT_ONCE])
+            part = ids[start : start + FEATURES_AT_ONCE]
+            rows = features.gather(part)  # (pictures, ...)
+            first = rows[0] if first is None else first
+            differ = differ or bool((rows != first).any())
+            nothing = ~rows.any(axis=tuple(range(1, rows.ndim)))  # (pictures,)
+            zero += [part[place] for place in np.flatnonzero(nothing)]
+    count = sum(map(len, captions.splits.values()))
+    if zero:
+        logger.warning(
+            f"{features.path}: the features of {len(zero):,} of {count:,} pictures are zero, first {zero[0]!r}"
+        )
+    elif count > 1 and not differ:
+        logger.warning(f"{features.path}: all {count:,} pictures have the same features; was one picture extracted?")

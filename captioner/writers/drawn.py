@@ -15,13 +15,12 @@ from captioner.storage import (
     digest_json,
     manifest_path,
     read_json,
-    read_text,
     write_bytes,
     write_json,
     write_manifest,
 )
 from captioner.writers.result import Captioned
-from captioner.writers.targets import HopelessError
+from captioner.writers.targets import HopelessError, as_hopeless
 
 SIZE = (LARGEST, LARGEST)  # pixels; what is drawn is no larger
 TABLE, JOB = "results.csv", ".results.job.json"
@@ -49,13 +48,14 @@ class ResultsFolder:
     ) -> None:
         self.folder, self._job = folder, {"job": digest_json(job or {}), **(job or {})}
         self._done: set[str] = set()
-        self._table: io.TextIOWrapper | None = None
+        self._begun = False
+        ours = overwrite or (folder / TABLE).exists()
         rows = self._earlier_rows(overwrite)
         drawn = {row["file"]: Path(row["annotated"]).stem for row in rows}
         self._names = Names(folder, "--out", drawn)
         self._going_on = rows
         planned = [f"{self._names.of(path)}.jpg" for path in pictures if str(path) not in drawn]
-        if not rows and not overwrite and folder.is_dir():
+        if not ours and folder.is_dir():
             there = {path.name for path in folder.iterdir()}
             if taken := next((name for name in planned if name in there), None):
                 raise DataError(
@@ -85,8 +85,9 @@ class ResultsFolder:
             )
         finished = manifest_path(table).exists()
         try:
-            rows = list(csv.DictReader(io.StringIO(read_text(table))))
-        except csv.Error as error:
+            text = table.read_bytes().decode(errors="surrogateescape")  # names need not be UTF-8
+            rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        except (OSError, csv.Error) as error:
             raise DataError(f"{table}: is broken ({error}); name another folder, or --overwrite") from None
         whole = [row for row in rows if None not in row.values() and None not in row]
         if whole and not finished:
@@ -96,11 +97,11 @@ class ResultsFolder:
     def is_done(self, picture: Path) -> bool:
         """Return whether a picture was captioned by an earlier run of the same command."""
         if not self._done and self._going_on:
-            self._done = {row["file"] for row in self._going_on}
+            self._done = {str(Path(row["file"])) for row in self._going_on}
         return str(picture) in self._done
 
-    def _open(self) -> io.TextIOWrapper:
-        if self._table is None:
+    def _begin(self) -> None:
+        if not self._begun:
             path = self.folder / TABLE
             self.folder.mkdir(parents=True, exist_ok=True)
             manifest_path(path).unlink(missing_ok=True)
@@ -110,8 +111,7 @@ class ResultsFolder:
             writer.writeheader()
             writer.writerows(self._going_on)
             write_bytes(path, text.getvalue().encode(errors="surrogateescape"))
-            self._table = path.open("a", encoding="utf-8", errors="surrogateescape", newline="")
-        return self._table
+            self._begun = True
 
     def add(self, result: Captioned) -> None:
         """Draw a picture's captions and add them to results.csv."""
@@ -120,15 +120,17 @@ class ResultsFolder:
         file = io.BytesIO()
         drawn.save(file, "JPEG", quality=90)
         try:
-            table = self._open()
+            self._begin()
             write_bytes(self.folder / name, file.getvalue())
             rows = io.StringIO()
             writer = csv.writer(rows, lineterminator="\n")
             for rank, caption in enumerate(result.captions, start=1):
                 sure = "" if caption.confidence is None else f"{caption.confidence:.4f}"
                 writer.writerow([result.called, rank, caption.text, f"{caption.log_prob:.6f}", sure, name])
-            table.write(rows.getvalue())
-            table.flush()
+            with (self.folder / TABLE).open("ab") as table:
+                table.write(rows.getvalue().encode(errors="surrogateescape"))
+        except DataError as error:
+            raise as_hopeless(error) from error.__cause__
         except OSError as error:
             reason = error.strerror or error
             raise HopelessError(
@@ -137,9 +139,8 @@ class ResultsFolder:
 
     def close(self) -> None:
         """Write the manifest, which says that the table is whole."""
-        if self._table is None:
+        if not self._begun:
             return
-        self._table.close()
         write_manifest(self.folder / TABLE, "predict", **self._job)
 
 

@@ -65,15 +65,20 @@ def replace_file(path: Path, data: bytes, keep_times: bool) -> None:
     try:
         write_bytes(path, data)
     except DataError as error:
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _HOPELESS:
-            raise HopelessError(f"{error}; the same command goes on from here") from error
-        raise
+        raise as_hopeless(error) from error.__cause__
     if before is not None:
         with contextlib.suppress(OSError):
             os.chmod(path, before.st_mode & 0o7777)  # noqa: PTH101 - of the file, never of a link
             shutil.chown(path, before.st_uid, before.st_gid)
         if keep_times:
             os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def as_hopeless(error: DataError) -> DataError:
+    """Return an error of writing as it is, or as one after which nothing more can be written."""
+    if isinstance(error.__cause__, OSError) and error.__cause__.errno in _HOPELESS:
+        return HopelessError(f"{error}; the same command goes on from here")
+    return error
 
 
 def read_file(path: Path) -> bytes | None:

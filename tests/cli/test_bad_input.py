@@ -80,14 +80,14 @@ class TestFeatures:
     def test_truncated(self, refused, untrained):
         data = (untrained / "features.pkl").read_bytes()
         (untrained / "cut.pkl").write_bytes(data[: len(data) // 2])
-        refused(1, ["cut.pkl: truncated", "make it anew"], *TRAIN, "--features", "cut.pkl")
+        refused(1, ["cut.pkl: truncated", "make it again"], *TRAIN, "--features", "cut.pkl")
         (untrained / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(50))
         refused(1, ["cut.h5: broken, truncated or not HDF5", "anew"], *TRAIN, "--features", "cut.h5")
 
     def test_truncated_beside_its_manifest(self, refused, untrained):
         data = (untrained / "features.pkl").read_bytes()
         (untrained / "features.pkl").write_bytes(data[: len(data) // 2])
-        refused(1, ["features.pkl: its digest is ", "extract the features anew"], *TRAIN)
+        refused(1, ["features.pkl: its digest is ", "extract the features again"], *TRAIN)
 
     def test_hostile(self, refused, untrained):
         self.features("bad.pkl", {"p00": Hostile()})
@@ -226,7 +226,7 @@ class TestRuns:
     def test_one_whose_captioner_is_truncated(self, refused, trained):
         path = trained / RUN / "captioner.keras"
         path.write_bytes(path.read_bytes()[:1000])
-        words = [f"{RUN}/captioner.keras: cannot be loaded as a captioner", "train it anew"]
+        words = [f"{RUN}/captioner.keras: cannot be loaded as a captioner", "train it again"]
         refused(1, words, "predict", "images/p00.png", "--model", RUN)
         refused(1, words, "evaluate", RUN)
 
@@ -266,7 +266,7 @@ class TestScores:
         refused(1, ["split 'tets' is not in the data (known: train, dev)"], "evaluate", RUN, "--split", "tets")
 
     def test_more_captions_than_beams(self, refused, trained):
-        words = ["-n 3: needs a beam as wide, found --beam-size 2"]
+        words = ["-n 3 needs --beam-size 3 or more (got 2)"]
         refused(2, words, "predict", "images/p00.png", "--model", RUN, "-n", "3", "--beam-size", "2")
 
     def test_settings_of_generation_that_do_not_fit(self, refused, trained):
@@ -297,9 +297,9 @@ class TestScores:
         [
             ("", "mine.json: empty"),
             ("[", "mine.json: line 1 is not JSON"),
-            ('[{"image": 3}]', "mine.json: entry 1 has no image_id and caption"),
-            ("p00 a ball\np00 a box\n", "mine.json: line 2: p00 has a caption already"),
-            ("p99 a ball\n", "mine.json: 1 of the 1 candidates have no references, first 'p99'"),
+            ('[{"image": 3}]', "mine.json: entry 1 lacks an `image` or a `caption`"),
+            ("p00 a ball\np00 a box\n", "mine.json: p00 has 2 captions; keep one a picture"),
+            ("p99 a ball\n", "mine.json and captions.txt have not one id in common: 'p99' in one, 'p00' in the other"),
         ],
     )
     def test_broken_predictions(self, refused, trained, text, words):
@@ -308,7 +308,7 @@ class TestScores:
 
     def test_lists_where_one_caption_is_wanted(self, refused, trained):
         (trained / "mine.txt").write_text("p00 a ball\np00 a box\n")
-        words = ["mine.txt: line 2: p00 has a caption already", "--metrics oracle", "--parallel"]
+        words = ["mine.txt: p00 has 2 captions; keep one", "--metrics oracle", "--parallel"]
         refused(1, words, "evaluate", "-P", "mine.txt", "-R", "captions.txt", "-o", "out")
         refused(2, ["give -n 5, or evaluation.n in a recipe"], "evaluate", RUN, "--metrics", "bleu,oracle")
         refused(2, ["n must be between 1 and the beam size 2, found 5"], "evaluate", RUN, "-n", "5")

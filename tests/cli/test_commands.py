@@ -75,7 +75,7 @@ def test_train_overwrites_when_told(call, trained):
 def test_train_resumes(call, trained):
     (trained / RUN / "manifest.json").unlink()  # as a kill after the first epoch would leave it
     result = call("train", "--resume", "--set", "train.epochs=2")
-    assert result.code == 0 and "going on after epoch 1 of 2" in result.err
+    assert result.code == 0 and "continuing after epoch 1 of 2" in result.err
     assert len((trained / RUN / "history.csv").read_text().splitlines()) == 3
 
 

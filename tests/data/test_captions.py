@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from captioner.data.captions import Captions, collect, merge, require_apart, split_name
+from captioner.data.captions import Captions, merge, require_apart, split_name
 from captioner.storage import DataError
 
 
@@ -26,15 +26,6 @@ def test_a_picture_in_two_splits_is_named() -> None:
     require_apart({"train": ["a", "a"], "dev": ["b"]})
     with pytest.raises(DataError, match="splits 'train' and 'test' share 2 pictures, first 'b'"):
         require_apart({"train": ["a", "b", "c"], "dev": ["d"], "test": ["b", "c"]})
-
-
-def test_rows_are_grouped_by_picture_whatever_it_is_called() -> None:
-    rows = [("b.jpg", ["One "], None), ("a.jpg", ["Two"], "val"), ("b.jpg#1", ["Three"], "train")]
-    captions = collect("x", rows)
-    assert captions.references == {"b": ("One", "Three"), "a": ("Two",)}
-    assert captions.splits == {"dev": ("a",), "train": ("b",)}
-    with pytest.raises(DataError, match="x: holds no captions"):
-        collect("x", [])
 
 
 def test_merging_adds_captions_and_refuses_a_leak() -> None:

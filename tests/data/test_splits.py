@@ -96,6 +96,23 @@ def test_pictures_that_look_alike_come_on_one_side(tmp_path: Path, images: Path,
     assert require_different(splits, images) == 20
 
 
+def test_a_picture_that_cannot_be_read_comes_into_no_split(tmp_path: Path, images: Path, said: list[str]) -> None:
+    (images / "p5.jpg").write_bytes(b"no picture")
+    paths = write_splits(tmp_path / "out", [f"p{n}" for n in range(20)], {"train": 0.5, "dev": 0.5}, 0, images)
+    listed = sorted(name for path in paths.values() for name in read_split(path))
+    assert listed == sorted(f"p{n}" for n in range(20) if n != 5)
+    assert said[0] == f"note: 1 of 20 pictures in {images} cannot be read and come into no split (p5)"
+
+
+def test_a_list_may_name_pictures_in_other_folders_or_with_labels(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("# mine\r\ntrain\\a b.jpg 3\r\n./train/c.jpg 1\r\n")
+    assert read_split(path) == ("train/a%20b", "train/c")
+    assert read_split(path, {"a%20b", "c"}) == ("a%20b", "c")
+    assert read_split(path, {"c"}) == ("train/a%20b", "c")
+    assert read_split(path, {"train/c", "c"}) == ("train/a%20b", "train/c")
+
+
 def test_a_picture_in_two_splits_under_two_names_is_named(images: Path) -> None:
     splits = {"train": ("p1", "p2", "p3"), "dev": ("p7", "p8")}
     with pytest.raises(

@@ -46,7 +46,7 @@ def test_a_byte_that_has_changed(output):
     data = bytearray(output.read_bytes())
     data[len(data) // 2] ^= 1
     output.write_bytes(data)
-    with pytest.raises(DataError, match=r"its digest is \w{12}, its manifest's \w{12}; extract the features anew"):
+    with pytest.raises(DataError, match=r"its digest is \w{12}, its manifest's \w{12}; extract the features again"):
         check(output, folder=None)
 
 
@@ -89,4 +89,4 @@ def test_a_file_of_an_earlier_captioner_has_no_digests_of_its_pictures(tmp_path)
     write_json(
         path.with_name("f.pkl.manifest.json"), {**{key: manifest[key] for key in kept}, "digest": digest_file(path)}
     )
-    assert check(path)[1].endswith("all there; nobody noted their digests")
+    assert check(path)[1].endswith("all there; their digests were not recorded")

@@ -29,7 +29,7 @@ def fault(tmp_path, data):
 class Python2(pickle._Pickler):
     """Writes texts and bytes as Python 2 does, as 8-bit strings; protocol 0 as its repr on a line."""
 
-    dispatch = dict(pickle._Pickler.dispatch)
+    dispatch = dict(pickle._Pickler.dispatch)  # noqa: RUF012 - as pickle has it
 
     def save_text(self, text):
         data = text.encode() if isinstance(text, str) else text
@@ -133,7 +133,9 @@ def test_other_files_are_named(tmp_path, beginning, way_out):
     assert way_out in fault(tmp_path, beginning + bytes(100))
 
 
-def array(shape=b"K\x02\x85", dtype=b"U\x02f4", state=b"(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t", data=8):
+def array(
+    shape=b"K\x02\x85", dtype=b"U\x02f4", state=b"(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t", data=8
+):
     number = b"cnumpy\ndtype\n(" + dtype + b"\x89\x88tR" + state + b"b"
     return BATCH + b"(K\x01" + shape + number + b"\x89U" + bytes([data]) + bytes(data) + b"tb"
 

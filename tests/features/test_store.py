@@ -190,7 +190,7 @@ def test_the_manifest_must_fit_the_file(tmp_path):
     assert (manifest["pictures"], manifest["shape"], manifest["batch_size"]) == (3, [4], 16)
     dump(path, {"a": np.zeros(4)})
     with pytest.raises(
-        DataError, match=rf"{manifest['digest'][:12]}; extract the features anew, or remove f\.pkl\.man"
+        DataError, match=rf"{manifest['digest'][:12]}; extract the features again, or remove f\.pkl\.man"
     ):
         open_features(path)
     manifest_path(path).unlink()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from captioner.generation.top_k import likeliest
+from captioner.generation.top_k import top_k
 
 
 @pytest.mark.parametrize("words", [9, 64, 1000, 2543, 7579])
@@ -14,7 +14,7 @@ def test_equals_sorting_the_whole_vocabulary(words, count, forbidden):
     logits = np.random.default_rng(words + count).normal(size=(7, words)).astype("float32")
     logits[:, list(forbidden)] += 5.0  # they would win
     logits[2, :64] += 3.0  # many of the best in one block
-    best, found = map(ops.convert_to_numpy, likeliest(ops.convert_to_tensor(logits), count, forbidden))
+    best, found = map(ops.convert_to_numpy, top_k(ops.convert_to_tensor(logits), count, forbidden))
     allowed = logits.copy()
     allowed[:, list(forbidden)] = -np.inf
     expected = np.argsort(-allowed, axis=1)[:, :count]
@@ -28,6 +28,6 @@ def test_forbidden_words_of_many_blocks():
     logits = np.random.default_rng(0).normal(size=(5, 7000)).astype("float32")
     forbidden = tuple(range(1, 7000, 65))
     logits[:, list(forbidden)] += 9.0
-    _, found = likeliest(ops.convert_to_tensor(logits), 5, forbidden)
+    _, found = top_k(ops.convert_to_tensor(logits), 5, forbidden)
     logits[:, list(forbidden)] = -np.inf
     np.testing.assert_array_equal(ops.convert_to_numpy(found), np.argsort(-logits, axis=1)[:, :5])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin, features
 
+from captioner.images import files
 from captioner.images.containers import bare_jpeg, bare_png, exif_orientation
 from captioner.images.decode import allowed_pixels, load_image
 from captioner.images.files import kind_of, read_picture
@@ -263,6 +264,16 @@ def test_kinds_are_told_by_their_first_bytes(kind):
     assert load_image(data).shape == (48, 64, 3)
 
 
-def test_a_heic_picture_is_named():
-    with pytest.raises(DataError, match="a HEIC picture, which cannot be decoded here; convert it to JPEG or PNG"):
+def test_a_heic_picture_is_read_with_its_extra_and_named_without(monkeypatch):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    file = io.BytesIO()
+    pillow_heif.from_pillow(Image.new("RGB", (64, 48), (200, 30, 30))).save(file, quality=90)
+    picture = load_image(file.getvalue(), name="a.heic")
+    assert picture.shape == (48, 64, 3) and abs(picture.astype(int) - (200, 30, 30)).max() < 12
+    with pytest.raises(DataError, match=r"a\.heic: broken or truncated|a\.heic: not a picture"):
         load_image(b"\0\0\0\x18ftypheic" + bytes(50), name="a.heic")
+    monkeypatch.setattr(files, "reads_heic", lambda: False)
+    with pytest.raises(
+        DataError, match=r"a\.heic: a HEIC picture; pip install 'captioner\[heif\]' to have it read, or"
+    ):
+        load_image(file.getvalue(), name="a.heic")

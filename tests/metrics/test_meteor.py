@@ -73,7 +73,7 @@ def test_one_that_keeps_dying_is_given_up():
 def test_one_that_cannot_start_or_talks_nonsense_is_named(tmp_path):
     with pytest.raises(UnavailableError, match="nope cannot be started"):
         _ask([str(tmp_path / "nope")], asked([1]))
-    with pytest.raises(UnavailableError, match="an answer that is none: 'Error: specify'"):
+    with pytest.raises(UnavailableError, match="returned unexpected output: 'Error: specify'"):
         _ask([sys.executable, "-c", "print('Error: specify')"], asked([1]))
 
 

@@ -90,7 +90,7 @@ def test_styles(client):
         ("n=two", "n: must be"),
         ("n=1e3", "n: must be"),
         ("beam_size=99", "beam_size: must be"),
-        ("n=3&beam_size=2", "n: 3 captions need a beam as wide, found beam_size 2"),
+        ("n=3&beam_size=2", "n 3 needs beam_size 3 or more (got 2)"),
         ("style=loud", "style: must be one of plain, sentence, alt"),
         ("attention=maybe", "attention: must be true or false"),
     ],

@@ -222,7 +222,7 @@ def test_pictures_that_come_go_or_change_while_it_is_stopped(folder, tmp_path, m
         calls = counting(patch)
         extract(folder, tmp_path / "f.h5", tiny(), SMALL)
     assert sum(calls) == 6, "b, p00 and the four that were left"
-    assert "pictures changed since they were extracted: 1, p00 the first; once more" in said
+    assert "1 picture changed since extraction (first: p00); encoding them again" in said
     encoder, store = build_encoder(tiny()), open_features(tmp_path / "f.h5")
     assert list(store) == ["b", "p00", *(f"p{index:02}" for index in range(2, 12) if index != 5)]
     for name in store:
@@ -354,7 +354,7 @@ def test_an_output_of_another_encoder_or_of_nobody_is_refused(folder, tmp_path):
 def test_a_partial_file_of_other_settings_is_begun_anew_aloud(folder, tmp_path, said):
     (tmp_path / "f.pkl.partial").write_text('{"partial": 1, "precision": "float32"}\n')
     assert extract(folder, tmp_path / "f.pkl", tiny(), SMALL).pictures == 11
-    assert said[0] == "f.pkl.partial is of another encoder or other settings: starting anew"
+    assert said[0] == "f.pkl.partial was made by another encoder or with other settings; starting again"
 
 
 def test_what_the_probe_chose_is_said_kept_and_reused(folder, tmp_path, monkeypatch, said):

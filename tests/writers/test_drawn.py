@@ -53,6 +53,28 @@ def test_pictures_with_their_captions_and_a_table(pictures, tmp_path):
     }
 
 
+@pytest.mark.parametrize("rows_left", [0, 1, 2])
+def test_a_run_that_was_stopped_early_goes_on(pictures, tmp_path, rows_left):
+    job = {"model": "m"}
+    strange = pictures[0].with_name('caf\udce9, "x".png')
+    pictures[0].rename(strange)
+    named = [strange, *pictures[1:]]
+    first = ResultsFolder(tmp_path / "out", named, job)
+    for path in named:
+        first.add(Captioned(path, captions("a dog", "two dogs")))
+    table = (tmp_path / "out/results.csv").read_bytes()  # never closed: killed
+    lines = table.splitlines(keepends=True)
+    (tmp_path / "out/results.csv").write_bytes(b"".join(lines[: 1 + 2 * rows_left]))
+    again = ResultsFolder(tmp_path / "out", named, job)
+    assert [again.is_done(path) for path in named] == [place < rows_left - 1 for place in range(3)]
+    for path in named:
+        if not again.is_done(path):
+            again.add(Captioned(path, captions("a dog", "two dogs")))
+    again.close()
+    assert (tmp_path / "out/results.csv").read_bytes() == table
+    assert all(ResultsFolder(tmp_path / "out", named, job).is_done(path) for path in named)
+
+
 def test_the_pictures_themselves_are_never_written_over(pictures):
     for make in (ResultsFolder, lambda folder, paths: AttentionFolder(folder, paths, None)):
         with pytest.raises(ConfigError, match="more: holds pictures that are to be captioned; name another folder"):

@@ -1,3 +1,4 @@
+import errno
 import os
 
 import pytest
@@ -12,6 +13,7 @@ from captioner.writers.metadata.embedded import EmbeddedMetadata
 from captioner.writers.metadata.xmp import ALT_TEXT, DESCRIPTION, get_text
 from captioner.writers.result import Captioned
 from captioner.writers.sidecars import TextSidecars, XmpSidecars
+from captioner.writers.targets import HopelessError
 
 WRITERS = [TextSidecars, XmpSidecars, EmbeddedMetadata]
 
@@ -141,3 +143,16 @@ def test_a_link_stays_a_link(picture):
 def test_extensions_that_would_do_harm(extension):
     with pytest.raises(ConfigError, match="--extension"):
         TextSidecars(Wording(), extension)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_full_disk_stops_the_run_and_loses_nothing(picture, kind, monkeypatch):
+    before = picture.read_bytes()
+
+    def full(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(picture), "write_bytes", full)
+    with pytest.raises(HopelessError, match=r"No space left on device.*; the same command goes on from here"):
+        kind(Wording()).add(captioned(picture))
+    assert picture.read_bytes() == before and list(picture.parent.iterdir()) == [picture]

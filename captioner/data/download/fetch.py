@@ -95,13 +95,13 @@ def require_known(remote: RemoteFile, path: Path) -> None:
     """
     size = _size(path)
     if remote.size is not None and size != remote.size:
-        raise DataError(f"{path}: has {size:,} bytes, expected {remote.size:,}; remove it and get it anew")
+        raise DataError(f"{path}: has {size:,} bytes, expected {remote.size:,}; remove it and get it again")
     if remote.digest is not None:
         kind, _, expected = remote.digest.partition(":")
         with path.open("rb") as file:
             found = hashlib.file_digest(file, kind).hexdigest()
         if found != expected:
-            raise DataError(f"{path}: its {kind} is {found[:12]}, expected {expected[:12]}; remove it and get it anew")
+            raise DataError(f"{path}: its {kind} is {found[:12]}, expected {expected[:12]}; remove it and get it again")
 
 
 def _require_digest(remote: RemoteFile, part: Path) -> None:
@@ -111,7 +111,7 @@ def _require_digest(remote: RemoteFile, part: Path) -> None:
     except DataError as error:
         part.unlink()
         _note(part).unlink(missing_ok=True)
-        fault = str(error).removeprefix(f"{part}: ").removesuffix("; remove it and get it anew")
+        fault = str(error).removeprefix(f"{part}: ").removesuffix("; remove it and get it again")
         raise DataError(
             f"{remote.url}: what came from there is another file ({fault}); it was thrown away, try again or a --mirror"
         ) from None
@@ -129,7 +129,7 @@ def _continue(remote: RemoteFile, part: Path) -> None:
         extent = _extent(answer, had)
         if extent is None:
             part.unlink(missing_ok=True)
-            raise _PassingError("does not send the rest of the file as asked; beginning anew")
+            raise _PassingError("does not send the rest of the file as asked; starting again")
         start, total = extent
         if remote.size is not None and total is not None and total != remote.size:
             raise DataError(f"{remote.url}: has {total:,} bytes, expected {remote.size:,}; try a --mirror")

@@ -52,7 +52,7 @@ def unpack(
     """Unpack a zip or a tar into `folder`, file by file, over those that are there.
 
     Everything is unpacked into a hidden folder inside `folder` first and then moved: an archive that is refused leaves
-    nothing there, and a killed unpacking is done anew.
+    nothing there, and a killed unpacking is done again.
 
     Args:
         archive: the file.
@@ -80,7 +80,7 @@ def unpack(
         return [_move(staging, folder, member.name) for member in members]
     except _BROKEN as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(":")
-        raise DataError(f"{archive}: broken, or no zip or tar ({reason}); get it anew") from error
+        raise DataError(f"{archive}: broken, or no zip or tar ({reason}); download it again") from error
     except OSError as error:
         raise DataError(f"{folder}: {archive.name} cannot be unpacked there ({error.strerror or error})") from error
     finally:
@@ -183,7 +183,7 @@ def _extract(archive: Path, member: ArchiveMember, staging: Path) -> None:
                 raise DataError(f"{archive}: {member.name!r} is larger than it claims; it may be hostile")
             file.write(chunk)
     if left:
-        raise DataError(f"{archive}: {member.name!r} breaks off; get the archive anew")
+        raise DataError(f"{archive}: {member.name!r} breaks off; get the archive again")
 
 
 def _move(staging: Path, folder: Path, name: str) -> Path:

@@ -7,19 +7,26 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from captioner.data.captions import Captions, collect, split_name
-from captioner.images.ids import normalize_id
+from captioner.data.captions import Captions, split_name
+from captioner.data.readers.collect import Row, collect
+from captioner.data.readers.columns import NotTextError, read_texts
+from captioner.images.ids import normalize_ids, spell_id
+from captioner.notes import note
 from captioner.storage import DataError, read_json
 
 _PART = re.compile(r"(?:^|_)(train|val|test)(?:-dev)?(20\d\d)(?:_|-|$)")  # of a file's name
 
 
-def read_coco(path: str | Path) -> Captions:
+def read_coco(path: str | Path, predictions: bool = False) -> Captions:
     """Read COCO's `{"images": [...], "annotations": [{"image_id", "caption"}, ...]}`.
 
     A picture's id comes from its file name where `images` gives it (for COCO's own names that is the number), else it
-    is the annotation's `image_id`. Blank captions are passed over. The split is that of the file's name:
-    captions_train2014.json is train, captions_val2017.json is dev.
+    is the annotation's `image_id`. Ids are compared as text: 1, 1.0 and "1" are one. Blank captions are passed over.
+    The split is that of the file's name: captions_train2014.json is train, captions_val2017.json is dev.
+
+    Args:
+        path: the file.
+        predictions: whether a caption may be blank.
 
     Raises:
         DataError: the file cannot be read, has another form (the annotation is named), or holds no captions.
@@ -28,24 +35,36 @@ def read_coco(path: str | Path) -> Captions:
     annotations = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(annotations, list):
         raise DataError(f"{path}: has no list of annotations; COCO's captions_*.json is expected")
-    by_number: dict[int | str, list[str]] = {}
+    names = dict(_file_names(path, content.get("images", [])))
+    captions = collect(path, _annotated(path, annotations, names, predictions))
+    return Captions(captions.references, splits=_split(path, captions.references))
+
+
+def _annotated(path: str | Path, annotations: list[Any], names: dict[str, str], predictions: bool) -> Iterator[Row]:
+    unlisted: dict[str, None] = {}
+    held = False
     for index, annotation in enumerate(annotations):
         try:
-            number, caption = annotation["image_id"], annotation["caption"].strip()
-        except (TypeError, KeyError, AttributeError):
-            number, caption = None, ""
-        if type(number) is not int and type(number) is not str:
+            number, texts = _number(annotation["image_id"]), read_texts(annotation["caption"], "caption")
+            filled = annotation["caption"] is not None
+        except (TypeError, KeyError, NotTextError):
+            number, filled = None, False
+        if number is None or not filled:
             raise DataError(f"{path}: annotation {index} lacks an image_id or a caption; captions_*.json is expected")
-        if caption:
-            by_number.setdefault(number, []).append(caption)
-    if not by_number:
+        if number not in names:
+            unlisted[number] = None
+        captions = [text for text in texts.captions if text.strip() or predictions]
+        if captions:
+            held = True
+            yield Row(names.get(number, number), captions, listed=texts.listed)
+    if not held:
         raise DataError(f"{path}: holds no captions; name a caption file")
-    names = {number: normalize_id(name) for number, name in _file_names(path, content.get("images", []))}
-    references: dict[str, tuple[str, ...]] = {}
-    for number, captions in by_number.items():
-        image_id = names.get(number) or normalize_id(str(number))
-        references[image_id] = (*references.get(image_id, ()), *captions)
-    return Captions(references, splits=_split(path, references))
+    if names and unlisted:
+        note(
+            path,
+            f"{len(unlisted):,} of the image_ids with captions are not in its list of images, first "
+            f"{next(iter(unlisted))!r}; these pictures are called by their image_id",
+        )
 
 
 def read_image_info(path: str | Path) -> Captions:
@@ -59,7 +78,9 @@ def read_image_info(path: str | Path) -> Captions:
     """
     content = read_json(path)
     images = content.get("images") if isinstance(content, dict) else None
-    pictures = {normalize_id(name): Path(name) for _, name in _file_names(path, images)}
+    files = [name for _, name in _file_names(path, images)]
+    ids = normalize_ids(files)
+    pictures = {ids[name]: Path(name.replace("\\", "/")) for name in files}
     if not pictures:
         raise DataError(f"{path}: lists no picture; COCO's image_info_*.json is expected")
     return Captions({}, pictures, _split(path, pictures))
@@ -97,13 +118,19 @@ def _split(path: str | Path, ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return {split_name(part[1]): tuple(ids)} if part else {}
 
 
-def _file_names(path: str | Path, images: Any) -> list[tuple[int | str, str]]:
+def _number(value: Any) -> str | None:
+    """Return COCO's id of a picture as text, without zeros before it."""
+    text = spell_id(value)
+    return str(int(text)) if text is not None and text.isascii() and text.isdigit() else text
+
+
+def _file_names(path: str | Path, images: Any) -> list[tuple[str, str]]:
     if not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
         raise DataError(f"{path}: `images` is no list of pictures; COCO's JSON is expected")
     return [
-        (image["id"], image["file_name"])
+        (number, image["file_name"])
         for image in images
-        if type(image.get("id")) in (int, str) and isinstance(image.get("file_name"), str)
+        if isinstance(image.get("file_name"), str) and (number := _number(image.get("id"))) is not None
     ]
 
 
@@ -122,16 +149,17 @@ def read_karpathy(path: str | Path) -> Captions:
     return collect(path, _karpathy_rows(path, images))
 
 
-def _karpathy_rows(path: str | Path, images: list[Any]) -> Iterator[tuple[str, list[str], str]]:
+def _karpathy_rows(path: str | Path, images: list[Any]) -> Iterator[Row]:
     for index, image in enumerate(images):
         try:
             folder = f"{image['filepath']}/" if image.get("filepath") else ""
-            captions = [sentence["raw"].strip() for sentence in image["sentences"]]
+            captions = [text for sentence in image["sentences"] for text in read_texts(sentence).captions]
             name, split = image["filename"].strip(), image["split"].strip()
-        except (TypeError, KeyError, AttributeError):
+        except (TypeError, KeyError, AttributeError, NotTextError):
             raise DataError(
                 f"{path}: image {index} lacks a filename, a split or raw sentences; "
                 "Karpathy's dataset_*.json is expected"
             ) from None
-        if any(captions):
-            yield folder + name, [caption for caption in captions if caption], split
+        captions = [caption for caption in captions if caption.strip()]
+        if captions:
+            yield Row(folder + name, captions, split)

@@ -8,10 +8,11 @@ from urllib.parse import urlparse
 
 import numpy as np
 
-from captioner.data.captions import Captions, collect
+from captioner.data.captions import Captions
+from captioner.data.readers.collect import Row, collect
 from captioner.features.store import write_features
 from captioner.hdf5 import StoredRows, read_hdf5
-from captioner.images.ids import normalize_id
+from captioner.images.ids import normalize_ids
 from captioner.storage import DataError, read_json, read_text
 
 PARTS = ("train", "val")
@@ -82,7 +83,8 @@ class _Rows(Mapping[str, np.ndarray]):
 
     def __init__(self, features: Mapping[str, StoredRows], names: Mapping[str, list[str]]) -> None:
         self._features = features
-        self._places = {normalize_id(name): (part, row) for part in names for row, name in enumerate(names[part])}
+        ids = normalize_ids(name for part in names.values() for name in part)
+        self._places = {ids[name]: (part, row) for part in names for row, name in enumerate(names[part])}
 
     def __getitem__(self, image_id: str) -> np.ndarray:
         part, row = self._places[image_id]
@@ -120,16 +122,14 @@ def _names(path: Path, part: str, count: int) -> list[str]:
     """Return what each of the part's pictures is called."""
     for kind in ("images", "urls"):
         for file in sorted(path.parent.glob(f"{part}*_{kind}.txt")):
-            listed = [line.strip() for line in read_text(file).splitlines() if line.strip()]
+            listed = [line.strip() for line in read_text(file).split("\n") if line.strip()]
             if len(listed) < count:
                 raise DataError(f"{file}: lists {len(listed):,} pictures, {path} has {count:,}; take both from one set")
             return [Path(urlparse(line).path).name for line in listed]
     return [f"{part}/{row}" for row in range(count)]
 
 
-def _rows(
-    path: Path, arrays: Mapping[str, np.ndarray], part: str, words: list[str]
-) -> Iterator[tuple[str, tuple[str], str]]:
+def _rows(path: Path, arrays: Mapping[str, np.ndarray], part: str, words: list[str]) -> Iterator[Row]:
     captions = _array(path, arrays, f"{part}_captions", dimensions=2)  # (captions, time)
     pictures = _array(path, arrays, f"{part}_image_idxs", dimensions=1)  # (captions,)
     if len(captions) != len(pictures) or captions.dtype.kind not in "iu" or pictures.dtype.kind not in "iu":
@@ -142,7 +142,7 @@ def _rows(
     for numbers, picture in zip(captions.tolist(), pictures.tolist(), strict=True):
         text = " ".join(word for number in numbers if (word := words[number]) not in NO_WORDS)
         if text:
-            yield names[picture], (text,), part
+            yield Row(names[picture], (text,), part)
 
 
 def _array(path: Path, arrays: Mapping[str, np.ndarray], name: str, dimensions: int) -> np.ndarray:

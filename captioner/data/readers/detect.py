@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import glob
+import gzip
 import mmap
 import re
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,12 +14,18 @@ from typing import NamedTuple
 from captioner.config import ConfigError
 from captioner.data.captions import Captions, merge
 from captioner.data.readers.coco import read_coco, read_image_info, read_karpathy
+from captioner.data.readers.columns import known_names
 from captioner.data.readers.cs231n import read_cs231n
-from captioner.data.readers.flickr import TOKEN_LINE, read_descriptions, read_tokens
+from captioner.data.readers.flickr import TOKEN_LINE, is_comment, read_descriptions, read_tokens
 from captioner.data.readers.folder import read_folder, read_webdataset, text_beside
-from captioner.data.readers.tables import is_record, is_table_header, read_records, read_table
+from captioner.data.readers.headers import find_head, looks_like_table
+from captioner.data.readers.kinds import name_kind
+from captioner.data.readers.records import is_record, is_whole, read_mapping, read_records
+from captioner.data.readers.tables import read_table
+from captioner.encoding import decode, find_encoding
 from captioner.images.listing import list_images
 from captioner.memory import collector_paused
+from captioner.missing import way_out
 from captioner.storage import DataError, digest_file, digest_json
 
 Sources = str | Path | Sequence[str | Path]
@@ -31,29 +39,32 @@ class Form(NamedTuple):
     """A form of captions: what it looks like, and what reads it."""
 
     looks: str
-    read: Callable[[str | Path], Captions]
+    read: Callable[..., Captions]
+    takes_predictions: bool = False
 
 
 READERS: dict[str, Form] = {
     "flickr": Form("name.jpg#0<TAB>caption: Flickr8k.token.txt, Flickr30k's results_20130124.token", read_tokens),
-    "csv": Form("a table with a header: image,caption; commas, tabs, semicolons or bars; Kaggle's files", read_table),
-    "jsonl": Form('JSON lines or a JSON list: {"image": "a.jpg", "caption": "..."}', read_records),
-    "coco": Form("COCO's captions_*.json: images and annotations", read_coco),
+    "csv": Form("a table, best with a header: image,caption; commas, tabs, semicolons or bars", read_table, True),
+    "jsonl": Form('JSON lines or a JSON list: {"image": "a.jpg", "caption": "..."}', read_records, True),
+    "json": Form('a JSON object: {"a.jpg": "...", "b.jpg": ["...", "..."]}', read_mapping, True),
+    "coco": Form("COCO's captions_*.json: images and annotations", read_coco, True),
     "coco-images": Form("COCO's image_info_*.json: pictures without captions, for prediction", read_image_info),
     "karpathy": Form("Karpathy's dataset_*.json: images with sentences and splits", read_karpathy),
     "cs231n": Form("CS231n's coco2014_captions.h5, its vocabulary beside it", read_cs231n),
     "folder": Form("a folder of pictures, name.txt beside name.jpg, a caption a line", read_folder),
     "webdataset": Form("a tar of name.jpg with name.txt or name.json", read_webdataset),
-    "descriptions": Form("image_id caption: descriptions.txt", read_descriptions),
+    "descriptions": Form("image_id caption: descriptions.txt", read_descriptions, True),
 }
 
 
-def read_data(captions: Sources, format: str = "auto") -> Captions:
+def read_data(captions: Sources, format: str = "auto", predictions: bool = False) -> Captions:
     """Read captions in any supported form, with the splits that they carry.
 
     Args:
         captions: a file, a folder, a pattern such as `shards/*.tar`, or several of these, put together.
         format: a name in READERS, or "auto" to tell it from the content.
+        predictions: whether they are predictions, of which one may be blank.
 
     Raises:
         DataError: something cannot be read, is empty or malformed (the line is named), or shares pictures between
@@ -63,10 +74,15 @@ def read_data(captions: Sources, format: str = "auto") -> Captions:
     require_format(format)
     with collector_paused():
         parts = [
-            (path, READERS[detect_format(path) if format == "auto" else format].read(path))
+            (path, _read(path, detect_format(path, predictions) if format == "auto" else format, predictions))
             for path in find_sources(captions)
         ]
         return merge(parts)
+
+
+def _read(path: Path, format: str, predictions: bool) -> Captions:
+    form = READERS[format]
+    return form.read(path, predictions=True) if predictions and form.takes_predictions else form.read(path)
 
 
 def spell(captions: Sources) -> str:
@@ -123,7 +139,7 @@ def _files(source: Path) -> list[Path]:
     return [text for picture in list_images(source).values() if (text := text_beside(picture)) is not None]
 
 
-def detect_format(path: str | Path) -> str:
+def detect_format(path: str | Path, predictions: bool = False) -> str:
     """Return the name in READERS of the form that a caption file or folder has, told by its content.
 
     Raises:
@@ -136,36 +152,73 @@ def detect_format(path: str | Path) -> str:
         with path.open("rb") as file:
             head = file.read(HEAD)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; check the path") from None
+        raise DataError(f"{path}: no such file; {way_out(path)}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return "cs231n"
-    if head[257:262] == b"ustar" or head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")):
+    if head[257:262] == b"ustar" or _is_packed_tar(path, head):
         return "webdataset"
-    if head.startswith(b"PK\x03\x04"):
-        raise DataError(f"{path}: a zip archive; unpack it and name the caption file in it")
-    return _detect_text(path, head)
+    if fault := name_kind(head):
+        raise DataError(f"{path}: {fault}")
+    return _detect_text(path, head, predictions)
 
 
-def _detect_text(path: Path, head: bytes) -> str:
-    text = head.decode("utf-8-sig", errors="replace").lstrip()
-    if not text:
+def _is_packed_tar(path: Path, head: bytes) -> bool:
+    if not head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")):
+        return False
+    # a packed text is named as that; what looks like a tar, or is broken, is left to the tar's reader
+    return not (head.startswith(b"\x1f\x8b") and _unpacks_to_text(path))
+
+
+def _unpacks_to_text(path: Path) -> bool:
+    try:
+        with gzip.open(path) as file:
+            first = file.read(512)
+    except (OSError, EOFError, zlib.error):
+        return False
+    return bool(first) and first[257:262] != b"ustar" and b"\0" not in first
+
+
+def _detect_text(path: Path, head: bytes, predictions: bool) -> str:
+    text = decode(head, "replace")
+    whole = len(head) < HEAD
+    lines = text.split("\n")[: None if whole else -1] or [text]
+    first = next((line for line in lines if line.strip() and not is_comment(line)), "")
+    if not text.strip() or (whole and not any(line.strip() for line in lines)):
         raise DataError(f"{path}: empty; name a caption file")
-    first = text.partition("\n")[0].rstrip("\r")
-    if text[0] == "[":
+    opening = first.lstrip()[:1]
+    if opening == "[" and _opens_json(first):
         return "jsonl"
-    if text[0] == "{":
-        return "jsonl" if is_record(first) else _detect_object(path)
+    if opening == "{":
+        several = len([line for line in lines if line.strip()]) > 1
+        return "jsonl" if is_record(first) or (several and is_whole(first)) else _detect_object(path)
     if TOKEN_LINE.fullmatch(first):
         return "flickr"
-    return "csv" if is_table_header(first) else "descriptions"
+    if find_head(lines, predictions):
+        return "csv"
+    if looks_like_table(lines):
+        number = lines.index(first) + 1 if first in lines else 1
+        raise DataError(
+            f"{path}: is a table, and line {number} names no columns that are known; "
+            f"add a header line with names such as {known_names()}"
+        )
+    return "descriptions"
+
+
+def _opens_json(line: str) -> bool:
+    """Tell a JSON list from a line whose id or mark is in brackets."""
+    return re.match(r'\s*\[\s*(?:$|[\[{"\]\d-])', line) is not None
 
 
 def _detect_object(path: Path) -> str:
     """Tell the forms of one large JSON object apart by their keys, without parsing it twice."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = content[:HEAD]
+        text: bytes | mmap.mmap = content
+        if find_encoding(start)[0] != "utf-8":
+            text = decode(content[:], "replace").encode()
         for key, name in {"annotations": "coco", "sentences": "karpathy", "images": "coco-images"}.items():
-            if re.search(rb'"%s"\s*:' % key.encode(), content):
+            if re.search(rb'"%s"\s*:' % key.encode(), text):
                 return name
-    return "coco"
+    return "json"

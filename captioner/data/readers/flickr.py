@@ -1,4 +1,4 @@
-"""Readers of lines: Flickr's token files, and cleaned descriptions."""
+"""Readers of lines: Flickr's token files, and descriptions."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from captioner.data.captions import Captions, collect
+from captioner.data.captions import Captions
+from captioner.data.readers.collect import Row, collect
 from captioner.storage import DataError, read_text
 
 TOKEN_LINE = re.compile(r"(?P<name>[^\t]+)#\d+\t(?P<caption>.*\S.*)")
 
-_DESCRIPTION_LINE = re.compile(r"\s*(?P<name>\S+)\s+(?P<caption>\S.*)")
+_DESCRIPTION_LINE = re.compile(r"\s*(?:(?P<path>[^\t]*\.\w+)\s*\t|(?P<name>\S+)(?:\s|\Z))\s*(?P<caption>.*)")
+# What sentences begin with and pictures are never called.
+_SENTENCE_STARTS = frozenset(["a", "an", "the", "two", "three", "some", "there", "this", "it", "several", "many"])
 
 
 def read_tokens(path: str | Path) -> Captions:
@@ -23,18 +26,35 @@ def read_tokens(path: str | Path) -> Captions:
     return collect(path, match_lines(path, TOKEN_LINE, "name.jpg#0<TAB>caption"))
 
 
-def read_descriptions(path: str | Path) -> Captions:
-    """Read lines of `image_id caption` (descriptions.txt).
+def read_descriptions(path: str | Path, predictions: bool = False) -> Captions:
+    """Read lines of `image_id caption` (descriptions.txt); a tab may stand between them, and then blanks in the name.
+
+    Args:
+        path: the file.
+        predictions: whether a caption may be blank.
 
     Raises:
-        DataError: the file cannot be read, is empty, or a line holds an id alone (it is named).
+        DataError: the file cannot be read, is empty, a line holds an id alone (it is named), or the lines are plain
+            captions.
     """
-    return collect(path, match_lines(path, _DESCRIPTION_LINE, "image_id caption"))
+    rows: list[Row] = []
+    starts = 0
+    for number, line in lines(path):
+        match = _DESCRIPTION_LINE.fullmatch(line)
+        if match is None or not (match["caption"].strip() or predictions):
+            raise DataError(f"{path}: line {number} is not `image_id caption`; correct or remove it")
+        name = (match["path"] or match["name"]).strip()
+        starts += name.lower() in _SENTENCE_STARTS
+        rows.append(Row(name, (match["caption"].strip(),)))
+    if starts * 2 > len(rows) and len({row.name.lower() for row in rows} & _SENTENCE_STARTS) > 1:
+        raise DataError(
+            f"{path}: its lines are captions without image_ids (they begin with {rows[0].name!r}); "
+            "write `image_id caption`, or score plain captions with --parallel"
+        )
+    return collect(path, rows)
 
 
-def match_lines(
-    path: str | Path, form: re.Pattern[str], shown: str, start: int = 1
-) -> Iterator[tuple[str, tuple[str], None]]:
+def match_lines(path: str | Path, form: re.Pattern[str], shown: str, start: int = 1) -> Iterator[Row]:
     """Yield the `name` and the `caption` of every line from line `start` on.
 
     Raises:
@@ -44,12 +64,17 @@ def match_lines(
         match = form.fullmatch(line)
         if match is None:
             raise DataError(f"{path}: line {number} is not `{shown}`; correct or remove it")
-        yield match["name"], (match["caption"],), None
+        yield Row(match["name"], (match["caption"],))
 
 
 def lines(path: str | Path, start: int = 1) -> Iterator[tuple[int, str]]:
-    """Yield (line number, line) from line `start` on, without line ends; blank lines are passed over."""
+    """Yield (line number, line) from line `start` on, without line ends; blank lines and comments are passed over."""
     # not splitlines: captions may hold characters that Unicode counts as line ends
     for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if number >= start and line.strip():
-            yield number, line.rstrip("\r")
+        if number >= start and line.strip() and not is_comment(line):
+            yield number, line
+
+
+def is_comment(line: str) -> bool:
+    """Tell whether a line is a comment: `# ` or `//` and whatever follows."""
+    return line.lstrip().startswith(("# ", "//")) or line.strip() == "#"

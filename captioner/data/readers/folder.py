@@ -6,11 +6,12 @@ import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from captioner.data.captions import Captions, collect
+from captioner.data.captions import Captions
 from captioner.data.download.unpack import require_end
-from captioner.data.readers.tables import CAPTION_COLUMNS
+from captioner.data.readers.collect import Row, collect, without_marks
+from captioner.data.readers.columns import CAPTION_COLUMNS, NotTextError, Texts, read_texts
+from captioner.encoding import decode
 from captioner.images.ids import EXTENSIONS
 from captioner.images.listing import list_images
 from captioner.storage import DataError, read_text
@@ -36,7 +37,7 @@ def read_folder(path: str | Path) -> Captions:
     references = {image_id: captions for image_id, captions in references.items() if captions}
     if not references:
         raise DataError(f"{path}: the texts beside its pictures are all empty; write a caption a line")
-    return Captions(references, pictures)
+    return Captions(without_marks(path, references), pictures)
 
 
 def text_beside(picture: Path) -> Path | None:
@@ -65,17 +66,17 @@ def read_webdataset(path: str | Path) -> Captions:
         raise DataError(f"{path}: no such file; check the path") from None
     except (tarfile.TarError, OSError, EOFError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(":")
-        raise DataError(f"{path}: not a whole tar ({reason}); get it anew") from error
+        raise DataError(f"{path}: not a whole tar ({reason}); download it again") from error
 
 
-def _samples(path: str | Path, archive: tarfile.TarFile) -> Iterator[tuple[str, tuple[str, ...], None]]:
+def _samples(path: str | Path, archive: tarfile.TarFile) -> Iterator[Row]:
     """Yield each picture's name and captions; the members of a sample stand side by side."""
-    key, picture, texts = "", "", dict[str, tuple[str, ...]]()
+    key, picture, texts = "", "", dict[str, Texts]()
 
-    def sample() -> Iterator[tuple[str, tuple[str, ...], None]]:
-        captions = next(filter(None, texts.values()), ())
-        if captions:
-            yield picture or key, captions, None
+    def sample() -> Iterator[Row]:
+        captions = next((found for found in texts.values() if found.captions), None)
+        if captions is not None:
+            yield Row(picture or key, captions.captions, listed=captions.listed)
 
     for member in archive:
         name, _, suffix = member.name.rpartition("/")[2].partition(".")
@@ -92,19 +93,25 @@ def _samples(path: str | Path, archive: tarfile.TarFile) -> Iterator[tuple[str, 
     yield from sample()
 
 
-def _captions(path: str | Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> tuple[str, ...]:
+def _captions(path: str | Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Texts:
     if member.size > LARGEST_TEXT:
         raise DataError(f"{path}: {member.name} claims {member.size:,} bytes, too many for captions; remove it")
     file = archive.extractfile(member)
     data = b"" if file is None else file.read(LARGEST_TEXT)
     try:
-        text = data.decode("utf-8-sig")
+        text = decode(data)
         if not member.name.lower().endswith(".json"):
-            return _lines(text)
+            return Texts(list(_lines(text)))
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: {member.name} is not UTF-8 or not JSON ({error}); correct or remove it") from None
     known = content if isinstance(content, dict) else {}
-    values: Any = next((known[name] for name in CAPTION_COLUMNS if name in known), [])
-    texts = values if isinstance(values, list) else [values]
-    return tuple(value.strip() for value in texts if isinstance(value, str) and value.strip())
+    name = next((name for name in CAPTION_COLUMNS if name in known), "")
+    value = known.get(name, [])
+    if isinstance(value, list):  # tars of the web hold anything beside captions
+        value = [item for item in value if isinstance(item, str | list | dict)]
+    try:
+        texts = read_texts(value, name)
+    except NotTextError:
+        texts = Texts([])
+    return texts._replace(captions=[text.strip() for text in texts.captions if text.strip()])

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from captioner.data.dataset import read_captions
 from captioner.data.readers.detect import detect_format
 from captioner.data.readers.predictions import read_lists, read_predictions
+from captioner.images.ids import align, one_of_each
+from captioner.notes import note
 from captioner.storage import DataError, read_text
 
 
@@ -45,13 +47,32 @@ def read_pairs(
     if parallel or (len(references) > 1 and all(detect_format(path) == "descriptions" for path in references)):
         return _read_parallel(predictions, references)
     given = read_captions(references)
-    if not lists:
-        return CandidatesAndReferences(read_predictions(predictions), {}, given)
-    found = read_lists(predictions)
+    found = read_lists(predictions) if lists else {name: [text] for name, text in read_predictions(predictions).items()}
+    found = _by_known_ids(predictions, references[0], found, given)
     best = {image_id: captions[0] for image_id, captions in found.items()}
     return CandidatesAndReferences(
         best, {image_id: captions[1:] for image_id, captions in found.items() if captions[1:]}, given
     )
+
+
+def _by_known_ids(
+    predictions: str | Path,
+    references: str | Path,
+    found: dict[str, list[str]],
+    given: Mapping[str, tuple[str, ...]],
+) -> dict[str, list[str]]:
+    """Call the pictures as the references do, where `captioner predict` was given their folder with them."""
+    if any(image_id in given for image_id in found):
+        return found
+    meant = align(found.keys(), given.keys())
+    if not meant:
+        raise DataError(
+            f"{predictions} and {references} have {one_of_each(found, given)}; "
+            "name files of the same pictures (plain captions without image_ids need --parallel)"
+        )
+    first = next(iter(meant))
+    note(predictions, f"names pictures in other folders than {references}: {first} is taken for {meant[first]}")
+    return {meant.get(image_id, image_id): captions for image_id, captions in found.items()}
 
 
 def _read_parallel(predictions: str | Path, references: Sequence[str | Path]) -> CandidatesAndReferences:

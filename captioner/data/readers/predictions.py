@@ -1,85 +1,43 @@
-"""Captions made elsewhere: COCO's results form, or `image_id caption` a line."""
+"""Captions made elsewhere, or by `captioner predict`: the same forms as references."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from captioner.data.readers.flickr import lines
-from captioner.images.ids import normalize_id
-from captioner.storage import DataError, read_json
-
-Row = tuple[str, str, list[str]]  # where it stands, the picture's name, its captions
+from captioner.data.captions import Captions
+from captioner.data.readers.detect import read_data
+from captioner.storage import DataError
 
 
 def read_predictions(path: str | Path) -> dict[str, str]:
-    """Read one caption a picture.
+    """Read one caption a picture, in any form of captioner.data.readers.detect.READERS; it may be blank.
 
-    Args:
-        path: COCO's results form, a JSON list of {"image_id": ..., "caption": ...}, or lines `image_id caption`.
+    Of captions that the file ranks, as `captioner predict -n 5` and `captioner evaluate -n 5` write them, the best.
 
     Raises:
         DataError: the file cannot be read, is empty or malformed, or captions a picture twice.
     """
-    predictions: dict[str, str] = {}
-    for place, name, captions in _rows(path):
-        image_id = normalize_id(name)
-        if image_id in predictions:
+    captions = _read(path)
+    for image_id, several in captions.references.items():
+        if len(several) > 1 and not captions.ranked:
             raise DataError(
-                f"{path}: {place}: {image_id} has a caption already; keep one a picture "
+                f"{path}: {image_id} has {len(several)} captions; keep one a picture "
                 "(n-best lists need --metrics oracle, plain captions --parallel)"
             )
-        predictions[image_id] = captions[0]
-    return predictions
+    return {image_id: several[0] for image_id, several in captions.references.items()}
 
 
 def read_lists(path: str | Path) -> dict[str, list[str]]:
-    """Read n-best lists: as `read_predictions`, but a picture may stand there several times, its best caption first.
-
-    An entry of the JSON list may also hold `alternatives`, a list of {"caption": ...}, as captioner evaluate writes it.
+    """Read n-best lists: as `read_predictions`, but a picture may have several captions, its best one first.
 
     Raises:
         DataError: the file cannot be read, is empty or malformed.
     """
-    predictions: dict[str, list[str]] = {}
-    for _, name, captions in _rows(path):
-        predictions.setdefault(normalize_id(name), []).extend(captions)
-    return predictions
+    return {image_id: list(several) for image_id, several in _read(path).references.items()}
 
 
-def _rows(path: str | Path) -> Iterator[Row]:
-    first = next((line for _, line in lines(path)), None)
-    if first is None:
-        raise DataError(f"{path}: empty; expected COCO's results form or lines of image_id and caption")
-    return _from_json(path) if first.lstrip()[0] in "[{" else _from_lines(path)
-
-
-def _from_json(path: str | Path) -> Iterator[Row]:
-    content = read_json(path)
-    if not isinstance(content, list):
-        raise DataError(f"{path}: expected a list of image_id and caption (COCO's results form)")
-    if not content:
-        raise DataError(f"{path}: an empty list; there is no caption in it")
-    for index, entry in enumerate(content, start=1):
-        if not isinstance(entry, dict) or not {"image_id", "caption"} <= entry.keys():
-            raise DataError(f"{path}: entry {index} has no image_id and caption")
-        name = entry["image_id"]
-        captions = [entry["caption"], *map(_caption, _list(entry.get("alternatives")))]
-        if not all(isinstance(caption, str) for caption in captions) or type(name) not in (str, int):
-            raise DataError(f"{path}: entry {index}: the caption must be text and the image_id text or a whole number")
-        yield f"entry {index}", str(name), captions
-
-
-def _list(alternatives: Any) -> list[Any]:
-    return alternatives if isinstance(alternatives, list) else []
-
-
-def _caption(alternative: Any) -> Any:
-    return alternative.get("caption") if isinstance(alternative, dict) else None
-
-
-def _from_lines(path: str | Path) -> Iterator[Row]:
-    for number, line in lines(path):
-        name, _, caption = line.strip().partition("\t" if "\t" in line else " ")
-        yield f"line {number}", name, [caption.strip()]
+def _read(path: str | Path) -> Captions:
+    captions = read_data(path, predictions=True)
+    if not captions.references:
+        raise DataError(f"{path}: lists pictures and no captions; name a file of predictions")
+    return captions

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from captioner.data.captions import Captions, collect
+from captioner.data.captions import Captions
+from captioner.data.readers.collect import Row, collect
 from captioner.data.shards.store import MANIFEST, open_shards
 from captioner.images.ids import normalize_id
 from captioner.storage import DataError
@@ -31,5 +32,5 @@ def read_shards(path: str | Path) -> Captions:
                 raise DataError(
                     f"{path}: picture {normalize_id(record.image_id)!r} has no caption; name a caption file"
                 )
-            rows.append((record.image_id, record.captions, split))
+            rows.append(Row(record.image_id, record.captions, split))
     return collect(path, rows)

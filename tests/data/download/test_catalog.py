@@ -103,7 +103,7 @@ def test_an_archive_that_lies_there_already_is_checked_and_stays(web, tmp_path):
     assert web.asked == [] and names(tmp_path) == UNPACKED | MANIFESTS | set(ARCHIVES)
     (tmp_path / "text.zip").write_bytes(ARCHIVES["pictures.zip"][: len(ARCHIVES["text.zip"])])
     (tmp_path / "text.zip.manifest.json").unlink()
-    with pytest.raises(DataError, match=r"text\.zip: (its sha256|has) .* remove it and get it anew"):
+    with pytest.raises(DataError, match=r"text\.zip: (its sha256|has) .* remove it and get it again"):
         download("small", tmp_path)
 
 

@@ -169,7 +169,7 @@ def test_what_breaks_off_or_is_damaged(tmp_path: Path) -> None:
     zipped = make_tar(tmp_path / "set.tgz", {"a": os.urandom(50000)}, mode="w:gz").read_bytes()
     for data in (whole[:3000], damaged, tarred[:7000], tarred[:3000], zipped[:20000], b"", b"<html>not found</html>"):
         (tmp_path / "set").write_bytes(data)
-        with pytest.raises(DataError, match=r"set: broken, or no zip or tar \(.*\); get it anew"):
+        with pytest.raises(DataError, match=r"set: broken, or no zip or tar \(.*\); download it again"):
             unpack(tmp_path / "set", tmp_path / "out")
         assert contents(tmp_path / "out") == {}
 

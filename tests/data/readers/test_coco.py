@@ -126,7 +126,7 @@ def test_karpathys_splits_with_restval_in_train(tmp_path: Path) -> None:
     ("content", "fault"),
     [
         ({"images": [karpathy_image("a.jpg", "train", "A dog"), {"filename": "b.jpg"}]}, "image 1 lacks"),
-        ({"images": [{**karpathy_image("a.jpg", "train"), "sentences": [{"tokens": ["a"]}]}]}, "image 0 lacks"),
+        ({"images": [{**karpathy_image("a.jpg", "train"), "sentences": [{"sentid": 4}]}]}, "image 0 lacks"),
         ({"images": [karpathy_image("a.jpg", "train")]}, "holds no captions"),
         ({"annotations": []}, "has no list of images"),
     ],

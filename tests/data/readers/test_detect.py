@@ -17,6 +17,7 @@ TEXTS = {
     "flickr": "a.jpg#0\tA dog, a cat\n",
     "csv": 'image,caption\na.jpg,"A dog, a cat"\n',
     "jsonl": '{"image": "a.jpg", "caption": "A dog, a cat"}\n',
+    "json": '{"a.jpg": ["A dog, a cat"]}',
     "coco": '{"images": [], "annotations" : [{"image_id": "a", "caption": "A dog, a cat"}]}',
     "karpathy": json.dumps(
         {
@@ -72,7 +73,7 @@ def test_every_form_is_told_by_its_content(tmp_path: Path, name: str) -> None:
         ('\ufeff{"file_name": "a.jpg", "text": "A dog"}', "jsonl"),
         ('[{"image_id": 1, "caption": "A dog"}]', "jsonl"),
         ('{\n "annotations": [{"image_id": 1,\n "caption": "a \\"images\\": one"}]\n}', "coco"),
-        ('{"image_id": 1}', "coco"),
+        ('{"1": "A dog"}', "json"),
     ],
 )
 def test_variants_are_told_too(tmp_path: Path, content: str, name: str) -> None:

@@ -58,7 +58,7 @@ def test_a_webdataset_tar(tmp_path: Path, name: str, mode: str) -> None:
         "x/001.json": json.dumps({"caption": "A cat", "width": 3}),
         "./002.cls": "5",
         "./002.jpg": "JPEG",
-        "./002.json": json.dumps({"captions": ["One", "", "Two", 5]}),
+        "./002.json": json.dumps({"captions": ["One dog", "", "Two", 5]}),
         "003.jpg": "JPEG",
         "004.seg.png": "PNG",
         "004.txt": "A bird",
@@ -67,7 +67,7 @@ def test_a_webdataset_tar(tmp_path: Path, name: str, mode: str) -> None:
     assert captions.references == {
         "000": ("A dog .", "The dog"),
         "x/001": ("A cat",),
-        "002": ("One", "Two"),
+        "002": ("One dog", "Two"),
         "004": ("A bird",),
     }
 

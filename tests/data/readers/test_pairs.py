@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from captioner.data.readers.pairs import Pairs, read_pairs
+from captioner.data.readers.pairs import CandidatesAndReferences as Found
+from captioner.data.readers.pairs import read_pairs
 from captioner.storage import DataError
 
 
@@ -20,10 +21,10 @@ def test_by_image_id(write):
     predictions = write("p.json", json.dumps([{"image_id": 3, "caption": "a dog"}]))
     images = [{"id": 3, "file_name": "train2017/000000000003.jpg"}]
     coco = {"images": images, "annotations": [{"image_id": 3, "caption": "Dog"}]}
-    assert read_pairs(predictions, [write("r.json", json.dumps(coco))]) == Pairs({"3": "a dog"}, {}, {"3": ("Dog",)})
+    assert read_pairs(predictions, [write("r.json", json.dumps(coco))]) == Found({"3": "a dog"}, {}, {"3": ("Dog",)})
     lines = write("p.txt", "a.jpg a dog\n")
     for text in ("a A dog\na Dogs\n", "a.jpg#0\tA dog\na.jpg#1\tDogs\n"):
-        assert read_pairs(lines, [write("r.txt", text)]) == Pairs({"a": "a dog"}, {}, {"a": ("A dog", "Dogs")})
+        assert read_pairs(lines, [write("r.txt", text)]) == Found({"a": "a dog"}, {}, {"a": ("A dog", "Dogs")})
 
 
 def test_several_files_with_ids_are_put_together(write):
@@ -46,7 +47,7 @@ def test_parallel_files_have_a_line_a_candidate(write):
 
 def test_a_single_parallel_file_must_be_called_so(write):
     predictions, references = write("p", "the dog\nthe cat\n"), write("r", "A dog\nA cat\n")
-    with pytest.raises(DataError, match=r"line 2: the has a caption already; .*plain captions --parallel"):
+    with pytest.raises(DataError, match=r"the has 2 captions; .*plain captions --parallel"):
         read_pairs(predictions, [references])
     assert read_pairs(predictions, [references], parallel=True).references == {"1": ("A dog",), "2": ("A cat",)}
 

@@ -1,0 +1,96 @@
+"""Rows as a reader finds them in a file, put together into Captions: where ids, word lists and marks are settled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from captioner.data.captions import Captions, require_apart, split_name
+from captioner.encoding import escape
+from captioner.images.ids import normalize_ids
+from captioner.notes import note
+from captioner.storage import DataError
+from captioner.text.cleaning import is_spaceless, join_words
+from captioner.text.markers import find_marks, strip_marks
+
+LONGEST_WORD = 8  # letters of a script without spaces; what has more is a whole caption
+
+
+class Row(NamedTuple):
+    """A picture and some of its captions, as they stand in a file.
+
+    Attributes:
+        name: of the picture, however the file writes it.
+        captions: raw text.
+        split: the picture's split, where the file says it.
+        listed: whether the captions are a list whose items may also be the words of one caption.
+        ranked: whether they are alternatives, the best one first.
+    """
+
+    name: str
+    captions: Sequence[str]
+    split: str | None = None
+    listed: bool = False
+    ranked: bool = False
+
+
+def collect(path: str | Path, rows: Iterable[Row]) -> Captions:
+    """Put rows together, in the order of the source; a picture may come in several.
+
+    A list of single words is one caption if all lists of the file are such. Marks of beginning and end are taken off.
+
+    Args:
+        path: the file that the rows come from, for messages.
+        rows: with captions that may be blank where the file holds predictions.
+
+    Raises:
+        DataError: there is no caption, or a picture is in two splits.
+    """
+    rows = list(rows)
+    joined = _are_words([row.captions for row in rows if row.listed and len(row.captions) > 1])
+    if joined:
+        note(path, "its lists hold single words, so that each list is taken for one caption")
+    by_name: dict[str, list[str]] = {}
+    splits: dict[str, dict[str, None]] = {}
+    ranked = False
+    for row in rows:
+        texts = [join_words(row.captions)] if joined and row.listed else row.captions
+        by_name.setdefault(row.name, []).extend(escape(text.strip()) for text in texts)
+        ranked = ranked or row.ranked
+        if row.split is not None:
+            splits.setdefault(split_name(row.split), {})[row.name] = None
+    ids = normalize_ids(by_name)
+    references: dict[str, list[str]] = {}
+    for name, captions in by_name.items():
+        references.setdefault(ids[name], []).extend(captions)
+    if not references:
+        raise DataError(f"{path}: holds no captions; name a caption file")
+    found = {split: tuple(dict.fromkeys(ids[name] for name in names)) for split, names in splits.items()}
+    try:
+        require_apart(found)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    plain = without_marks(path, {name: tuple(captions) for name, captions in references.items()})
+    return Captions(plain, splits=found, ranked=ranked)
+
+
+def without_marks(path: str | Path, references: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Take marks such as `<start>` and `endseq` off the ends of captions, where most of them bear some, and say so."""
+    texts = [text for captions in references.values() for text in captions]
+    marked = find_marks(texts)
+    if marked is None:
+        return references
+    shown = " and ".join(
+        f"{where} {mark!r}" for where, mark in zip(("begin with", "end with"), marked[:2], strict=True) if mark
+    )
+    note(path, f"{marked.number:,} of {len(texts):,} captions {shown}; such marks are no words and are left out")
+    return {name: tuple(strip_marks(text, marked) for text in captions) for name, captions in references.items()}
+
+
+def _are_words(lists: Sequence[Sequence[str]]) -> bool:
+    return bool(lists) and all(_is_word(text) for texts in lists for text in texts)
+
+
+def _is_word(text: str) -> bool:
+    return len(text.split()) <= 1 and not (len(text) > LONGEST_WORD and is_spaceless(text))

@@ -1,0 +1,150 @@
+"""What the columns of a table and the keys of a record are called, and the captions in one of their values."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+# In the order of preference: BLIP's files have `image` and an `image_id` of their own beside it.
+IMAGE_COLUMNS = (
+    "image", "image_name", "file_name", "filename", "image_path", "image_file", "image_filename", "filepath",
+    "file_path", "path", "file", "picture", "picture_name", "photo", "photo_name", "img", "img_name", "img_path",
+    "img_file", "image_id", "imageid", "img_id", "imgid", "picture_id", "photo_id", "image_url", "url", "id", "key",
+    "name",
+)  # fmt: skip
+CAPTION_COLUMNS = (
+    "caption", "captions", "comment", "comments", "raw", "sentence", "sentences", "sents", "text", "texts",
+    "description", "descriptions", "caption_text", "image_caption", "alt_text", "reference", "references", "ref",
+    "refs", "gt", "gts", "ground_truth", "target",
+)  # fmt: skip
+PREDICTION_COLUMNS = (
+    "prediction", "predictions", "predicted", "predicted_caption", "pred", "preds", "generated", "generated_caption",
+    "generated_text", "hypothesis", "hypotheses", "hyp", "hypo", "candidate", "candidates", "output", "result", "res",
+)  # fmt: skip
+WORD_COLUMNS = ("tokens", "words")  # a list of them is always one caption
+SPLIT_COLUMN = "split"
+RANKS = ("rank", "log_prob", "alternatives")  # where these are, several captions of a picture are alternatives
+
+_NUMBERED = re.compile(r"(?:caption|comment|sentence|text|description|reference|ref|prediction)_?\d+")
+_NAME = re.compile(r"[\w\s./-]+")  # a sentence with commas has brackets and quotes in its parts
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_OTHER = re.compile(r"[^a-z0-9]+")
+
+
+class Columns(NamedTuple):
+    """Where a table has what: names of columns as they stand in it."""
+
+    image: str
+    captions: tuple[str, ...]
+    split: str | None
+    ranked: bool = False
+
+
+class NotTextError(ValueError):
+    """A value is neither a caption nor a list of captions."""
+
+
+def plain_name(name: str) -> str:
+    """Return a column's name in lower case with underscores: `Image File` and `imageFile` are `image_file`."""
+    if not _NAME.fullmatch(name):
+        return name
+    return _OTHER.sub("_", _HUMP.sub("_", name.strip()).lower()).strip("_")
+
+
+def find_columns(names: Sequence[str], predictions: bool = False) -> Columns | None:
+    """Return which of a table's columns hold pictures, captions and splits; None where one of the first two is missing.
+
+    A table has one column of captions, or several with numbers (`caption_1`, `caption_2`, ...). Where it has captions
+    and predictions, the latter are taken if `predictions` are asked for.
+    """
+    known = {plain_name(name): name for name in reversed(names)}
+    captions = (*PREDICTION_COLUMNS, *CAPTION_COLUMNS) if predictions else (*CAPTION_COLUMNS, *PREDICTION_COLUMNS)
+    image = next((known[name] for name in IMAGE_COLUMNS if name in known), None)
+    plain = next(([known[name]] for name in (*captions, *WORD_COLUMNS) if name in known), [])
+    numbered = [name for name in names if _NUMBERED.fullmatch(plain_name(name))]
+    if image is None or not plain + numbered:
+        return None
+    ranked = any(name in known for name in RANKS)
+    return Columns(image, tuple(dict.fromkeys([*plain, *numbered])), known.get(SPLIT_COLUMN), ranked)
+
+
+def known_names() -> str:
+    """Return the usual names of columns, for a message that asks for a header line."""
+    return f"{', '.join(('image', 'file_name', 'image_id'))} and {', '.join(('caption', 'text', 'comment'))}"
+
+
+class Texts(NamedTuple):
+    """The captions in a value.
+
+    Attributes:
+        captions: blank ones among them.
+        listed: whether they were a list whose items may also be the words of one caption.
+        ranked: whether they are alternatives, the best one first.
+    """
+
+    captions: list[str]
+    listed: bool = False
+    ranked: bool = False
+
+
+def read_texts(value: Any, column: str = "") -> Texts:
+    """Return the captions in a value of JSON: a text, a list of texts or of records, a list of lists of words.
+
+    Raises:
+        NotTextError: it is anything else.
+    """
+    if value is None:
+        return Texts([""])
+    if isinstance(value, str):
+        return Texts([value])
+    if isinstance(value, dict):
+        return _of_record(value)
+    if not isinstance(value, list):
+        raise NotTextError
+    if all(isinstance(item, str) for item in value):
+        if plain_name(column) in WORD_COLUMNS:
+            return Texts([" ".join(value)])
+        return Texts(value, listed=True)
+    if all(isinstance(item, list) for item in value):
+        if not all(isinstance(word, str) for words in value for word in words):
+            raise NotTextError
+        return Texts([" ".join(words) for words in value])
+    if not all(isinstance(item, dict) for item in value):
+        raise NotTextError
+    parts = [_of_record(item) for item in value]
+    ranked = any(part.ranked for part in parts)
+    return Texts([text for part in parts for text in part.captions], ranked=ranked)
+
+
+def _of_record(record: dict[str, Any]) -> Texts:
+    """Return the captions in a record without a picture, such as {"caption": "...", "log_prob": -3.5}."""
+    named = {plain_name(key): key for key in record}
+    columns = (*CAPTION_COLUMNS, *PREDICTION_COLUMNS, *WORD_COLUMNS)
+    key = next((named[name] for name in columns if name in named), None)
+    if key is None:
+        raise NotTextError
+    found = read_texts(record[key], key)
+    return found._replace(ranked=found.ranked or any(name in named for name in RANKS))
+
+
+def read_cell(cell: str, column: str = "") -> Texts:
+    """Return the captions in a cell: itself, or the texts of a list written as JSON or as Python writes it.
+
+    Raises:
+        NotTextError: it is a list of numbers.
+    """
+    cell = cell.strip()
+    if cell.startswith("[") and cell.endswith("]") and cell[1:].lstrip()[:1] in ('"', "'", "["):
+        for parse in (json.loads, ast.literal_eval):
+            try:
+                found = parse(cell)
+            except (ValueError, SyntaxError, MemoryError, RecursionError):
+                continue
+            if isinstance(found, list):
+                texts = read_texts(found, column)
+                kept = [text for text in texts.captions if text.strip()]
+                return texts._replace(captions=kept or [""])
+    return Texts([cell])

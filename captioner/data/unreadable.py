@@ -1,0 +1,51 @@
+"""Pictures of a split that have no features because they cannot be read: left out, as long as they are few."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+from captioner.data.captions import Captions
+from captioner.features.skipped import read_skipped, skipped_path
+from captioner.features.store import FeatureStore
+from captioner.storage import DataError
+
+logger = logging.getLogger(__name__)
+
+
+def without_unreadable(captions: Captions, stores: Collection[Any], share: float) -> Captions:
+    """Return captions whose splits lack the pictures that the extraction could not read.
+
+    Only pictures that `FILE.skipped.csv` names are left out; whoever looks for others' features hears of those.
+
+    Args:
+        captions: with the splits.
+        stores: the feature files, one for each captioner.
+        share: of a split's pictures, that may be left out at most.
+
+    Raises:
+        DataError: more are unreadable.
+    """
+    splits = dict(captions.splits)
+    for store in stores:
+        if not isinstance(store, FeatureStore):  # shards hold what could be read
+            continue
+        missing = {name: [image_id for image_id in ids if image_id not in store] for name, ids in splits.items()}
+        if not any(missing.values()):
+            continue
+        skipped = read_skipped(store.path)
+        for name, absent in missing.items():
+            left = dict.fromkeys(image_id for image_id in absent if image_id in skipped)
+            if not left:
+                continue
+            named = f"{len(left):,} of the {len(splits[name]):,} pictures of split {name} cannot be read"
+            first = f"{skipped_path(store.path)} names them, first {next(iter(left))!r}"
+            if len(left) > share * len(splits[name]):
+                raise DataError(
+                    f"{named}; {first}. Replace them and extract again, or allow more (data.max_unreadable={share:g})"
+                )
+            logger.warning(f"{named} and are left out; {first}")
+            splits[name] = tuple(image_id for image_id in splits[name] if image_id not in left)
+    return replace(captions, splits=splits)

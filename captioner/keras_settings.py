@@ -1,0 +1,131 @@
+"""Keras as captioner needs it, whatever keras.json says: the backend is checked first, the rest is set.
+
+The file belongs to all of a user's projects, and one that another project has left must not change what captioner does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from captioner.config import ConfigError
+
+BACKENDS = ("tensorflow", "jax")
+VARIABLE = "KERAS_BACKEND"
+_FLOATS = ("float16", "float32", "float64")  # what Keras lets a file name; with anything else it cannot be imported
+_FORMATS = ("channels_last", "channels_first")
+
+
+def import_keras() -> Any:
+    """Import Keras on the backend that is asked for, with float32 and channels last; return it.
+
+    Where it is imported already, by a program that uses captioner, its settings are the program's.
+
+    Raises:
+        ConfigError: the backend that KERAS_BACKEND or keras.json asks for is not one of BACKENDS, or is not installed.
+    """
+    if "keras" in sys.modules:
+        return sys.modules["keras"]
+    os.environ[VARIABLE] = find_backend()
+    with _without_unusable(settings_path()):
+        import keras
+    settle_keras()
+    return keras
+
+
+def settle_keras() -> None:
+    """Set what captioner needs of Keras, which is imported."""
+    import keras
+
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_dtype_policy("float32")
+
+
+def settings_path() -> Path:
+    """Return where Keras looks for its settings."""
+    home = os.environ.get("KERAS_HOME")
+    if home is None:
+        user = os.path.expanduser("~")  # noqa: PTH111 - as Keras does it
+        home = os.path.join(user if os.access(user, os.W_OK) else "/tmp", ".keras")  # noqa: PTH118
+    return Path(home).expanduser() / "keras.json"
+
+
+def find_backend() -> str:
+    """Return the backend that is asked for, the first of BACKENDS where none is.
+
+    Raises:
+        ConfigError: captioner does not run on it, or it is not installed; the message says who asks for it.
+    """
+    path = settings_path()
+    if name := os.environ.get(VARIABLE):
+        asks = f"{VARIABLE}={name}"
+    else:
+        name = _read(path).get("backend", BACKENDS[0])
+        asks = f"{path}: backend {name!r}"
+    way_out = f"set {VARIABLE}={BACKENDS[0]}"
+    if name not in BACKENDS:
+        raise ConfigError(f"{asks}: captioner runs on {' or '.join(BACKENDS)}; {way_out}")
+    if _is_missing(name):
+        other = next((backend for backend in BACKENDS if backend != name and not _is_missing(backend)), None)
+        way_out = f", or set {VARIABLE}={other}" if other else ""
+        raise ConfigError(f"{asks}: {name} is not installed; pip install {name}{way_out}")
+    return str(name)
+
+
+def _is_missing(name: str) -> bool:
+    try:
+        return name not in sys.modules and importlib.util.find_spec(name) is None
+    except ImportError:
+        return True
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return what a settings file says; nothing where it is missing or broken, as Keras takes it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _is_usable(path: Path) -> bool:
+    """Tell whether Keras can be imported beside the file."""
+    if not path.exists():
+        return True
+    content = _read(path)
+    return (
+        bool(content)
+        and content.get("floatx", "float32") in _FLOATS
+        and isinstance(content.get("epsilon", 1e-7), float)
+        and content.get("image_data_format", "channels_last") in _FORMATS
+    )
+
+
+@contextlib.contextmanager
+def _without_unusable(path: Path) -> Iterator[None]:
+    """Show Keras an empty home while it is imported, where it would fail on the file in its own."""
+    if _is_usable(path):
+        yield
+        return
+    before = os.environ.get("KERAS_HOME")
+    with tempfile.TemporaryDirectory() as empty:
+        os.environ["KERAS_HOME"] = empty
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["KERAS_HOME"]
+            else:
+                os.environ["KERAS_HOME"] = before
+    from keras.src.backend import config
+
+    config._KERAS_DIR = str(path.parent)  # where it keeps what it downloads
