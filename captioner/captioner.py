@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import textwrap
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Unpack
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,26 +17,30 @@ from keras import tree
 
 from captioner.config import ConfigError, build, to_settings
 from captioner.encoders.download import require_allowed
-from captioner.encoders.encoder import Encoder, encoder_from_description
+from captioner.encoders.encoder import Encoder, encoder_from_description, encoder_from_network
+from captioner.encoders.table import HUB
+from captioner.encoders.trunk import clone_in
+from captioner.generation.caption import Caption
 from captioner.generation.config import GenerationConfig
-from captioner.generation.decode import Caption, generate, make_search
-from captioner.generation.options import GenerationOptions, settings_of
-from captioner.generation.search import Numbers, Search
-from captioner.images.pictures import is_one_picture, picture_array
+from captioner.generation.decode import generate, make_search
+from captioner.generation.options import settings_of
+from captioner.generation.search import Search
+from captioner.generation.word_rules import Numbers
+from captioner.images.pictures import picture_array
 from captioner.metrics.calibration import Calibration
-from captioner.models import architectures  # noqa: F401  (registers every decoder for loading)
+from captioner.models import architectures, fine_tuned  # noqa: F401  (registers every decoder for loading)
 from captioner.models.decoder import CaptionDecoder
-from captioner.run_folder import CAPTIONER
+from captioner.picture_captioner import Picture, PictureCaptioner
+from captioner.run_folder import captioner_file
 from captioner.storage import DataError, atomic_path
 from captioner.text.vocabulary import Vocabulary
+from captioner.training.familiarity import Familiarity
 
-PICTURES_AT_ONCE = 32  # decoded pictures held in memory at a time
-
-Picture = Any  # see captioner.images.pictures.picture_array; or what `prepare` gave
+logger = logging.getLogger(__name__)
 
 
 @keras.saving.register_keras_serializable("captioner")
-class Captioner(keras.Model):
+class Captioner(PictureCaptioner, keras.Model):
     """An encoder, a decoder, their vocabulary and how captions are generated, kept together.
 
     The encoder is held by its description and its weights' digest; its weights are found again when the first picture
@@ -48,6 +53,8 @@ class Captioner(keras.Model):
             came without one.
         generation: the defaults of generation, or their settings.
         calibration: makes captions' confidence of their log-probabilities, or its values; None for captions without.
+        network: the encoder's own network, where it is to travel in the file; see `with_encoder_inside`.
+        familiarity: tells pictures that are unlike those of the training, or its JSON form; None where it is not known.
 
     Raises:
         DataError: the vocabulary has another size than the decoder's weights.
@@ -60,10 +67,12 @@ class Captioner(keras.Model):
         encoder: Mapping[str, Any] | None,
         generation: GenerationConfig | Mapping[str, Any],
         calibration: Calibration | Mapping[str, Any] | None = None,
+        network: keras.Model | None = None,
+        familiarity: Familiarity | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.decoder = decoder
+        self.decoder, self.network = decoder, network
         self.vocabulary = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary.from_json(vocabulary)
         if len(self.vocabulary) != decoder.vocabulary_size:
             raise DataError(
@@ -81,8 +90,13 @@ class Captioner(keras.Model):
             if calibration is None or isinstance(calibration, Calibration)
             else build(Calibration, calibration, "calibration")
         )
+        self.familiarity = (
+            familiarity
+            if isinstance(familiarity, Familiarity) or familiarity is None
+            else Familiarity.from_json(familiarity)
+        )
         # Made when first needed; in a namespace, because what stands in a dict would be saved with the model.
-        self._made = SimpleNamespace(encoder=None, searches={}, lock=threading.RLock())
+        self._made = SimpleNamespace(encoder=None, searches={}, warned=False, lock=threading.RLock())
         self.built = True
 
     def call(self, features: Any) -> dict[str, Any]:
@@ -132,13 +146,6 @@ class Captioner(keras.Model):
         captions = generate(self.search(n, **changes), features, self.vocabulary, first)
         return [[self.with_confidence(caption) for caption in several] for several in captions]
 
-    def with_confidence(self, caption: Caption) -> Caption:
-        """Return a caption with its confidence, where this captioner can tell."""
-        if self.calibration is None:
-            return caption
-        sure = self.calibration.confidence(caption.log_prob, len(caption.tokens))
-        return replace(caption, confidence=sure)
-
     def find_encoder(self) -> Encoder:
         """Return the encoder, built and its weights found when first asked for.
 
@@ -153,10 +160,29 @@ class Captioner(keras.Model):
                 "pictures; extract the features with captioner extract and train again"
             )
         with self._made.lock:  # threads that ask at once would each build one
-            if self._made.encoder is None:
+            if self._made.encoder is None and self.network is None:
                 require_allowed(str(self.encoder_description.get("backbone", "")))
                 self._made.encoder = encoder_from_description(self.encoder_description)
+            elif self._made.encoder is None:
+                self._made.encoder = encoder_from_network(self.network, self.encoder_description)
         return self._made.encoder
+
+    def with_encoder_inside(self) -> Captioner:
+        """Return this captioner with its encoder's network as a part of it.
+
+        Its file is then all that it needs: neither a download nor a package of weights.
+
+        Raises:
+            DataError: see `find_encoder`; or the encoder is one that cannot be put into the file: a preset of KerasHub,
+                or ConvNeXt's `pool`, which normalizes after its network.
+        """
+        encoder = self.find_encoder()
+        backbone, layer = encoder.description["backbone"], encoder.description["layer"]
+        if backbone.startswith(HUB) or (backbone.startswith("convnext") and layer == "pool"):
+            raise DataError(f"{backbone} {layer}: this encoder cannot be put into the captioner's file")
+        network = clone_in(encoder.network, "float32")
+        parts = (self.decoder, self.vocabulary, self.encoder_description, self.generation, self.calibration)
+        return Captioner(*parts, network=network)
 
     def find_encoders(self) -> tuple[Encoder, ...]:
         """Return the encoders that a picture goes through, here one; see `find_encoder`, and `arrange`."""
@@ -165,93 +191,6 @@ class Captioner(keras.Model):
     def arrange(self, features: tuple[Any, ...]) -> Any:
         """Return what `caption_features` takes, of the features (pictures, ...) that each of `find_encoders` gave."""
         return features[0]
-
-    def caption(
-        self, pictures: Picture | Iterable[Picture], n: int = 1, first: int = 0, **options: Unpack[GenerationOptions]
-    ) -> Any:
-        """Caption one picture or several.
-
-            model = captioner.load("runs/captioner")
-            model.caption("a.jpg").text                         # one picture: one Caption
-            model.caption(["a.jpg", "b.jpg"])                   # a list: a list of Captions
-            model.caption("a.jpg", n=3)                         # the three best: a list of Captions
-            model.caption("a.jpg", sample=True, top_p=0.9, seed=1)
-            model.caption(array, beam_size=5, banned_words=["man"])
-
-        A Caption has `text`, `tokens`, `log_prob`, `score` (what captions are ranked by), where the model looks at
-        regions `attention`, and where it was trained with it `confidence`: from 0 to 1 the chance that the caption is
-        better than the model's median one on the dev split.
-
-        Args:
-            pictures: a picture, or a list of pictures. A picture is a path, an encoded picture as bytes or an open
-                binary file, a Pillow picture, or an array (height, width) or (height, width, 1 to 4) of uint8, or of
-                floats from 0 to 1; an array of four dimensions is a list of pictures.
-            n: captions a picture, best first. Where it is above the beam size, and none is given, the beam is widened.
-            first: the number of the first picture, when more come in other calls: sampling draws by it and the seed.
-            options: what differs from the captioner's own settings (`model.generation` shows them); the options of
-                captioner predict, with _ for -:
-
-                beam_size: hypotheses kept per picture; 1 is greedy search.
-                max_length: the most words of a caption, its end included.
-                normalization: how lengths are made comparable: "average", "wu" or "none".
-                length_penalty: the higher, the longer the captions.
-                groups, diversity: diverse beam search in so many groups, and how much a group avoids others' words.
-                sample: True draws words by chance, without a beam.
-                temperature, top_k, top_p, seed: of sampling; each of them switches it on.
-                min_length: the fewest words of a caption.
-                no_repeat_ngram: no sequence of so many words twice in a caption.
-                banned_words: words that no caption holds, a list.
-                bad_endings: words that no caption ends with, a list, or "english".
-                allow_unk: True lets captions hold <unk>.
-                start: words that every caption begins with.
-                must_include: words that every caption holds, a list; "dog|dogs" is one or the other.
-
-        Returns:
-            for one picture a Caption, or for n above 1 a list of Captions, best first; for a list of pictures a list
-            with that of each. Where a model has no caption at all for a picture, its text is empty and its log_prob
-            minus infinity (with n above 1 the list is shorter).
-
-        Raises:
-            ConfigError: an option's value is impossible.
-            DataError: a picture cannot be read, or the encoder cannot be had.
-            TypeError: there is no such option, or something is no picture.
-        """
-        alone = is_one_picture(pictures)
-        found: list[Any] = self.caption_batch([pictures] if alone else pictures, n, first, **options)
-        if n == 1:
-            found = [captions[0] if captions else Caption("", (), float("-inf")) for captions in found]
-        return found[0] if alone else found
-
-    def caption_batch(
-        self, pictures: Iterable[Picture], n: int = 1, first: int = 0, **options: Unpack[GenerationOptions]
-    ) -> list[list[Caption]]:
-        """Return for each of several pictures the list of its captions, best first, whatever n is; see `caption`."""
-        if not isinstance(pictures, Iterable):
-            raise TypeError(f"pictures: expected a picture or a list of pictures, found {type(pictures).__name__}")
-        pictures, changes = list(pictures), self.widened(n, options)
-        self.search(n, **changes)  # an impossible option is said before any picture is read
-        captions: list[list[Caption]] = []
-        for start in range(0, len(pictures), PICTURES_AT_ONCE):
-            part = enumerate(pictures[start : start + PICTURES_AT_ONCE], start)
-            named = "the picture" if len(pictures) == 1 else "picture {}"
-            prepared = [self.prepare(picture, named.format(index)) for index, picture in part]
-            captions += self.caption_prepared(prepared, n, first + start, **changes)
-        return captions
-
-    def widened(self, n: int, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the settings that options mean, with a beam for `n` captions where nobody says how wide it is to be.
-
-        Raises:
-            ConfigError, TypeError: as `settings_of` does, or n is no number of captions.
-        """
-        if not isinstance(n, int) or n < 1:
-            raise ConfigError(f"n must be a whole number, 1 or more, found {n!r}")
-        settings = settings_of(options)
-        sampling = settings.get("sampling", self.generation.sampling)
-        if sampling or "beam_size" in settings or n <= self.generation.beam_size:
-            return settings
-        groups = settings.get("groups", self.generation.groups)
-        return {**settings, "beam_size": -(-n // groups) * groups}
 
     def prepare(self, picture: Picture, name: str = "the picture") -> Any:
         """Decode a picture, see `caption`, and bring it to the encoder's size; a prepared one stays as it is.
@@ -267,39 +206,21 @@ class Captioner(keras.Model):
         encoder = self.find_encoder()
         return encoder.prepare(picture_array(picture, name, at_least=encoder.input_size))
 
-    def caption_prepared(
-        self, pictures: Sequence[Any], n: int = 1, first: int = 0, **changes: Any
-    ) -> list[list[Caption]]:
-        """Caption pictures that `prepare` has decoded and resized already, in one batch.
-
-        The entry for those who decode in threads of their own, such as a server: decoding goes on there while the
-        network is busy here.
-
-        Args:
-            pictures: what `prepare` gave for each: (height, width, 3) uint8 of the encoder's size; of an ensemble a
-                tuple of such.
-            n, changes: see `search`; `caption` says what the options are.
-            first: see `caption_features`.
-
-        Returns:
-            for each picture its captions, best first.
-
-        Raises:
-            ConfigError: see `search`.
-            DataError: the encoder cannot be had.
-            ValueError: a picture has another size or type than the encoder's.
-        """
-        if not len(pictures):
-            return []
-        return self.caption_features(self.encode_prepared(pictures), n, first, **changes)
-
-    def encode(self, pictures: Sequence[Picture]) -> Any:
-        """Return the features (pictures, ...) of a few pictures. Raises DataError as `caption` does."""
-        return self.encode_prepared([self.prepare(picture) for picture in pictures])
+    def warn_of_unlike(self, features: Any) -> None:
+        """Log, once, that pictures are unlike those of the training, from their features (pictures, ...)."""
+        if self._made.warned or self.familiarity is None or not self.familiarity.unlike(features).any():
+            return
+        self._made.warned = True
+        logger.warning(
+            "some of these pictures are unlike the pictures that this captioner was trained on; what it says of them "
+            "is likely to be wrong"
+        )
 
     def encode_prepared(self, pictures: Sequence[Any]) -> Any:
         """Return the features (pictures, ...) of pictures that `prepare` gave. Raises as `caption_prepared` does."""
-        return self.find_encoder().encode(np.stack(pictures))
+        features = self.find_encoder().encode(np.stack(pictures))
+        self.warn_of_unlike(features)
+        return features
 
     def save_to(self, path: str | Path) -> None:
         """Save to a `.keras` file, atomically: `keras.Model.save` alone leaves half a file when it is killed."""
@@ -315,26 +236,29 @@ class Captioner(keras.Model):
             "encoder": self.encoder_description,
             "generation": to_settings(self.generation),
             "calibration": None if self.calibration is None else to_settings(self.calibration),
+            "network": None if self.network is None else keras.saving.serialize_keras_object(self.network),
+            "familiarity": self.familiarity.to_json() if self.familiarity is not None else None,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Captioner:
         """Build a captioner from what `get_config` gave."""
-        decoder = keras.saving.deserialize_keras_object(config["decoder"], custom_objects=custom_objects)
-        return cls(**{**config, "decoder": decoder})
+        parts = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
+            for name in ("decoder", "network")
+            if config.get(name) is not None
+        }
+        return cls(**{**config, **parts})
 
 
-def load(path: str | Path) -> Captioner:
+def load(path: str | os.PathLike[str]) -> Captioner:
     """Load a trained captioner from a run folder or a `.keras` file.
 
     Raises:
         DataError: there is none at `path`, it is broken, or it was saved by something else.
     """
     path = Path(path)
-    file = path / CAPTIONER if path.is_dir() else path
-    if not file.is_file():
-        where = f"{path} is not a run folder: it has no {CAPTIONER}" if path.is_dir() else f"{path}: no such file"
-        raise DataError(f"{where}; captioner train -o {path} makes one")
+    file = captioner_file(path)
     try:
         loaded = keras.saving.load_model(file, compile=False)
     except DataError as error:

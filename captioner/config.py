@@ -201,6 +201,11 @@ def _convert(expected: Any, value: Any, path: str) -> Any:
 
 
 def _convert_union(choices: tuple[Any, ...], value: Any, path: str) -> Any:
+    if value is None and type(None) in choices:
+        return None  # not a section with its defaults
+    sections = [choice for choice in choices if dataclasses.is_dataclass(choice)]
+    if isinstance(value, Mapping) and len(sections) == 1:
+        return _convert(sections[0], value, path)  # whose message says which of its keys is wrong
     for choice in choices:
         try:
             return _convert(choice, value, path)

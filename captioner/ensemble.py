@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from captioner.captioner import Captioner, Picture
+from captioner.captioner import Captioner
 from captioner.data.batches import Features
 from captioner.encoders.config import differences
 from captioner.encoders.encoder import Encoder
 from captioner.generation.ensemble import EnsembleDecoder
+from captioner.picture_captioner import Picture
 from captioner.storage import DataError
 
 

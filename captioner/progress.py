@@ -7,8 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-
-from tqdm import tqdm
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
@@ -37,19 +36,7 @@ class Progress:
         self._clock, self._last_line = clock, clock()
         self._first: tuple[float, int] | None = None  # when the first step was over, and what was done by then
         self._now = self._last_line
-        self._bar = (
-            tqdm(
-                desc=what,
-                total=total,
-                initial=done,
-                unit=unit if unit == BYTES else f" {unit}",
-                unit_scale=unit == BYTES,
-                smoothing=0,  # one speed: the mean since the first step
-                leave=False,
-            )
-            if sys.stderr.isatty()
-            else None
-        )
+        self._bar: Any = _bar(what, total, unit, done) if sys.stderr.isatty() else None
 
     def __enter__(self) -> Progress:
         return self
@@ -93,6 +80,20 @@ class Progress:
             if self.total is not None:
                 parts.append(f"{duration((self.total - self.done) / speed)} left")
         return ", ".join(parts)
+
+
+def _bar(what: str, total: int | None, unit: str, done: int) -> Any:
+    from tqdm import tqdm  # only on a terminal: it takes a tenth of the time in which a wrong call is answered
+
+    return tqdm(
+        desc=what,
+        total=total,
+        initial=done,
+        unit=unit if unit == BYTES else f" {unit}",
+        unit_scale=unit == BYTES,
+        smoothing=0,  # one speed: the mean since the first step
+        leave=False,
+    )
 
 
 def amount(count: int, unit: str) -> str:

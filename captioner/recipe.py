@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ from captioner.features.layout import Layout
 from captioner.generation.config import GenerationConfig
 from captioner.metrics.config import EvaluationConfig, require_choice
 from captioner.metrics.scorer import require_metrics
-from captioner.models.config import model_config
+from captioner.models.config import ARCHITECTURES, model_config
+from captioner.recipe_paths import base_of, placed, with_paths
 from captioner.run_folder import CONFIG, require_finished
-from captioner.storage import DataError
+from captioner.storage import DataError, read_manifest
 from captioner.text.vocabulary import TextConfig
 from captioner.training.config import TrainConfig
+
+logger = logging.getLogger(__name__)
 
 OWN = "captioner.yaml"  # of the current folder: what a command without -c looks for first
 SAMPLE = "configs/sample.yaml"
@@ -88,6 +92,17 @@ class Source:
         """The recipe's name, after which a run is called."""
         return self.path.stem
 
+    def command(self, name: str) -> str:
+        """Return the command `name` with this recipe, as it is typed: `captioner extract -c RECIPE`."""
+        return f"captioner {name}" if self.embedded or self.path == Path(OWN) else f"captioner {name} -c {self.path}"
+
+    @property
+    def places(self) -> list[Path]:
+        """The folders that the recipe's paths may start from: its own first, but for those in the box."""
+        if self.embedded or self.path.parent == in_the_box("configs"):
+            return [Path()]
+        return list(dict.fromkeys([base_of(self.path), Path()]))
+
 
 def find_recipe(named: str | None) -> Source:
     """Return the recipe that a command is to use: the one named, the current folder's, or the sample's.
@@ -117,35 +132,78 @@ def in_the_box(path: str) -> Path:
     return embedded if embedded.exists() else package.parent / path
 
 
-def load_recipe(source: Source, assignments: Sequence[str] = ()) -> Recipe:
+def load_recipe(source: Source, assignments: Sequence[str] = (), places: Sequence[Path] | None = None) -> Recipe:
     """Read and check a recipe.
 
     Args:
         source: from `find_recipe`.
-        assignments: `section.key=value`, taken over the file's.
+        assignments: `section.key=value`, taken over the file's; paths in them start from the current folder.
+        places: the folders that relative paths in the file may start from, the first where they are found nowhere;
+            None for the recipe's own and the current one.
 
     Raises:
         DataError: the file cannot be read.
         ConfigError: an unknown key, a wrong type or an impossible value.
     """
     settings = load_yaml(source.path)
-    overridden = _expanded(override(settings, assignments))
+    places = source.places if places is None else places
+    found = with_paths(_expanded(settings), lambda path: placed(path, places))
+    overridden = _expanded(override(with_architecture(found, assignments), assignments))
     try:
         recipe = _checked(overridden)
     except ConfigError as error:
         where = "--set" if assignments and _is_sound(settings) else source.path
         raise ConfigError(f"{where}: {error}") from None
+    if not overridden.get("features"):  # what is made goes beside the recipe, as what it names lies there
+        recipe = replace(recipe, features=placed(recipe.features, places[:1]))
+    if "split_lists" not in overridden["data"]:
+        recipe = replace(recipe, data=replace(recipe.data, split_lists=placed(recipe.data.split_lists, places[:1])))
     return from_the_box(recipe)
 
 
-def read_run(folder: Path) -> Recipe:
+def read_run(folder: Path, assignments: Sequence[str] = ()) -> Recipe:
     """Return the recipe that a run folder was trained with.
+
+    Its paths start from the folder in which the run was trained: where that lies from the run, if both have moved
+    together, or where it was.
 
     Raises:
         DataError: the folder is not a finished run.
+        ConfigError: an assignment is wrong.
     """
     require_finished(folder)
-    return load_recipe(Source(folder / CONFIG))
+    trained_in = (read_manifest(folder) or {}).get("trained_in") or {}
+    places = [folder / trained_in["from_run"], Path(trained_in["folder"])] if trained_in else []
+    here = [place for place in places if place.is_dir() and place.resolve() == Path().resolve()]
+    return load_recipe(Source(folder / CONFIG), assignments, [Path(), *places] if here else [*places, Path()])
+
+
+def with_architecture(settings: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+    """Return a recipe's settings made fit for the architecture that `--set model.architecture` asks for.
+
+    What the other architecture has no use for is dropped, and said; the encoder's layer becomes the grid, or the pooled
+    vector, where the recipe's is the other one, and the features then are others.
+    """
+    asked = override({}, assignments)
+    section = asked.get("model")
+    wanted = section.get("architecture") if isinstance(section, dict) else None
+    model = settings.get("model") or {}
+    before = model.get("architecture", "merge") if isinstance(model, Mapping) else None
+    if wanted == before or wanted not in ARCHITECTURES or before not in ARCHITECTURES:
+        return dict(settings)
+    known = {item.name for item in fields(ARCHITECTURES[wanted].config)}
+    dropped = [key for key in model if key not in known and key != "architecture"]
+    if dropped:
+        names = ", ".join(f"model.{key}" for key in dropped)
+        logger.warning(f"{names}: not taken over from the recipe, {wanted} has no such setting")
+    changed = {**settings, "model": {key: value for key, value in model.items() if key not in dropped}}
+    grid = ARCHITECTURES[wanted].takes_grid
+    if grid != ARCHITECTURES[before].takes_grid and "layer" not in (asked.get("encoder") or {}):
+        layer = "grid" if grid else "pool"
+        changed["encoder"] = {**(settings.get("encoder") or {}), "layer": layer}
+        changed.pop("features", None)
+        logger.warning(f"encoder.layer: {layer}, which {wanted} needs, in a feature file of its own")
+    return changed
 
 
 def _expanded(value: Any) -> Any:

@@ -44,7 +44,7 @@ def with_paths(settings: Mapping[str, Any], change: Callable[[str], str]) -> dic
     """Return a recipe's settings with every path in them changed.
 
     Args:
-        settings: of a checked recipe, as plain values.
+        settings: as YAML gives them, checked or not.
         change: takes a path as it stands and returns it as it is to be.
     """
     result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in settings.items()}
@@ -52,8 +52,8 @@ def with_paths(settings: Mapping[str, Any], change: Callable[[str], str]) -> dic
         *sections, key = name.split(".")
         place: Any = result
         for section in sections:
-            place = place.get(section) or {}
-        if place.get(key) is not None:
+            place = place.get(section) if isinstance(place, dict) else None
+        if isinstance(place, dict) and place.get(key) is not None:
             place[key] = _changed(place[key], NAMES.get(name, ()), change)
     return result
 

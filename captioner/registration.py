@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.abc
 import importlib.util
 import sys
 from collections.abc import Sequence
@@ -24,8 +23,11 @@ class LaterCaptioner:
         return Captioner.from_config(config)
 
 
-class AfterKeras(importlib.abc.MetaPathFinder):
-    """Finds Keras as it would be found without this, and registers captioners once it is imported."""
+class AfterKeras:
+    """A finder of modules that finds Keras as it would be found without this, and then registers captioners.
+
+    It is no importlib.abc.MetaPathFinder, because importing that takes longer than everything else here.
+    """
 
     def __init__(self) -> None:
         self._looking = False

@@ -26,7 +26,7 @@ from captioner.storage import (
 from captioner.table import to_csv
 
 if TYPE_CHECKING:
-    from captioner.generation.decode import Caption
+    from captioner.generation.caption import Caption
 
 
 def write_scores(

@@ -20,9 +20,11 @@ VOCABULARY = "vocabulary.json"  # for people and other programs; the captioner h
 CAPTIONER = "captioner.keras"
 HISTORY = "history.csv"  # a row per epoch
 CHECKPOINTS = "checkpoints"
+FAST = "fast"  # the graphs of a predict without Keras
 CHECKPOINT, BEST = "checkpoint.npz", "best.npz"  # in that folder
 IN_TURN = (CHECKPOINT, "checkpoint-2.npz")  # written in turn, so that the former one stays whole
-PREDICTIONS, SCORES, PER_IMAGE = "predictions.json", "scores.json", "per_image.csv"  # of its evaluation
+EVALUATIONS = "evaluations"  # a folder for each evaluation, by split and name
+PREDICTIONS, SCORES, PER_IMAGE = "predictions.json", "scores.json", "per_image.csv"  # in such a folder
 REPORT = "report.html"
 NEXT = ".next"  # a run folder in the run folder: what --overwrite trains, until it is complete
 
@@ -39,14 +41,36 @@ def require_finished(folder: Path) -> None:
     """Refuse a folder that is not a finished run.
 
     Raises:
-        DataError: naming the file that is missing.
+        DataError: naming the file that is missing, and what makes it.
     """
     settle(folder)
     for name in (CONFIG, CAPTIONER):
         if not (folder / name).is_file():
-            raise DataError(
-                f"{folder}: not a finished run folder, it has no {name}; captioner train -o {folder} makes one"
-            )
+            raise DataError(f"{folder}: not a finished run folder, it has no {name}; {_way_out(folder)}")
+
+
+def captioner_file(path: Path) -> Path:
+    """Return the file of the captioner that `path`, a run folder or a file, means.
+
+    Raises:
+        DataError: there is none.
+    """
+    if path.is_dir():
+        if not (path / CAPTIONER).is_file():
+            raise DataError(f"{path}: is not a run folder: it has no {CAPTIONER}; {_way_out(path)}")
+        return path / CAPTIONER
+    if not path.exists():
+        raise DataError(f"{path}: no such file; name a run folder that captioner train made, or its {CAPTIONER}")
+    return path
+
+
+def _way_out(folder: Path) -> str:
+    """Return what to do about a folder without a captioner."""
+    if state_of(folder) == "unfinished":
+        return f"its training is unfinished, captioner train --resume -o {folder} continues it"
+    if folder.is_dir() and any(folder.iterdir()):
+        return "name a folder that captioner train made"
+    return f"captioner train -o {folder} makes one"
 
 
 def require_free(folder: Path, resume: bool, overwrite: bool) -> None:
@@ -66,11 +90,38 @@ def require_free(folder: Path, resume: bool, overwrite: bool) -> None:
 
 def clear(folder: Path) -> None:
     """Remove a run, the manifest first: without it nothing counts as finished."""
-    for target in (folder / MANIFEST, folder / CAPTIONER, folder / CHECKPOINTS):
+    for target in (folder / MANIFEST, folder / CAPTIONER, folder / CHECKPOINTS, folder / FAST):
         if target.is_dir():
             shutil.rmtree(target)
         else:
             target.unlink(missing_ok=True)
+
+
+def evaluation_folder(run: Path, name: str) -> Path:
+    """Return where the results of an evaluation go that is called `name`, after its split."""
+    return run / EVALUATIONS / name
+
+
+def evaluations(run: Path) -> list[Path]:
+    """Return the folders with the results of a run's evaluations, newest first; the run's own where it holds some."""
+    files = [*run.glob(SCORES), *(run / EVALUATIONS).glob(f"*/{SCORES}")]
+    return [file.parent for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)]
+
+
+def results_of(folder: Path) -> Path:
+    """Return the folder with results that `folder` means: itself, or a run's newest evaluation, which is logged.
+
+    Raises:
+        DataError: it holds none.
+    """
+    if (folder / SCORES).is_file() or (folder / PREDICTIONS).is_file():
+        return folder
+    found = evaluations(folder)
+    if not found:
+        raise DataError(f"{folder}: has no {SCORES}; captioner evaluate {folder} makes it")
+    if len(found) > 1:
+        logger.info(f"using {found[0]}, the newest of {len(found)} evaluations")
+    return found[0]
 
 
 def workplace(folder: Path, resume: bool, overwrite: bool) -> Path:
@@ -98,6 +149,7 @@ def settle(folder: Path) -> None:
     (folder / MANIFEST).unlink(missing_ok=True)
     for name in (PREDICTIONS, SCORES, f"{SCORES}.manifest.json", PER_IMAGE):
         (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / EVALUATIONS, ignore_errors=True)
     for path in sorted(new.iterdir(), key=lambda path: path.name == MANIFEST):
         target = folder / path.name
         with contextlib.suppress(FileNotFoundError):  # moved by another process just now

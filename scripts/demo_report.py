@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from captioner.metrics.scorer import score
+from captioner.run_folder import results_of
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
 
@@ -38,13 +39,14 @@ def bleu_4(captions: Mapping[str, str], references: Mapping[str, Sequence[str]])
 
 def report(run: Path, references: Mapping[str, Sequence[str]], shown: int) -> str:
     """Return the report on a run folder with predictions.json and scores.json."""
-    predictions = json.loads((run / "predictions.json").read_text(encoding="utf-8"))
+    results = results_of(run)
+    predictions = json.loads((results / "predictions.json").read_text(encoding="utf-8"))
     captions = {str(entry["image_id"]): entry["caption"] for entry in predictions}
     lines = [f"{len(captions)} unseen pictures; some of them:"]
     for image_id in list(captions)[:: max(1, len(captions) // shown)][:shown]:
         lines += ["", f"{image_id}  {captions[image_id]}"]
         lines += [f"    reference: {caption}" for caption in references[image_id][:2]]
-    scores = json.loads((run / "scores.json").read_text(encoding="utf-8"))
+    scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
     lines += ["", "Scores on the unseen pictures:"]
     lines += [f"  {name:8} {value:.3f}" for name, value in scores.items() if isinstance(value, float)]
     right, wrong = bleu_4(captions, references), bleu_4(shuffle(captions), references)

@@ -14,8 +14,8 @@ from captioner.captioner import Captioner, load
 from captioner.config import ConfigError
 from captioner.encoders.config import EncoderConfig
 from captioner.encoders.encoder import build_encoder
+from captioner.generation.caption import Caption
 from captioner.generation.config import GenerationConfig
-from captioner.generation.decode import Caption
 from captioner.generation.options import GenerationOptions
 from captioner.models.architectures import build_decoder
 from captioner.run_folder import newest_run

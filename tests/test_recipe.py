@@ -5,6 +5,7 @@ import pytest
 
 import captioner.recipe
 from captioner.config import ConfigError, build, to_settings
+from captioner.encoders.table import default_backbone
 from captioner.generation.decode import make_search
 from captioner.models.architectures import build_decoder
 from captioner.recipe import Recipe, Source, find_recipe, from_the_box, in_the_box, load_recipe
@@ -114,7 +115,7 @@ def test_paths_of_ones_own_are_left_alone(folder):
 
 def test_what_is_left_out_has_defaults(folder):
     recipe = load_recipe(recipe_file(folder))
-    assert recipe.encoder.backbone == "vgg16" and recipe.train.epochs == 20 and recipe.model == {}
+    assert recipe.encoder.backbone == default_backbone() and recipe.train.epochs == 20 and recipe.model == {}
 
 
 def test_assignments_go_over_the_file(folder):
@@ -153,3 +154,74 @@ def test_a_wrong_setting_of_the_command_line_is_not_put_on_the_file(folder):
 def test_a_recipe_without_captions(folder):
     with pytest.raises(ConfigError, match=r"^small\.yaml: data\.captions: missing; give it in the YAML file"):
         load_recipe(recipe_file(folder, "data: {}\nfeatures: f.pkl"))
+
+
+def test_features_that_are_not_named_have_a_file_for_each_folder_encoder_and_layer(folder):
+    text = "data: {images: my/photos, captions: captions.txt}\nencoder: {backbone: efficientnet_lite0}"
+    assert load_recipe(recipe_file(folder, text)).features == "features/photos_efficientnet_lite0_pool.pkl"
+    grid = load_recipe(recipe_file(folder, text), ["encoder.layer=grid", "encoder.resizing=crop"])
+    assert grid.features == "features/photos_efficientnet_lite0_grid_crop.h5"
+    with pytest.raises(ConfigError, match=r"features: missing; name the feature file, or the folder of pictures"):
+        load_recipe(recipe_file(folder, "data: {captions: captions.txt}"))
+
+
+ATTENTION = """
+data: {captions: captions.txt, images: photos}
+features: features/photos_vgg16_block5_pool.h5
+encoder: {backbone: vgg16, layer: block5_pool}
+model: {architecture: attention, units: 64, attention_units: 32, doubly_stochastic: 0.5, embedding_size: 32}
+"""
+
+
+def test_another_architecture_keeps_what_both_have(folder, caplog):
+    recipe = load_recipe(recipe_file(folder, ATTENTION), ["model.architecture=merge"])
+    assert recipe.model == {"architecture": "merge", "units": 64, "embedding_size": 32}
+    assert recipe.encoder.layer == "pool" and recipe.features == "features/photos_vgg16_pool.pkl"
+    assert "model.attention_units, model.doubly_stochastic: not taken over from the recipe, merge has no" in caplog.text
+    assert "encoder.layer: pool, which merge needs" in caplog.text
+
+
+def test_another_architecture_takes_the_grid_where_it_needs_one(folder, caplog):
+    text = "data: {captions: c.txt, images: photos}\nencoder: {backbone: vgg16}\nmodel: {units: 64, cell: gru}"
+    recipe = load_recipe(recipe_file(folder, text), ["model.architecture=transformer", "model.layers=3"])
+    assert recipe.model == {"architecture": "transformer", "layers": 3}
+    assert recipe.encoder.layer == "grid" and recipe.features.endswith("photos_vgg16_grid.h5")
+    kept = load_recipe(recipe_file(folder, text), ["model.architecture=attention", "encoder.layer=block4_pool"])
+    assert kept.encoder.layer == "block4_pool" and kept.model["units"] == 64
+
+
+def test_a_setting_that_the_user_gives_must_suit_the_architecture(folder):
+    with pytest.raises(ConfigError, match=r"^--set: model\.attention_units: unknown setting"):
+        load_recipe(recipe_file(folder, ATTENTION), ["model.architecture=merge", "model.attention_units=3"])
+
+
+def test_paths_start_from_the_recipe(folder, monkeypatch):
+    project, elsewhere = folder / "project", folder / "elsewhere"
+    (project / "photos").mkdir(parents=True)
+    elsewhere.mkdir()
+    (project / "captions.txt").touch()
+    text = "data: {images: photos, captions: captions.txt, splits: {train: 0.5, dev: 0.5}}"
+    (project / "captioner.yaml").write_text(text)
+    monkeypatch.chdir(elsewhere)
+    recipe = load_recipe(find_recipe("../project/captioner.yaml"))
+    assert recipe.data.images == "../project/photos" and recipe.data.captions == "../project/captions.txt"
+    assert recipe.features.startswith("../project/features/photos_") and recipe.data.split_lists == "../project/splits"
+    given = load_recipe(find_recipe("../project/captioner.yaml"), ["data.captions=mine.txt"])
+    assert given.data.captions == "mine.txt"  # what the command line names starts from here
+
+
+def test_recipes_in_configs_start_from_the_folder_above(folder, monkeypatch):
+    (folder / "configs").mkdir()
+    (folder / "captions.txt").touch()
+    recipe_file(folder, name="configs/small.yaml")
+    assert load_recipe(Source(Path("configs/small.yaml"))).data.captions == "captions.txt"
+    (folder / "inner").mkdir()
+    monkeypatch.chdir(folder / "inner")
+    assert load_recipe(Source(Path("../configs/small.yaml"))).data.captions == "../captions.txt"
+
+
+def test_inputs_of_the_current_folder_are_found_too(folder, monkeypatch):
+    (folder / "recipes").mkdir()
+    (folder / "captions.txt").touch()
+    recipe_file(folder, name="recipes/small.yaml")
+    assert load_recipe(Source(Path("recipes/small.yaml"))).data.captions == "captions.txt"

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from captioner.data.captions import Captions
-from captioner.generation.decode import Caption
+from captioner.generation.caption import Caption
 from captioner.metrics.scorer import score
 from captioner.results import describe_scores, read_per_image, read_scores, write_predictions, write_scores
 from captioner.storage import DataError, read_manifest, write_manifest

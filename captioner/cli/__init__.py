@@ -32,6 +32,9 @@ COMMANDS = {
     "find": "Find the pictures of a folder that a text describes.",
     "doubt": "List captions that do not seem to belong to their picture.",
     "serve": "Caption pictures over HTTP, with a page for people.",
+    "export": "Write a captioner for onnxruntime, TensorFlow, LiteRT or the browser.",
+    "doctor": "Say what captioner finds on this machine, and what is missing.",
+    "completion": "Print the script for a shell's completion.",
     "run": "Do all of it: whatever is missing or out of date, in order.",
     "init": "Look at a folder of pictures and write a recipe for it.",
     "settings": "List the settings of a recipe and what they mean.",
@@ -128,13 +131,18 @@ def meant_command(name: str) -> str:
 def cli(debug: bool) -> None:
     """Train, evaluate and use image-captioning models.
 
+    A caption right away, from the captioner in the box:
+
+    \b
+        captioner predict PICTURE
+
     The quickest tour, on the sample that comes with captioner:
 
     \b
         captioner extract
         captioner train
         captioner evaluate
-        captioner predict PICTURE
+        captioner predict PICTURE --model runs/sample
     """
 
 

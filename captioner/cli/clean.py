@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from captioner.cli.backend import load_keras
 from captioner.cli.options import read_recipe, recipe_options
 
 if TYPE_CHECKING:
@@ -76,7 +75,6 @@ def command(
 
         require_plot(plot)
     if not captions or config is not None:
-        load_keras()  # a recipe is checked against all that it configures
         _, recipe = read_recipe(config, assignments)
         data = recipe.data
         output = output or (Path(data.descriptions) if data.descriptions else None)

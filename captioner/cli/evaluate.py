@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +15,12 @@ from captioner.cli.backend import load_keras
 from captioner.cli.generation import generation_options, option_of
 from captioner.cli.options import output_folder
 from captioner.cli.scoring import metric_names, scoring_options
+
+if TYPE_CHECKING:
+    from captioner.data.dataset import Dataset
+    from captioner.recipe import Recipe
+
+logger = logging.getLogger(__name__)
 
 
 @click.command("evaluate")
@@ -26,7 +35,15 @@ from captioner.cli.scoring import metric_names, scoring_options
 @click.option("--all", "every", is_flag=True, help="References without a prediction are an error.")
 @click.option("--training", metavar="FILE", type=click.Path(path_type=Path), help="Training captions, for diversity.")
 @click.option("--confidence", is_flag=True, help="Add 95 % confidence intervals, by bootstrap over the pictures.")
-@output_folder("Folder for the results (default: the run folder)")
+@output_folder("Folder for the results (default: evaluations/ in the run folder and the name)")
+@click.option("--name", help="What the evaluation is called (default: its split, and what differs from the recipe).")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting of the run's recipe, such as data.splits.test=lists/test.txt. Can be given again.",
+)
 @generation_options
 def command(
     runs: tuple[Path, ...],
@@ -43,23 +60,39 @@ def command(
     training: Path | None,
     confidence: bool,
     output: Path | None,
+    name: str | None,
+    assignments: tuple[str, ...],
     generation: dict[str, Any],
 ) -> None:
     """Caption a split with the captioner of the run folder RUN and score it against the raw references.
 
     Without RUN the newest run under runs/ is taken; several caption together, as an ensemble. With -P and -R captions
     made elsewhere are scored. Writes scores.json and per_image.csv, and predictions.json in COCO's results form.
+
+    \b
+    Examples:
+        captioner evaluate runs/merge --split test
+        captioner evaluate runs/merge --beam-size 1 --metrics bleu,cider
+        captioner evaluate -P captions.json -R references.txt -o scores
     """
     from captioner.config import ConfigError
 
     if (predictions is None) != (not references):
         raise ConfigError("--predictions and --references: give both")
-    here = {"split": split, "n": count, "features": features, "captions": captions, **generation}
+    here = {
+        "name": name,
+        "set": assignments or None,
+        "split": split,
+        "n": count,
+        "features": features,
+        "captions": captions,
+        **generation,
+    }
     elsewhere = {"parallel": parallel or None, "all": every or None, "training": training}
-    for name, value in (here if predictions is not None else elsewhere).items():
+    for option, value in (here if predictions is not None else elsewhere).items():
         if value is not None:
             part = "scoring --predictions" if predictions is not None else "captioning a split"
-            raise ConfigError(f"{option_of(name)}: has no part in {part}; leave it out")
+            raise ConfigError(f"{option_of(option)}: has no part in {part}; leave it out")
     if predictions is not None and runs:
         raise ConfigError("--predictions: scores captions made elsewhere; leave the run folder out")
     if predictions is not None and output is None:
@@ -75,21 +108,68 @@ def command(
     if predictions is not None and output is not None:
         click.echo(_score_files(predictions, references, changes, output, parallel, every, training))
         return
-    load_keras()
     from captioner.recipe import read_run
     from captioner.results import describe_scores
-    from captioner.run_folder import newest_run
-    from captioner.stages.evaluate import evaluate_run
+    from captioner.run_folder import evaluation_folder, newest_run, require_finished
 
     run, *others = runs or (newest_run(),)
-    recipe = read_run(run)
+    for other in others:
+        require_finished(other)
+    recipe = read_run(run, assignments)
     if features is not None:
         recipe = replace(recipe, features=features)
     if captions is not None:
         recipe = replace(recipe, data=replace(recipe.data, captions=captions, format="auto"))
     recipe = replace(recipe, evaluation=replace(recipe.evaluation, **changes))
-    scores = evaluate_run(run, recipe, output or run, generation, others=others)
+    data = _checked_inputs(run, recipe)
+    given = {"features": features, "captions": captions, **changes, **generation}
+    output = output or evaluation_folder(run, name or _name_of(recipe.evaluation.split, given))
+    load_keras()
+    from captioner.stages.evaluate import evaluate_run
+
+    scores = evaluate_run(run, recipe, output, generation, others=others, data=data)
+    logger.info(f"{output} holds the results")
     click.echo(describe_scores(scores.corpus, scores.intervals))
+
+
+def _checked_inputs(run: Path, recipe: Recipe) -> Dataset:
+    """Check before Keras is loaded that a run's data are where its recipe says; return the data set.
+
+    Raises:
+        ConfigError, DataError: as captioner.stages.evaluate.evaluate_run does.
+    """
+    from captioner.data.dataset import Dataset
+    from captioner.features.store import open_features
+    from captioner.metrics.config import require_choice
+    from captioner.recipe_paths import require_there
+    from captioner.run_folder import CONFIG
+
+    require_choice(recipe.evaluation)
+    require_there(recipe.features, "features", run / CONFIG, "--features")
+    sources = recipe.data.captions
+    for source in [sources] if isinstance(sources, str) else sources:
+        require_there(source, "data.captions", run / CONFIG, "--captions")
+    split = recipe.evaluation.split
+    if split in recipe.data.lists:
+        option = f"--set data.splits.{split}=FILE"
+        require_there(recipe.data.lists[split], f"data.splits.{split}", run / CONFIG, option)
+    data = Dataset(recipe.data)
+    data.load((split,))
+    if recipe.data.source == "files":
+        open_features(recipe.features, recipe.features_layout)
+    return data
+
+
+def _name_of(split: str, given: Mapping[str, Any]) -> str:
+    """Return what an evaluation is called: its split, and what was asked for otherwise than in the recipe."""
+    asked = {key: value for key, value in given.items() if key != "split" and value is not None and value is not False}
+    if asked.get("groups") == 1:  # which sampling goes with
+        del asked["groups"]
+    parts = [
+        split,
+        *(f"{key}-{','.join(value) if isinstance(value, tuple) else value}" for key, value in asked.items()),
+    ]
+    return re.sub(r"[^\w.,-]+", "-", "_".join(parts))[:100]
 
 
 def _score_files(

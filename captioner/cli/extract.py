@@ -10,6 +10,7 @@ import click
 
 from captioner.cli.backend import load_keras
 from captioner.cli.options import read_recipe, recipe_options
+from captioner.images.views import VIEWS
 
 
 def _shard(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -45,6 +46,9 @@ def _shard(_context: click.Context, _option: click.Parameter, value: str | None)
     type=click.Choice(["whole", "crop", "pad"]),
     help="Squeeze the whole picture, crop its middle, or pad it with black.",
 )
+@click.option(
+    "--view", type=click.Choice(VIEWS), help="Show the network each picture mirrored or in part: more to train on."
+)
 @click.option("--engine", type=click.Choice(["local", "ray"]), help="Run here, or on a Ray cluster.")
 @click.option("--address", metavar="HOST:PORT", help="The Ray cluster's; without it Ray is started here.")
 @click.option("--shard", metavar="I/N", callback=_shard, help="Only part I of N, for captioner merge-features.")
@@ -59,6 +63,7 @@ def command(
     layers: tuple[str, ...],
     weights: str | None,
     resizing: str | None,
+    view: str | None,
     engine: str | None,
     address: str | None,
     shard: tuple[int, int] | None,
@@ -72,14 +77,21 @@ def command(
 
     A picture that cannot be read is passed over and named in FILE.skipped.csv. A killed extraction goes on where it
     stopped, and one whose folder has changed encodes what is new.
+
+    \b
+    Examples:
+        captioner extract
+        captioner extract -c configs/merge_vgg16.yaml
+        captioner extract photos -o features/photos.h5 --encoder efficientnet_lite0 --layer grid
     """
-    load_keras()
     from captioner.config import ConfigError
     from captioner.encoders.config import EncoderConfig
     from captioner.extraction.config import ExtractionConfig
-    from captioner.stages.extract import extract
+    from captioner.images.listing import require_folder
+    from captioner.stages.freshness import is_extracted
 
-    settings = {"backbone": encoder, "layer": layers[0] if layers else None, "weights": weights, "resizing": resizing}
+    settings = {"backbone": encoder, "layer": layers[0] if layers else None, "weights": weights}
+    settings |= {"resizing": resizing, "view": view}
     changes: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
     running: dict[str, Any] = {} if engine is None else {"engine": engine}
     if address is not None:
@@ -96,11 +108,18 @@ def command(
             raise ConfigError("data.images: missing; name the folder of pictures")
         images, features = folder, outputs or (Path(recipe.features),)
         encoding, extraction = replace(recipe.encoder, **changes), replace(recipe.extraction, **running)
+    require_folder(images)
     if verify:
+        load_keras()
         from captioner.extraction.outputs import output_paths
         from captioner.extraction.verification import verify as check
 
         for path in output_paths(features, layers or (encoding.layer,), shard):
             check(path, images)
         return
+    if shard is None and not strict and is_extracted(images, features, encoding, extraction, layers):
+        return
+    load_keras()
+    from captioner.stages.extract import extract
+
     extract(images, features, encoding, extraction, layers=layers, shard=shard, strict=strict, overwrite=overwrite)

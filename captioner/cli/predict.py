@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,12 @@ from captioner.cli.options import allow_download
 
 if TYPE_CHECKING:
     from captioner.captioner import Captioner
+    from captioner.export.fast import FastCaptioner
     from captioner.images.picture_list import PictureFiles
 
 logger = logging.getLogger(__name__)
 
+FAST_UP_TO = 100  # pictures
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -30,7 +33,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     "models",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Run folder or .keras file (default: the newest run). Given again: an ensemble.",
+    help="Run folder or .keras file (default: the captioner in the box). Given again: an ensemble.",
 )
 @click.option(
     "-n", "count", type=click.IntRange(min=1), default=1, show_default=True, help="Captions per picture, best first."
@@ -112,6 +115,7 @@ def command(
     command goes on where it was stopped.
     """
     from captioner.config import ConfigError
+    from captioner.run_folder import captioner_file
     from captioner.stages.prediction_inputs import STDIN, Arriving, find_pictures
     from captioner.text.styles import neutral_words as read_neutral_words
 
@@ -124,23 +128,27 @@ def command(
         raise ConfigError("--write: writes beside files, and some pictures are in tar files or at addresses; use --out")
     for sidecar in sidecars:
         sidecar.check(files)
+    if not models:
+        from captioner.pretrained.box import default_model
+
+        models = (default_model(),)
+    for model in models:
+        captioner_file(model)
     load_keras()
     from captioner.extraction.config import ExtractionConfig
-    from captioner.generation.decode import Caption
+    from captioner.generation.caption import Caption
     from captioner.plots.pictures import require_matplotlib
-    from captioner.run_folder import newest_run
     from captioner.stages.predict import LONG, predict, with_text
     from captioner.text.styles import styled
 
     if attention is not None:
         require_matplotlib("--attention")
-    if not models:
-        models = (newest_run(),)
     running = {name: options[name] for name in ("engine", "address", "precision", "batch_size")}
     if running["address"] is not None:
         running["engine"] = running["engine"] or "ray"
     config = ExtractionConfig(**{name: value for name, value in running.items() if value is not None})
-    captioner, encoder = _load(models)
+    fast = _load_fast(models, count, generation) if _suits_fast(files, running, str(STDIN) in pictures) else None
+    captioner, encoder = fast or _load(models)
     job = {
         "model": [_digest(model) for model in models],
         "n": count,
@@ -256,8 +264,37 @@ def _report_unsure(unsure: Sequence[tuple[Path, float]], limit: float | None) ->
         logger.info(f"  {confidence:.2f}  {path}")
 
 
-def _load(models: tuple[Path, ...]) -> tuple[Captioner, dict[str, Any] | None]:
+Loaded = tuple["Captioner | FastCaptioner", "dict[str, Any] | None"]
+
+
+def _suits_fast(files: PictureFiles, running: dict[str, Any], arriving: bool) -> bool:
+    """Tell whether onnxruntime is the quicker way: with many pictures Keras' batches catch up."""
+    plain = running["engine"] in (None, "local") and running["precision"] in (None, "auto", "float32")
+    return plain and running["batch_size"] is None and not arriving and len(files) <= FAST_UP_TO
+
+
+def _load_fast(models: tuple[Path, ...], count: int, generation: dict[str, Any]) -> Loaded | None:
+    """Return what `_load` does by the run's graph on onnxruntime; None where that is not possible."""
+    if len(models) > 1 or find_spec("onnxruntime") is None:
+        return None
+    from captioner.export.fast import NoGraphError, UnsupportedSettingError, has_graph, load_fast
+
+    if not has_graph(models[0]):
+        return None
+    try:
+        captioner = load_fast(models[0])
+        captioner.search(count, **captioner.widened(count, generation))
+        captioner.find_encoder()
+    except (NoGraphError, UnsupportedSettingError) as error:
+        loaded = _load(models)  # first: a run that Keras cannot load has that fault alone
+        logger.warning(f"{error}; using Keras, which takes seconds to start")
+        return loaded
+    return captioner, captioner.encoder_description if len(captioner.feature_shape) == 2 else None
+
+
+def _load(models: tuple[Path, ...]) -> Loaded:
     """Return the captioner, an ensemble of several, and the description of the encoder whose grid it looks at."""
+    load_keras()
     from captioner.captioner import load
     from captioner.ensemble import Ensemble
     from captioner.storage import DataError

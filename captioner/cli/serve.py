@@ -29,7 +29,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
     "models",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Run folder or .keras file (default: the newest run). Given again: an ensemble.",
+    help="Run folder or .keras file (default: the captioner in the box). Given again: an ensemble.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 is all.")
 @click.option(
@@ -127,22 +127,24 @@ def command(
     )
     from captioner.serving.run import ServerConfig, address_of, bind, serve, serve_in_processes
 
-    bound = bind(host, port)
-    config = ServerConfig(models or (_default_model(),), token, origins, limits)
-    load_keras()
-    from captioner.serving.app import create_app
-    from captioner.serving.run import load_model
+    models = models or (_default_model(),)
+    with contextlib.closing(bind(host, port)) as bound:
+        load_keras()
+        from captioner.serving.app import create_app
+        from captioner.serving.run import load_model
 
-    model = load_model(config.models)
-    _print_greeting(address_of(bound), model, config.models)
-    if host not in LOOPBACK and token is None:
-        logger.warning("%s lets in everybody who can reach this machine; --token asks for a password", host)
-    _quieten()
-    if workers > 1:
-        del model
-        serve_in_processes(config, bound, workers, "captioner.cli.serve:worker_app")
-    else:
-        serve(create_app(model, token=token, origins=origins, limits=limits), bound)
+        config = ServerConfig(models, token, origins, limits)
+        model = load_model(models)
+        bound.listen(2048)  # whoever reads the address may ask at once, and waits until the server is up
+        _print_greeting(address_of(bound), model, models)
+        if host not in LOOPBACK and token is None:
+            logger.warning("%s lets in everybody who can reach this machine; --token asks for a password", host)
+        _quieten()
+        if workers > 1:
+            del model
+            serve_in_processes(config, bound, workers, "captioner.cli.serve:worker_app")
+        else:
+            serve(create_app(model, token=token, origins=origins, limits=limits), bound)
 
 
 def worker_app() -> Starlette:
@@ -167,9 +169,9 @@ def worker_app() -> Starlette:
 
 
 def _default_model() -> Path:
-    from captioner.run_folder import newest_run
+    from captioner.pretrained.box import default_model
 
-    return newest_run()
+    return default_model()
 
 
 def _require_extra() -> None:

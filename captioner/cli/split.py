@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from captioner.cli.backend import load_keras
 from captioner.cli.options import output_folder, read_recipe, recipe_options
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 @click.option(
     "--shares",
     metavar="NAMES",
-    help="Shares of the pictures, such as train=0.9,dev=0.1 (default: train=0.8,dev=0.1,test=0.1).",
+    help="Shares of the pictures, such as train=0.9,dev=0.1 (default: 0.8, 0.1 and 0.1 of train, dev and test).",
 )
 @click.option("--seed", type=int, help="Of the division (default: the recipe's, or 0).")
 @click.option("--check", is_flag=True, help="Look for pictures that stand in two splits, by what they show.")
@@ -48,12 +47,11 @@ def command(
 
     from captioner.config import ConfigError
     from captioner.data.dataset import DataConfig, read_captions
-    from captioner.data.splits import SHARES, write_splits
+    from captioner.data.splits import default_shares, write_splits
 
     if captions and config is None:
         data = DataConfig(captions=tuple(map(str, captions)), images=None if images is None else str(images))
     else:
-        load_keras()  # a recipe is checked against all that it configures
         data = read_recipe(config, assignments)[1].data
         data = replace(
             data,
@@ -65,10 +63,11 @@ def command(
             raise ConfigError("--check: writes nothing; leave --shares and -o out")
         _check(data)
         return
-    wanted = _read_shares(shares) if shares is not None else data.shares or SHARES
+    wanted = _read_shares(shares) if shares is not None else data.shares or None
     seed = data.split_seed if seed is None else seed
     references = read_captions(data.captions, data.format)
-    write_splits(output or Path("splits"), references, wanted, seed, data.images, data.near_duplicates)
+    shares_of_each = wanted or default_shares(len(references))
+    write_splits(output or Path("splits"), references, shares_of_each, seed, data.images, data.near_duplicates)
 
 
 def _check(data: DataConfig) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import keras
 import numpy as np
 
+from captioner.features.views import Views
 from captioner.text.vocabulary import PAD
 
 CHUNK = 32  # batches that are sorted by length together: more gives less padding, fewer more varied batches
@@ -146,11 +147,15 @@ class CaptionBatches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return len(self._order)
 
+    def pictures(self, index: int) -> tuple[list[str], np.ndarray]:
+        """Return the ids and the features (pictures, ...) of the epoch's batch number `index`."""
+        ids = [str(image_id) for image_id in self.ids[self._order[index]]]
+        return ids, self.features.gather(ids)
+
     def batch(self, index: int) -> Batch:
         """Return the epoch's batch number `index`."""
-        ids = [str(image_id) for image_id in self.ids[self._order[index]]]
-        captions = [self.captions[image_id] for image_id in ids]
-        return make_batch(self.features.gather(ids), captions, self.multiple)
+        ids, features = self.pictures(index)
+        return make_batch(features, [self.captions[image_id] for image_id in ids], self.multiple)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         """Return ((features, tokens, positions), targets, weights), as keras' fit takes it."""
@@ -162,6 +167,8 @@ class CaptionBatches(keras.utils.PyDataset):
         The batches are those of a run that came there by itself.
         """
         self._order = self._shuffle(epoch)[batch:]
+        if isinstance(self.features, Views):
+            self.features.start_at(epoch)
 
     def for_keras(self) -> Any:
         """Return what keras' fit and evaluate are to be given."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -12,15 +12,13 @@ from typing import Literal
 from captioner.config import ConfigError
 from captioner.data.captions import Captions, require_apart
 from captioner.data.readers.detect import Sources, digest_captions, find_sources, read_data, require_format, spell
-from captioner.data.splits import check_shares, read_split, write_splits
+from captioner.data.splits import check_shares, default_shares, read_split, write_splits
 from captioner.images.ids import one_of_each
 from captioner.images.listing import list_images
 from captioner.missing import way_out
 from captioner.storage import DataError, digest_file, digest_json, read_manifest
 
 logger = logging.getLogger(__name__)
-
-MADE = Path("splits")  # where the lists of made splits go, under the current folder as features and runs do
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +30,10 @@ class DataConfig:
         captions: the raw captions, in any supported form: a file, a folder, a pattern, or a list of these.
         format: a name in captioner.data.readers.detect.READERS, or "auto".
         splits: name -> a file that lists the split's pictures, one a line; or name -> its share of the pictures, which
-            are then divided at random. Without any, the splits that the captions carry.
+            are then divided at random. Without any, the splits that the captions carry, or else shares of 0.8, 0.1 and
+            0.1 for train, dev and test (under 200 pictures 0.75 and 0.25 for train and dev).
         split_seed: of the division by shares.
+        split_lists: the folder in which the lists go that are made of shares.
         near_duplicates: keep pictures that look alike on one side of a division by shares; needs `images`.
         max_unreadable: the share of a split's pictures that may be left out because the extraction could not read them.
         descriptions: a cleaned descriptions.txt to train on instead of cleaning `captions`; scores never use it.
@@ -46,6 +46,7 @@ class DataConfig:
     format: str = "auto"
     splits: dict[str, str | float] = field(default_factory=dict)
     split_seed: int = 0
+    split_lists: str = "splits"
     near_duplicates: bool = True
     max_unreadable: float = 0.05
     descriptions: str | None = None
@@ -111,7 +112,15 @@ class Dataset:
     """
 
     def __init__(self, config: DataConfig) -> None:
-        self.config = config
+        self._given = config
+
+    @cached_property
+    def config(self) -> DataConfig:
+        """The section, with shares where neither it nor the captions say how the pictures are divided."""
+        given = self._given
+        if given.splits or self.whole.splits:
+            return given
+        return replace(given, splits=dict(default_shares(len(self.whole.references))))
 
     @cached_property
     def whole(self) -> Captions:
@@ -120,16 +129,16 @@ class Dataset:
         Raises:
             DataError: a file cannot be read or is malformed.
         """
-        return read_data(self.config.captions, self.config.format)
+        return read_data(self._given.captions, self._given.format)
 
     @cached_property
     def digest(self) -> str:
         """The digest of the captions. Raises DataError where they cannot be read."""
-        return digest_captions(self.config.captions)
+        return digest_captions(self._given.captions)
 
     @cached_property
     def _pictures(self) -> Mapping[str, Path]:
-        images = self.config.images
+        images = self._given.images
         return list_images(images) if images is not None and Path(images).is_dir() else self.whole.pictures
 
     def load(self, splits: Sequence[str] | None = None) -> Captions:
@@ -212,7 +221,7 @@ class Dataset:
             "seed": config.split_seed,
             "near_duplicates": config.near_duplicates and config.images is not None,
         }
-        return MADE / f"{find_sources(config.captions)[0].stem}-{digest_json(made_of)[:8]}"
+        return Path(config.split_lists) / f"{find_sources(config.captions)[0].stem}-{digest_json(made_of)[:8]}"
 
     def _made_lists(self) -> dict[str, str]:
         folder = self._made_folder

@@ -18,6 +18,7 @@ from captioner.storage import DataError, digest_bytes, remove_manifest, write_ma
 logger = logging.getLogger(__name__)
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
+FEW, FEW_SHARES = 200, {"train": 0.75, "dev": 0.25}  # of few pictures a tenth would be too few to tell epochs apart
 SHOWN = 3  # so many groups stand in a message
 
 
@@ -47,6 +48,11 @@ def _name(line: str) -> str:
     name = line.strip().strip('",;').strip()
     before, _, behind = name.rpartition(" ")
     return before.strip() if behind.isdigit() and is_picture_name(before) else name
+
+
+def default_shares(pictures: int) -> Mapping[str, float]:
+    """Return the shares of so many pictures where none are given."""
+    return FEW_SHARES if pictures < FEW else SHARES
 
 
 def check_shares(shares: Mapping[str, float]) -> None:

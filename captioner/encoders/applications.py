@@ -70,11 +70,11 @@ def load_trunk(name: str, layers: Sequence[str], weights: str) -> Trunk:
     known = stable_names(network)
     outputs, heads = [], []
     for layer, inner in zip(layers, wanted, strict=True):
-        output, finish = _end(known[inner], pooled=layer == "pool")
+        output, finish = _end(known[inner], averaged=layer == "pool")
         outputs.append(output)
         digest = weights_digest(keras.Model(network.inputs, known[inner].output))
         heads.append(NetworkHead("pool" if layer == "pool" else inner, digest, finish))
-        if finish is _as_regions and len(output.shape) not in (2, 4):
+        if finish is regions and len(output.shape) not in (2, 4):
             raise ConfigError(f"layer {layer!r} of {name} gives {output.shape[1:]}, neither a vector nor a grid")
     model = keras.Model(network.inputs[0], outputs)
     preprocess = PREPROCESSING[backbone.preprocessing]
@@ -92,24 +92,26 @@ def _check_layers(name: str, layers: Sequence[str], wanted: Sequence[str], known
             )
 
 
-def _end(layer: keras.Layer, pooled: bool) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+def _end(layer: keras.Layer, averaged: bool) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Return where the trunk ends for a layer's sake, and what makes features of that."""
-    if not pooled:
-        return layer.output, _as_regions
+    if not averaged:
+        return layer.output, regions
     if not isinstance(layer, keras.layers.LayerNormalization):
-        return layer.output, _mean
+        return layer.output, pooled
     # ConvNeXt normalizes what is pooled, not what is to be pooled
     norm = keras.layers.LayerNormalization.from_config(layer.get_config())
     norm.build((None, layer.output.shape[-1]))
     norm.set_weights(layer.get_weights())
-    return layer.input, lambda grid: norm(_mean(grid))
+    return layer.input, lambda grid: norm(pooled(grid))
 
 
-def _mean(grid: Tensor) -> Tensor:
-    return ops.mean(_as_regions(grid), axis=1)  # (batch, channels)
+def pooled(grid: Tensor) -> Tensor:
+    """Return the mean (batch, channels) over a grid (batch, rows, columns, channels)."""
+    return ops.mean(regions(grid), axis=1)  # (batch, channels)
 
 
-def _as_regions(features: Tensor) -> Tensor:
+def regions(features: Tensor) -> Tensor:
+    """Return a grid (batch, rows, columns, channels) row by row, (batch, regions, channels); a vector stays one."""
     if len(features.shape) == 2:
         return features  # (batch, channels)
     _, rows, columns, channels = features.shape

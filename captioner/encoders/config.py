@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 from captioner.encoders.table import canonical_name, default_backbone
 from captioner.images.decode import Filter, Resizing
+from captioner.images.views import View
 
 Precision = Literal["float32", "bfloat16"]
 
-IDENTITY = ("backbone", "layer", "input_size", "resizing", "filter", "preprocessing", "weights")
+IDENTITY = ("backbone", "layer", "input_size", "resizing", "filter", "preprocessing", "weights", "view")
+OPTIONAL = ("view",)  # a description without it is of whole pictures
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class EncoderConfig:
         weights: `imagenet` (a hub preset's own), `random` (seeded, for tests), or the path of a weights file.
         resizing: how a picture comes to the input size, see `captioner.images.decode.resize`.
         filter: how pixels are weighed in resizing.
+        view: what is shown of each picture: all of it, mirrored (`flip`), a random `crop`, or both; see
+            `captioner.images.views`. Views other than `whole` are for training only (`train.views`).
+        trained_to: a later layer; those after `layer` up to it are trained together with the decoder. None trains none.
     """
 
     backbone: str = field(default_factory=default_backbone)
@@ -32,6 +37,8 @@ class EncoderConfig:
     weights: str = "imagenet"
     resizing: Resizing = "whole"
     filter: Filter = "bicubic"
+    view: View = "whole"
+    trained_to: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backbone", canonical_name(self.backbone))

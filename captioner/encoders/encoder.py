@@ -11,13 +11,14 @@ import numpy as np
 from keras import ops
 
 from captioner.config import ConfigError, build
-from captioner.encoders.applications import load_trunk
-from captioner.encoders.config import IDENTITY, Precision, differences
+from captioner.encoders.applications import PREPROCESSING, load_trunk, pooled, regions
+from captioner.encoders.config import IDENTITY, OPTIONAL, Precision, differences
 from captioner.encoders.config import EncoderConfig as EncoderConfig
 from captioner.encoders.folding import fold_normalizations
 from captioner.encoders.table import HUB
-from captioner.encoders.trunk import Trunk, as_list
+from captioner.encoders.trunk import NetworkHead, Trunk, as_list, clone_in
 from captioner.images.decode import resize
+from captioner.images.views import look
 from captioner.storage import DataError
 
 
@@ -27,12 +28,15 @@ class Encoder:
     Attributes:
         descriptions: what it is, layer by layer, as JSON can hold it. The keys in `IDENTITY` make two encoders the same
             (`weights` is a digest); `precision`, `feature_shape` and `source` (where the weights came from) are
-            recorded.
+            recorded, and `asked` is the layer as it was asked for where it has another name.
         input_size: (height, width) in pixels.
     """
 
-    def __init__(self, trunk: Trunk, config: EncoderConfig, precision: str = "float32") -> None:
+    def __init__(
+        self, trunk: Trunk, config: EncoderConfig, precision: str = "float32", layers: Sequence[str] | None = None
+    ) -> None:
         self._trunk, self._config = trunk, config
+        self._asked_for = asked_for = tuple(layers) if layers is not None else tuple(head.layer for head in trunk.heads)
         self._model = _from_bytes(trunk)  # (batch, height, width, 3) uint8 -> a list of features, one a layer
         self.input_size = trunk.input_size
         self.descriptions: tuple[dict[str, Any], ...] = tuple(
@@ -47,8 +51,10 @@ class Encoder:
                 "precision": precision,
                 "feature_shape": list(output.shape[1:]),
                 "source": config.weights,
+                **({} if config.view == "whole" else {"view": config.view}),
+                **({"asked": asked} if asked != head.layer else {}),  # `grid` for the last grid's own name
             }
-            for head, output in zip(trunk.heads, self._model.outputs, strict=True)
+            for head, output, asked in zip(trunk.heads, self._model.outputs, asked_for, strict=True)
         )
 
     @property
@@ -61,13 +67,18 @@ class Encoder:
         """(channels,) or (regions, channels) of the first layer."""
         return tuple(self.description["feature_shape"])
 
+    @property
+    def network(self) -> keras.Model:
+        """The network itself: preprocessed pictures (batch, height, width, 3) -> the layer's output."""
+        return self._trunk.model
+
     def in_precision(self, precision: str) -> Encoder:
         """Return the same encoder, computing in `float32` or `bfloat16`."""
-        return Encoder(self._trunk.in_precision(precision), self._config, precision)
+        return Encoder(self._trunk.in_precision(precision), self._config, precision, self._asked_for)
 
     def prepare(self, picture: np.ndarray) -> np.ndarray:
-        """Resize a picture (h, w, 3) uint8 to (height, width, 3) uint8, the encoder's way."""
-        return resize(picture, self.input_size, self._config.resizing, self._config.filter)
+        """Bring a picture (h, w, 3) uint8, or the view of it, to (height, width, 3) uint8, the encoder's way."""
+        return resize(look(picture, self._config.view), self.input_size, self._config.resizing, self._config.filter)
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:
         """Encode prepared pictures.
@@ -82,6 +93,15 @@ class Encoder:
             ValueError: the pictures have another shape or type.
         """
         return self.encode_layers(pictures)[0]
+
+    @property
+    def variables(self) -> list[Any]:
+        """The network's weights, as Keras' variables."""
+        return list(self._model.variables)
+
+    def features(self, pictures: Any) -> Any:
+        """Return the first layer's features of a tensor of prepared pictures, for a graph that is being traced."""
+        return as_list(self._model(pictures, training=False))[0]
 
     def encode_layers(self, pictures: np.ndarray, at_least: int = 0) -> list[np.ndarray]:
         """Encode prepared pictures; return what `encode` does for each layer, from one pass.
@@ -135,7 +155,7 @@ def build_encoder(config: EncoderConfig, precision: str = "float32", layers: Seq
         trunk = load_hub_trunk(config.backbone.removeprefix(HUB), wanted, config.weights)
     else:
         trunk = load_trunk(config.backbone, wanted, config.weights)
-    encoder = Encoder(replace(trunk, model=fold_normalizations(trunk.model)), config)
+    encoder = Encoder(replace(trunk, model=fold_normalizations(trunk.model)), config, layers=wanted)
     return encoder if precision == "float32" else encoder.in_precision(precision)
 
 
@@ -152,9 +172,10 @@ def encoder_from_description(
     Raises:
         DataError: it is no description, or the weights found (or anything else) differ from it.
     """
-    if missing := [key for key in IDENTITY if key not in description]:
+    if missing := [key for key in IDENTITY if key not in description and key not in OPTIONAL]:
         raise DataError(f"the encoder's description lacks {', '.join(missing)}; make the features again")
     settings = {key: description[key] for key in ("backbone", "layer", "resizing", "filter")}
+    settings["view"] = description.get("view", "whole")
     source = weights or description.get("source", "imagenet")
     try:
         encoder = build_encoder(build(EncoderConfig, {**settings, "weights": source}), precision)
@@ -163,3 +184,22 @@ def encoder_from_description(
     if found := differences(description, encoder.description):
         raise DataError(f"the encoder built from {source!r} is not the one described: {'; '.join(found)}")
     return encoder
+
+
+def encoder_from_network(network: keras.Model, description: Mapping[str, Any]) -> Encoder:
+    """Build the encoder of a network that is at hand, such as `Encoder.network`, with the weights that it has.
+
+    Raises:
+        DataError: the description is none of such a network.
+    """
+    if missing := [key for key in IDENTITY if key not in description and key not in OPTIONAL]:
+        raise DataError(f"the encoder's description lacks {', '.join(missing)}")
+    if description["preprocessing"] not in PREPROCESSING:
+        raise DataError(f"the preprocessing {description['preprocessing']!r} is unknown")
+    head = NetworkHead(
+        description["layer"], description["weights"], pooled if description["layer"] == "pool" else regions
+    )
+    preprocess = PREPROCESSING[description["preprocessing"]]
+    trunk = Trunk(network, (head,), description["preprocessing"], preprocess, clone_in)
+    settings = {key: description[key] for key in ("backbone", "layer", "resizing", "filter")}
+    return Encoder(trunk, build(EncoderConfig, {**settings, "weights": description.get("source", "imagenet")}))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from captioner.config import ConfigError
-from captioner.features.formats import Storage
+from captioner.features.numbers import Storage
 from captioner.images.decode import allowed_pixels
 
 

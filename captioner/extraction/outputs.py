@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from captioner.config import ConfigError
-from captioner.encoders.config import IDENTITY, differences
+from captioner.encoders.config import IDENTITY, EncoderConfig, differences
+from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.partial import DIGEST_BYTES, PartialFeatures
 from captioner.features.formats import Content, Storage
 from captioner.features.store import current_digest, open_features, settle_manifest, write_content
@@ -62,7 +63,7 @@ class Target:
     @property
     def identity(self) -> dict[str, Any]:
         """What of the description makes the features what they are."""
-        return {key: self.description[key] for key in IDENTITY}
+        return {key: self.description[key] for key in IDENTITY if key in self.description}
 
 
 def find_target(
@@ -90,6 +91,46 @@ def find_target(
         manifest = None
     finished = manifest is not None and manifest.get("inputs") == inputs
     return Target(path, description, dtype, manifest, finished)
+
+
+def up_to_date(
+    paths: Sequence[Path], layers: Sequence[str], encoder: EncoderConfig, config: ExtractionConfig, inputs: str
+) -> bool:
+    """Tell, without building the network, whether feature files are what an extraction would make.
+
+    False may also mean that only the network can tell: where weights come from a file, or the layer is the last grid,
+    which is recorded under its real name by older extractions.
+
+    Args:
+        paths: the feature files.
+        layers: of each.
+        encoder: the network, its weights and resizing.
+        config: for the numbers' type and precision.
+        inputs: the digest of the pictures' listing.
+    """
+    if encoder.weights not in ("imagenet", "random"):
+        return False
+    for path, layer in zip(paths, layers, strict=True):
+        settle_manifest(path)
+        manifest = read_manifest(path) if path.is_file() else None
+        made_by = (manifest or {}).get("encoder") or {}
+        if manifest is None or manifest.get("digest") != current_digest(path, manifest):
+            return False
+        asked = {
+            "backbone": encoder.backbone,
+            "resizing": encoder.resizing,
+            "filter": encoder.filter,
+            "source": encoder.weights,
+        }
+        dtype = "float32" if path.suffix == ".pkl" else config.dtype
+        if (
+            not asked.items() <= made_by.items()
+            or layer not in (made_by.get("layer"), made_by.get("asked"))
+            or config.precision not in ("auto", made_by.get("precision"))
+            or (manifest.get("inputs"), manifest.get("dtype")) != (inputs, dtype)
+        ):
+            return False
+    return True
 
 
 def _usable_manifest(path: Path, description: Mapping[str, Any], overwrite: bool) -> Mapping[str, Any] | None:

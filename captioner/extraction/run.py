@@ -188,7 +188,7 @@ class ExtractionRun:
     def _announce(self, encoder: Encoder, chosen: Chosen, reused: np.ndarray) -> None:
         kept = f"{int(reused.sum())} are there already" if reused.any() else ""
         resumed = f"continuing after {self._partial.done}" if self._partial.done else ""
-        layers = ", ".join(description["layer"] for description in encoder.descriptions)
+        layers = ", ".join(description.get("asked", description["layer"]) for description in encoder.descriptions)
         where = keras.distribution.list_devices()[0] if self._config.engine == "local" else "a Ray cluster"
         backbone = encoder.description["backbone"]
         parts = [

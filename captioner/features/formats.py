@@ -10,20 +10,19 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import h5py
 import numpy as np
 
 from captioner.features.layout import Layout, as_features, looks_channels_first, without_batch
+from captioner.features.numbers import Storage as Storage
 from captioner.features.pickle_arrays import StoredArray, image_key, read_arrays
 from captioner.hdf5 import StoredRows, read_hdf5
 from captioner.images.ids import normalize_ids
 from captioner.images.index import IdIndex
 from captioner.pickle_opcodes import FREE_BYTES, BadPickleError, Name, Pairs, Stretch
 from captioner.storage import DataError
-
-Storage = Literal["float16", "float32"]
 
 ROWS_AT_ONCE = 2**14
 FINITE_ROWS = 2**8

@@ -122,7 +122,7 @@ def open_features(path: str | Path, layout: Layout = "auto") -> FeatureStore:
     path = Path(path)
     read = _by_suffix(path, READERS)
     if not path.is_file():
-        raise DataError(f"{path}: no such file; `captioner extract IMAGES -o {path}` makes it")
+        raise DataError(f"{path}: no such file; `captioner extract -c RECIPE` makes it")
     manifest = read_manifest(path) or {}
     digest = current_digest(path, manifest)
     if manifest.get("digest", digest) != digest:

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from captioner.generation.constraints import IMPOSSIBLE
 from captioner.generation.hypotheses import Choice, Hypotheses, Tensor
 from captioner.generation.search import Search
 from captioner.generation.top_k import top_k
+from captioner.generation.word_rules import IMPOSSIBLE
 from captioner.text.vocabulary import PAD
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from keras import ops
 
 from captioner.generation.config import GenerationConfig
-from captioner.generation.constraints import IMPOSSIBLE
 from captioner.generation.hypotheses import Choice, Hypotheses, Tensor
 from captioner.generation.search import Search
 from captioner.generation.top_k import top_k
+from captioner.generation.word_rules import IMPOSSIBLE
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import END, PAD, Vocabulary
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from captioner.data.batches import Features
-from captioner.generation.decode import Caption
+from captioner.generation.caption import Caption
 
 FEATURES_AT_ONCE = 1024  # pictures whose features are held in memory at a time
 

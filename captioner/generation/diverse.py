@@ -7,8 +7,8 @@ from typing import Any
 from keras import ops
 
 from captioner.generation.beam import BeamCandidates, BeamSearch, best_of
-from captioner.generation.constraints import IMPOSSIBLE
 from captioner.generation.hypotheses import Choice, Hypotheses, Tensor
+from captioner.generation.word_rules import IMPOSSIBLE
 from captioner.text.vocabulary import PAD
 
 

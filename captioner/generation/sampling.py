@@ -8,10 +8,10 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from captioner.generation.constraints import IMPOSSIBLE
 from captioner.generation.hypotheses import Choice, Hypotheses, Tensor
-from captioner.generation.search import Numbers, Search
+from captioner.generation.search import Search
 from captioner.generation.top_k import BLOCK, top_k
+from captioner.generation.word_rules import IMPOSSIBLE, Numbers
 
 BELOW_ONE = 1 - 2**-22  # keeps a target below a float32 sum whatever is rounded
 

@@ -9,15 +9,14 @@ import numpy as np
 from keras import ops, tree
 
 from captioner.generation.config import GenerationConfig
-from captioner.generation.constraints import IMPOSSIBLE, Constraints, block
+from captioner.generation.constraints import Constraints, block
 from captioner.generation.hypotheses import Choice, Given, Hypotheses, SearchState, Tensor
+from captioner.generation.word_rules import IMPOSSIBLE, Numbers
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import END, PAD, START, Vocabulary
 
 HALVINGS = 2  # how often a batch shrinks to its unfinished half; each is one more copy of the loop to compile
 SMALLEST_TO_HALVE = 32  # pictures; below that a step costs what it costs
-
-Numbers = int | np.ndarray  # which of the user's pictures: see Search.inputs
 
 
 class Search(keras.Model):
@@ -37,6 +36,7 @@ class Search(keras.Model):
     """
 
     branches = True  # whether two hypotheses may go on from one; if not, the beams keep their places
+    halvings = HALVINGS  # an exported search has none: each is one more copy of the loop in the file
 
     def __init__(
         self, decoder: CaptionDecoder, config: GenerationConfig, n: int = 1, vocabulary: Vocabulary | None = None
@@ -100,7 +100,7 @@ class Search(keras.Model):
             attention=(),
         )
         known = isinstance(pictures, int)  # not while a graph for any number of pictures is made
-        halvings = 0 if known and pictures < SMALLEST_TO_HALVE else HALVINGS
+        halvings = 0 if known and pictures < SMALLEST_TO_HALVE else self.halvings
         return self._finish(self._advance(start, given), given, pictures, halvings)
 
     def _finish(self, progress: SearchState, given: Given, pictures: Any, halvings: int) -> dict[str, Tensor]:
@@ -168,12 +168,13 @@ class Search(keras.Model):
     def _record(self, history: Tensor, attention: Tensor, position: Tensor, parents: int) -> Tensor:
         """Write a step's attention (pictures x parents, regions) into the history (see SearchState)."""
         regions = attention.shape[-1]
+        if isinstance(history, tuple):
+            rows = ops.shape(attention)[0] // parents * self.beams
+            history = ops.zeros((self.config.max_length, rows, regions))
+        if not regions:  # and nothing is repeated: ONNX cannot give a tensor without numbers another shape
+            return history
         if parents < self.beams:  # at the first word all beams of a picture look alike
             attention = ops.repeat(attention, self.beams, axis=0)
-        if isinstance(history, tuple):
-            history = ops.zeros((self.config.max_length, ops.shape(attention)[0], regions))
-        if not regions:
-            return history
         return ops.scatter_update(history, ops.reshape(position, (1, 1)), ops.cast(attention, "float32")[None])
 
     def _scores(self, hypotheses: Hypotheses) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from captioner.generation.constraints import IMPOSSIBLE
+from captioner.generation.word_rules import IMPOSSIBLE
 
 BLOCK = 64  # words
 

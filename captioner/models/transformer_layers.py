@@ -152,7 +152,7 @@ class DecoderLayer(Block):
             (hypotheses, width), the cache with this word, and the attention to the regions (hypotheses, regions).
         """
         query, keys_values = self.read(word)
-        places = ops.arange(cache.shape[1])
+        places = ops.arange(ops.shape(cache)[1])  # in an exported step the caption's length is not fixed
         cache = ops.where((places == position)[:, None], keys_values[:, None], cache)
         seen, _ = attend(query[:, None], cache, self.heads, (places <= position)[None])
         word = self.add(word, seen[:, 0], training=False)

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from captioner.config import ConfigError
-from captioner.generation.decode import Caption
+from captioner.generation.caption import Caption
 from captioner.storage import DataError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,13 @@ from captioner.text.ptb import tokenize
 
 RANKED_BY = ("cider_d", "meteor", "rouge_l", "bleu_4", "bleu_1")  # the first one that there is ranks the pictures
 WORDS, UNSAID = 16, 60
+
+
+class Evaluation(NamedTuple):
+    """One of a run's evaluations: its name and its scores by key."""
+
+    name: str
+    scores: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class Report:
         total: pictures that were evaluated.
         lengths: how many captions have how many words, of the model and of people.
         words: the model's commonest words: word, how often in a thousand of its words, and of people's.
+        evaluations: all of the run's, the one that is shown first.
         unsaid: people's commonest words that the model never says, and how often they say them.
     """
 
@@ -56,6 +64,7 @@ class Report:
     pictures: list[dict[str, Any]]
     total: int
     lengths: tuple[Counter[int], Counter[int]]
+    evaluations: Sequence[Evaluation]
     words: list[tuple[str, float, float]]
     unsaid: list[tuple[str, int]]
 
@@ -69,6 +78,7 @@ def gather(
     *,
     shown: int,
     attention: Callable[[Mapping[str, Shown]], Mapping[str, dict[str, Any]]],
+    evaluations: Sequence[Evaluation] = (),
 ) -> Report:
     """Read a run and its evaluation.
 
@@ -80,6 +90,7 @@ def gather(
         facts: what else a reader should know.
         shown: at most so many pictures are shown, the best and the worst.
         attention: gives the attention maps of the pictures that have some.
+        evaluations: all of the run's.
 
     Raises:
         DataError: a file is missing or broken, or a picture has no references.
@@ -122,6 +133,7 @@ def gather(
             for image_id in ids
         ],
         total=len(found),
+        evaluations=evaluations,
         lengths=(
             Counter(map(len, candidates.values())),
             Counter(len(tokens) for several in given.values() for tokens in several),

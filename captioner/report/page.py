@@ -33,6 +33,7 @@ def write_page(report: Report, path: Path) -> None:
         facts="".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in report.facts),
         scores="".join(_score(report, key) for key in report.corpus),
         scores_note=_scores_note(report),
+        evaluations=_evaluations(report),
         training=_training(report),
         ranked_by=escape(label(report.ranked_by)),
         ranks=_ranks(report),
@@ -64,6 +65,26 @@ def _scores_note(report: Report) -> str:
     return (
         f"Under a score stands its {100 * LEVEL:g} % confidence interval: how far the score would move with other "
         "pictures of this kind."
+    )
+
+
+def _evaluations(report: Report) -> str:
+    """Return the section with the scores of all evaluations of the run, empty where there is only one."""
+    if len(report.evaluations) < 2:
+        return ""
+    keys = list(dict.fromkeys(key for one in report.evaluations for key in one.scores))
+    head = "".join(f'<th scope="col">{escape(label(key))}</th>' for key in keys)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>'
+        + "".join(f"<td>{escape(show(key, scores[key])) if key in scores else ''}</td>" for key in keys)
+        + "</tr>"
+        for name, scores in report.evaluations
+    )
+    return (
+        '<section aria-labelledby="evaluations-title"><h2 id="evaluations-title">All evaluations of this run</h2>'
+        f'<div class="scroll"><table class="evaluations"><thead><tr><th scope="col"></th>{head}</tr></thead>'
+        f'<tbody>{rows}</tbody></table></div><p class="note">This page shows the first one; --scores shows another.</p>'
+        "</section>"
     )
 
 

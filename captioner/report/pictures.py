@@ -66,7 +66,7 @@ def _embed(path: Path) -> Embedded:
 
 
 def embed_attention(tokens: Sequence[str], attention: np.ndarray, columns: int, box: Sequence[float]) -> dict[str, Any]:
-    """Return a caption's attention maps for the page: each word's weights, as bytes of the largest.
+    """Return a caption's attention maps for the page: each word's weights, as bytes on one scale.
 
     Args:
         tokens: the caption's words.
@@ -74,8 +74,8 @@ def embed_attention(tokens: Sequence[str], attention: np.ndarray, columns: int, 
         columns: regions in a row.
         box: where the regions lie over the picture, see `grid_box`.
     """
-    largest = np.maximum(attention.max(axis=1, keepdims=True), 1e-12)
-    levels = np.rint(255 * np.clip(attention / largest, 0, 1)).astype(np.uint8)
+    least, greatest = float(attention.min()), float(attention.max())  # one scale for all words
+    levels = np.rint(255 * (attention - least) / max(greatest - least, 1e-12)).astype(np.uint8)
     maps = [base64.b64encode(row.tobytes()).decode() for row in levels]
     return {"words": list(tokens), "maps": maps, "columns": columns, "box": list(box)}
 

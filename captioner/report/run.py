@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import captioner
-from captioner.config import ConfigError, build, load_yaml
+from captioner.config import ConfigError, build, load_yaml, to_settings
 from captioner.data.dataset import DataConfig, read_captions
 from captioner.features.store import open_features
 from captioner.images.listing import list_images
-from captioner.report.gather import gather
+from captioner.recipe import read_run
+from captioner.report.gather import Evaluation, gather
 from captioner.report.page import write_page
 from captioner.report.pictures import Shown
-from captioner.results import require_whole
-from captioner.run_folder import CAPTIONER, CONFIG, PER_IMAGE, REPORT, SCORES
+from captioner.results import read_scores, require_whole
+from captioner.run_folder import CAPTIONER, CONFIG, PER_IMAGE, REPORT, SCORES, evaluations, results_of
 from captioner.storage import DataError, read_json, read_manifest
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ def report_run(
     Args:
         folder: a run folder, or a folder of `captioner evaluate --predictions`.
         output: the page; None: report.html in the folder.
-        evaluation: the folder of the results, where that is another one.
+        evaluation: the folder of the results, where that is another one; None for a run's newest evaluation.
         references: caption files instead of the run's.
         images: the folder of pictures instead of the run's.
         shown: at most so many pictures are shown, the best and the worst.
@@ -47,12 +48,12 @@ def report_run(
         ConfigError: the references are not known.
         DataError: the run has not been evaluated, or a file is missing or broken.
     """
-    results = evaluation or folder
+    results = evaluation or results_of(folder)
     for name in (SCORES, PER_IMAGE):
         if not (results / name).is_file():
             raise DataError(f"{results}: has no {name}; captioner evaluate {folder} makes it")
     require_whole(results, folder)
-    settings = load_yaml(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    settings = _settings(folder)
     data = build(DataConfig, settings["data"], "data") if "data" in settings else None
     manifest = read_manifest(results / SCORES) or {}
 
@@ -67,10 +68,26 @@ def report_run(
         _facts(folder, results, settings),
         shown=shown,
         attention=attention,
+        evaluations=_evaluations(folder, results),
     )
     output = output or folder / REPORT
     write_page(report, output)
     return output
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """Return the settings of a run, with its paths as they are found from here; none of a folder that is no run."""
+    if not (folder / CONFIG).is_file():
+        return {}
+    if not (folder / CAPTIONER).is_file():
+        return load_yaml(folder / CONFIG)
+    return to_settings(read_run(folder))
+
+
+def _evaluations(folder: Path, shown: Path) -> list[Evaluation]:
+    """Return the scores of all evaluations of a run, the one that the page shows first."""
+    others = [path for path in evaluations(folder) if path.resolve() != shown.resolve()]
+    return [Evaluation("this one" if path == folder else path.name, read_scores(path)[0]) for path in (shown, *others)]
 
 
 def _references(named: Sequence[Path], data: DataConfig | None) -> Mapping[str, tuple[str, ...]]:

@@ -18,7 +18,7 @@ from captioner.serving.options import NAMES, Options, read_options
 from captioner.serving.refusal import RefusalError
 from captioner.serving.replies import reply, reply_of_several
 from captioner.serving.service import CaptionService
-from captioner.serving.styles import STYLES
+from captioner.text.styles import STYLES
 
 STATIC = resources.files("captioner.serving") / "static"
 
@@ -69,7 +69,7 @@ class Api:
         form = await self.service.in_thread(parse_body, request.headers.get("content-type", ""), body)
         fields: dict[str, Any] = {name: request.query_params.get(name) for name in NAMES}
         fields |= {name: value for name, value in form.fields.items() if value not in (None, "")}
-        return form, read_options(fields, self.limits.captions, STYLES)
+        return form, read_options(fields, self.limits.captions)
 
     async def about(self, request: Request) -> Response:
         """Tell which model answers, and what it may be asked."""

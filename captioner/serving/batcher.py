@@ -89,7 +89,10 @@ class Batcher:
         return waiting.answer
 
     def _work(self, before: Callable[[], None]) -> None:
-        before()
+        try:
+            before()
+        except Exception:  # requests may work all the same, and whoever watches sees that it never got ready
+            logger.exception("the model could not be prepared")
         while batch := self._take():
             self._begun(len(batch))
             self._answer([one for one in batch if not one.answer.cancelled()])

@@ -13,7 +13,7 @@ from captioner.serving.options import Options
 
 if TYPE_CHECKING:
     from captioner.captioner import Captioner
-    from captioner.generation.decode import Caption
+    from captioner.generation.caption import Caption
 
 
 class PreparedPicture(NamedTuple):

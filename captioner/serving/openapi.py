@@ -7,7 +7,7 @@ from typing import Any
 from captioner import __version__
 from captioner.serving.limits import Limits
 from captioner.serving.options import NAMES
-from captioner.serving.styles import STYLES
+from captioner.text.styles import STYLES
 
 Schema = dict[str, Any]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from captioner.serving.refusal import RefusalError
+from captioner.text.styles import STYLES, Style
 
 NAMES = ("n", "beam_size", "style", "attention")
 
@@ -18,23 +19,22 @@ class Options:
     Attributes:
         n: captions a picture, best first.
         beam_size: hypotheses kept; None for the model's own.
-        style: a name among the styles; None for the model's own words.
+        style: see captioner.text.styles.
         attention: whether each word's weights over the picture's regions are wanted.
     """
 
     n: int = 1
     beam_size: int | None = None
-    style: str | None = None
+    style: Style = "plain"
     attention: bool = False
 
 
-def read_options(fields: Mapping[str, Any], most: int, styles: Collection[str]) -> Options:
+def read_options(fields: Mapping[str, Any], most: int) -> Options:
     """Return the options among a request's fields.
 
     Args:
         fields: name -> a text from a form or the address, or a JSON value. Others than NAMES are passed over.
         most: the most captions and the widest beam.
-        styles: the known styles.
 
     Raises:
         RefusalError: one is impossible (400).
@@ -43,10 +43,11 @@ def read_options(fields: Mapping[str, Any], most: int, styles: Collection[str]) 
     beam_size = _count("beam_size", fields.get("beam_size"), most)
     if n and beam_size and n > beam_size:
         raise RefusalError(400, f"n {n} needs beam_size {n} or more (got {beam_size})")
-    style = fields.get("style")
-    if style is not None and style != "" and (not isinstance(style, str) or style not in styles):
-        raise RefusalError(400, f"style: must be one of {', '.join(styles)}")
-    return Options(n or 1, beam_size, style or None, _switch("attention", fields.get("attention")))
+    wanted = fields.get("style")
+    style: Style | None = next((one for one in STYLES if one == (wanted or "plain")), None)
+    if style is None:
+        raise RefusalError(400, f"style: must be one of {', '.join(STYLES)}")
+    return Options(n or 1, beam_size, style, _switch("attention", fields.get("attention")))
 
 
 def _count(name: str, value: Any, most: int) -> int | None:

@@ -9,10 +9,10 @@ from captioner.serving.model import ServedModel
 from captioner.serving.options import Options
 from captioner.serving.refusal import RefusalError
 from captioner.serving.service import Answered
-from captioner.serving.styles import restyle
+from captioner.text.styles import styled
 
 if TYPE_CHECKING:
-    from captioner.generation.decode import Caption
+    from captioner.generation.caption import Caption
 
 
 def reply(found: Answered, options: Options, model: ServedModel) -> dict[str, Any]:
@@ -36,14 +36,14 @@ def reply_of_several(name: str | None, found: Answered | RefusalError, options: 
 
 def best_text(found: Answered, options: Options) -> str:
     """Return a picture's best caption, for programs that want nothing else."""
-    return restyle(found.captions[0].text, options.style) if found.captions else ""
+    return styled(found.captions[0].text, options.style) if found.captions else ""
 
 
 def _caption(caption: Caption, found: Answered, options: Options, model: ServedModel) -> dict[str, Any]:
     confidence = getattr(caption, "confidence", None)
     possible = caption.log_prob > float("-inf")  # JSON knows no infinity
     entry: dict[str, Any] = {
-        "caption": restyle(caption.text, options.style),
+        "caption": styled(caption.text, options.style),
         "confidence": None if confidence is None else round(float(confidence), 4),
         "log_prob": round(caption.log_prob, 4) if possible else None,
         "tokens": list(caption.tokens),
@@ -57,9 +57,10 @@ def _attention(caption: Caption, size: tuple[int, int], model: ServedModel) -> d
     """Return where each word looked: the grid's columns, its place over the picture, and weights row by row."""
     if caption.attention is None or model.grid is None or not caption.attention.shape[1]:
         return None
-    input_size = model.grid.get("input_size", (1, 1))
+    regions, input_size = caption.attention.shape[1], model.grid.get("input_size", (1, 1))
+    told = model.grid.get("grid")  # (rows, columns), of encoders whose grid has another shape than their input
     return {
-        "columns": grid_columns(caption.attention.shape[1], input_size),
+        "columns": told[1] if told and told[0] * told[1] == regions else grid_columns(regions, input_size),
         "box": grid_box(size, input_size, model.grid.get("resizing", "whole")),
         "weights": [[round(float(weight), 4) for weight in word] for word in caption.attention],
     }

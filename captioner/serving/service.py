@@ -24,7 +24,7 @@ from captioner.storage import DataError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from captioner.generation.decode import Caption
+    from captioner.generation.caption import Caption
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")

@@ -14,13 +14,15 @@ from captioner.metrics.bootstrap import LEVEL, RESAMPLES, TRIALS, Difference, di
 from captioner.metrics.config import EvaluationConfig, frequencies_of
 from captioner.metrics.labels import label, show
 from captioner.metrics.scorer import ORACLE, Scores, score
+from captioner.recipe import read_run
 from captioner.results import require_whole
-from captioner.run_folder import CONFIG, PREDICTIONS, SCORES
+from captioner.run_folder import CAPTIONER, CONFIG, EVALUATIONS, PREDICTIONS, SCORES, results_of
 from captioner.storage import DataError, digest_file
 
 logger = logging.getLogger(__name__)
 
 CHANCE = 0.05  # a p below it is called a difference
+LEAST = 5e-5  # a smaller difference is shown as 0.00, and is none, however certain it is
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,12 @@ def compare(
 def _predictions_of(path: Path) -> Path:
     if not path.is_dir():
         return path
-    if not (path / PREDICTIONS).is_file():
+    results = results_of(path)
+    if not (results / PREDICTIONS).is_file():
         raise DataError(f"{path}: has no {PREDICTIONS}; captioner evaluate {path} makes it")
-    if (path / SCORES).is_file():
-        require_whole(path)
-    return path / PREDICTIONS
+    if (results / SCORES).is_file():
+        require_whole(results)
+    return results / PREDICTIONS
 
 
 def _known_references(first: Path, second: Path) -> list[Path]:
@@ -105,9 +108,12 @@ def _known_references(first: Path, second: Path) -> list[Path]:
 
 
 def _captions_of(path: Path) -> Path | None:
-    config = path / CONFIG
-    data = load_yaml(config).get("data") if config.is_file() else None
-    captions = data.get("captions") if isinstance(data, dict) else None
+    run = path.parent.parent if path.parent.name == EVALUATIONS else path
+    captions: Any = None
+    if (run / CAPTIONER).is_file():
+        captions = read_run(run).data.captions
+    elif (run / CONFIG).is_file():
+        captions = (load_yaml(run / CONFIG).get("data") or {}).get("captions")
     return Path(captions) if isinstance(captions, str) else None
 
 
@@ -177,4 +183,6 @@ def _signed(key: str, value: float) -> str:
 def _verdict(difference: Difference) -> str:
     if difference.p >= CHANCE:
         return "may be chance"
+    if abs(difference.second - difference.first) < LEAST:
+        return "no difference that matters"
     return "B is better" if difference.second > difference.first else "A is better"

@@ -15,15 +15,16 @@ from captioner.data.unreadable import without_unreadable
 from captioner.encoders.config import differences
 from captioner.ensemble import Ensemble, JointFeatures
 from captioner.generation.corpus import decode
-from captioner.metrics.config import EvaluationConfig, frequencies_of, require_choice, scoring_settings
-from captioner.metrics.scorer import DIVERSITY, RETRIEVAL, Scores, is_available, score
+from captioner.metrics.config import EvaluationConfig, frequencies_of, require_choice
+from captioner.metrics.scorer import DIVERSITY, RETRIEVAL, Scores, score
 from captioner.recipe import Recipe, read_run
 from captioner.results import digests_of, write_predictions, write_scores
-from captioner.run_folder import CAPTIONER, PREDICTIONS, SCORES
+from captioner.run_folder import PREDICTIONS, SCORES
+from captioner.stages.freshness import evaluation_inputs, made_of
 from captioner.stages.inputs import Inputs, open_inputs
 from captioner.stages.retrieval import retrieval
 from captioner.stages.trust import describe_reliability, look_at, reliability_of
-from captioner.storage import DataError, digest_file, read_manifest, write_manifest
+from captioner.storage import DataError, digest_file, write_manifest
 from captioner.text.cleaning import clean_caption
 
 logger = logging.getLogger(__name__)
@@ -120,33 +121,6 @@ def evaluate(
     return scores
 
 
-def made_of(config: EvaluationConfig, generation: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an evaluation's manifest holds about its making; `is_up_to_date` compares the same."""
-    return {"split": config.split, "generation": dict(generation), **scoring_settings(config), **inputs}
-
-
-def is_up_to_date(folder: Path, recipe: Recipe, data: Dataset | None = None) -> bool:
-    """Return whether `folder`, a finished run, was evaluated as the recipe says, on the files as they are.
-
-    A metric that could not be computed, for want of Java, counts as done until it can be computed.
-    """
-    manifest = read_manifest(folder / SCORES) if (folder / SCORES).is_file() else None
-    if manifest is None or any(is_available(name) for name in manifest.get("skipped", ())):
-        return False
-    stores = [open_inputs(recipe.data, recipe.features, recipe.encoder, recipe.features_layout)]
-    inputs = _inputs([folder], stores, data or Dataset(recipe.data), recipe.evaluation.split)
-    return made_of(recipe.evaluation, {}, inputs).items() <= manifest.items()
-
-
-def _inputs(folders: Sequence[Path], stores: Sequence[Inputs], data: Dataset, split: str) -> dict[str, Any]:
-    return {
-        "captioner": _one_or_all([digest_file(folder / CAPTIONER) for folder in folders]),
-        "features": _one_or_all([store.digest for store in stores]),
-        "captions": data.digest,
-        "pictures": data.split_digests().get(split, ""),
-    }
-
-
 def evaluate_run(
     folder: Path,
     recipe: Recipe,
@@ -179,7 +153,7 @@ def evaluate_run(
     captions = data.load((config.split, "train") if novelty else (config.split,))
     stores = [_fitting(*member) for member in zip(members, folders, recipes, strict=True)]
     captions = without_unreadable(captions, stores, recipe.data.max_unreadable)
-    inputs = _inputs(folders, stores, data, config.split)
+    inputs = evaluation_inputs(folders, stores, data, config.split)
     features: Any = JointFeatures(stores) if others else stores[0]
     return evaluate(captioner, captions, features, config, output, inputs=inputs, generation=generation)
 
@@ -193,10 +167,6 @@ def _fitting(captioner: Captioner, folder: Path, recipe: Recipe) -> Inputs:
         found = f"{_show(features.shape)} numbers a picture, {folder} was trained on {_show(expected)}"
         raise DataError(f"{features.path}: holds {found}; name the features that it was trained on")
     return features
-
-
-def _one_or_all(values: list[str]) -> str | list[str]:
-    return values[0] if len(values) == 1 else values
 
 
 def _show(shape: tuple[int, ...]) -> str:

@@ -15,7 +15,7 @@ import yaml
 from captioner.config import ConfigError
 from captioner.data.captions import Captions, split_name
 from captioner.data.readers.detect import READERS, detect_format, read_data
-from captioner.data.splits import SHARES, read_split
+from captioner.data.splits import FEW, default_shares, read_split
 from captioner.encoders.table import default_backbone
 from captioner.images.listing import list_images
 from captioner.storage import DataError, write_text
@@ -24,8 +24,7 @@ logger = logging.getLogger(__name__)
 
 ENDINGS = (".txt", ".token", ".csv", ".tsv", ".json", ".jsonl", ".tar", ".tgz", ".gz", ".h5")
 MOST_FILES = 200  # of a folder that are looked at
-FEW, MANY = 200, 1000  # pictures
-FEW_SHARES = {"train": 0.75, "dev": 0.25}  # of few pictures, a tenth would be too few to tell epochs apart
+MANY = 1000  # pictures
 FEWEST = 8  # pictures with captions, below which nothing can be learned and measured
 LISTS = re.compile(r"(train|dev|val|valid|validation|test)", re.IGNORECASE)
 
@@ -204,14 +203,14 @@ def _split_lines(found: FoundFolder, base: Path) -> Iterator[str]:
         for name, path in found.lists.items():
             yield f"    {name}: {_yaml(_relative(path, base))}"
         return
-    shares = FEW_SHARES if len(found.ids) < FEW else SHARES
+    shares = default_shares(len(found.ids))
     yield "    # shares of the pictures; pictures that look alike stay together"
     for name, share in shares.items():
         yield f"    {name}: {share}"
 
 
 def _evaluated(found: FoundFolder) -> str:
-    names: Sequence[str] = tuple(found.data.splits or found.lists or (FEW_SHARES if len(found.ids) < FEW else SHARES))
+    names: Sequence[str] = tuple(found.data.splits or found.lists or default_shares(len(found.ids)))
     return "test" if "test" in names else "dev"
 
 

@@ -15,8 +15,10 @@ from captioner.encoders.config import EncoderConfig
 from captioner.encoders.encoder import Encoder, build_encoder
 from captioner.features.layout import Layout
 from captioner.features.store import FeatureStore, open_features
+from captioner.features.views import Views
 from captioner.images.decode import load_image
 from captioner.training.config import TrainConfig
+from captioner.training.seen_features import SeenFeatures
 
 Inputs = FeatureStore | ShardedFeatures
 
@@ -45,12 +47,12 @@ def _encode(encoder: Encoder, pictures: Sequence[bytes]) -> np.ndarray:
 
 
 def make_batches(
-    features: Inputs, encoded: Mapping[str, Sequence[Sequence[int]]], config: TrainConfig
+    features: Inputs | SeenFeatures | Views, encoded: Mapping[str, Sequence[Sequence[int]]], config: TrainConfig
 ) -> TrainingBatches:
     """Return the batches of the training split.
 
     Args:
-        features: from `open_inputs`.
+        features: from `open_inputs`, or what is made of them.
         encoded: image_id -> its captions as numbers.
         config: the `train` section.
 
@@ -59,7 +61,7 @@ def make_batches(
         DataError: the shards hold none of the pictures.
     """
     size = config.batch_size_for(len(encoded))
-    if isinstance(features, FeatureStore):
+    if isinstance(features, FeatureStore | SeenFeatures | Views):
         return CaptionBatches(features, encoded, size, config.seed, config.least_steps)
     if config.engine == "numpy":
         raise ConfigError("train.engine: numpy reads a feature file; set data.source to files")

@@ -7,24 +7,27 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import keras
 import numpy as np
 
-from captioner.captioner import Captioner
+from captioner.export.fast import FastCaptioner
 from captioner.extraction.config import ExtractionConfig
-from captioner.generation.decode import Caption
+from captioner.generation.caption import Caption
 from captioner.images.picture_list import PictureFiles
 from captioner.progress import Progress
-from captioner.stages.prediction_engine import Outcome, caption_local, choose_encoders
 from captioner.stages.prediction_inputs import Arriving, batches_of
+from captioner.stages.prediction_outcomes import Outcome, caption_plainly
 from captioner.storage import DataError
 from captioner.writers.result import Captioned, Writer
 from captioner.writers.targets import HopelessError
 
+if TYPE_CHECKING:
+    from captioner.captioner import Captioner
+
 logger = logging.getLogger(__name__)
 
+FAST_BATCH = 8  # pictures on onnxruntime, so that the first captions come soon
 LONG = 32  # pictures from which on it is worth saying what goes on
 
 Styled = Callable[[Caption], Caption]
@@ -56,7 +59,7 @@ class Summary:
 
 
 def predict(
-    captioner: Captioner,
+    captioner: Captioner | FastCaptioner,
     files: PictureFiles,
     writers: Sequence[Writer],
     *,
@@ -129,7 +132,7 @@ def _wanted(files: PictureFiles, skippers: Sequence[Skipper]) -> np.ndarray:
 
 
 def _outcomes(
-    captioner: Captioner,
+    captioner: Captioner | FastCaptioner,
     files: PictureFiles,
     wanted: np.ndarray,
     arriving: Arriving | None,
@@ -139,6 +142,13 @@ def _outcomes(
     models: Sequence[Path],
 ) -> Generator[Outcome]:
     count = int(wanted.sum())
+    if isinstance(captioner, FastCaptioner):
+        yield from caption_plainly(captioner, files, batches_of(files, wanted, arriving, FAST_BATCH), n, settings)
+        return
+    import keras
+
+    from captioner.stages.prediction_engine import caption_local, choose_encoders
+
     encoders = choose_encoders(captioner, files, wanted, config)
     size = min(encoders.batch_size, max(1, count)) if arriving is None else encoders.batch_size
     batches = batches_of(files, wanted, arriving, size)

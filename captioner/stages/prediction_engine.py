@@ -17,28 +17,14 @@ from captioner.extraction.local_engine import Waits, available_cores, on_acceler
 from captioner.extraction.probe import DEFAULT_BATCH_SIZE, PROBE_PICTURES, Chosen, choose
 from captioner.extraction.remembered import recall, remember
 from captioner.extraction.run import PROBE_PAYS_FROM
-from captioner.generation.decode import Caption
+from captioner.generation.caption import Caption
 from captioner.images.decode import load_image
+from captioner.stages.prediction_outcomes import Outcome
 from captioner.storage import DataError
 
 logger = logging.getLogger(__name__)
 
 TOGETHER = 64  # pictures that are captioned together: beyond that the decoder gains little, and results come late
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a picture.
-
-    Attributes:
-        place: where it stands in the list.
-        captions: best first.
-        fault: why there are none, in one line.
-    """
-
-    place: int
-    captions: Sequence[Caption]
-    fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -200,6 +186,8 @@ def _caption(
         layers = zip(*(batch.features for batch in lot if len(batch.places)), strict=True)
         features = tuple(np.concatenate(layer)[kept] for layer in layers)
         which = places[kept] if numbers is None else numbers[places[kept]]
-        captions = iter(captioner.caption_features(captioner.arrange(features), n, which, **changes))
+        arranged = captioner.arrange(features)
+        captioner.warn_of_unlike(arranged)
+        captions = iter(captioner.caption_features(arranged, n, which, **changes))
     for place in places.tolist():
         yield Outcome(place, (), skipped[place]) if place in skipped else Outcome(place, next(captions))

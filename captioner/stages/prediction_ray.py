@@ -14,7 +14,8 @@ from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.ray_cluster import Portion, run_portions
 from captioner.images.picture_list import PictureFiles
 from captioner.run_folder import CAPTIONER
-from captioner.stages.prediction_engine import Encoders, Outcome, caption_local
+from captioner.stages.prediction_engine import Encoders, caption_local
+from captioner.stages.prediction_outcomes import Outcome
 from captioner.storage import DataError, digest_file
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from captioner.captioner import Captioner
-from captioner.generation.decode import Caption
+from captioner.generation.caption import Caption
 from captioner.generation.likelihood import Likelihood, log_mean_exp
 from captioner.metrics.retrieval import ranks_of, recalls
 from captioner.progress import Progress

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from captioner.config import ConfigError
 from captioner.data.dataset import Dataset
 from captioner.recipe import Recipe
 from captioner.results import describe_scores, read_scores
-from captioner.run_folder import SCORES, state_of
-from captioner.stages import clean, evaluate, train
-from captioner.stages.extract import extract
+from captioner.run_folder import SCORES, evaluation_folder, state_of
+from captioner.stages import clean
+from captioner.stages.freshness import is_evaluated, is_extracted, training_differences
 from captioner.storage import DataError
 
 logger = logging.getLogger(__name__)
 
 
-def run(recipe: Recipe, folder: Path) -> str:
+def run(recipe: Recipe, folder: Path, load_keras: Callable[[], None] = lambda: None) -> str:
     """Bring extraction, cleaning, training and evaluation up to date; return the scores on one line.
+
+    Args:
+        recipe: what is wanted.
+        folder: the run folder.
+        load_keras: called before the first stage that has something to do: a run that is up to date goes without Keras.
 
     Raises:
         ConfigError, DataError: as the stages do.
@@ -31,13 +37,22 @@ def run(recipe: Recipe, folder: Path) -> str:
     if recipe.data.source == "tfrecord" or recipe.data.images is None:
         logger.info(f"the features come from the shards in {recipe.features}")
     else:
-        extract(recipe.data.images, recipe.features, recipe.encoder, recipe.extraction)
+        _extract(recipe, recipe.data.images, load_keras)
     logger.info("== clean ==")
     _clean(recipe, data)
     logger.info("== train ==")
-    _train(recipe, folder, data)
+    _train(recipe, folder, data, load_keras)
     logger.info("== evaluate ==")
-    return _evaluate(recipe, folder, data)
+    return _evaluate(recipe, folder, data, load_keras)
+
+
+def _extract(recipe: Recipe, images: str, load_keras: Callable[[], None]) -> None:
+    if is_extracted(images, recipe.features, recipe.encoder, recipe.extraction):
+        return
+    load_keras()
+    from captioner.stages.extract import extract
+
+    extract(images, recipe.features, recipe.encoder, recipe.extraction)
 
 
 def _clean(recipe: Recipe, data: Dataset) -> None:
@@ -50,10 +65,15 @@ def _clean(recipe: Recipe, data: Dataset) -> None:
         clean.clean(config.captions, config.descriptions, rules, config.format, config.images, data)
 
 
-def _train(recipe: Recipe, folder: Path, data: Dataset) -> None:
+def _train(recipe: Recipe, folder: Path, data: Dataset, load_keras: Callable[[], None]) -> None:
     if state_of(folder) != "finished":
-        train.train(folder, recipe, data=data, resume=True)
-    elif found := train.differences(folder, recipe, data):
+        load_keras()
+        from captioner.stages.export import add_fast_graph
+        from captioner.stages.train import train
+
+        train(folder, recipe, data=data, resume=True)
+        add_fast_graph(folder)
+    elif found := training_differences(folder, recipe, data):
         raise DataError(
             f"{folder}: was trained otherwise ({'; '.join(found)}); give another folder with -o, "
             f"or captioner train --overwrite -o {folder}"
@@ -62,9 +82,13 @@ def _train(recipe: Recipe, folder: Path, data: Dataset) -> None:
         logger.info(f"{folder} is up to date")
 
 
-def _evaluate(recipe: Recipe, folder: Path, data: Dataset) -> str:
-    if evaluate.is_up_to_date(folder, recipe, data):
-        logger.info(f"{folder / SCORES} is up to date")
-        return describe_scores(*read_scores(folder))
-    scores = evaluate.evaluate_run(folder, recipe, folder, {}, data=data)
+def _evaluate(recipe: Recipe, folder: Path, data: Dataset, load_keras: Callable[[], None]) -> str:
+    output = evaluation_folder(folder, recipe.evaluation.split)
+    if is_evaluated(folder, output, recipe, data):
+        logger.info(f"{output / SCORES} is up to date")
+        return describe_scores(*read_scores(output))
+    load_keras()
+    from captioner.stages.evaluate import evaluate_run
+
+    scores = evaluate_run(folder, recipe, output, {}, data=data)
     return describe_scores(scores.corpus, scores.intervals)

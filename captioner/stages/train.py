@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from captioner.captioner import Captioner
-from captioner.config import dump_yaml, to_settings
-from captioner.data.batches import TrainingBatches
+from captioner.captioner import Captioner, load
+from captioner.config import ConfigError, dump_yaml, to_settings
+from captioner.data.batches import CaptionBatches, Features, TrainingBatches
 from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
 from captioner.data.training_text import training_text
 from captioner.data.unreadable import without_unreadable
-from captioner.features.store import FeatureStore
+from captioner.encoders.tail import build_tail
+from captioner.features.store import FeatureStore, open_features
+from captioner.features.views import Views
 from captioner.locks import hold
 from captioner.metrics.alarms import Health
 from captioner.metrics.labels import describe
@@ -26,7 +29,8 @@ from captioner.metrics.scorer import score
 from captioner.models.architectures import build_decoder
 from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
-from captioner.recipe import Recipe, read_run
+from captioner.models.fine_tuned import FineTunedDecoder
+from captioner.recipe import Recipe
 from captioner.run_folder import (
     CAPTIONER,
     CHECKPOINTS,
@@ -39,25 +43,28 @@ from captioner.run_folder import (
     state_of,
     workplace,
 )
+from captioner.stages.freshness import SPLITS, inputs_of
 from captioner.stages.inputs import Inputs, make_batches, open_inputs
 from captioner.stages.trust import calibrate
-from captioner.storage import digest_file, digest_json, read_manifest, write_manifest, write_text
+from captioner.storage import digest_file, digest_json, write_manifest, write_text
 from captioner.table import to_csv
 from captioner.text.vocabulary import Vocabulary
 from captioner.training import fit, numpy_fit
 from captioner.training.advice import FEW, about_captions, about_data, describe_beside
 from captioner.training.baseline import nearest_captions
+from captioner.training.begin_from import begin_from
 from captioner.training.checkpoint import TrainingState, require_identity
-from captioner.training.checks import require_encoder, require_features, require_finite
+from captioner.training.checks import open_views, require_encoder, require_features, require_finite
+from captioner.training.config import TrainConfig
 from captioner.training.dev_score import DevScore
 from captioner.training.device import describe_device
+from captioner.training.familiarity import Familiarity
 from captioner.training.initial_weights import initialize_embeddings
 from captioner.training.losses import CaptionLoss
+from captioner.training.seen_features import SeenFeatures
+from captioner.training.self_critical import fit_self_critical
 
 logger = logging.getLogger(__name__)
-
-ENGINES: dict[str, Callable[..., TrainingState]] = {"keras": fit.fit, "numpy": numpy_fit.fit}
-SPLITS = ("train", "dev")
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,7 @@ class TrainingInputs:
         captions: the raw captions of both splits.
         features: of their pictures.
         vocabulary: fitted on the training captions.
+        words: image_id -> the training captions as words.
         training, dev: image_id -> the captions as numbers.
         inputs: what the run's manifest holds about its inputs, see `inputs_of`.
         identity: digest of settings and data; a checkpoint of another one is not continued.
@@ -76,6 +84,7 @@ class TrainingInputs:
     captions: Captions
     features: Inputs
     vocabulary: Vocabulary
+    words: Mapping[str, list[list[str]]]
     training: Mapping[str, list[list[int]]]
     dev: Mapping[str, list[list[int]]]
     inputs: Mapping[str, Any]
@@ -124,58 +133,6 @@ def _train(folder: Path, recipe: Recipe, data: Dataset | None, resume: bool, ove
     return state
 
 
-def inputs_of(data: Dataset, features: Inputs) -> dict[str, Any]:
-    """Return what a run's manifest holds about its inputs; `differences` compares the same."""
-    return {
-        "features": {"path": str(features.path), "digest": features.digest},
-        "captions": {"path": data.config.captions, "digest": data.digest},
-        "splits": {name: digest for name, digest in data.split_digests().items() if name in SPLITS},
-    }
-
-
-def is_up_to_date(folder: Path, recipe: Recipe, data: Dataset | None = None) -> bool:
-    """Return whether the run in `folder` is finished, and was trained as the recipe says on the files as they are."""
-    return state_of(folder) == "finished" and not differences(folder, recipe, data)
-
-
-def differences(folder: Path, recipe: Recipe, data: Dataset | None = None) -> list[str]:
-    """Return in what the finished run in `folder` differs from what the recipe would train, an entry each.
-
-    Raises:
-        DataError: a file is missing.
-    """
-    trained, wanted = _expanded(read_run(folder)), _expanded(recipe)
-    found = []
-    for section in ("data", "text", "model", "train", "generation"):
-        old, new = trained[section], wanted[section]
-        for key in sorted({*old, *new}):
-            if old.get(key) != new.get(key):
-                found.append(f"{section}.{key}: {old.get(key)} then, {new.get(key)} now")
-    then = _digests(read_manifest(folder) or {})
-    features = open_inputs(recipe.data, recipe.features, recipe.encoder, recipe.features_layout)
-    now = _digests(inputs_of(data or Dataset(recipe.data), features))
-    for name, digest in then.items():
-        new_digest = now.get(name) or "nothing"
-        if digest is not None and digest != new_digest:
-            found.append(f"the content of {name}: {digest[:12]} then, {new_digest[:12]} now")
-    return found
-
-
-def _digests(inputs: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return name -> digest of the inputs of a manifest."""
-    return {
-        "the features file": inputs.get("features", {}).get("digest"),
-        "the captions file": inputs.get("captions", {}).get("digest"),
-        **{f"the {name} list": digest for name, digest in inputs.get("splits", {}).items()},
-    }
-
-
-def _expanded(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe's settings with the model's defaults written out, so that leaving one out is no difference."""
-    name, config = model_config(recipe.model)
-    return {**to_settings(recipe), "model": {"architecture": name, **to_settings(config)}}
-
-
 def _prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
     """Read and check the inputs, and turn the captions into numbers."""
     captions = data.load(SPLITS)
@@ -194,6 +151,7 @@ def _prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
         captions=captions,
         features=features,
         vocabulary=vocabulary,
+        words=training,
         training=encoded,
         dev=vocabulary.encode_all(dev),
         inputs=inputs_of(data, features),
@@ -212,14 +170,26 @@ def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[
     name, model = model_config(recipe.model)
     architecture = {"architecture": name, **to_settings(model)}
     parts = {"train": config, "model": architecture, "generation": generation, "features": features.digest}
+    if recipe.train.begin_from is not None:
+        path = Path(recipe.train.begin_from)
+        parts["begin_from"] = digest_file(path / CAPTIONER if path.is_dir() else path)
+    if recipe.train.views:
+        parts["views"] = [open_features(path).digest for path in recipe.train.views]
+    if recipe.encoder.trained_to is not None:
+        parts["trained_to"] = recipe.encoder.trained_to
     return digest_json({**parts, "captions": encoded})
 
 
 def _new_decoder(recipe: Recipe, prepared: TrainingInputs) -> CaptionDecoder:
     """Return the decoder with its first weights."""
+    path = recipe.train.begin_from
+    begun = None if path is None else load(path)
     keras.utils.set_random_seed(recipe.train.seed)
     decoder = _build(recipe, prepared, precision=recipe.train.precision)
-    initialize_embeddings(decoder, prepared.vocabulary, _flat(prepared.training))
+    if begun is None:
+        initialize_embeddings(decoder, prepared.vocabulary, _flat(prepared.training))
+    else:
+        begin_from(str(path), begun.decoder, begun.vocabulary, decoder, prepared.vocabulary)
     return decoder
 
 
@@ -229,7 +199,12 @@ def _flat(encoded: Mapping[str, list[list[int]]]) -> Sequence[list[int]]:
 
 def _build(recipe: Recipe, prepared: TrainingInputs, precision: str) -> CaptionDecoder:
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
-    return build_decoder(recipe.model, len(prepared.vocabulary), prepared.features.shape, dtype=policy)
+    if recipe.encoder.trained_to is None:
+        return build_decoder(recipe.model, len(prepared.vocabulary), prepared.features.shape, dtype=policy)
+    tail = build_tail(recipe.encoder)
+    rows, columns, channels = tail.output_shape[1:]
+    decoder = build_decoder(recipe.model, len(prepared.vocabulary), (rows * columns, channels), dtype=policy)
+    return FineTunedDecoder(decoder, tail, dtype=policy)
 
 
 def _announce(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder) -> None:
@@ -238,19 +213,19 @@ def _announce(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder)
         f"training on {len(prepared.training)} pictures with {len(_flat(prepared.training))} captions, "
         f"{len(prepared.vocabulary)} words, {decoder.count_params():,} weights"
     )
-    batches, dev = _batches(recipe, prepared), len(prepared.captions.split("dev"))
+    batches, dev = _batches(recipe, prepared, prepared.features), len(prepared.captions.split("dev"))
     for note in about_data(len(prepared.training), dev, batches.batch_size, batches.passes):
         logger.warning(note)
     if recipe.train.monitor == "cider_d" and dev == 1:
         logger.warning("CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
 
 
-def _batches(recipe: Recipe, prepared: TrainingInputs) -> TrainingBatches:
-    return make_batches(prepared.features, prepared.training, recipe.train)
+def _batches(recipe: Recipe, prepared: TrainingInputs, features: Inputs | SeenFeatures | Views) -> TrainingBatches:
+    return make_batches(features, prepared.training, recipe.train)
 
 
-def _dev_score(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder) -> DevScore:
-    features, captions, dev = prepared.features, prepared.captions, prepared.dev
+def _dev_score(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder, features: Features) -> DevScore:
+    captions, dev = prepared.captions, prepared.dev
     return DevScore(decoder, prepared.vocabulary, features, captions, dev, recipe.generation, recipe.train.monitor)
 
 
@@ -258,15 +233,45 @@ def _fit(
     recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder, folder: Path, resume: bool
 ) -> TrainingState:
     """Train the decoder, which then has its best weights."""
-    return ENGINES[recipe.train.engine](
-        decoder,
-        _batches(recipe, prepared),
-        _dev_score(recipe, prepared, decoder),
-        recipe.train,
-        folder / CHECKPOINTS,
-        identity=prepared.identity,
-        resume=resume,
-    )
+    config = recipe.train
+    trained, seen, of_encoder = _what_is_trained(decoder, prepared, config)
+    batches: Any = _batches(recipe, prepared, _with_views(config, prepared, seen))
+    common = (trained, batches, _dev_score(recipe, prepared, trained, seen), config, folder / CHECKPOINTS)
+    running: dict[str, Any] = {"identity": prepared.identity, "resume": resume}
+    if config.engine == "numpy":
+        return numpy_fit.fit(*common, **running)
+    if config.self_critical is None:
+        return fit.fit(*common, of_encoder=of_encoder, **running)
+    if not isinstance(batches, CaptionBatches):
+        raise ConfigError("train.self_critical: needs a feature file; set data.source to files")
+    running |= {"vocabulary": prepared.vocabulary, "references": prepared.words}
+    return fit_self_critical(*common, max_length=recipe.generation.max_length, of_encoder=of_encoder, **running)
+
+
+def _what_is_trained(
+    decoder: CaptionDecoder, prepared: TrainingInputs, config: TrainConfig
+) -> tuple[CaptionDecoder, Inputs | SeenFeatures, Sequence[keras.Variable]]:
+    """Return what is trained, the features that it reads, and its weights that are an encoder's."""
+    if not isinstance(decoder, FineTunedDecoder):
+        return decoder, prepared.features, ()
+    if config.encoder_rate:
+        return decoder, prepared.features, decoder.tail.trainable_variables
+    ids = [*prepared.training, *prepared.dev]
+    logger.info(f"train.encoder_rate is 0: computing the last grids of {len(ids):,} pictures once")
+    return decoder.decoder, SeenFeatures(decoder, prepared.features, ids), ()
+
+
+def _with_views(
+    config: TrainConfig, prepared: TrainingInputs, seen: Inputs | SeenFeatures
+) -> Inputs | SeenFeatures | Views:
+    """Return the features of several views of the training pictures, where the recipe names some."""
+    if not config.views:
+        return seen
+    if isinstance(seen, SeenFeatures):
+        raise ConfigError("train.views: not together with train.encoder_rate 0, which computes features once")
+    if not isinstance(seen, FeatureStore):
+        raise ConfigError("train.views: needs feature files; set data.source to files")
+    return open_views(config.views, seen, prepared.words, config.seed)
 
 
 def _report(prepared: TrainingInputs, state: TrainingState, best: Mapping[str, float], looks: Health) -> None:
@@ -279,6 +284,12 @@ def _report(prepared: TrainingInputs, state: TrainingState, best: Mapping[str, f
     if len(prepared.training) < FEW:
         neighbours = nearest_captions(prepared.features, captions.references, list(prepared.training), dev)
         logger.info(describe_beside(best, score(neighbours, references_of(captions, dev)).corpus))
+
+
+def _here(folder: Path) -> dict[str, str]:
+    """Return the current folder, from which the run's paths start, as it is and as it lies from the run."""
+    here, run = Path().resolve(), (folder.parent if folder.name == NEXT else folder).resolve()
+    return {"folder": str(here), "from_run": os.path.relpath(here, run)}
 
 
 def _publish(
@@ -297,10 +308,11 @@ def _publish(
         scored = _build(recipe, prepared, precision="float32")  # a copy: a compiled model would save an optimizer
         scored.set_weights(decoder.get_weights())
         scored.compile(loss=CaptionLoss(recipe.train.label_smoothing))
-        scores = _dev_score(recipe, prepared, scored)()
+        scores = _dev_score(recipe, prepared, scored, prepared.features)()
         best = {**best, **{name: round(value, 6) for name, value in scores.items()}}
     encoder = prepared.features.description
     captioner = Captioner(final, prepared.vocabulary, encoder, recipe.generation)
+    captioner.familiarity = Familiarity.of(prepared.features, list(prepared.training))
     looks = calibrate(captioner, prepared.captions, prepared.features)
     captioner.save_to(folder / CAPTIONER)
     names = list(state.history[0])
@@ -315,5 +327,6 @@ def _publish(
         captioner=digest_file(folder / CAPTIONER),
         best=best,
         seconds=round(time.monotonic() - started, 1),
+        trained_in=_here(folder),
     )
     _report(prepared, state, best, looks)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from captioner.captioner import Captioner
 from captioner.data.batches import Features
 from captioner.data.captions import Captions
+from captioner.generation.caption import Caption
 from captioner.generation.corpus import decode
-from captioner.generation.decode import Caption
 from captioner.metrics import calibration
 from captioner.metrics.alarms import Health, health
 from captioner.metrics.scorer import Scores, score

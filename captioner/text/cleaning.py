@@ -28,7 +28,8 @@ _ANY_SPACELESS = re.compile(f"[{_SPACELESS}]")
 _ALONE = re.compile(rf"[{_SPACELESS}][{_HANGING}]*|[^{_SPACELESS}]+")
 _SIGN = rf"[^\s'.,\-{_SPACELESS}]"
 _WORD = re.compile(rf"[{_SPACELESS}][{_HANGING}]*|{_SIGN}+(?:['-]{_SIGN}+|(?<=\d)[.,]\d{_SIGN}*)*")
-_BETWEEN_SPACELESS = re.compile(rf"(?<=[{_SPACELESS}]) (?=[{_SPACELESS}])")
+TWO_SPACELESS = rf"([{_SPACELESS}]) ([{_SPACELESS}])"  # for programs whose patterns know no look-around
+BETWEEN_SPACELESS = re.compile(rf"(?<=[{_SPACELESS}]) (?=[{_SPACELESS}])")
 
 
 def clean_classic(text: str) -> list[str]:
@@ -112,7 +113,7 @@ def _rule_set(rules: str) -> Callable[[str], list[str]]:
 def join_words(words: Sequence[str]) -> str:
     """Return words as text: with spaces between them, but none within a script that has none."""
     text = " ".join(words)
-    return text if text.isascii() else _BETWEEN_SPACELESS.sub("", text)
+    return text if text.isascii() else BETWEEN_SPACELESS.sub("", text)
 
 
 def is_spaceless(text: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from string import ascii_lowercase
 
 from captioner.text.ptb_signs import ALPHA, DIGIT, MARK, SYMBOL
@@ -114,7 +115,14 @@ _RULES = [
     r"[<>]?[:;=][-*o']?[()@\[\]{|\\DPpdO](?![A-Za-z0-9])|:[30](?![A-Za-z0-9])|[-~^<>=']_[-~^<>=']",
     r"\.{3,}|[?!]+|-{5,}|-{1,4}|_+|\*+|\\\*|#+|@+|<<|>>|''|[`‘-‟\u0091-\u0094‹›«»]{2}",
 ]
-_LONGEST = re.compile("".join(f"(?:(?=({rule}))|)" for rule in _RULES))
+
+
+@cache
+def _longest() -> re.Pattern[str]:
+    """Return the rules as one pattern, compiled when the first caption needs it."""
+    return re.compile("".join(f"(?:(?=({rule}))|)" for rule in _RULES))
+
+
 _NOT = re.compile("n['’\u0092`]t", re.IGNORECASE)
 _TWO_QUOTES = re.compile("[`‘-‟\u0091-\u0094‹›«»]{2}")
 _CLITIC = re.compile("['’\u0092](?:s|ll|re|ve|d|m)", re.IGNORECASE)
@@ -157,7 +165,7 @@ def tokenize(text: str) -> list[str]:
         if nothing := _NOTHING.match(text, position):
             position = nothing.end()
         elif position < len(text):
-            longest = _LONGEST.match(text, position)
+            longest = _longest().match(text, position)
             match = max(filter(None, longest.groups() if longest else ()), key=len, default=text[position])
             if match[-2:-1] == "." and match[:-2].lower() in _LETTER_BEHIND and not match[-1:].isdigit():
                 match = match[:-1]

@@ -42,11 +42,14 @@ def nearest_captions(
 
 def directions(features: Features, ids: Sequence[str]) -> np.ndarray:
     """Return features of length 1, (ids, channels) float32; grids are averaged over their regions first."""
-    rows = []
-    for start in range(0, len(ids), AT_ONCE):
-        part = features.gather(ids[start : start + AT_ONCE])
-        rows.append(part.mean(axis=1) if part.ndim == 3 else part)
-    matrix = np.concatenate(rows).astype(np.float32)
+    parts = (features.gather(ids[start : start + AT_ONCE]) for start in range(0, len(ids), AT_ONCE))
+    return np.concatenate([as_directions(part) for part in parts])
+
+
+def as_directions(features: np.ndarray) -> np.ndarray:
+    """Return features (n, channels) or (n, regions, channels), averaged over the regions, of length 1."""
+    matrix = np.asarray(features, np.float32)
+    matrix = matrix.mean(axis=1) if matrix.ndim == 3 else matrix
     return matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
 
 

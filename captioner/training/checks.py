@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from captioner.config import to_settings
 from captioner.data.captions import Captions
 from captioner.data.shards.store import ShardedFeatures
-from captioner.encoders.config import EncoderConfig
-from captioner.features.store import FeatureStore
+from captioner.encoders.config import EncoderConfig, differences
+from captioner.features.store import FeatureStore, open_features
+from captioner.features.views import Views
 from captioner.images.ids import one_of_each
 from captioner.storage import DataError
 
 logger = logging.getLogger(__name__)
 
 FEATURES_AT_ONCE = 256  # pictures whose features are held in memory at a time
+SIDES = frozenset(("left", "right"))
 
 
 def require_encoder(features: FeatureStore | ShardedFeatures, encoder: EncoderConfig) -> None:
@@ -25,18 +28,47 @@ def require_encoder(features: FeatureStore | ShardedFeatures, encoder: EncoderCo
     Raises:
         DataError: naming what differs, both values.
     """
-    made_by = features.description or {}
+    made_by = {"view": "whole", **features.description} if features.description else {}
     unlike = [
         f"{name}: {made_by[name]} in the file, {wanted} in the recipe"
         for name, wanted in to_settings(encoder).items()
         # `grid` is recorded under the layer's real name, `weights` as a digest.
-        if name != "weights" and wanted != "grid" and made_by.get(name, wanted) != wanted
+        if name not in ("weights", "trained_to") and wanted != "grid" and made_by.get(name, wanted) != wanted
     ]
     if unlike:
         raise DataError(
             f"{features.path}: comes from another encoder ({'; '.join(unlike)}); extract the features again, "
             "name another file, or change the recipe's encoder"
         )
+
+
+def open_views(
+    paths: Sequence[str], features: FeatureStore, words: Mapping[str, Sequence[Sequence[str]]], seed: int
+) -> Views:
+    """Return features together with those of other views of the same training pictures.
+
+    Args:
+        paths: the files of the other views.
+        features: of the pictures as they are.
+        words: image_id -> the training captions as words: what says left or right is not to be shown mirrored.
+        seed: of the draws.
+
+    Raises:
+        DataError: a file is of other pictures or of another encoder.
+    """
+    stores = [features]
+    for path in paths:
+        store = open_features(path)
+        found = differences(store.description or {}, features.description or {})
+        unlike = [line for line in found if not line.startswith("view: ")]
+        if unlike:
+            raise DataError(f"{path}: comes from another encoder than {features.path} ({'; '.join(unlike)})")
+        missing = [image_id for image_id in words if image_id not in store]
+        if missing:
+            raise DataError(f"{path}: lacks {len(missing)} training pictures, the first is {missing[0]}")
+        stores.append(store)
+    one_sided = [image_id for image_id, captions in words.items() if any(SIDES & {*caption} for caption in captions)]
+    return Views(stores, one_sided, seed)
 
 
 def require_features(features: FeatureStore, captions: Captions) -> None:

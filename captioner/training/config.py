@@ -9,6 +9,37 @@ DECAYING, WITH_MOMENTUM = ("adamw", "lion"), ("sgd", "rmsprop")  # optimizers wi
 
 
 @dataclass(frozen=True)
+class SelfCriticalConfig:
+    """How a decoder is trained on its own samples (`train.self_critical`). METEOR cannot be rewarded: it needs Java.
+
+    Attributes:
+        samples: captions that are drawn of each picture, at each step.
+        temperature: of the draws.
+        cross_entropy: share of the loss that the references' cross-entropy keeps; it holds overfitting back.
+        references: captions a picture that cross-entropy sees, chosen anew each epoch.
+        bleu_4: weight of a caption's BLEU-4 (a fraction) beside its CIDEr-D (up to 10) in the reward.
+    """
+
+    samples: int = 5
+    temperature: float = 1.0
+    cross_entropy: float = 0.1
+    references: int = 1
+    bleu_4: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.samples < 2:
+            raise ValueError(f"samples must be 2 or more, found {self.samples}: one is compared with the others")
+        if self.temperature <= 0:
+            raise ValueError(f"temperature must be above 0, found {self.temperature}")
+        if not 0 <= self.cross_entropy < 1:
+            raise ValueError(f"cross_entropy must be at least 0 and below 1, found {self.cross_entropy}")
+        if self.references < 1:
+            raise ValueError(f"references must be 1 or more, found {self.references}; cross_entropy: 0 leaves them out")
+        if self.bleu_4 < 0:
+            raise ValueError(f"bleu_4 must be 0 or more, found {self.bleu_4}")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How a decoder is trained.
 
@@ -46,6 +77,12 @@ class TrainConfig:
         checkpoint_steps: batches between checkpoints within an epoch; null for none.
         precision: `bfloat16` computes in bfloat16 and keeps weights in float32.
         seed: of weights, dropout and shuffling.
+        views: further feature files of the training pictures, each of another view (`captioner extract --view flip`);
+            of each picture and epoch one is drawn. Pictures whose captions say left or right are never shown mirrored.
+        begin_from: a run folder or `.keras` file whose weights training begins with; null for fresh ones.
+        encoder_rate: the learning rate of encoder layers that are trained with the decoder, as a share of
+            `learning_rate`; 0 keeps them as they are.
+        self_critical: train on samples and their CIDEr-D instead of the references alone; needs `begin_from`.
     """
 
     epochs: int = 20
@@ -73,6 +110,10 @@ class TrainConfig:
     checkpoint_steps: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
+    views: tuple[str, ...] = ()
+    begin_from: str | None = None
+    encoder_rate: float = 0.1
+    self_critical: SelfCriticalConfig | None = None
 
     def __post_init__(self) -> None:
         if self.ema == 0:
@@ -80,6 +121,7 @@ class TrainConfig:
         self._require_ranges()
         self._require_a_fitting_optimizer()
         self._require_a_fitting_schedule()
+        self._require_a_fitting_beginning()
 
     def _require_ranges(self) -> None:
         """Refuse a number that is impossible by itself. Raises ValueError."""
@@ -116,6 +158,17 @@ class TrainConfig:
             raise ValueError("warmup goes with every schedule but plateau; set it to 0, or choose another schedule")
         if self.schedule == "inverse_sqrt" and not self.warmup:
             raise ValueError("schedule inverse_sqrt needs warmup, such as 0.1: it falls from the end of the warm-up on")
+
+    def _require_a_fitting_beginning(self) -> None:
+        """Refuse self-critical training of what nothing has trained. Raises ValueError."""
+        if self.self_critical is not None and self.begin_from is None:
+            raise ValueError("self_critical needs begin_from, a run that cross-entropy has trained")
+        if self.self_critical is not None and self.engine == "numpy":
+            raise ValueError("self_critical needs engine: keras")
+        if self.self_critical is not None and self.scheduled_sampling:
+            raise ValueError("self_critical draws its own captions; set scheduled_sampling to 0")
+        if not 0 <= self.encoder_rate <= 1:
+            raise ValueError(f"encoder_rate must be between 0 and 1, found {self.encoder_rate}")
 
     def batch_size_for(self, pictures: int) -> int:
         """Return the pictures a step: of few pictures an eighth, but no fewer than 4 unless `batch_size` is smaller."""

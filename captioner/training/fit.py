@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -31,6 +31,7 @@ def fit(
     *,
     identity: str,
     resume: bool = False,
+    of_encoder: Sequence[keras.Variable] = (),
 ) -> TrainingState:
     """Train `decoder`; its best weights are then in `folder`/best.npz and in the decoder.
 
@@ -42,6 +43,7 @@ def fit(
         folder: where the checkpoints lie.
         identity: digest of settings and data; a checkpoint of another one is refused.
         resume: continue from the newest checkpoint in `folder`, within an epoch if it was written there.
+        of_encoder: see `make_optimizer`.
 
     Returns:
         the run's progress, with a row per epoch.
@@ -51,7 +53,7 @@ def fit(
     """
     batches.start_at(0)
     steps = len(batches)
-    optimizer = make_optimizer(config, steps=steps * config.epochs)
+    optimizer = make_optimizer(config, steps=steps * config.epochs, of_encoder=of_encoder)
     # On TensorFlow's CPU, XLA's matrix products are slower than the ordinary ones; JAX has no others.
     compiled = "auto" if keras.backend.backend() != "tensorflow" else False
     settings = {"loss": CaptionLoss(config.label_smoothing), "jit_compile": compiled}

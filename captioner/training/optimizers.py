@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -17,7 +18,12 @@ class _Ours:
     Every gradient is handed to the optimizer as one tensor. On TensorFlow an embedding's gradient comes as rows, one
     for each time that a word occurs in the batch. Keras' optimizers square and clip these rows as they are, as if each
     were the word's whole gradient: Adam's second moment is then not that of the gradient, and other than on JAX.
+
+    Attributes:
+        shares: Keras' own key of a variable -> its learning rate as a share of the others'.
     """
+
+    shares: dict[Any, float] = {}  # noqa: RUF012
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
         """See keras.optimizers.Optimizer.apply."""
@@ -26,6 +32,11 @@ class _Ours:
 
             grads = [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in grads]
         return super().apply(grads, trainable_variables)  # type: ignore[misc]
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """See keras.optimizers.Optimizer.update_step."""
+        share = self.shares.get(self._var_key(variable), 1.0)  # type: ignore[attr-defined]
+        super().update_step(gradient, variable, learning_rate * share)  # type: ignore[misc]
 
     def finalize_variable_values(self, var_list: Any) -> None:
         """Leave the weights as they are: EpochEnd scores and keeps their average, and training may go on."""
@@ -80,12 +91,15 @@ OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
 }
 
 
-def make_optimizer(config: TrainConfig, steps: int) -> keras.optimizers.Optimizer:
+def make_optimizer(
+    config: TrainConfig, steps: int, of_encoder: Sequence[keras.Variable] = ()
+) -> keras.optimizers.Optimizer:
     """Return the optimizer of a run.
 
     Args:
         config: the settings.
         steps: batches in the whole run; the optimizer makes one update for every `config.accumulate` of them.
+        of_encoder: weights that learn at `config.encoder_rate` and do not decay.
     """
     settings: dict[str, Any] = {
         "learning_rate": learning_rate(config, max(1, steps // config.accumulate)),
@@ -99,6 +113,7 @@ def make_optimizer(config: TrainConfig, steps: int) -> keras.optimizers.Optimize
     if config.optimizer in WITH_MOMENTUM:
         settings["momentum"] = config.momentum
     optimizer = OPTIMIZERS[config.optimizer](**settings)
+    optimizer.shares = {optimizer._var_key(variable): config.encoder_rate for variable in of_encoder}
     if config.optimizer in DECAYING:
-        optimizer.exclude_from_weight_decay(var_names=["bias"])
+        optimizer.exclude_from_weight_decay(var_list=list(of_encoder) or None, var_names=["bias"])
     return optimizer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from captioner.writers.result import Captioned, Write
 
 if TYPE_CHECKING:
-    from captioner.generation.decode import Caption
+    from captioner.generation.caption import Caption
 
 
 class PlainLines:

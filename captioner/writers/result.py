@@ -12,7 +12,7 @@ import numpy as np
 from captioner.images.decode import load_image
 
 if TYPE_CHECKING:
-    from captioner.generation.decode import Caption
+    from captioner.generation.caption import Caption
 
 Write = Callable[[str], None]  # takes a line
 

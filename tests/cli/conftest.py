@@ -111,6 +111,12 @@ def _call(*arguments):
             return Result(ended.code, out.getvalue(), err.getvalue())
 
 
+@pytest.fixture(autouse=True)
+def no_graph_of_later_trainings(monkeypatch):
+    """Only the first training of a session writes its graph for onnxruntime: it takes longer than the training."""
+    monkeypatch.setattr("captioner.export.formats.is_installed", lambda name: False)
+
+
 @pytest.fixture
 def trained(trained_once, tmp_path, monkeypatch):
     """A copy of the trained project, the current folder of the test."""

@@ -213,13 +213,13 @@ class TestRecipes:
 
 class TestRuns:
     def test_no_runs_at_all(self, refused, untrained):
-        for command in (["evaluate"], ["predict", "images/p00.png"]):
-            refused(1, ["runs: no trained captioner there; captioner train makes one"], *command)
+        refused(1, ["runs: no trained captioner there; captioner train makes one"], "evaluate")
 
     def test_a_folder_that_is_none(self, refused, trained):
-        refused(1, ["images: not a finished run folder", "captioner train -o images"], "evaluate", "images")
+        words = ["images: not a finished run folder", "name a folder that captioner train made"]
+        refused(1, words, "evaluate", "images")
         refused(1, ["nope: not a finished run folder", "captioner train -o nope"], "evaluate", "nope")
-        words = ["images is not a run folder", "captioner train -o images"]
+        words = ["images: is not a run folder", "name a folder that captioner train made"]
         refused(1, words, "predict", "images/p00.png", "--model", "images")
         refused(1, ["nope: no such file", "captioner train"], "predict", "images/p00.png", "--model", "nope")
 
@@ -335,7 +335,7 @@ class TestScores:
         refused(1, ["nope.txt: no such file"], "evaluate", RUN, "--cider-df", "nope.txt")
 
     def test_comparing_what_cannot_be_compared(self, refused, trained):
-        refused(1, [f"{RUN}: has no predictions.json; captioner evaluate {RUN} makes it"], "compare", RUN, RUN)
+        refused(1, [f"{RUN}: has no scores.json; captioner evaluate {RUN} makes it"], "compare", RUN, RUN)
         (trained / "a.txt").write_text("p00 a ball\n")
         (trained / "b.txt").write_text("p01 a ball\n")
         words = ["a.txt and b.txt: have no picture in common"]

@@ -109,7 +109,7 @@ def test_splits_that_the_captions_carry_run_from_end_to_end(call, untrained):
     arguments = [part for setting in settings for part in ("--set", setting)]
     result = call("run", *arguments, "-o", "runs/own")
     assert result.code == 0, result.err
-    assert len(json.loads((untrained / "runs/own/predictions.json").read_text())) == 4
+    assert len(json.loads((untrained / "runs/own/evaluations/dev/predictions.json").read_text())) == 4
     assert call("run", *arguments, "-o", "runs/own").err.count("up to date") == 3
     wrong = call("run", *arguments, "--set", "evaluation.split=test")
     assert wrong.code == 2 and "(known: train, dev)" in wrong.err
@@ -132,7 +132,7 @@ def test_a_byte_pair_run_carries_its_vocabulary(call, untrained):
 def test_predict_takes_cocos_list_of_pictures(call, trained):
     listed = [{"id": number, "file_name": f"p{number:02}.png"} for number in (3, 1)]
     (trained / "images/image_info_test2014.json").write_text(json.dumps({"images": listed}))
-    result = call("predict", "images/image_info_test2014.json")
+    result = call("predict", "images/image_info_test2014.json", "--model", "runs/captioner")
     assert result.code == 0
     assert [line.split("\t")[0] for line in result.out.splitlines()] == ["images/p03.png", "images/p01.png"]
     listed.insert(0, {"id": 99, "file_name": "p99.png"})

@@ -29,7 +29,7 @@ def fault(tmp_path, data):
 class Python2(pickle._Pickler):
     """Writes texts and bytes as Python 2 does, as 8-bit strings; protocol 0 as its repr on a line."""
 
-    dispatch = dict(pickle._Pickler.dispatch)  # noqa: RUF012 - as pickle has it
+    dispatch = dict(pickle._Pickler.dispatch)  # noqa: RUF012  (as the base class has it)
 
     def save_text(self, text):
         data = text.encode() if isinstance(text, str) else text

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from captioner.generation.config import GenerationConfig
-from captioner.generation.constraints import IMPOSSIBLE
 from captioner.generation.decode import make_search
+from captioner.generation.word_rules import IMPOSSIBLE
 from tests.generation.toy import (
     VOCABULARY,
     TableDecoder,

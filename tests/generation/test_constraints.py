@@ -5,8 +5,9 @@ import itertools
 import pytest
 
 from captioner.generation.config import GenerationConfig
-from captioner.generation.constraints import ENGLISH_ENDINGS, Constraints
+from captioner.generation.constraints import Constraints
 from captioner.generation.decode import make_search
+from captioner.generation.word_rules import ENGLISH_ENDINGS
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from tests.generation.toy import (
     VOCABULARY,

@@ -272,8 +272,6 @@ def test_a_heic_picture_is_read_with_its_extra_and_named_without(monkeypatch):
     assert picture.shape == (48, 64, 3) and abs(picture.astype(int) - (200, 30, 30)).max() < 12
     with pytest.raises(DataError, match=r"a\.heic: broken or truncated|a\.heic: not a picture"):
         load_image(b"\0\0\0\x18ftypheic" + bytes(50), name="a.heic")
-    monkeypatch.setattr(files, "reads_heic", lambda: False)
-    with pytest.raises(
-        DataError, match=r"a\.heic: a HEIC picture; pip install 'captioner\[heif\]' to have it read, or"
-    ):
+    monkeypatch.setattr(files, "can_read_heif", lambda: False)
+    with pytest.raises(DataError, match=r"a\.heic: a HEIC picture; pip install 'captioner\[heif\]', or"):
         load_image(file.getvalue(), name="a.heic")

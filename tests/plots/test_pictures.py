@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from captioner.config import ConfigError
-from captioner.generation.decode import Caption
+from captioner.generation.caption import Caption
 from captioner.plots.pictures import (
     attention_figure,
     attention_heat,

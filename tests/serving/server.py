@@ -98,7 +98,7 @@ def serving(app, ready=True):
         assert not thread.is_alive()
 
 
-def until(condition, seconds=120):
+def until(condition, seconds=300):
     """Wait until something is true."""
     end = time.monotonic() + seconds
     while not condition():

@@ -95,7 +95,7 @@ def test_run_folders_bring_their_references(files):
     with pytest.raises(DataError, match=r"have other references, .*r\.txt and .*r2\.txt; name one with -R"):
         compare(files / "a", files / "b", [], CONFIG)
     (files / "b" / "predictions.json").unlink()
-    with pytest.raises(DataError, match=r"b: has no predictions\.json; captioner evaluate .*b makes it"):
+    with pytest.raises(DataError, match=r"b: has no scores\.json; captioner evaluate .*b makes it"):
         compare(files / "a", files / "b", [files / "r.txt"], CONFIG)
 
 

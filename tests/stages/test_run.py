@@ -8,7 +8,7 @@ from PIL import Image
 from captioner.config import build
 from captioner.data import dataset
 from captioner.recipe import Recipe
-from captioner.stages.evaluate import is_up_to_date
+from captioner.stages.freshness import is_evaluated
 from captioner.stages.run import run
 from captioner.storage import DataError
 
@@ -55,7 +55,7 @@ def test_runs_every_stage_once_and_then_only_what_is_out_of_date(folder, said):
     recipe = build(Recipe, settings(folder))
     scores = run(recipe, folder / "run")
     assert "BLEU-4" in scores
-    predictions = json.loads((folder / "run" / "predictions.json").read_text())
+    predictions = json.loads((folder / "run/evaluations/dev/predictions.json").read_text())
     assert [entry["file_name"] for entry in predictions] == ["p12.png", "p13.png", "p14.png", "p15.png"]
     before = modified(folder)
     said.clear()
@@ -63,7 +63,7 @@ def test_runs_every_stage_once_and_then_only_what_is_out_of_date(folder, said):
     assert modified(folder) == before
     assert sum("up to date" in line for line in said) == 4
 
-    (folder / "run" / "scores.json").unlink()
+    (folder / "run/evaluations/dev/scores.json").unlink()
     run(recipe, folder / "run")
     after = modified(folder)
     assert {path.name for path in before if after[path] != before[path]} == {
@@ -87,9 +87,9 @@ def test_a_metric_that_cannot_be_computed_here_is_not_tried_again_until_it_can(f
     assert any(line.startswith("note: METEOR is left out: ") for line in said)
     before = modified(folder)
     assert run(recipe, folder / "run") == scores and modified(folder) == before
-    assert is_up_to_date(folder / "run", recipe)
-    monkeypatch.setattr("captioner.stages.evaluate.is_available", lambda name: True)
-    assert not is_up_to_date(folder / "run", recipe)
+    assert is_evaluated(folder / "run", folder / "run/evaluations/dev", recipe)
+    monkeypatch.setattr("captioner.stages.freshness.is_available", lambda name: True)
+    assert not is_evaluated(folder / "run", folder / "run/evaluations/dev", recipe)
 
 
 def test_captions_are_read_once_a_run(folder, monkeypatch):
@@ -120,7 +120,7 @@ def test_learns_something_from_real_pictures(tmp_path, monkeypatch):
     content["model"] = {"units": 128, "embedding_size": 128, "normalize": True}
     content["generation"] = {"max_length": 16}
     run(build(Recipe, content), tmp_path / "run")
-    scores = json.loads((tmp_path / "run" / "scores.json").read_text())
+    scores = json.loads((tmp_path / "run/evaluations/dev/scores.json").read_text())
     assert scores["bleu_1"] > 0.4
     assert scores["cider_d"] > 0.08
 
@@ -142,10 +142,10 @@ def test_cocos_own_form_runs_from_end_to_end(tmp_path, monkeypatch, said):
     content["evaluation"] = {"split": "test"}
     scores = run(build(Recipe, content), tmp_path / "run")
     assert "BLEU-4" in scores and any("splits/captions_train2017_mini80-" in line for line in said)
-    predictions = json.loads((tmp_path / "run" / "predictions.json").read_text())
+    predictions = json.loads((tmp_path / "run/evaluations/test/predictions.json").read_text())
     assert len(predictions) == 12 and all(isinstance(entry["image_id"], int) for entry in predictions)
     assert {entry["file_name"] for entry in predictions} <= {path.name for path in (coco / "train2017").iterdir()}
-    result = json.loads((tmp_path / "run" / "scores.json").read_text())
+    result = json.loads((tmp_path / "run/evaluations/test/scores.json").read_text())
     assert result["split"] == "test" and result["pictures"] == 12
     # 56 pictures are too few to caption others well, but not too few to learn their captions.
     losses = [float(row["loss"]) for row in csv.DictReader((tmp_path / "run" / "history.csv").read_text().splitlines())]

@@ -10,7 +10,6 @@ import numpy as np
 
 from captioner.data.captions import Captions
 from captioner.data.readers.collect import Row, collect
-from captioner.features.store import write_features
 from captioner.hdf5 import StoredRows, read_hdf5
 from captioner.images.ids import normalize_ids
 from captioner.storage import DataError, read_json, read_text
@@ -58,6 +57,8 @@ def import_features(path: str | Path, output: str | Path) -> Path:
         DataError: there are none, or they cannot be read or written.
     """
     path = Path(path)
+    from captioner.features.store import write_features  # with h5py, which other commands do without
+
     features: dict[str, StoredRows] = {}
     source = path
     for part in PARTS:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from captioner.data.captions import Captions
-from captioner.data.download.unpack import require_end
 from captioner.data.readers.collect import Row, collect, without_marks
 from captioner.data.readers.columns import CAPTION_COLUMNS, NotTextError, Texts, read_texts
 from captioner.encoding import decode
@@ -57,6 +56,8 @@ def read_webdataset(path: str | Path) -> Captions:
     Raises:
         DataError: the file cannot be read, is no tar, or holds no caption.
     """
+    from captioner.data.download.unpack import require_end  # with lzma and zipfile, which other commands do without
+
     try:
         with tarfile.open(path, "r:*") as archive:
             samples = list(_samples(path, archive))

@@ -152,11 +152,21 @@ function showCaption(picture) {
   place.replaceChildren(...buttons.flatMap((button) => [button, " "]));
 }
 
-// Darken the picture where the word's weight is small.
+// A perceptually ordered scale of colours (viridis), from no weight to the caption's greatest.
+const SCALE = [[68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142], [33, 144, 141], [39, 173, 129], [92, 200, 99], [170, 220, 50], [253, 231, 37]];
+
+function colour(weight) {
+  const place = (weight / 255) * (SCALE.length - 1);
+  const low = Math.min(Math.floor(place), SCALE.length - 2);
+  return SCALE[low].map((from, channel) => Math.round(from + (place - low) * (SCALE[low + 1][channel] - from)));
+}
+
+// Lay the word's weights over the picture, which turns grey so that a colour is a weight.
 function showAttention(picture, index) {
   const canvas = byId("stage").querySelector("canvas");
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, canvas.width, canvas.height);
+  byId("stage").classList.toggle("looking", index !== null);
   if (index === null) {
     return;
   }
@@ -167,7 +177,7 @@ function showAttention(picture, index) {
   const shade = small.getContext("2d");
   const image = shade.createImageData(columns, rows);
   weights.forEach((weight, region) => {
-    image.data[4 * region + 3] = 215 * (1 - weight / 255);
+    image.data.set([...colour(weight), 165], 4 * region);
   });
   shade.putImageData(image, 0, 0);
   const [left, top, width, height] = [box[0] * canvas.width, box[1] * canvas.height, box[2] * canvas.width, box[3] * canvas.height];

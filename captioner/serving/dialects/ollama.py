@@ -24,9 +24,10 @@ from captioner.serving.options import Options
 from captioner.serving.refusal import RefusalError
 from captioner.serving.replies import best_text
 from captioner.serving.service import CaptionService
+from captioner.text.styles import Style
 
 TAG = ":latest"
-STYLE = "sentence"  # what such programs show to people as it is
+STYLE: Style = "sentence"  # what such programs show to people as it is
 
 _CAPTIONS_ONLY = "this server captions pictures and does nothing else"
 

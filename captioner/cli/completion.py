@@ -1,0 +1,34 @@
+"""captioner completion."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import BashComplete, get_completion_class
+
+from captioner.config import ConfigError
+
+WHERE = {
+    "bash": 'add `eval "$(captioner completion bash)"` to ~/.bashrc',
+    "zsh": 'add `eval "$(captioner completion zsh)"` to ~/.zshrc',
+    "fish": "captioner completion fish > ~/.config/fish/completions/captioner.fish",
+}
+
+
+class AnyBash(BashComplete):
+    """Bash, without asking which version is installed here: the script may be for another machine."""
+
+    @staticmethod
+    def _check_version() -> None:
+        return
+
+
+@click.command("completion", epilog="\b\n" + "\n".join(f"{shell}: {how}" for shell, how in WHERE.items()))
+@click.argument("shell", type=click.Choice(list(WHERE)))
+def command(shell: str) -> None:
+    """Print the script that lets a shell complete captioner's commands and options."""
+    from captioner.cli import cli
+
+    kind = AnyBash if shell == "bash" else get_completion_class(shell)
+    if kind is None:
+        raise ConfigError(f"{shell}: this version of click has no completion for it; update click")
+    click.echo(kind(cli, {}, "captioner", "_CAPTIONER_COMPLETE").source())

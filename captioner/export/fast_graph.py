@@ -1,0 +1,54 @@
+"""Writes the graphs that captioner.export.fast reads: encoder, first state and step, tied to a `.keras` file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from captioner.captioner import Captioner
+from captioner.config import to_settings
+from captioner.export.fast import ENCODER, FOLDER, START, STEP, VERSION
+from captioner.export.formats import ExportPrecision
+from captioner.export.graphs import encoder_piece, require_tensorflow, start_piece, step_piece
+from captioner.export.onnx_file import require_onnx, write_onnx
+from captioner.run_folder import CAPTIONER
+from captioner.storage import digest_file
+
+
+def write_fast_graph(run: Path, captioner: Captioner, precision: ExportPrecision = "float32") -> Path:
+    """Write the graphs of a run into its folder; return where.
+
+    Args:
+        run: the run folder, with its `.keras` file.
+        captioner: what that file holds.
+        precision: how weights are stored.
+
+    Raises:
+        ConfigError: the extra is not installed, or Keras does not run on TensorFlow.
+        DataError: the encoder cannot be had, or a layer has no counterpart in ONNX.
+    """
+    write_graphs(run / FOLDER, captioner, digest_file(run / CAPTIONER), precision)
+    return run / FOLDER
+
+
+def write_graphs(folder: Path, captioner: Captioner, digest: str, precision: ExportPrecision = "float32") -> None:
+    """Write the graphs into any folder; `digest` says what they are made from. See `write_fast_graph`.
+
+    The step comes last: without it a folder has no graph, so that a killed export leaves none that is half-written.
+    """
+    require_tensorflow()
+    require_onnx()
+    (folder / STEP).unlink(missing_ok=True)
+    tie: dict[str, Any] = {"version": VERSION, "digest": digest}
+    if captioner.encoder_description is not None:
+        write_onnx(folder / ENCODER, encoder_piece(captioner.find_encoder()), precision, tie)
+    write_onnx(folder / START, start_piece(captioner.decoder), precision, tie)
+    description = {
+        **tie,
+        "vocabulary": captioner.vocabulary.to_json(),
+        "generation": to_settings(captioner.generation),
+        "calibration": None if captioner.calibration is None else to_settings(captioner.calibration),
+        "encoder": captioner.encoder_description,
+        "feature_shape": captioner.decoder.feature_shape,
+    }
+    write_onnx(folder / STEP, step_piece(captioner.decoder), precision, description)

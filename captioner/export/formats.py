@@ -1,0 +1,68 @@
+"""What can be exported: the formats, what each needs, and what it cannot do. Needs no Keras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, get_args
+
+from captioner.config import ConfigError
+from captioner.storage import DataError, read_manifest
+
+ExportPrecision = Literal["float32", "float16", "int8"]
+PRECISIONS = get_args(ExportPrecision)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format.
+
+    Attributes:
+        about: what comes out.
+        needs: modules that must be installed to write it; the extra `export` brings them.
+        runtime: what run.py beside it needs.
+        file: the model's name in the folder.
+    """
+
+    about: str
+    needs: tuple[str, ...]
+    runtime: str
+    file: str
+
+
+_OF_ONNX = ("tf2onnx", "onnx", "onnxruntime")
+
+FORMATS = {
+    "saved_model": Format("a TensorFlow SavedModel that takes picture files", (), "tensorflow", "saved_model"),
+    "onnx": Format("an ONNX graph", _OF_ONNX, "onnxruntime", "captioner.onnx"),
+    "litert": Format("a LiteRT (TensorFlow Lite) model", (), "ai-edge-litert", "captioner.tflite"),
+    "web": Format("a page that captions in the browser", _OF_ONNX, "a browser", "captioner.onnx"),
+}
+
+
+def require_installed(name: str) -> None:
+    """Refuse a format whose packages are not installed. Raises ConfigError that names the extra."""
+    for module in FORMATS[name].needs:
+        if find_spec(module) is None:
+            raise ConfigError(f"--format {name}: {module} is not installed; `pip install 'captioner[export]'`")
+
+
+def is_installed(name: str) -> bool:
+    """Tell whether the packages of a format are installed."""
+    return all(find_spec(module) is not None for module in FORMATS[name].needs)
+
+
+def require_free(folder: Path, overwrite: bool) -> None:
+    """Refuse a folder that holds anything, but for an earlier export that may be replaced.
+
+    Raises:
+        DataError: it is in use.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    manifest = (read_manifest(folder) or {}) if folder.is_dir() else {}
+    if manifest.get("stage") != "export":
+        raise DataError(f"{folder}: is in use and holds no earlier export; name a new folder")
+    if not overwrite:
+        raise DataError(f"{folder}: holds an earlier export; --overwrite replaces it, or name a new folder")

@@ -1,0 +1,7 @@
+"""The types of numbers in feature files. Apart from the formats, because settings are checked without h5py."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Storage = Literal["float16", "float32"]

@@ -1,0 +1,49 @@
+"""Several feature files of the same pictures, each of another view, of which training draws one each time."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from captioner.features.store import FeatureStore
+from captioner.images.views import is_mirrored
+
+
+class Views:
+    """Gives of each picture the features of a view drawn by chance, the same for the same seed and epoch.
+
+    Args:
+        stores: the files; the first has the pictures as they are.
+        one_sided: pictures whose captions tell left from right: they are never shown mirrored.
+        seed: of the draws.
+    """
+
+    def __init__(self, stores: Sequence[FeatureStore], one_sided: Collection[str], seed: int) -> None:
+        self.stores, self.seed = tuple(stores), seed
+        self._one_sided = frozenset(one_sided)
+        views = [(store.description or {}).get("view", "whole") for store in stores]
+        self._upright = [place for place, view in enumerate(views) if not is_mirrored(view)]
+        self._epoch = 0
+
+    def start_at(self, epoch: int) -> None:
+        """Draw anew for epoch number `epoch` (from 0)."""
+        self._epoch = epoch
+
+    def view_of(self, image_id: str) -> int:
+        """Return which of the files a picture is taken from in this epoch."""
+        rng = np.random.default_rng([self.seed, self._epoch, zlib.crc32(image_id.encode())])
+        if image_id in self._one_sided:
+            return self._upright[rng.integers(len(self._upright))]
+        return int(rng.integers(len(self.stores)))
+
+    def gather(self, ids: Sequence[str]) -> np.ndarray:
+        """Return the features (n, ...) float32 of n pictures. Raises DataError as FeatureStore.gather does."""
+        views = np.array([self.view_of(image_id) for image_id in ids], int)
+        features = np.empty((len(ids), *self.stores[0].shape), np.float32)
+        for place, store in enumerate(self.stores):
+            rows = np.flatnonzero(views == place)
+            if len(rows):
+                features[rows] = store.gather([ids[int(row)] for row in rows])
+        return features

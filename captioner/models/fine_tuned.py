@@ -1,0 +1,85 @@
+"""A decoder together with the upper layers of the encoder, which are trained with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from captioner.models.decoder import CaptionDecoder, State, Tensor
+
+
+@keras.saving.register_keras_serializable("captioner")
+class FineTunedDecoder(CaptionDecoder):
+    """Runs the upper layers of an encoder over an inner grid of it, and a decoder over what they give.
+
+    To everything else it is a decoder over the inner grid, so that training, search and saving need to know nothing
+    of it, and the fine-tuned weights travel in the `.keras` file. The layers below stay as they are: their output is
+    extracted once, which is what makes fine-tuning affordable without a GPU.
+
+    Args:
+        decoder: reads the last grid (regions, channels) of `tail`.
+        tail: (pictures, rows, columns, channels) -> (pictures, rows, columns, channels).
+    """
+
+    def __init__(self, decoder: CaptionDecoder, tail: keras.Model, **kwargs: Any) -> None:
+        rows, columns, channels = tail.input_shape[1:]
+        super().__init__(decoder.vocabulary_size, (rows * columns, channels), **kwargs)
+        self.decoder, self.tail = decoder, tail
+        self.built = True
+
+    @property
+    def config(self) -> Any:
+        """The decoder's settings."""
+        return self.decoder.config
+
+    @property
+    def words(self) -> Any:
+        """The decoder's words."""
+        return self.decoder.words
+
+    def see(self, features: Tensor) -> Tensor:
+        """Return the last grid (pictures, regions, channels) of inner grids (pictures, regions, channels)."""
+        grid = ops.reshape(features, (-1, *self.tail.input_shape[1:]))
+        regions, channels = self.decoder.feature_shape
+        return ops.reshape(self.tail(grid, training=False), (-1, regions, channels))
+
+    def encode(self, features: Tensor, training: bool = False) -> Tensor:
+        """See CaptionDecoder.encode."""
+        return self.decoder.encode(self.see(features), training=training)
+
+    def initial_state(self, memory: Tensor, max_length: int) -> State:
+        """See CaptionDecoder.initial_state."""
+        return self.decoder.initial_state(memory, max_length)
+
+    def step(self, token: Tensor, position: Tensor, state: State, memory: Tensor) -> tuple[Tensor, State, Tensor]:
+        """See CaptionDecoder.step; the attention is over the regions of the last grid."""
+        return self.decoder.step(token, position, state, memory)
+
+    def hidden_at(self, tokens: Tensor, positions: Tensor, memory: Tensor, training: bool = False) -> Tensor:
+        """See CaptionDecoder.hidden_at."""
+        return self.decoder.hidden_at(tokens, positions, memory, training=training)
+
+    def logits(self, hidden: Tensor, training: bool = False) -> Tensor:
+        """See CaptionDecoder.logits."""
+        return self.decoder.logits(hidden, training=training)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        config = super().get_config()
+        del config["vocabulary_size"], config["feature_shape"]
+        return {
+            **config,
+            "decoder": keras.saving.serialize_keras_object(self.decoder),
+            "tail": keras.saving.serialize_keras_object(self.tail),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> FineTunedDecoder:
+        """Build it from what `get_config` gave."""
+        parts = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
+            for name in ("decoder", "tail")
+        }
+        return cls(**{**config, **parts})

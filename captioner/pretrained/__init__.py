@@ -1,0 +1,1 @@
+"""The captioner in the box: a trained captioner that comes with the package."""

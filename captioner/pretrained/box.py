@@ -1,0 +1,117 @@
+"""Where the captioner in the box lies, and how a trained run becomes one. Finding it needs no Keras."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from captioner.run_folder import newest_run
+from captioner.storage import DataError, atomic_path
+
+if TYPE_CHECKING:
+    from captioner.captioner import Captioner
+
+logger = logging.getLogger(__name__)
+
+BOX = Path(__file__).parent / "box.keras"
+CARD = Path(__file__).parent / "CARD.md"
+LARGEST = 25_000_000  # bytes
+
+_WEIGHTS = "model.weights.h5"  # Keras' name for it in a .keras file, which is a zip
+
+
+def the_box() -> Path:
+    """Return the file of the captioner in the box.
+
+    Raises:
+        DataError: this installation came without it.
+    """
+    if not BOX.is_file():
+        raise DataError(f"{BOX}: this installation has no captioner in the box; train one and name it with --model")
+    return BOX
+
+
+def default_model() -> Path:
+    """Return what is used where no model is named, and say so: the box, or the newest run where there is none.
+
+    Raises:
+        DataError: there is neither.
+    """
+    if BOX.is_file():
+        logger.info("using the captioner in the box; --model RUN takes one of your own")
+        return BOX
+    return newest_run()
+
+
+def make_box(run: Path, output: Path) -> Path:
+    """Make of a run folder a captioner that needs nothing else: with its encoder inside, its weights in float16.
+
+    Args:
+        run: a finished run whose encoder can be had here.
+        output: a `.keras` file.
+
+    Raises:
+        DataError: the run or its encoder cannot be had, a weight goes beyond float16, or the file is too large.
+    """
+    from captioner.captioner import load
+
+    captioner = load(run).with_encoder_inside()
+    _round(captioner, run)
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "box.keras"
+        captioner.save_to(whole)
+        with atomic_path(output) as temporary:
+            _narrow(whole, temporary)
+            size = temporary.stat().st_size
+            if size > LARGEST:
+                raise DataError(f"{run}: {size / 1e6:.1f} MB in float16 are more than a box's {LARGEST / 1e6:.0f}")
+    return output
+
+
+def _round(captioner: Captioner, run: Path) -> None:
+    """Round all weights to what float16 can hold, so that the captioner in memory is the one that will be loaded."""
+    for variable in captioner.variables:
+        if not str(variable.dtype).startswith("float"):
+            continue
+        value = np.asarray(variable)
+        with np.errstate(over="ignore"):
+            narrow = value.astype(np.float16)
+        if not np.isfinite(narrow).all():
+            raise DataError(f"{run}: the weight {variable.path} goes beyond float16")
+        variable.assign(narrow.astype(value.dtype))
+
+
+def _narrow(source: Path, target: Path) -> None:
+    """Copy a .keras file with its float32 weights as float16; Keras widens them when it loads."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for item in old.infolist():
+            if item.filename != _WEIGHTS:
+                new.writestr(item, old.read(item), zipfile.ZIP_DEFLATED)
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                wide, narrow = Path(folder) / "wide.h5", Path(folder) / "narrow.h5"
+                with old.open(item) as stream, wide.open("wb") as file:
+                    shutil.copyfileobj(stream, file)
+                with h5py.File(wide) as theirs, h5py.File(narrow, "w", libver="latest") as ours:
+                    _copy(theirs, ours)
+                new.write(narrow, _WEIGHTS)
+
+
+def _copy(theirs: Any, ours: Any) -> None:
+    for name, value in theirs.attrs.items():
+        ours.attrs[name] = value
+    for name, item in theirs.items():
+        if isinstance(item, h5py.Group):
+            _copy(item, ours.create_group(name))
+            continue
+        narrow = item[()].astype(np.float16) if item.dtype == np.float32 else item[()]
+        copied = ours.create_dataset(name, data=narrow)
+        for key, value in item.attrs.items():
+            copied.attrs[key] = value

@@ -1,0 +1,170 @@
+"""A trained captioner into a folder for another runtime, or into the graph that makes predict start at once."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+from captioner import __version__
+from captioner.captioner import Captioner, load
+from captioner.config import ConfigError
+from captioner.ensemble import Ensemble
+from captioner.export import formats
+from captioner.export.card import card
+from captioner.export.fast import FOLDER, STEP, FastCaptioner
+from captioner.export.fast_graph import write_fast_graph
+from captioner.export.formats import FORMATS, ExportPrecision, require_free
+from captioner.export.graphs import require_tensorflow, whole_piece
+from captioner.export.litert import write_litert
+from captioner.export.onnx_file import write_onnx
+from captioner.export.saved_model import write_saved_model
+from captioner.export.web import require_runtime, write_page
+from captioner.run_folder import CAPTIONER, require_finished
+from captioner.storage import DataError, digest_file, read_text, write_json, write_manifest, write_text
+from captioner.text.cleaning import BETWEEN_SPACELESS
+
+logger = logging.getLogger(__name__)
+
+RUNNERS = Path(__file__).parents[1] / "export" / "runners"
+
+
+def write_run_graph(run: Path, precision: ExportPrecision = "float32") -> Path:
+    """Write the graph of a run folder; return where it is.
+
+    Raises:
+        ConfigError: the extra is not installed, or Keras does not run on TensorFlow.
+        DataError: the folder is no finished run, or its encoder cannot be had.
+    """
+    require_finished(run)
+    return write_fast_graph(run, _load(run), precision)
+
+
+def add_fast_graph(run: Path) -> None:
+    """Write the graph of a run that has just been trained where that can be done."""
+    if not formats.is_installed("onnx") or _is_current(run):
+        return
+    try:
+        write_run_graph(run)
+    except (ConfigError, DataError) as error:
+        logger.info(f"no graph for a fast predict: {error}")
+
+
+def _is_current(run: Path) -> bool:
+    if not (run / FOLDER / STEP).is_file():
+        return False
+    try:
+        FastCaptioner(run / FOLDER, run / CAPTIONER)
+    except DataError:
+        return False
+    return True
+
+
+def export(
+    runs: list[Path],
+    name: str,
+    folder: Path,
+    *,
+    n: int = 1,
+    precision: ExportPrecision = "float32",
+    overwrite: bool = False,
+    data_licence: str | None = None,
+    web_runtime: Path | None = None,
+    **changes: Any,
+) -> None:
+    """Export a captioner, or an ensemble of several.
+
+    Args:
+        runs: run folders; more than one is an ensemble.
+        name: a key of captioner.export.formats.FORMATS.
+        folder: where everything goes; its manifest comes last.
+        n: captions a picture.
+        precision: how weights are stored.
+        overwrite: replace an earlier export.
+        data_licence: for the card.
+        web_runtime: see captioner.export.web.require_runtime.
+        changes: options of generation that differ from the captioner's.
+
+    Raises:
+        ConfigError: the format cannot hold what is asked for.
+        DataError: the folder is in use, a run is none, or an encoder cannot be had.
+    """
+    require_tensorflow()
+    require_free(folder, overwrite)
+    runtime = require_runtime(web_runtime) if name == "web" else None
+    if len(runs) > 1 and name != "saved_model":
+        raise ConfigError(f"--format {name}: holds one captioner; --format saved_model holds an ensemble")
+    members = [_load(run) for run in runs]
+    captioner = members[0] if len(members) == 1 else Ensemble(members, runs)
+    changes = captioner.widened(n, changes)
+    if name == "web":  # the page's slider asks for as many as there are
+        n = captioner.search(**changes).config.beam_size
+    if overwrite and folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = _facts(captioner, members, runs, n, precision, changes)
+    path = folder / FORMATS[name].file
+    if name == "saved_model":
+        write_saved_model(path, captioner, n, precision, **changes)
+    elif name == "litert":
+        write_litert(path, whole_piece(captioner, n, pictures=1, **changes), precision)
+    else:
+        write_onnx(path, whole_piece(captioner, n, **changes), precision, {"digest": facts["digests"][0]})
+    captioner.vocabulary.save(folder / "vocabulary.json")
+    write_json(folder / "settings.json", facts)
+    write_text(folder / "README.md", card(runs, name, facts, data_licence))
+    if runtime is None:
+        write_text(folder / "run.py", run_program(name))
+    else:
+        write_page(folder, runtime)
+    write_manifest(folder, "export", format=name, digests=facts["digests"], precision=precision)
+    logger.info(f"{folder} is ready: {_next_step(folder, name)}")
+
+
+def run_program(name: str) -> str:
+    """Return run.py for a format."""
+    if name == "saved_model":
+        return read_text(RUNNERS / "files.txt")
+    program = read_text(RUNNERS / "pixels.txt").replace("RUNTIME", FORMATS[name].runtime)
+    begin, end = program.index("def caption("), program.index('if __name__ == "__main__":')
+    return program[:begin] + read_text(RUNNERS / f"{name}.txt") + "\n\n" + program[end:]
+
+
+def _next_step(folder: Path, name: str) -> str:
+    return f"python -m http.server -d {folder}" if name == "web" else f"python {folder / 'run.py'} PICTURE"
+
+
+def _load(run: Path) -> Captioner:
+    """Load a run's captioner with its encoder. Raises DataError that names the run."""
+    captioner = load(run)
+    try:
+        captioner.find_encoder()
+    except DataError as error:
+        raise DataError(f"{run}: {error}") from None
+    return captioner
+
+
+def _facts(
+    captioner: Captioner, members: list[Captioner], runs: list[Path], n: int, precision: str, changes: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what run.py, the page and the card need to know."""
+    config = captioner.search(n, **changes).config
+    descriptions = [member.encoder_description or {} for member in members]
+    decoders = [type(member.decoder).__name__.removesuffix("Decoder") for member in members]
+    made = [f"{decoder} over {one['backbone']}" for decoder, one in zip(decoders, descriptions, strict=True)]
+    first = descriptions[0] if len(members) == 1 else {}
+    return {
+        "captioner": __version__,
+        "name": " + ".join(run.resolve().name for run in runs),
+        "about": " and ".join(made),
+        "encoders": [one["backbone"] for one in descriptions],
+        **{key: first[key] for key in ("input_size", "resizing", "filter") if key in first},
+        "no_space_between": BETWEEN_SPACELESS.pattern,
+        "search": "greedy" if config.beam_size == 1 else f"beam {config.beam_size}",
+        "captions": n,
+        "max_length": config.max_length,
+        "precision": precision,
+        "words": len(captioner.vocabulary),
+        "digests": [digest_file(run / CAPTIONER) for run in runs],
+    }

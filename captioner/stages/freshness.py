@@ -1,0 +1,147 @@
+"""Whether the files of a stage are what it would make now. Needs no Keras: a run with nothing to do is quick."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from captioner.config import to_settings
+from captioner.data.dataset import Dataset
+from captioner.encoders.config import EncoderConfig
+from captioner.extraction.config import ExtractionConfig
+from captioner.extraction.outputs import output_paths, up_to_date
+from captioner.features.store import open_features
+from captioner.images.listing import find_pictures
+from captioner.metrics.config import EvaluationConfig, scoring_settings
+from captioner.metrics.scorer import is_available
+from captioner.models.config import model_config
+from captioner.recipe import Recipe, read_run
+from captioner.recipe_paths import with_paths
+from captioner.run_folder import CAPTIONER, SCORES, state_of
+from captioner.storage import digest_file, read_manifest
+
+if TYPE_CHECKING:
+    from captioner.stages.inputs import Inputs
+
+logger = logging.getLogger(__name__)
+
+SPLITS = ("train", "dev")  # what training reads
+
+
+def is_extracted(
+    images: str | Path,
+    output: str | Path | Sequence[Path],
+    encoder: EncoderConfig,
+    config: ExtractionConfig,
+    layers: Sequence[str] = (),
+) -> bool:
+    """Tell whether the features of a folder are there, as far as can be told without the network; log it if so.
+
+    Raises:
+        ConfigError, DataError: as captioner.stages.extract.extract does, before it builds the network.
+    """
+    layers = tuple(layers) or (encoder.layer,)
+    paths = output_paths(output, layers, None)
+    pictures = find_pictures(images)
+    partial = paths[0].with_name(paths[0].name + ".partial")
+    if partial.exists() or not up_to_date(paths, layers, encoder, config, pictures.digest()):
+        return False
+    for path in paths:
+        manifest = read_manifest(path) or {}
+        skipped = f", {len(manifest['skipped'])} skipped" if manifest.get("skipped") else ""
+        logger.info(f"{path}: up to date ({manifest['pictures']} pictures{skipped})")
+    return True
+
+
+def inputs_of(data: Dataset, features: Inputs) -> dict[str, Any]:
+    """Return what a run's manifest holds about its inputs; `training_differences` compares the same."""
+    return {
+        "features": {"path": str(features.path), "digest": features.digest},
+        "captions": {"path": data.config.captions, "digest": data.digest},
+        "splits": {name: digest for name, digest in data.split_digests().items() if name in SPLITS},
+    }
+
+
+def is_trained(folder: Path, recipe: Recipe, data: Dataset | None = None) -> bool:
+    """Return whether the run in `folder` is finished, and was trained as the recipe says on the files as they are."""
+    return state_of(folder) == "finished" and not training_differences(folder, recipe, data)
+
+
+def _open(recipe: Recipe) -> Inputs:
+    if recipe.data.source == "files":
+        return open_features(recipe.features, recipe.features_layout)
+    from captioner.stages.inputs import open_inputs  # with TensorFlow, which reads shards
+
+    return open_inputs(recipe.data, recipe.features, recipe.encoder, recipe.features_layout)
+
+
+def training_differences(folder: Path, recipe: Recipe, data: Dataset | None = None) -> list[str]:
+    """Return in what the finished run in `folder` differs from what the recipe would train, an entry each.
+
+    Raises:
+        DataError: a file is missing.
+    """
+    trained, wanted = _expanded(read_run(folder)), _expanded(recipe)
+    found = []
+    for section in ("data", "text", "model", "train", "generation"):
+        old, new = trained[section], wanted[section]
+        for key in sorted({*old, *new}):
+            if old.get(key) != new.get(key):
+                found.append(f"{section}.{key}: {old.get(key)} then, {new.get(key)} now")
+    then = _digests(read_manifest(folder) or {})
+    now = _digests(inputs_of(data or Dataset(recipe.data), _open(recipe)))
+    for name, digest in then.items():
+        new_digest = now.get(name) or "nothing"
+        if digest is not None and digest != new_digest:
+            found.append(f"the content of {name}: {digest[:12]} then, {new_digest[:12]} now")
+    return found
+
+
+def _digests(inputs: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return name -> digest of the inputs of a manifest."""
+    return {
+        "the features file": inputs.get("features", {}).get("digest"),
+        "the captions file": inputs.get("captions", {}).get("digest"),
+        **{f"the {name} list": digest for name, digest in inputs.get("splits", {}).items()},
+    }
+
+
+def _expanded(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe's settings with the model's defaults written out, so that leaving one out is no difference."""
+    name, config = model_config(recipe.model)
+    settings = with_paths(to_settings(recipe), lambda path: str(Path(path).resolve()))
+    return {**settings, "model": {"architecture": name, **to_settings(config)}}
+
+
+def made_of(config: EvaluationConfig, generation: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an evaluation's manifest holds about its making; `is_evaluated` compares the same."""
+    return {"split": config.split, "generation": dict(generation), **scoring_settings(config), **inputs}
+
+
+def is_evaluated(folder: Path, output: Path, recipe: Recipe, data: Dataset | None = None) -> bool:
+    """Return whether `output` holds an evaluation of the run in `folder` as the recipe says, on the files as they are.
+
+    A metric that could not be computed, for want of Java, counts as done until it can be computed.
+    """
+    manifest = read_manifest(output / SCORES) if (output / SCORES).is_file() else None
+    if manifest is None or any(is_available(name) for name in manifest.get("skipped", ())):
+        return False
+    stores = [_open(recipe)]
+    inputs = evaluation_inputs([folder], stores, data or Dataset(recipe.data), recipe.evaluation.split)
+    return made_of(recipe.evaluation, {}, inputs).items() <= manifest.items()
+
+
+def evaluation_inputs(folders: Sequence[Path], stores: Sequence[Inputs], data: Dataset, split: str) -> dict[str, Any]:
+    """Return what an evaluation's manifest holds about its inputs: digests of captioners, features and captions."""
+    return {
+        "captioner": _one_or_all([digest_file(folder / CAPTIONER) for folder in folders]),
+        "features": _one_or_all([store.digest for store in stores]),
+        "captions": data.digest,
+        "pictures": data.split_digests().get(split, ""),
+    }
+
+
+def _one_or_all(values: list[str]) -> str | list[str]:
+    return values[0] if len(values) == 1 else values

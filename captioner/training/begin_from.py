@@ -1,0 +1,50 @@
+"""Training that begins with the weights of an earlier run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+
+from captioner.models.decoder import CaptionDecoder
+from captioner.models.fine_tuned import FineTunedDecoder
+from captioner.storage import DataError
+from captioner.text.vocabulary import Vocabulary
+
+
+def begin_from(
+    path: str, trained: CaptionDecoder, words: Vocabulary, decoder: CaptionDecoder, vocabulary: Vocabulary
+) -> None:
+    """Give a decoder the weights of a trained one.
+
+    Encoder layers that are trained with the decoder take theirs too where the trained one has them; otherwise they
+    keep the encoder's.
+
+    Args:
+        path: where the trained decoder comes from, for messages.
+        trained: the trained decoder.
+        words: its vocabulary.
+        decoder: of the same architecture.
+        vocabulary: its vocabulary.
+
+    Raises:
+        DataError: the two have other words or other shapes.
+    """
+    if words.digest != vocabulary.digest:
+        raise DataError(
+            f"{path}: was trained with {len(words)} words (digest {words.digest[:12]}), this recipe has "
+            f"{len(vocabulary)} (digest {vocabulary.digest[:12]}); use the captions and the text settings of that run"
+        )
+    target = decoder
+    if isinstance(target, FineTunedDecoder) and not isinstance(trained, FineTunedDecoder):
+        target = target.decoder
+    if _shapes(trained.weights) != _shapes(target.weights):
+        raise DataError(
+            f"{path}: holds a {type(trained).__name__} with {trained.count_params():,} weights, this recipe makes a "
+            f"{type(target).__name__} with {target.count_params():,}; use the model settings and features of that run"
+        )
+    target.set_weights(trained.get_weights())
+
+
+def _shapes(variables: Sequence[keras.Variable]) -> list[tuple[int, ...]]:
+    return [tuple(variable.shape) for variable in variables]

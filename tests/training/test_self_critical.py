@@ -1,0 +1,202 @@
+"""Self-critical training: known answers of reward, advantage and gradient; a run that earns more and more."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import captioner
+from captioner.config import ConfigError, build
+from captioner.metrics.cider import CiderD
+from captioner.models.architectures import build_decoder
+from captioner.stages.train import train
+from captioner.storage import DataError
+from captioner.text.vocabulary import END, START, Vocabulary
+from captioner.training.config import SelfCriticalConfig, TrainConfig
+from captioner.training.losses import CaptionLoss
+from captioner.training.reward import Reward
+from captioner.training.self_critical import Drawn, advantages, lay_out
+from tests.messages import listening
+from tests.training.project import make_project
+
+WORDS = ("<pad>", "<start>", "<end>", "<unk>", "a", "red", "ball", "on", "grass")
+REFERENCES = {
+    "one": [["a", "red", "ball"], ["a", "ball", "on", "grass"]],
+    "two": [["grass", "on", "grass"], ["a", "grass"]],
+}
+
+
+@pytest.fixture
+def vocabulary():
+    return Vocabulary.from_json({"rules": "ptb", "max_words": 20, "words": list(WORDS), "counts": {}})
+
+
+def test_an_advantage_is_what_a_reward_is_above_the_mean_of_the_others():
+    found = advantages(np.array([[1.0, 2.0, 6.0], [4.0, 4.0, 4.0]]))
+    np.testing.assert_allclose(found, [[-3.0, -1.5, 4.5], [0.0, 0.0, 0.0]])
+
+
+def test_the_reward_is_cider_d_with_the_end_as_a_word(vocabulary):
+    ended, cut = [START, 4, 5, 6, END], [START, 4, 5, 6]
+    found = Reward(REFERENCES).of(["one", "two"], vocabulary, [[ended, cut], [[START, 4, 8, END], [START, 4, 7]]])
+    with_end = {name: [[*words, "<end>"] for words in texts] for name, texts in REFERENCES.items()}
+    samples = [["a", "red", "ball", "<end>"], ["a", "red", "ball"], ["a", "grass", "<end>"], ["a", "on"]]
+    expected = CiderD(with_end).scores(["one", "one", "two", "two"], samples)
+    np.testing.assert_allclose(found, expected.reshape(2, 2))
+    assert found[0, 0] > found[0, 1]
+
+
+def test_a_share_of_bleu_4_is_added(vocabulary):
+    samples = [[[START, 4, 6, 7, 8, END], [START, 8, 8, 8, 8, END]]]
+    plain, with_bleu = (Reward(REFERENCES, share).of(["one"], vocabulary, samples) for share in (0.0, 2.0))
+    assert with_bleu[0, 0] - plain[0, 0] == pytest.approx(2.0, abs=1e-6)  # it is a reference
+    assert with_bleu[0, 1] - plain[0, 1] == pytest.approx(0.0, abs=1e-3)
+
+
+def test_the_gradient_is_that_of_the_formula():
+    """Against plain NumPy: d loss / d logits = advantage (softmax - onehot) / words, and the references' beside it."""
+    keras.utils.set_random_seed(0)
+    features = np.random.default_rng(0).normal(size=(2, 3)).astype("float32")
+    samples = [[[START, 4, 5, END], [START, 6, END]], [[START, 7, 8, 4], [START, 5, END]]]
+    references = {"one": [[START, 4, END]], "two": [[START, 8, 8, END]]}
+    rewards = np.array([[1.0, 0.5], [0.0, 2.0]])
+    settings = SelfCriticalConfig(samples=2, cross_entropy=0.25)
+    drawn = Drawn(["one", "two"], features, samples)
+    batch = lay_out(drawn, rewards, references, settings, np.random.default_rng(0))
+    logits = np.random.default_rng(1).normal(size=(len(batch.targets), len(WORDS))).astype("float32")
+
+    worth = {}  # (picture, caption) -> weight of each of its words' log-probabilities
+    sampled_words, reference_words = 3 + 2 + 3 + 2, 2 + 3
+    for picture in range(2):
+        first, second = rewards[picture]
+        worth[picture, 0], worth[picture, 1] = 0.75 * (first - second) / sampled_words, 0.75 * (second - first) / 10
+        worth[picture, 2] = 0.25 / reference_words
+    _, columns, length = batch.tokens.shape
+    expected = np.zeros_like(logits)
+    total = 0.0
+    for row, (position, target) in enumerate(zip(batch.positions, batch.targets, strict=True)):
+        if not batch.weights[row]:
+            continue
+        picture, column = divmod(position // length, columns)
+        likely = np.exp(logits[row]) / np.exp(logits[row]).sum()
+        expected[row] = worth[picture, column] * (likely - np.eye(len(WORDS))[target])
+        total -= worth[picture, column] * np.log(likely[target])
+
+    loss = CaptionLoss(reduction="sum")
+    assert float(loss(batch.targets, logits, batch.weights)) == pytest.approx(total, rel=1e-5)
+    step = 1e-3  # against the direction in which the loss should fall fastest
+    moved = float(loss(batch.targets, logits - step * expected, batch.weights))
+    assert (total - moved) / step == pytest.approx((expected**2).sum(), rel=0.01)
+
+
+def test_what_scores_better_becomes_likelier():
+    keras.utils.set_random_seed(0)
+    settings = {"architecture": "merge", "units": 8, "embedding_size": 8, "word_dropout": 0.0, "feature_dropout": 0.0}
+    decoder = build_decoder(settings, len(WORDS), (3,))
+    decoder.compile(keras.optimizers.SGD(0.1), loss=CaptionLoss(reduction="sum"), jit_compile=False)
+    features = np.ones((1, 3), "float32")
+    good, bad = [START, 4, 5, END], [START, 4, 6, END]
+    rewards, drawn = np.array([[1.0, 0.0]]), Drawn(["one"], features, [[good, bad]])
+    batch = lay_out(drawn, rewards, {}, SelfCriticalConfig(samples=2, cross_entropy=0.0), np.random.default_rng(0))
+
+    def likelihoods():
+        logits = decoder((features, np.array([[good[:-1], bad[:-1]]], "int32")))
+        found = ops.convert_to_numpy(ops.log_softmax(logits))[0]
+        return [
+            sum(found[row, place, word] for place, word in enumerate(caption[1:]))
+            for row, caption in enumerate((good, bad))
+        ]
+
+    before = likelihoods()
+    for _ in range(5):
+        decoder.train_on_batch(
+            (batch.features, batch.tokens, batch.positions), batch.targets, sample_weight=batch.weights
+        )
+    after = likelihoods()
+    assert after[0] > before[0] + 0.05
+    assert after[1] < before[1]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A run that cross-entropy has begun, and the sections of one that goes on self-critically."""
+    folder = tmp_path_factory.mktemp("project")
+    sections = make_project(folder)
+    train(folder / "first", replace(sections, train=replace(sections.train, epochs=3)))
+    config = TrainConfig(
+        epochs=3,
+        batch_size=8,
+        learning_rate=3e-3,
+        begin_from=str(folder / "first"),
+        self_critical=SelfCriticalConfig(),
+        patience=None,
+    )
+    return folder, replace(sections, train=config)
+
+
+def test_the_reward_rises(project, tmp_path):
+    folder, sections = project
+    lines = []
+    with listening(lines.append):
+        progress = train(tmp_path / "run", sections)
+    rewards = [-row["loss"] for row in progress.history]
+    assert rewards[-1] > rewards[0]
+    assert all(0 < row["val_loss"] < 10 for row in progress.history)  # a word's, as in cross-entropy training
+    before = next(line for line in lines if line.startswith("before: "))
+    assert 100 * progress.best >= float(before.rpartition(" ")[2]) - 0.05  # rounded
+    loaded = captioner.load(tmp_path / "run")
+    first = captioner.load(folder / "first")
+    assert any(np.abs(a - b).max() > 0 for a, b in zip(loaded.get_weights(), first.get_weights(), strict=True))
+
+
+class StopNowError(Exception):
+    """Stands for a kill at the end of an epoch."""
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path):
+    _, sections = project
+    whole = train(tmp_path / "whole", sections)
+
+    def stop(line):
+        if line.startswith("epoch 2/3: loss"):
+            raise StopNowError
+
+    with pytest.raises(StopNowError), listening(stop):
+        train(tmp_path / "broken", sections)
+    resumed = train(tmp_path / "broken", sections, resume=True)
+    for row, other in zip(whole.history, resumed.history, strict=True):
+        for name in row.keys() - {"seconds"}:
+            assert row[name] == pytest.approx(other[name], abs=2e-6), name
+
+
+def test_refuses_to_begin_from_other_words(project, tmp_path):
+    _, sections = project
+    other = replace(sections, text=replace(sections.text, max_words=9))
+    with pytest.raises(DataError, match=r"first: was trained with \d+ words .* this recipe has \d+"):
+        train(tmp_path / "run", other)
+
+
+def test_refuses_to_begin_from_another_architecture(project, tmp_path):
+    _, sections = project
+    other = replace(sections, model={"architecture": "merge", "units": 12, "embedding_size": 12})
+    with pytest.raises(DataError, match=r"first: holds a MergeDecoder with [\d,]+ weights, this recipe makes a Merge"):
+        train(tmp_path / "run", other)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"self_critical": {}}, "needs begin_from"),
+        ({"self_critical": {"samples": 1}, "begin_from": "runs/a"}, "samples must be 2 or more, found 1"),
+        ({"self_critical": {"cross_entropy": 1}, "begin_from": "runs/a"}, "below 1, found 1"),
+        ({"self_critical": {"references": 0}, "begin_from": "runs/a"}, "references must be 1 or more"),
+        ({"self_critical": {"temperature": 0}, "begin_from": "runs/a"}, "temperature must be above 0"),
+        ({"self_critical": {}, "begin_from": "runs/a", "engine": "numpy"}, "self_critical needs engine: keras"),
+        ({"encoder_rate": 2}, "encoder_rate must be between 0 and 1"),
+    ],
+)
+def test_impossible_settings_are_named(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        build(TrainConfig, settings, "train")
