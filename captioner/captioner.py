@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import textwrap
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import numpy as np
 from keras import tree
 
 from captioner.config import ConfigError, build, to_settings
+from captioner.encoders.download import require_allowed
 from captioner.encoders.encoder import Encoder, encoder_from_description, encoder_from_network
 from captioner.encoders.table import HUB
 from captioner.encoders.trunk import clone_in
@@ -94,7 +96,7 @@ class Captioner(PictureCaptioner, keras.Model):
             else Familiarity.from_json(familiarity)
         )
         # Made when first needed; in a namespace, because what stands in a dict would be saved with the model.
-        self._made = SimpleNamespace(encoder=None, searches={}, warned=False)
+        self._made = SimpleNamespace(encoder=None, searches={}, warned=False, lock=threading.RLock())
         self.built = True
 
     def call(self, features: Any) -> dict[str, Any]:
@@ -114,8 +116,9 @@ class Captioner(PictureCaptioner, keras.Model):
         """
         config = build(GenerationConfig, {**to_settings(self.generation), **settings_of(changes)})
         try:
-            if (n, config) not in self._made.searches:
-                self._made.searches[n, config] = make_search(self.decoder, config, n, self.vocabulary)
+            with self._made.lock:
+                if (n, config) not in self._made.searches:
+                    self._made.searches[n, config] = make_search(self.decoder, config, n, self.vocabulary)
         except ValueError as error:
             raise ConfigError(str(error)) from None
         return self._made.searches[n, config]
@@ -156,12 +159,12 @@ class Captioner(PictureCaptioner, keras.Model):
                 "this captioner was trained on features that did not say which encoder made them, so it cannot caption "
                 "pictures; extract the features with captioner extract and train again"
             )
-        if self._made.encoder is None:
-            self._made.encoder = (
-                encoder_from_description(self.encoder_description)
-                if self.network is None
-                else encoder_from_network(self.network, self.encoder_description)
-            )
+        with self._made.lock:  # threads that ask at once would each build one
+            if self._made.encoder is None and self.network is None:
+                require_allowed(str(self.encoder_description.get("backbone", "")))
+                self._made.encoder = encoder_from_description(self.encoder_description)
+            elif self._made.encoder is None:
+                self._made.encoder = encoder_from_network(self.network, self.encoder_description)
         return self._made.encoder
 
     def with_encoder_inside(self) -> Captioner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,22 @@ def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "--config",
         metavar="RECIPE",
         help="A YAML recipe, or the name of one in the box. Without it: captioner.yaml here, or else the sample's.",
+    )(function)
+
+
+def allow_download(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --allow-download; it sets the environment variable of the same meaning for this process."""
+
+    def allow(_context: click.Context, _option: click.Parameter, value: bool) -> None:
+        if value:
+            os.environ["CAPTIONER_ALLOW_DOWNLOAD"] = "1"
+
+    return click.option(
+        "--allow-download",
+        is_flag=True,
+        expose_value=False,
+        callback=allow,
+        help="Fetch the encoder from the address that the model names.",
     )(function)
 
 

@@ -13,6 +13,7 @@ import click
 
 from captioner.cli.backend import load_keras
 from captioner.cli.generation import generation_options
+from captioner.cli.options import allow_download
 
 if TYPE_CHECKING:
     from captioner.captioner import Captioner
@@ -87,6 +88,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     help="Of the encoder.  [default: auto, the faster one where captions stay the same]",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), help="Pictures encoded together.  [default: the fastest]")
+@allow_download
 @generation_options
 @click.pass_context
 def command(

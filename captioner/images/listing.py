@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import builtins
+import errno
 import hashlib
 import itertools
 import json
+import logging
 import os
 from array import array
 from collections import Counter
@@ -21,6 +23,8 @@ from captioner.images.tars import is_tar, members_of, read_member, split_name
 from captioner.missing import way_out as how_to_get
 from captioner.notes import note
 from captioner.storage import DataError
+
+logger = logging.getLogger(__name__)
 
 SHARD_STEP = 64  # pictures: a multiple of every batch size, so that a shard's batches are those of the whole
 NAMES_A_BLOCK = 4096
@@ -291,7 +295,9 @@ def walk_images(folder: str | Path) -> Iterator[os.DirEntry[str]]:
                 for entry in entries:
                     if entry.name.startswith("."):
                         continue
-                    if entry.is_dir():
+                    if _is_loop(entry):
+                        logger.warning(f"{entry.path}: a link that leads to itself; it is passed over")
+                    elif entry.is_dir():
                         folders.append(entry.path)
                     elif _is_picture(entry, left_out):
                         yield entry
@@ -303,6 +309,18 @@ def walk_images(folder: str | Path) -> Iterator[os.DirEntry[str]]:
         more = f" and {len(left_out) - SHOWN:,} other endings" if len(left_out) > SHOWN else ""
         way_out = "; pip install 'captioner[heif]' to have them read" if not HEIC_ENDINGS.isdisjoint(left_out) else ""
         note(folder, f"files that are no pictures that can be read are left out: {kinds}{more}{way_out}")
+
+
+def _is_loop(entry: os.DirEntry[str]) -> bool:
+    if not entry.is_symlink():
+        return False
+    try:
+        entry.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def _is_picture(entry: os.DirEntry[str], left_out: Counter[str]) -> bool:

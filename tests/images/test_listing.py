@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from captioner.images.listing import SHARD_STEP, find_pictures, list_images
+from captioner.images.listing import SHARD_STEP, find_pictures, list_images, walk_images
 from captioner.storage import DataError, digest_json
 
 NAMES = ["z.jpg", "b/a.PNG", "b/deep/er.gif", "a.tiff", "my dog.jpg", "caf\u00e9.webp"]
@@ -73,3 +73,10 @@ def test_shards_are_the_whole_in_order(tmp_path, count, shards):
     with pytest.raises(DataError, match=rf"of {count} pictures is empty; make fewer shards"):
         for index in range(1, 10 * count):
             whole.shard(index, 10 * count)
+
+
+def test_a_link_to_itself_is_passed_over(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    (tmp_path / "nowhere.jpg").symlink_to("none.jpg")
+    assert [entry.name for entry in walk_images(tmp_path)] == ["a.jpg"]

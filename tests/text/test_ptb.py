@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 
@@ -238,3 +239,12 @@ def test_real_captions_keep_every_word_and_no_punctuation() -> None:
             assert not PUNCTUATION.intersection(tokens)
             letters = [sign for sign in "".join(tokens).replace("-lrb-", "").replace("-rrb-", "") if sign.isalpha()]
             assert letters == [sign for sign in caption.lower() if sign.isalpha()]
+
+
+@pytest.mark.parametrize("part", ["1a.", "ab.", "a-", "1,", "a@", "www.", "http://a", "<a", "1/", "a_", "A&", "'n"])
+def test_hostile_text_takes_no_quadratic_time(part):
+    started = time.process_time()
+    tokenize(part * 3000)
+    first = time.process_time() - started
+    tokenize(part * 12_000)
+    assert time.process_time() - started - first < 10 * first + 0.5

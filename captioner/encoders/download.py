@@ -1,0 +1,24 @@
+"""Whether an encoder may be fetched from an address that a model names, which may be a stranger's."""
+
+from __future__ import annotations
+
+import os
+
+from captioner.storage import DataError
+
+ALLOW_DOWNLOAD = "CAPTIONER_ALLOW_DOWNLOAD"
+
+
+def require_allowed(backbone: str) -> None:
+    """Refuse a backbone that is an address on the net, such as `hub:hf://somebody/model`, unless downloads are allowed.
+
+    Presets and weights by a published name come from their publishers; what is at an address can be anything.
+
+    Raises:
+        DataError: it is an address, and nobody has said yes.
+    """
+    if "://" in backbone and os.environ.get(ALLOW_DOWNLOAD, "") in ("", "0"):
+        raise DataError(
+            f"this captioner asks for the encoder {backbone!r}, which would be fetched from the net; if you trust it, "
+            f"say --allow-download, or set {ALLOW_DOWNLOAD}=1"
+        )
