@@ -136,7 +136,7 @@ def test_a_wrong_assignment(assignment, message):
     [
         ("a: [1\nb: 2", r"a\.yaml: line 2 is not YAML"),
         ("a: 1\n\tb: 2", r"a\.yaml: line 2 is not YAML"),
-        ("a: \x00", r"a\.yaml: the file is not YAML"),
+        ("name: \x00 value", r"a\.yaml: the file is not YAML"),
         ("a: 2024-02-31", r"a\.yaml: the file is not YAML"),
         ("a: !!python/object/apply:os.system [id]", r"a\.yaml: line 1 is not YAML"),
         ("- a", r"a\.yaml: expected a mapping of settings, found \['a'\] \(list\)"),

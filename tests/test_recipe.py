@@ -105,7 +105,7 @@ def test_the_users_folder_is_written_out(folder, monkeypatch):
     (folder / "mine.yaml").write_text("data: {captions: ~/c.txt, splits: {train: ~/t.txt, dev: d~.txt}}\nfeatures: f")
     recipe = load_recipe(Source(folder / "mine.yaml"), ["features=~/f.pkl"])
     assert recipe.features == str(folder / "f.pkl") and recipe.data.captions == str(folder / "c.txt")
-    assert recipe.data.splits == {"train": str(folder / "t.txt"), "dev": "d~.txt"}
+    assert recipe.data.splits == {"train": str(folder / "t.txt"), "dev": str(folder / "d~.txt")}
 
 
 def test_paths_of_ones_own_are_left_alone(folder):

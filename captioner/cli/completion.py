@@ -5,8 +5,6 @@ from __future__ import annotations
 import click
 from click.shell_completion import BashComplete, get_completion_class
 
-from captioner.config import ConfigError
-
 WHERE = {
     "bash": 'add `eval "$(captioner completion bash)"` to ~/.bashrc',
     "zsh": 'add `eval "$(captioner completion zsh)"` to ~/.zshrc',
@@ -30,5 +28,7 @@ def command(shell: str) -> None:
 
     kind = AnyBash if shell == "bash" else get_completion_class(shell)
     if kind is None:
+        from captioner.config import ConfigError
+
         raise ConfigError(f"{shell}: this version of click has no completion for it; update click")
     click.echo(kind(cli, {}, "captioner", "_CAPTIONER_COMPLETE").source())

@@ -10,7 +10,6 @@ import click
 
 from captioner.cli.backend import load_keras
 from captioner.cli.options import read_recipe, recipe_options
-from captioner.images.views import VIEWS
 
 
 def _shard(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -47,7 +46,9 @@ def _shard(_context: click.Context, _option: click.Parameter, value: str | None)
     help="Squeeze the whole picture, crop its middle, or pad it with black.",
 )
 @click.option(
-    "--view", type=click.Choice(VIEWS), help="Show the network each picture mirrored or in part: more to train on."
+    "--view",
+    type=click.Choice(("whole", "flip", "crop", "flip-crop")),
+    help="Show the network each picture mirrored or in part: more to train on.",
 )
 @click.option("--engine", type=click.Choice(["local", "ray"]), help="Run here, or on a Ray cluster.")
 @click.option("--address", metavar="HOST:PORT", help="The Ray cluster's; without it Ray is started here.")

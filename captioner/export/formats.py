@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
-from captioner.config import ConfigError
 from captioner.storage import DataError, read_manifest
 
 ExportPrecision = Literal["float32", "float16", "int8"]
@@ -45,6 +44,8 @@ def require_installed(name: str) -> None:
     """Refuse a format whose packages are not installed. Raises ConfigError that names the extra."""
     for module in FORMATS[name].needs:
         if find_spec(module) is None:
+            from captioner.config import ConfigError
+
             raise ConfigError(f"--format {name}: {module} is not installed; `pip install 'captioner[export]'`")
 
 

@@ -82,7 +82,7 @@ class TestFeatures:
         (untrained / "cut.pkl").write_bytes(data[: len(data) // 2])
         refused(1, ["cut.pkl: truncated", "make it again"], *TRAIN, "--features", "cut.pkl")
         (untrained / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(50))
-        refused(1, ["cut.h5: broken, truncated or not HDF5", "anew"], *TRAIN, "--features", "cut.h5")
+        refused(1, ["cut.h5: broken, truncated or not HDF5", "get it again"], *TRAIN, "--features", "cut.h5")
 
     def test_truncated_beside_its_manifest(self, refused, untrained):
         data = (untrained / "features.pkl").read_bytes()
