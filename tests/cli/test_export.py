@@ -13,8 +13,8 @@ PICTURES = ("images/p13.png", "images/p14.png")
 ROOT = Path(captioner.__file__).parent.parent
 
 # predict as its own process does it, in which importing Keras or TensorFlow is an error
-WITHOUT_KERAS = """
-import resource, sys
+WITHOUT_KERAS = r"""
+import re, sys
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in ("keras", "tensorflow"):
@@ -24,7 +24,8 @@ from captioner.cli import main
 try:
     main(sys.argv[1:])
 finally:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+    # not getrusage: its maximum begins with that of the process that started this one
+    print(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1], file=sys.stderr)
 """
 
 

@@ -151,4 +151,4 @@ def test_the_page_captions_in_the_browser(folder, tmp_path):
         assert not messages
         requests = [json.loads(one["message"])["message"] for one in window.logs("performance")]
         asked = [one["params"]["request"]["url"] for one in requests if one["method"] == "Network.requestWillBeSent"]
-        assert all(url.startswith((address, "data:", "blob:")) for url in asked), asked
+        assert all(url.startswith((address, "data:", "blob:", "chrome:")) for url in asked), asked
