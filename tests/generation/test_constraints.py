@@ -102,7 +102,7 @@ def test_the_english_list_says_nothing_of_the_words_that_a_vocabulary_lacks(said
 
 
 def test_words_need_the_vocabulary():
-    with pytest.raises(ValueError, match="banned_words and bad_endings need the vocabulary"):
+    with pytest.raises(ValueError, match="banned_words, bad_endings, start and must_include need the vocabulary"):
         make_search(TableDecoder(random_table(2)), GenerationConfig(banned_words=("dog",)))
 
 
