@@ -16,7 +16,7 @@ from captioner.models.decoder import CaptionDecoder
 Tensor = Any
 
 
-class Piece(NamedTuple):
+class GraphPiece(NamedTuple):
     """A function and what it takes.
 
     Attributes:
@@ -34,17 +34,17 @@ def require_tensorflow() -> None:
         raise ConfigError(f"export needs Keras on TensorFlow, found KERAS_BACKEND={keras.backend.backend()}; unset it")
 
 
-def encoder_piece(encoder: Encoder, pictures: int | None = None) -> Piece:
+def encoder_piece(encoder: Encoder, pictures: int | None = None) -> GraphPiece:
     """Return pictures (pictures, height, width, 3) uint8, of the encoder's size -> features."""
     import tensorflow as tf
 
     def encode(pictures: Tensor) -> dict[str, Tensor]:
         return {"features": encoder.features(pictures)}
 
-    return Piece(encode, [tf.TensorSpec((pictures, *encoder.input_size, 3), tf.uint8, name="pictures")])
+    return GraphPiece(encode, [tf.TensorSpec((pictures, *encoder.input_size, 3), tf.uint8, name="pictures")])
 
 
-def start_piece(decoder: CaptionDecoder) -> Piece:
+def start_piece(decoder: CaptionDecoder) -> GraphPiece:
     """Return features and the captions' longest length -> memory_0, ..., and the first state_0, ..."""
     import tensorflow as tf
 
@@ -54,10 +54,10 @@ def start_piece(decoder: CaptionDecoder) -> Piece:
         return {**_named("memory_", memory), **_named("state_", state)}
 
     features = tf.TensorSpec((None, *decoder.feature_shape), tf.float32, name="features")
-    return Piece(start, [features, tf.TensorSpec((), tf.int32, name="max_length")])
+    return GraphPiece(start, [features, tf.TensorSpec((), tf.int32, name="max_length")])
 
 
-def step_piece(decoder: CaptionDecoder) -> Piece:
+def step_piece(decoder: CaptionDecoder) -> GraphPiece:
     """Return token, position, state_0, ..., memory_0, ... -> logits, total, attention, new_state_0, ...
 
     See captioner.export.numpy_search.Step. A decoder that looks at no regions has no attention.
@@ -85,10 +85,10 @@ def step_piece(decoder: CaptionDecoder) -> Piece:
         signature.append(tf.TensorSpec(shape, leaf.dtype, name=f"state_{index}"))
     for index, leaf in enumerate(flat_memory):
         signature.append(tf.TensorSpec((None, *leaf.shape[1:]), leaf.dtype, name=f"memory_{index}"))
-    return Piece(step, signature)
+    return GraphPiece(step, signature)
 
 
-def whole_piece(captioner: Captioner, n: int, pictures: int | None = None, **changes: Any) -> Piece:
+def whole_piece(captioner: Captioner, n: int, pictures: int | None = None, **changes: Any) -> GraphPiece:
     """Return pictures (pictures, height, width, 3) uint8 -> tokens (pictures, n, max_length), log_probs (pictures, n).
 
     Args:
@@ -107,7 +107,7 @@ def whole_piece(captioner: Captioner, n: int, pictures: int | None = None, **cha
         found = search.call(encoder.function(pictures)["features"])
         return {"tokens": found["tokens"], "log_probs": found["log_probs"]}
 
-    return Piece(caption, encoder.signature)
+    return GraphPiece(caption, encoder.signature)
 
 
 def exported_search(captioner: Captioner, n: int, **changes: Any) -> Any:

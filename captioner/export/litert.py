@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 from captioner.export.formats import ExportPrecision
-from captioner.export.graphs import Piece
+from captioner.export.graphs import GraphPiece
 from captioner.storage import DataError, write_bytes
 
 
-def write_litert(path: Path, piece: Piece, precision: ExportPrecision) -> None:
+def write_litert(path: Path, piece: GraphPiece, precision: ExportPrecision) -> None:
     """Trace a function and write it as a LiteRT file.
 
     Args:

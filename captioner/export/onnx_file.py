@@ -13,7 +13,7 @@ import numpy as np
 from captioner.config import ConfigError
 from captioner.export.fast import KEY
 from captioner.export.formats import ExportPrecision
-from captioner.export.graphs import Piece
+from captioner.export.graphs import GraphPiece
 from captioner.storage import DataError, write_bytes
 
 OPSET = 18
@@ -30,7 +30,7 @@ def require_onnx() -> None:
         raise ConfigError(f"{error.name} is not installed; `pip install 'captioner[export]'`") from None
 
 
-def write_onnx(path: Path, piece: Piece, precision: ExportPrecision, metadata: Mapping[str, Any]) -> None:
+def write_onnx(path: Path, piece: GraphPiece, precision: ExportPrecision, metadata: Mapping[str, Any]) -> None:
     """Trace a function and write it as an ONNX file.
 
     Args:
@@ -50,7 +50,7 @@ def write_onnx(path: Path, piece: Piece, precision: ExportPrecision, metadata: M
     write_bytes(path, model.SerializeToString())
 
 
-def _convert(piece: Piece, name: str) -> Any:
+def _convert(piece: GraphPiece, name: str) -> Any:
     import tensorflow as tf
     from tf2onnx import optimizer, tf_loader
     from tf2onnx.convert import tensor_names_from_structed

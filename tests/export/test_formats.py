@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from captioner.config import ConfigError
-from captioner.export.graphs import Piece, whole_piece
+from captioner.export.graphs import GraphPiece, whole_piece
 from captioner.export.litert import write_litert
 from captioner.export.onnx_file import write_onnx
 from captioner.export.saved_model import write_saved_model
@@ -98,7 +98,7 @@ def strange(x):
 
 
 def test_an_operator_that_a_format_lacks_names_the_layer(tmp_path):
-    piece = Piece(strange, [tf.TensorSpec((1, 3), tf.float32, name="x")])
+    piece = GraphPiece(strange, [tf.TensorSpec((1, 3), tf.float32, name="x")])
     with pytest.raises(DataError, match=r"ONNX has no operator BesselI0, which the layer odd_layer"):
         write_onnx(tmp_path / "c.onnx", piece, "float32", {})
     with pytest.raises(DataError, match=r"LiteRT has no operator .*Bessel"):
