@@ -9,6 +9,7 @@ from captioner.encoders.encoder import build_encoder
 from captioner.generation.caption import captions_of
 from captioner.generation.config import GenerationConfig
 from captioner.models.architectures import DECODERS, build_decoder
+from captioner.models.config import ARCHITECTURES
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 
 WORDS = [
@@ -34,14 +35,13 @@ WORDS = [
 ]
 VOCABULARY = Vocabulary(WORDS, "ptb", 40, dict.fromkeys(WORDS[4:], 1))
 SETTINGS = {"units": 12, "embedding_size": 8}
-GRID = ("attention", "transformer")
 TIE = 1e-4  # log-probabilities nearer than that may change places
 
 
 def make(architecture, vocabulary=VOCABULARY, seed=0, resizing="whole", **generation):
     """Return a captioner with weights so large that its captions differ from picture to picture."""
     keras.utils.set_random_seed(seed)
-    layer = "grid" if architecture in GRID else "pool"
+    layer = "grid" if ARCHITECTURES[architecture].takes_grid else "pool"
     encoder = build_encoder(EncoderConfig(backbone="tiny", layer=layer, weights="random", resizing=resizing))
     settings = {"architecture": architecture, **SETTINGS}
     if architecture == "transformer":
