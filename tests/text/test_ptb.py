@@ -203,12 +203,12 @@ def test_the_java_tool_itself_gives_the_same_tokens() -> None:
 @needs_java
 @pytest.mark.parametrize("seed", range(3))
 def test_random_strings_of_all_scripts_get_the_java_tools_tokens(seed: int) -> None:
-    """What remains is a Greek final sigma behind marks of other scripts, and the like: one string in a thousand."""
+    """What remains is a Greek final sigma behind marks of other scripts, and the like: one string of ten thousand."""
     strings = odd_strings(20_000, seed)
     apart = [line for text in strings for line in (text, "a")]  # the tool looks at the next line, too
     found = zip(strings, java_tokens(apart)[::2], strict=True)
     other = [(text, java, ours) for text, java in found if (ours := " ".join(tokenize(text))) != java]
-    assert len(other) <= len(strings) / 1_000, other
+    assert len(other) <= len(strings) / 10_000, other
 
 
 @pytest.mark.slow
