@@ -6,7 +6,6 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,17 @@ import keras
 
 from captioner.captioner import Captioner, load
 from captioner.config import ConfigError, dump_yaml, to_settings
-from captioner.data.batches import CaptionBatches, Features, TrainingBatches
-from captioner.data.captions import Captions, references_of
+from captioner.data.batches import CaptionBatches, Features
+from captioner.data.captions import references_of
 from captioner.data.dataset import Dataset
-from captioner.data.training_text import training_text
-from captioner.data.unreadable import without_unreadable
 from captioner.encoders.tail import build_tail
-from captioner.features.store import FeatureStore, open_features
+from captioner.features.store import FeatureStore
 from captioner.features.views import Views
 from captioner.locks import hold
 from captioner.metrics.alarms import Health
 from captioner.metrics.labels import describe
 from captioner.metrics.scorer import score
 from captioner.models.architectures import build_decoder
-from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.models.fine_tuned import FineTunedDecoder
 from captioner.recipe import Recipe
@@ -43,18 +39,17 @@ from captioner.run_folder import (
     state_of,
     workplace,
 )
-from captioner.stages.freshness import SPLITS, inputs_of
-from captioner.stages.inputs import Inputs, make_batches, open_inputs
+from captioner.stages.inputs import Inputs, make_batches
+from captioner.stages.training_inputs import TrainingInputs, prepare
 from captioner.stages.trust import calibrate
-from captioner.storage import digest_file, digest_json, write_manifest, write_text
+from captioner.storage import digest_file, write_manifest, write_text
 from captioner.table import to_csv
-from captioner.text.vocabulary import Vocabulary
 from captioner.training import fit, numpy_fit
 from captioner.training.advice import FEW, about_captions, about_data, describe_beside
 from captioner.training.baseline import nearest_captions
 from captioner.training.begin_from import begin_from
 from captioner.training.checkpoint import TrainingState, require_identity
-from captioner.training.checks import open_views, require_encoder, require_features, require_finite
+from captioner.training.checks import open_views
 from captioner.training.config import TrainConfig
 from captioner.training.dev_score import DevScore
 from captioner.training.device import describe_device
@@ -65,30 +60,6 @@ from captioner.training.seen_features import SeenFeatures
 from captioner.training.self_critical import fit_self_critical
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingInputs:
-    """What a run is trained on.
-
-    Attributes:
-        captions: the raw captions of both splits.
-        features: of their pictures.
-        vocabulary: fitted on the training captions.
-        words: image_id -> the training captions as words.
-        training, dev: image_id -> the captions as numbers.
-        inputs: what the run's manifest holds about its inputs, see `inputs_of`.
-        identity: digest of settings and data; a checkpoint of another one is not continued.
-    """
-
-    captions: Captions
-    features: Inputs
-    vocabulary: Vocabulary
-    words: Mapping[str, list[list[str]]]
-    training: Mapping[str, list[list[int]]]
-    dev: Mapping[str, list[list[int]]]
-    inputs: Mapping[str, Any]
-    identity: str
 
 
 def train(
@@ -116,7 +87,7 @@ def _train(folder: Path, recipe: Recipe, data: Dataset | None, resume: bool, ove
     if recipe.train.engine == "numpy":
         numpy_fit.require_plain(recipe.model, recipe.train)
     started = time.monotonic()
-    prepared = _prepare(recipe, data or Dataset(recipe.data))
+    prepared = prepare(recipe, data or Dataset(recipe.data))
     place = folder / NEXT if state_of(folder) == "finished" else folder
     resume = resume and not overwrite and state_of(place) == "unfinished"
     if resume:
@@ -131,53 +102,6 @@ def _train(folder: Path, recipe: Recipe, data: Dataset | None, resume: bool, ove
     settle(folder)
     logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
     return state
-
-
-def _prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
-    """Read and check the inputs, and turn the captions into numbers."""
-    captions = data.load(SPLITS)
-    features = open_inputs(recipe.data, recipe.features, recipe.encoder, recipe.features_layout)
-    require_encoder(features, recipe.encoder)
-    if isinstance(features, FeatureStore):
-        captions = without_unreadable(captions, [features], recipe.data.max_unreadable)
-        require_features(features, captions)
-        require_finite(features, captions)
-    text = training_text(data, captions, SPLITS, recipe.text.rules)
-    training, dev = ({i: text[i] for i in captions.split(name) if i in text} for name in SPLITS)
-    training = dict(list(training.items())[: recipe.data.limit])
-    vocabulary = Vocabulary.fit((caption for picture in training.values() for caption in picture), recipe.text)
-    encoded = vocabulary.encode_all(training)
-    return TrainingInputs(
-        captions=captions,
-        features=features,
-        vocabulary=vocabulary,
-        words=training,
-        training=encoded,
-        dev=vocabulary.encode_all(dev),
-        inputs=inputs_of(data, features),
-        identity=_identity(recipe, features, encoded),
-    )
-
-
-def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[int]]]) -> str:
-    """Return a digest of what makes a run what it is; more epochs change it only where the schedule counts them."""
-    config = to_settings(recipe.train)
-    for name in ("max_minutes", "checkpoint_minutes", "checkpoint_steps"):
-        del config[name]
-    if not (config["schedule"] == "cosine" or config["warmup"] or config["scheduled_sampling"]):
-        del config["epochs"], config["patience"]
-    generation = to_settings(recipe.generation)
-    name, model = model_config(recipe.model)
-    architecture = {"architecture": name, **to_settings(model)}
-    parts = {"train": config, "model": architecture, "generation": generation, "features": features.digest}
-    if recipe.train.begin_from is not None:
-        path = Path(recipe.train.begin_from)
-        parts["begin_from"] = digest_file(path / CAPTIONER if path.is_dir() else path)
-    if recipe.train.views:
-        parts["views"] = [open_features(path).digest for path in recipe.train.views]
-    if recipe.encoder.trained_to is not None:
-        parts["trained_to"] = recipe.encoder.trained_to
-    return digest_json({**parts, "captions": encoded})
 
 
 def _new_decoder(recipe: Recipe, prepared: TrainingInputs) -> CaptionDecoder:
@@ -213,15 +137,8 @@ def _announce(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder)
         f"training on {len(prepared.training)} pictures with {len(_flat(prepared.training))} captions, "
         f"{len(prepared.vocabulary)} words, {decoder.count_params():,} weights"
     )
-    batches, dev = _batches(recipe, prepared, prepared.features), len(prepared.captions.split("dev"))
-    for note in about_data(len(prepared.training), dev, batches.batch_size, batches.passes):
-        logger.warning(note)
-    if recipe.train.monitor == "cider_d" and dev == 1:
+    if recipe.train.monitor == "cider_d" and len(prepared.captions.split("dev")) == 1:
         logger.warning("CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
-
-
-def _batches(recipe: Recipe, prepared: TrainingInputs, features: Inputs | SeenFeatures | Views) -> TrainingBatches:
-    return make_batches(features, prepared.training, recipe.train)
 
 
 def _dev_score(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder, features: Features) -> DevScore:
@@ -235,7 +152,11 @@ def _fit(
     """Train the decoder, which then has its best weights."""
     config = recipe.train
     trained, seen, of_encoder = _what_is_trained(decoder, prepared, config)
-    batches: Any = _batches(recipe, prepared, _with_views(config, prepared, seen))
+    batches: Any = make_batches(_with_views(config, prepared, seen), prepared.training, config)
+    for note in about_data(
+        len(prepared.training), len(prepared.captions.split("dev")), batches.batch_size, batches.passes
+    ):
+        logger.warning(note)
     common = (trained, batches, _dev_score(recipe, prepared, trained, seen), config, folder / CHECKPOINTS)
     running: dict[str, Any] = {"identity": prepared.identity, "resume": resume}
     if config.engine == "numpy":
