@@ -1,0 +1,94 @@
+"""What a run is trained on: the inputs that a recipe names, read, checked and turned into numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from captioner.config import to_settings
+from captioner.data.captions import Captions
+from captioner.data.dataset import Dataset
+from captioner.data.training_text import training_text
+from captioner.data.unreadable import without_unreadable
+from captioner.features.store import FeatureStore, open_features
+from captioner.models.config import model_config
+from captioner.recipe import Recipe
+from captioner.run_folder import CAPTIONER
+from captioner.stages.freshness import SPLITS, inputs_of
+from captioner.stages.inputs import Inputs, open_inputs
+from captioner.storage import digest_file, digest_json
+from captioner.text.vocabulary import Vocabulary
+from captioner.training.checks import require_encoder, require_features, require_finite
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """What a run is trained on.
+
+    Attributes:
+        captions: the raw captions of both splits.
+        features: of their pictures.
+        vocabulary: fitted on the training captions.
+        words: image_id -> the training captions as words.
+        training, dev: image_id -> the captions as numbers.
+        inputs: what the run's manifest holds about its inputs, see `inputs_of`.
+        identity: digest of settings and data; a checkpoint of another one is not continued.
+    """
+
+    captions: Captions
+    features: Inputs
+    vocabulary: Vocabulary
+    words: Mapping[str, list[list[str]]]
+    training: Mapping[str, list[list[int]]]
+    dev: Mapping[str, list[list[int]]]
+    inputs: Mapping[str, Any]
+    identity: str
+
+
+def prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
+    """Read and check the inputs, and turn the captions into numbers."""
+    captions = data.load(SPLITS)
+    features = open_inputs(recipe.data, recipe.features, recipe.encoder, recipe.features_layout)
+    require_encoder(features, recipe.encoder)
+    if isinstance(features, FeatureStore):
+        captions = without_unreadable(captions, [features], recipe.data.max_unreadable)
+        require_features(features, captions)
+        require_finite(features, captions)
+    text = training_text(data, captions, SPLITS, recipe.text.rules)
+    training, dev = ({i: text[i] for i in captions.split(name) if i in text} for name in SPLITS)
+    training = dict(list(training.items())[: recipe.data.limit])
+    vocabulary = Vocabulary.fit((caption for picture in training.values() for caption in picture), recipe.text)
+    encoded = vocabulary.encode_all(training)
+    return TrainingInputs(
+        captions=captions,
+        features=features,
+        vocabulary=vocabulary,
+        words=training,
+        training=encoded,
+        dev=vocabulary.encode_all(dev),
+        inputs=inputs_of(data, features),
+        identity=_identity(recipe, features, encoded),
+    )
+
+
+def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[int]]]) -> str:
+    """Return a digest of what makes a run what it is; more epochs change it only where the schedule counts them."""
+    config = to_settings(recipe.train)
+    for name in ("max_minutes", "checkpoint_minutes", "checkpoint_steps"):
+        del config[name]
+    if not (config["schedule"] == "cosine" or config["warmup"] or config["scheduled_sampling"]):
+        del config["epochs"], config["patience"]
+    generation = to_settings(recipe.generation)
+    name, model = model_config(recipe.model)
+    architecture = {"architecture": name, **to_settings(model)}
+    parts = {"train": config, "model": architecture, "generation": generation, "features": features.digest}
+    if recipe.train.begin_from is not None:
+        path = Path(recipe.train.begin_from)
+        parts["begin_from"] = digest_file(path / CAPTIONER if path.is_dir() else path)
+    if recipe.train.views:
+        parts["views"] = [open_features(path).digest for path in recipe.train.views]
+    if recipe.encoder.trained_to is not None:
+        parts["trained_to"] = recipe.encoder.trained_to
+    return digest_json({**parts, "captions": encoded})
