@@ -5,7 +5,8 @@ from collections import OrderedDict
 
 import pytest
 
-from captioner.pickle_opcodes import BadPickleError, ForeignPickleError, Pairs, PickleMachine, Stretch
+from captioner.pickle_opcodes import PickleMachine
+from captioner.pickle_values import BadPickleError, ForeignPickleError, Pairs, Stretch
 
 
 def load(data, names=()):

@@ -51,7 +51,8 @@ def command(
     """
     from captioner.config import ConfigError
     from captioner.data.dataset import read_captions
-    from captioner.images.listing import find_pictures, require_folder
+    from captioner.images.listing import find_pictures
+    from captioner.images.walk import require_folder
 
     if features is not None and index is not None:
         raise ConfigError("--features and --index: are two places of features; name one")

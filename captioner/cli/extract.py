@@ -88,7 +88,7 @@ def command(
     from captioner.config import ConfigError
     from captioner.encoders.config import EncoderConfig
     from captioner.extraction.config import ExtractionConfig
-    from captioner.images.listing import require_folder
+    from captioner.images.walk import require_folder
     from captioner.stages.freshness import is_extracted
 
     settings = {"backbone": encoder, "layer": layers[0] if layers else None, "weights": weights}

@@ -44,7 +44,7 @@ def command(
     folder is made at the first search, and brought up to date at later ones.
     """
     from captioner.config import ConfigError
-    from captioner.images.listing import require_folder
+    from captioner.images.walk import require_folder
 
     if not text.strip():
         raise ConfigError("TEXT: is empty; describe the pictures that are looked for")

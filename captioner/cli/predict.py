@@ -5,24 +5,20 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from captioner.cli.backend import load_keras
 from captioner.cli.generation import generation_options
 from captioner.cli.options import allow_download
+from captioner.cli.predict_models import load_graph, load_models, suits_graph
 
 if TYPE_CHECKING:
-    from captioner.captioner import Captioner
-    from captioner.export.fast import FastCaptioner
     from captioner.images.picture_list import PictureFiles
 
 logger = logging.getLogger(__name__)
 
-FAST_UP_TO = 100  # pictures
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -146,8 +142,8 @@ def command(
     if running["address"] is not None:
         running["engine"] = running["engine"] or "ray"
     config = ExtractionConfig(**{name: value for name, value in running.items() if value is not None})
-    fast = _load_fast(models, count, generation) if _suits_fast(files, running, str(STDIN) in pictures) else None
-    captioner, encoder = fast or _load(models)
+    fast = load_graph(models, count, generation) if suits_graph(files, running, str(STDIN) in pictures) else None
+    captioner, encoder = fast or load_models(models)
     job = {
         "model": [_digest(model) for model in models],
         "n": count,
@@ -261,49 +257,3 @@ def _report_unsure(unsure: Sequence[tuple[Path, float]], limit: float | None) ->
     logger.info(f"{len(unsure):,} pictures left uncaptioned, with a confidence below {limit:g}:")
     for path, confidence in sorted(unsure, key=lambda each: each[1]):
         logger.info(f"  {confidence:.2f}  {path}")
-
-
-Loaded = tuple["Captioner | FastCaptioner", "dict[str, Any] | None"]
-
-
-def _suits_fast(files: PictureFiles, running: dict[str, Any], arriving: bool) -> bool:
-    """Tell whether onnxruntime is the quicker way: with many pictures Keras' batches catch up."""
-    plain = running["engine"] in (None, "local") and running["precision"] in (None, "auto", "float32")
-    return plain and running["batch_size"] is None and not arriving and len(files) <= FAST_UP_TO
-
-
-def _load_fast(models: tuple[Path, ...], count: int, generation: dict[str, Any]) -> Loaded | None:
-    """Return what `_load` does by the run's graph on onnxruntime; None where that is not possible."""
-    if len(models) > 1 or find_spec("onnxruntime") is None:
-        return None
-    from captioner.export.fast import NoGraphError, UnsupportedSettingError, has_graph, load_fast
-
-    if not has_graph(models[0]):
-        return None
-    try:
-        captioner = load_fast(models[0])
-        captioner.search(count, **captioner.widened(count, generation))
-        captioner.find_encoder()
-    except (NoGraphError, UnsupportedSettingError) as error:
-        loaded = _load(models)  # first: a run that Keras cannot load has that fault alone
-        logger.warning(f"{error}; using Keras, which takes seconds to start")
-        return loaded
-    return captioner, captioner.encoder_description if len(captioner.feature_shape) == 2 else None
-
-
-def _load(models: tuple[Path, ...]) -> Loaded:
-    """Return the captioner, an ensemble of several, and the description of the encoder whose grid it looks at."""
-    load_keras()
-    from captioner.captioner import load
-    from captioner.ensemble import Ensemble
-    from captioner.storage import DataError
-
-    members = [load(model) for model in models]
-    for model, member in zip(models, members, strict=True):
-        try:
-            member.find_encoder()
-        except DataError as error:
-            raise DataError(f"{model}: {error}") from None
-    captioner = members[0] if len(members) == 1 else Ensemble(members, models)
-    looking = [member.encoder_description for member in members if len(member.decoder.feature_shape) == 2]
-    return captioner, looking[0] if looking else None

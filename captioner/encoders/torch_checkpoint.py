@@ -10,7 +10,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from captioner.pickle_opcodes import BadPickleError, ForeignPickleError, Name, Pairs, PickleMachine
+from captioner.pickle_opcodes import PickleMachine
+from captioner.pickle_values import BadPickleError, ForeignPickleError, Name, Pairs
 from captioner.storage import DataError
 
 _MAGIC = 0x1950A86A20F9469CFC6C

@@ -21,7 +21,8 @@ from captioner.features.pickle_arrays import StoredArray, image_key, read_arrays
 from captioner.hdf5 import StoredRows, read_hdf5
 from captioner.images.ids import normalize_ids
 from captioner.images.index import IdIndex
-from captioner.pickle_opcodes import FREE_BYTES, BadPickleError, Name, Pairs, Stretch
+from captioner.pickle_opcodes import FREE_BYTES
+from captioner.pickle_values import BadPickleError, Name, Pairs, Stretch
 from captioner.storage import DataError
 
 ROWS_AT_ONCE = 2**14

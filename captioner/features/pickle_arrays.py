@@ -10,7 +10,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from captioner.pickle_opcodes import BadPickleError, ForeignPickleError, Name, Pairs, PickleMachine, Stretch
+from captioner.features.foreign_files import MAGIC, describe_foreign
+from captioner.pickle_opcodes import PickleMachine
+from captioner.pickle_values import BadPickleError, ForeignPickleError, Name, Pairs, Stretch
 from captioner.storage import DataError
 
 MAX_DIMENSIONS = 8
@@ -34,42 +36,6 @@ _NAMES = dict.fromkeys(
 )
 
 _SIZES = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8)}
-
-# what else people pickle, by the first part of its module
-_FOREIGN = {
-    "torch": "torch tensors; save tensor.cpu().numpy() for each picture",
-    "tensorflow": "TensorFlow tensors; save tensor.numpy() for each picture",
-    "keras": "Keras objects; save keras.ops.convert_to_numpy(tensor) for each picture",
-    "jax": "JAX arrays; save numpy.asarray(array) for each picture",
-    "jaxlib": "JAX arrays; save numpy.asarray(array) for each picture",
-    "pandas": "a pandas table; save a dict id -> numpy array: {i: row.to_numpy() for i, row in table.iterrows()}",
-    "joblib": "what joblib wrote; read it with joblib.load and save a dict id -> numpy array with pickle.dump",
-    "scipy": "SciPy matrices; save matrix.toarray() for each picture",
-    "PIL": "pictures, not features; `captioner extract` makes features of a folder of pictures",
-    "ml_dtypes": "numbers in a format of ml_dtypes; save array.astype('float32') for each picture",
-    "cupy": "CuPy arrays; save array.get() for each picture",
-    "mxnet": "MXNet arrays; save array.asnumpy() for each picture",
-    "paddle": "Paddle tensors; save tensor.numpy() for each picture",
-    "datasets": "a Hugging Face data set; save a dict id -> numpy array with pickle.dump",
-    "transformers": "outputs of transformers; save tensor.cpu().numpy() for each picture",
-}
-
-_MAGIC = {
-    b"\x1f\x8b": "compressed by gzip; unpack it with `gunzip`",
-    b"BZh": "compressed by bzip2; unpack it with `bunzip2`",
-    b"\xfd7zXZ": "compressed by xz; unpack it with `unxz`",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd; unpack it with `unzstd`",
-    b"\x04\x22\x4d\x18": "compressed by LZ4; unpack it with `unlz4`",
-    b"PK\x03\x04": "a zip archive, as torch.save and numpy.savez write; save a dict id -> numpy array with pickle.dump",
-    b"\x93NUMPY": "what numpy.save writes, without ids; save a dict id -> numpy array with pickle.dump",
-    b"\x89HDF": "HDF5; let its name end in .h5",
-    b"PAR1": "a Parquet table; save a dict id -> numpy array with pickle.dump",
-    b"ARROW1": "an Arrow table; save a dict id -> numpy array with pickle.dump",
-    b"MATLAB": "a MATLAB file; save a dict id -> numpy array with pickle.dump",
-    b"x\x9c": "compressed by zlib, as joblib writes; read it with joblib.load and save it with pickle.dump",
-    b"x\x5e": "compressed by zlib, as joblib writes; read it with joblib.load and save it with pickle.dump",
-    b"x\x01": "compressed by zlib, as joblib writes; read it with joblib.load and save it with pickle.dump",
-}
 
 
 class _Number:
@@ -265,7 +231,7 @@ def read_arrays(path: Path) -> tuple[Any, int]:
         with path.open("rb", buffering=2**15) as file:
             size = os.fstat(file.fileno()).st_size
             beginning = file.read(8)
-            for magic, what in _MAGIC.items():
+            for magic, what in MAGIC.items():
                 if beginning.startswith(magic):
                     raise DataError(f"{path}: not a pickle but {what}")
             file.seek(0)
@@ -275,7 +241,7 @@ def read_arrays(path: Path) -> tuple[Any, int]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     except ForeignPickleError as error:
-        raise DataError(f"{path}: {_foreign(error)}") from None
+        raise DataError(f"{path}: {describe_foreign(error)}") from None
     except BadPickleError as error:
         raise DataError(f"{path}: {_described(str(error))}") from error
 
@@ -284,17 +250,6 @@ def _described(fault: str) -> str:
     if fault.startswith("expected"):
         return fault
     return f"truncated or not a pickle of features ({fault}); make it again"
-
-
-def _foreign(error: ForeignPickleError) -> str:
-    if (found := _FOREIGN.get(error.module.partition(".")[0])) is not None:
-        return f"holds {found}"
-    if error.module.startswith("numpy"):
-        return f"holds {error.module}.{error.name}; save numpy.asarray(array, 'float32') for each picture"
-    if (error.module, error.name) == ("collections", "defaultdict"):
-        return "holds a defaultdict; save dict(features) instead"
-    name = "".join(letter if letter.isprintable() else "?" for letter in f"{error.module}.{error.name}"[:100])
-    return f"refused, it asks for {name}, which no file of this kind needs; it may be hostile"
 
 
 def image_key(key: Any) -> str | None:

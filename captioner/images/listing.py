@@ -3,41 +3,26 @@
 from __future__ import annotations
 
 import builtins
-import errno
 import hashlib
 import itertools
 import json
 import logging
 import os
 from array import array
-from collections import Counter
-from collections.abc import Iterator, Sized
 from pathlib import Path
 
 import numpy as np
 
-from captioner.images.files import HEAD_BYTES, READABLE, can_read_heif, kind_of
-from captioner.images.ids import EXTENSIONS, image_id, normalize_id
+from captioner.images.ids import image_id, normalize_id
 from captioner.images.index import IdIndex
 from captioner.images.tars import is_tar, members_of, read_member, split_name
-from captioner.missing import way_out as how_to_get
-from captioner.notes import note
+from captioner.images.walk import require_folder, require_pictures, walk_images
 from captioner.storage import DataError
 
 logger = logging.getLogger(__name__)
 
 SHARD_STEP = 64  # pictures: a multiple of every batch size, so that a shard's batches are those of the whole
 NAMES_A_BLOCK = 4096
-SHOWN = 6  # endings in a message
-HEIC_ENDINGS = frozenset([".heic", ".heif", ".hif"])
-# Endings of texts and data, which lie beside pictures and are not looked into.
-OTHERS = frozenset(
-    """
-    txt caption json jsonl ndjson csv tsv md rst xml html htm yaml yml toml ini cfg log npy npz pkl pickle pt pth
-    safetensors h5 hdf5 keras parquet arrow feather tfrecord db sqlite py ipynb sh bat zip tar gz tgz bz2 xz 7z rar pdf
-    doc docx xls xlsx odt ods rtf partial part tmp lock bak xmp
-    """.split()  # noqa: SIM905
-)
 
 
 class Paths:
@@ -258,84 +243,3 @@ def list_images(folder: str | Path) -> dict[str, Path]:
         found[name] = path
     require_pictures(folder, found)
     return dict(sorted(found.items()))
-
-
-def require_folder(folder: str | Path) -> None:
-    """Raise DataError where `folder` is none."""
-    if not Path(folder).is_dir():
-        fault = "not a folder" if Path(folder).exists() else "no such folder"
-        raise DataError(f"{folder}: {fault}; {how_to_get(folder, 'name a folder of pictures')}")
-
-
-def require_pictures(folder: str | Path, found: Sized) -> None:
-    """Raise DataError where no picture was found in `folder`."""
-    if not len(found):
-        raise DataError(f"{folder}: no picture in it ({READABLE} are read)")
-
-
-def walk_images(folder: str | Path) -> Iterator[os.DirEntry[str]]:
-    """Yield the pictures under `folder`, hidden files passed over, in no order; log how many other files there are.
-
-    A file whose name ends as pictures' do is one. Of other files, but texts and data, the first bytes tell.
-
-    Raises:
-        DataError: a folder under it cannot be read.
-    """
-    seen: set[str] = set()
-    left_out: Counter[str] = Counter()
-    waiting = [str(folder)]
-    while waiting:
-        current = waiting.pop()
-        if (real := os.path.realpath(current)) in seen:  # a link that leads back
-            continue
-        seen.add(real)
-        folders = []
-        try:
-            with os.scandir(current) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    if _is_loop(entry):
-                        logger.warning(f"{entry.path}: a link that leads to itself; it is passed over")
-                    elif entry.is_dir():
-                        folders.append(entry.path)
-                    elif _is_picture(entry, left_out):
-                        yield entry
-        except OSError as error:
-            raise DataError(f"{error.filename or current}: cannot be read ({error.strerror})") from error
-        waiting += sorted(folders, reverse=True)
-    if left_out:
-        kinds = ", ".join(f"{count:,} {ending or 'without an ending'}" for ending, count in left_out.most_common(SHOWN))
-        more = f" and {len(left_out) - SHOWN:,} other endings" if len(left_out) > SHOWN else ""
-        way_out = "; pip install 'captioner[heif]' to have them read" if not HEIC_ENDINGS.isdisjoint(left_out) else ""
-        note(folder, f"files that are no pictures that can be read are left out: {kinds}{more}{way_out}")
-
-
-def _is_loop(entry: os.DirEntry[str]) -> bool:
-    if not entry.is_symlink():
-        return False
-    try:
-        entry.stat()
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        return error.errno == errno.ELOOP
-    return False
-
-
-def _is_picture(entry: os.DirEntry[str], left_out: Counter[str]) -> bool:
-    """Tell whether a file is a picture; count it by its ending where it is none that can be read."""
-    ending = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - of millions of names
-    if ending[1:] in EXTENSIONS and ending not in HEIC_ENDINGS:
-        return entry.is_file()
-    if ending[1:] in OTHERS or not entry.is_file():
-        return False
-    try:
-        with open(entry.path, "rb") as file:  # noqa: PTH123
-            kind = kind_of(file.read(HEAD_BYTES))
-    except OSError:
-        kind = None
-    if kind is not None and (kind != "HEIC" or can_read_heif()):
-        return True
-    left_out[ending] += 1
-    return False

@@ -15,10 +15,10 @@ from captioner.config import ConfigError
 from captioner.data.readers.coco import listed_pictures
 from captioner.extraction.loader import in_batches
 from captioner.images.ids import EXTENSIONS
-from captioner.images.listing import require_pictures, walk_images
 from captioner.images.picture_list import OF_ITS_OWN, PictureFiles
 from captioner.images.tars import TarMember, is_tar, members_of
 from captioner.images.urls import is_url
+from captioner.images.walk import require_pictures, walk_images
 from captioner.storage import DataError
 
 STDIN = Path("-")

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from captioner.images.listing import SHARD_STEP, find_pictures, list_images, walk_images
+from captioner.images.listing import SHARD_STEP, find_pictures, list_images
+from captioner.images.walk import walk_images
 from captioner.storage import DataError, digest_json
 
 NAMES = ["z.jpg", "b/a.PNG", "b/deep/er.gif", "a.tiff", "my dog.jpg", "caf\u00e9.webp"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from captioner.images import listing
+from captioner.images import walk
 from captioner.images.listing import find_pictures, list_images
 from captioner.storage import DataError
 
@@ -48,7 +48,7 @@ def test_what_can_be_decoded_is_taken_whatever_it_is_called(folder: Path, said: 
 def test_what_is_left_out_is_counted_by_ending_in_one_line(
     folder: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "can_read_heif", lambda: False)
+    monkeypatch.setattr(walk, "can_read_heif", lambda: False)
     (folder / "m.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
     (folder / "n.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
     (folder / "o.svg").write_text("<svg/>")
@@ -72,5 +72,5 @@ def test_a_folder_without_pictures_says_which_are_read(tmp_path: Path, said: lis
 def test_names_with_known_endings_are_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.jpg", "b.PNG", "c.txt"):
         (tmp_path / name).write_bytes(b"x")
-    monkeypatch.setattr(listing, "kind_of", lambda head: pytest.fail(f"read {head!r}"))
+    monkeypatch.setattr(walk, "kind_of", lambda head: pytest.fail(f"read {head!r}"))
     assert set(list_images(tmp_path)) == {"a", "b"}

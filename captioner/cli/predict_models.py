@@ -1,0 +1,64 @@
+"""The model of captioner predict: a graph on onnxruntime where there is one, or Keras."""
+
+from __future__ import annotations
+
+import logging
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from captioner.cli.backend import load_keras
+
+if TYPE_CHECKING:
+    from captioner.captioner import Captioner
+    from captioner.export.fast import FastCaptioner
+    from captioner.images.picture_list import PictureFiles
+
+logger = logging.getLogger(__name__)
+
+FAST_UP_TO = 100  # pictures
+
+Loaded = tuple["Captioner | FastCaptioner", "dict[str, Any] | None"]
+
+
+def suits_graph(files: PictureFiles, running: dict[str, Any], arriving: bool) -> bool:
+    """Tell whether onnxruntime is the quicker way: with many pictures Keras' batches catch up."""
+    plain = running["engine"] in (None, "local") and running["precision"] in (None, "auto", "float32")
+    return plain and running["batch_size"] is None and not arriving and len(files) <= FAST_UP_TO
+
+
+def load_graph(models: tuple[Path, ...], count: int, generation: dict[str, Any]) -> Loaded | None:
+    """Return what `load_models` does by the run's graph on onnxruntime; None where that is not possible."""
+    if len(models) > 1 or find_spec("onnxruntime") is None:
+        return None
+    from captioner.export.fast import NoGraphError, UnsupportedSettingError, has_graph, load_fast
+
+    if not has_graph(models[0]):
+        return None
+    try:
+        captioner = load_fast(models[0])
+        captioner.search(count, **captioner.widened(count, generation))
+        captioner.find_encoder()
+    except (NoGraphError, UnsupportedSettingError) as error:
+        loaded = load_models(models)  # first: a run that Keras cannot load has that fault alone
+        logger.warning(f"{error}; using Keras, which takes seconds to start")
+        return loaded
+    return captioner, captioner.encoder_description if len(captioner.feature_shape) == 2 else None
+
+
+def load_models(models: tuple[Path, ...]) -> Loaded:
+    """Return the captioner, an ensemble of several, and the description of the encoder whose grid it looks at."""
+    load_keras()
+    from captioner.captioner import load
+    from captioner.ensemble import Ensemble
+    from captioner.storage import DataError
+
+    members = [load(model) for model in models]
+    for model, member in zip(models, members, strict=True):
+        try:
+            member.find_encoder()
+        except DataError as error:
+            raise DataError(f"{model}: {error}") from None
+    captioner = members[0] if len(members) == 1 else Ensemble(members, models)
+    looking = [member.encoder_description for member in members if len(member.decoder.feature_shape) == 2]
+    return captioner, looking[0] if looking else None
