@@ -21,9 +21,9 @@ class AnyBash(BashComplete):
 
 
 @click.command("completion", epilog="\b\n" + "\n".join(f"{shell}: {how}" for shell, how in WHERE.items()))
-@click.argument("shell", type=click.Choice(list(WHERE)))
+@click.argument("shell", metavar="SHELL", type=click.Choice(list(WHERE)))
 def command(shell: str) -> None:
-    """Print the script that lets a shell complete captioner's commands and options."""
+    """Print the script with which SHELL (bash, zsh or fish) completes captioner's commands and options."""
     from captioner.cli import cli
 
     kind = AnyBash if shell == "bash" else get_completion_class(shell)

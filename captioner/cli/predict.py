@@ -134,6 +134,7 @@ def command(
     from captioner.generation.caption import Caption
     from captioner.plots.pictures import require_matplotlib
     from captioner.stages.predict import LONG, predict, with_text
+    from captioner.storage import DataError
     from captioner.text.styles import styled
 
     if attention is not None:
@@ -144,6 +145,8 @@ def command(
     config = ExtractionConfig(**{name: value for name, value in running.items() if value is not None})
     fast = load_graph(models, count, generation) if suits_graph(files, running, str(STDIN) in pictures) else None
     captioner, encoder = fast or load_models(models)
+    if attention is not None and encoder is None:
+        raise DataError("--attention: this model has none to draw, its architecture looks at no regions; leave it out")
     job = {
         "model": [_digest(model) for model in models],
         "n": count,

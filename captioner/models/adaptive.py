@@ -85,7 +85,7 @@ class AdaptiveDecoder(RecurrentDecoder):
         """See CaptionDecoder.step; the attention to the sentinel is what is missing to a sum of 1."""
         pictures = ops.shape(memory.whole)[0]
         words = self.words(token)  # (hypotheses, embedding_size)
-        whole = per_caption(memory.whole, ops.shape(words)[0] // pictures)
+        whole = per_caption(memory.whole, ops.shape(token)[0] // pictures)
         read = ops.concatenate([words, whole], axis=-1)  # (hypotheses, 2 x embedding_size)
         before = self.recurrent.output(state)
         output, state = self.recurrent.step(read, state)
@@ -159,12 +159,16 @@ class AdaptiveDecoder(RecurrentDecoder):
             words, regions), eq. 12.
         """
         pictures, regions, width = ops.shape(outputs)[0], self.feature_shape[0], self.config.attention_units
-        query = self.query(outputs)  # (pictures, words, attention_units)
         score = ops.cast(self.score, self.compute_dtype)[:, None]
+        # Dense layers see rows: converters to ONNX lose the shape of a product over more axes.
+        flat, flat_sentinels = (ops.reshape(x, (-1, self.config.units)) for x in (outputs, sentinels))
+        flat_query = self.query(flat)  # (pictures x words, attention_units)
+        query = _by_picture(flat_query, pictures)
         compared = ops.tanh(memory.keys[:, :, None] + query[:, None])  # (pictures, regions, words, attention_units)
         scores = ops.reshape(ops.matmul(ops.reshape(compared, (-1, width)), score), (pictures, regions, -1))
-        of_sentinel = ops.matmul(ops.tanh(self.sentinel_key(sentinels) + query), score)  # (pictures, words, 1)
-        scores = ops.concatenate([ops.transpose(scores, (0, 2, 1)), of_sentinel], axis=-1)
+        of_sentinel = ops.matmul(ops.tanh(self.sentinel_key(flat_sentinels) + flat_query), score)
+        scores = ops.concatenate([scores, ops.reshape(of_sentinel, (pictures, 1, -1))], axis=1)
+        scores = ops.transpose(scores, (0, 2, 1))  # (pictures, words, regions + 1)
         shares = ops.cast(ops.softmax(ops.cast(scores, "float32"), axis=-1), scores.dtype)
         attention, beta = shares[..., :regions], shares[..., regions:]
         context = ops.matmul(attention, memory.regions) + beta * sentinels  # eq. 11

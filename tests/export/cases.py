@@ -46,8 +46,10 @@ def make(architecture, vocabulary=VOCABULARY, seed=0, resizing="whole", **genera
     settings = {"architecture": architecture, **SETTINGS}
     if architecture == "transformer":
         settings = {"architecture": architecture, "embedding_size": 8, "heads": 2, "feedforward_units": 16}
-    if architecture == "attention":
+    if architecture in ("attention", "adaptive"):
         settings["attention_units"] = 6
+    if architecture == "attention-on-attention":
+        settings["heads"] = 2
     decoder = build_decoder({**settings, "normalize": True}, len(vocabulary), encoder.feature_shape)
     for weight in decoder.weights:
         if weight.path.endswith("bias"):

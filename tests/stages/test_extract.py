@@ -260,7 +260,7 @@ def test_pictures_that_change_or_vanish_during_the_run_are_reported(folder, tmp_
         "p01": "changed after it was read",
         "p02": "vanished after it was read",
     }
-    assert "p11.png: no such file; it vanished" in result.skipped["p11"]
+    assert "p11.png: no such file; check the path, or whether it vanished" in result.skipped["p11"]
     assert any(
         line.startswith("pictures changed or vanished while the extraction ran: 3; the first: p00") for line in said
     )
