@@ -68,7 +68,7 @@ def fit(
     if resume:
         progress = load_checkpoint(folder, variables, identity)
         within = f" and batch {progress.step} of {steps}" if progress.step else ""
-        logger.info(f"resuming after epoch {progress.epoch} of {config.epochs}{within}")
+        logger.info(f"continuing after epoch {progress.epoch} of {config.epochs}{within}")
     end = EpochEnd(decoder, optimizer, config, progress, score, variables, folder, identity)
     callbacks = [
         Shuffling(batches, progress),

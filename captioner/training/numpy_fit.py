@@ -178,7 +178,7 @@ def fit(
         progress = load_checkpoint(folder, twin.variables, identity)
         twin.restore()
         within = f" and batch {progress.step} of {steps}" if progress.step else ""
-        logger.info(f"resuming after epoch {progress.epoch} of {config.epochs}{within}")
+        logger.info(f"continuing after epoch {progress.epoch} of {config.epochs}{within}")
     decoder.compile(loss=CaptionLoss())
     end = EpochEnd(decoder, twin.optimizer, config, progress, score, twin.variables, folder, identity)
     line, pace = EpochProgress(steps, config.epochs, progress), Pace(progress, config)

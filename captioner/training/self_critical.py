@@ -109,7 +109,7 @@ def fit_self_critical(
     progress = TrainingState()
     if resume:
         progress = load_checkpoint(folder, variables, identity)
-        logger.info("resuming after epoch %d of %d", progress.epoch, config.epochs)
+        logger.info("continuing after epoch %d of %d", progress.epoch, config.epochs)
     else:
         before = score_as_ever()
         scores = 100 * before["bleu_4"], 100 * before["cider_d"]

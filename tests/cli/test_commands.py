@@ -145,6 +145,9 @@ def test_compare_two_runs(call, trained):
     entries = json.loads((trained / "runs/other/evaluations/dev/predictions.json").read_text())
     changed = [{**entry, "caption": "a red ball"} for entry in entries]
     (trained / "runs/other/evaluations/dev/predictions.json").write_text(json.dumps(changed))
+    refused = call("compare", RUN, "runs/other")
+    assert refused.code == 1 and "predictions.json" in refused.err  # it is not the file of its manifest
+    (trained / "runs/other/evaluations/dev/scores.json.manifest.json").unlink()
     result = call("compare", RUN, "runs/other")
     assert (result.code, result.err) == (0, "")
     assert result.out.startswith(f"A  {RUN}\nB  runs/other\n") and "CIDEr-D" in result.out
@@ -218,7 +221,7 @@ def test_an_ensemble(call, trained):
     assert len(json.loads(result.out)["captions"]) == 2
     result = call("evaluate", RUN, "runs/other", "--metrics", "bleu", "-o", "scores")
     assert result.code == 0 and result.out.startswith("BLEU-1 ")
-    assert result.err == "captioning the 4 pictures of split dev with 2 captioners\n"
+    assert result.err == "captioning the 4 pictures of split dev with 2 captioners\nscores holds the results\n"
     digests = [digest_file(f"{run}/captioner.keras") for run in (RUN, "runs/other")]
     assert read_manifest(trained / "scores/scores.json")["captioner"] == digests
 

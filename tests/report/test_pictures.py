@@ -25,11 +25,11 @@ def test_pictures_become_small_jpegs_and_broken_ones_are_said(tmp_path, said):
     assert "broken.jpg" in said[0]
 
 
-def test_attention_is_kept_as_bytes_of_each_words_largest_weight():
+def test_attention_is_kept_as_bytes_on_one_scale_for_all_words():
     attention = np.array([[0.5, 0.25, 0.25, 0.0], [0.0, 0.0, 0.0, 0.1], [0, 0, 0, 0]])
     found = embed_attention(["a", "dog", "x"], attention, 2, [0, 0, 1, 1])
     maps = [list(base64.b64decode(one)) for one in found["maps"]]
-    assert maps == [[255, 128, 128, 0], [0, 0, 0, 255], [0, 0, 0, 0]]
+    assert maps == [[255, 128, 128, 0], [0, 0, 0, 51], [0, 0, 0, 0]]
     assert found["words"] == ["a", "dog", "x"] and found["columns"] == 2 and found["box"] == [0, 0, 1, 1]
 
 

@@ -275,7 +275,7 @@ def test_an_unfinished_run_asks_what_to_do(project, tmp_path):
     _, sections = project
     with stopped_after(1):
         train(tmp_path / "run", sections)
-    with pytest.raises(DataError, match="--resume goes on with it, --overwrite begins again"):
+    with pytest.raises(DataError, match="--resume continues it, --overwrite starts again"):
         fit_to(tmp_path / "run", sections)
 
 
