@@ -24,7 +24,7 @@ def test_the_page_has_a_row_for_each():
 def test_defaults_and_kinds_are_those_of_the_code():
     names = {one.name: one for settings in SECTIONS.values() for one in settings}
     assert names["train.epochs"].default == "20" and names["train.epochs"].kind == "a whole number"
-    assert names["train.schedule"].kind == "constant or cosine or plateau"
+    assert names["train.schedule"].kind == "constant or cosine or step or exponential or inverse_sqrt or plateau"
     assert names["data.captions"].default is None
     assert names["train.clip_norm"].kind == "a number or null"
 

@@ -45,7 +45,7 @@ GOING_ON: dict[str | None, str] = {
     "download": "the same command goes on from here",
     "extract": "the same command goes on from here",
     "serve": "the requests that were accepted were answered",
-    "train": "--resume goes on after the last epoch that was finished",
+    "train": "--resume continues from the last checkpoint",
     "run": "the same command goes on from here",
     "predict": "with --out or --write the same command goes on from here",
 }

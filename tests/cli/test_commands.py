@@ -147,10 +147,11 @@ def test_compare_two_runs(call, trained):
     (trained / "runs/other/evaluations/dev/predictions.json").write_text(json.dumps(changed))
     refused = call("compare", RUN, "runs/other")
     assert refused.code == 1 and "predictions.json" in refused.err  # it is not the file of its manifest
-    (trained / "runs/other/evaluations/dev/scores.json.manifest.json").unlink()
-    result = call("compare", RUN, "runs/other")
+    (trained / "other.json").write_text(json.dumps(changed))
+    own = f"{RUN}/evaluations/dev/predictions.json"
+    result = call("compare", own, "other.json", "-R", "captions.txt")
     assert (result.code, result.err) == (0, "")
-    assert result.out.startswith(f"A  {RUN}\nB  runs/other\n") and "CIDEr-D" in result.out
+    assert result.out.startswith(f"A  {own}\nB  other.json\n") and "CIDEr-D" in result.out
     found = json.loads(call("compare", RUN, RUN, "--metrics", "rouge", "--json").out)
     assert found["pictures"] == 4 and found["scores"]["rouge_l"]["p"] == 1
 

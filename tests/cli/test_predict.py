@@ -96,6 +96,16 @@ def test_a_folder_that_cannot_be_written_to(refused, trained):
         Path("images").chmod(0o755)
 
 
+def same_rows(one, other):
+    """Tell whether two tables are equal; log-probabilities depend a little on the pictures in the same batch."""
+    pairs = zip(csv.DictReader(io.StringIO(one)), csv.DictReader(io.StringIO(other)), strict=True)
+    return all(
+        {**row, "log_prob": None} == {**also, "log_prob": None}
+        and float(row["log_prob"]) == pytest.approx(float(also["log_prob"]), abs=1e-5)
+        for row, also in pairs
+    )
+
+
 def test_a_stopped_run_goes_on(call, trained):
     whole = call(*PREDICT, "--out", "whole")
     table = Path("whole/results.csv").read_text()
@@ -105,7 +115,7 @@ def test_a_stopped_run_goes_on(call, trained):
     result = call(*PREDICT, "--out", "out")
     assert result.code == 0 and "7 of 16 pictures have their captions already" in result.err
     assert len(result.out.splitlines()) == 9 and whole.out.endswith(result.out)
-    assert Path("out/results.csv").read_text() == table
+    assert same_rows(Path("out/results.csv").read_text(), table)
     assert sorted(path.name for path in Path("out").iterdir()) == sorted(path.name for path in Path("whole").iterdir())
     shutil.copy("images/p00.png", "images/p99.png")
     more = call(*PREDICT, "--out", "out")

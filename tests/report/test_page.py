@@ -131,14 +131,19 @@ def test_a_click_on_a_word_shows_where_the_model_looked(window):
         const at = (x, y) => canvas.getContext('2d').getImageData(x * canvas.width, y * canvas.height, 1, 1).data[3];
         return [at(.05, .05), at(.95, .95)];
     """
+    colour = """
+        const canvas = document.querySelector('#stage canvas');
+        const at = (x, y) => canvas.getContext('2d').getImageData(x * canvas.width, y * canvas.height, 1, 1).data;
+        return [at(.05, .05), at(.95, .95)].map(([red, green, blue]) => red + green + blue);
+    """
     press = "document.querySelectorAll('.word')[arguments[0]].click()"
     assert window.run(shade) == [0, 0]
     window.run(press, 0)
-    near, far = window.run(shade)
-    assert near < 30 and far > 200
+    near, far = window.run(colour)  # the colours run from dark to bright
+    assert near > far + 200
     window.run(press, 1)
-    near, far = window.run(shade)
-    assert near > 200 and far < 30
+    near, far = window.run(colour)
+    assert far > near + 200
     assert window.run("return document.querySelectorAll('.word[aria-pressed=true]').length") == 1
     window.run(press, 1)
     assert window.run(shade) == [0, 0]
