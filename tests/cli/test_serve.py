@@ -58,6 +58,7 @@ def test_wrong_calls(refused, tmp_path, monkeypatch, arguments, words):
 )
 def test_what_cannot_be_served(refused, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("captioner.pretrained.box.BOX", tmp_path / "none.keras")  # or it would be served
     refused(1, words, "serve", *arguments)
 
 
