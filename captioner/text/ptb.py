@@ -51,11 +51,13 @@ _SYMBOLS = {
     "\u0096": "--", "\u0097": "--", "–": "--", "—": "--", "―": "--", "…": "...",
     "\u00ad": "-", "\u058a": "-", "‐": "-", "‑": "-",
     "&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": "''", "&apos;": "'", "&nbsp;": "", "&mdash;": "--",
+    "٫": "", "٬": "",
 }  # fmt: skip
 
 _SPECIAL = r"!-/:-@\[-`{-~\u0080\u0091-\u0094\u0096\u0097¢-¤«»¼-¾\u00ad\u058a٫٬‐‑–—―‘’‛“”…‹›⁄₠€⅓⅔"
 # What the tool takes for a space, or cannot read and passes over: controls, marks of direction, emoji, ...
-_UNREADABLE = re.compile(rf"[^{ALPHA}{DIGIT}{MARK}{SYMBOL}{_SPECIAL} ]+")
+_UNREADABLE = re.compile(rf"[^{ALPHA}{DIGIT}{MARK}{SYMBOL}{_SPECIAL} ]")
+_GAP = "\0"  # is where a sign cannot be read; names of the net reach across it
 _APOSTROPHE = "['’\u0092]"
 _ANY_APOSTROPHE = "['’\u0092`\u0091‘‛]"
 _HYPHEN = r"[-\u058a‐‑]"
@@ -71,7 +73,8 @@ def _any_of(words: str, *cases: Callable[[str], str]) -> str:
 
 
 _NO_CLITIC = rf"(?!(?i:ll|re|ve)(?!{_ALNUM}))"
-_PREFIX = rf"(?:[dDoOlL]{_APOSTROPHE}{_NO_CLITIC}{_ALPHA}(?={_ALNUM}))?"
+_PREFIX = rf"(?:[dDoOlL]{_APOSTROPHE}{_NO_CLITIC}{_ALNUM}(?={_ALNUM}))?"
+_INNER_PREFIX = rf"(?:[dDoOlL]{_ANY_APOSTROPHE}{_ALNUM}(?={_ALNUM}))?"  # behind a hyphen or an underscore
 _PART = r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}"  # of a word with slashes
 
 # The longest match wins; of two equally long ones the first does. No rule may hold a capturing group, and what can
@@ -83,25 +86,25 @@ _RULES = [
     r"(?i:'t)(?=(?i:is|was))",
     rf"(?i:{_APOSTROPHE}(?:em|til|cause|[0-9]{{2}}(?:s|(?=\s|$))))|(?i:[’\u0092]n{_APOSTROPHE}?|'n(?:{_APOSTROPHE}|(?=\s|$)))",
     # words with an apostrophe inside
-    rf"[A-HJ-XZn]{_ANY_APOSTROPHE}{_NO_CLITIC}{_ALPHA}{{2,}}|{_ALPHA}+[aeiouyAEIOUY]{_ANY_APOSTROPHE}[aeiouAEIOU]{_ALPHA}*",
+    rf"[A-HJ-XZn]{_ANY_APOSTROPHE}{_NO_CLITIC}{_ALPHA}{{2,}}|{_ALPHA}+[aeiouyAEIOUY]{_ANY_APOSTROPHE}(?!(?i:s|d|m|ll|re|ve)(?!{_ALPHA}))[aeiouA-Z]{_ALPHA}*",
     rf"(?i:[a-z]?e{_APOSTROPHE}er|c'mon|s'mores|li'l|nat'l|ev'ry)(?!{_ALNUM})|[cC]{_APOSTROPHE}(?i:est)",
     rf"(?i:[djl]{_APOSTROPHE}(?!s|d|m|ll|re|ve)|y{_APOSTROPHE}(?!s|d|m|ll|re|ve)(?={_LETTER})|ol{_APOSTROPHE}(?!{_ALNUM}))",
     # words: hyphens, slashes and inner periods stay
     rf"{_LETTER}{_WITHIN}*(?:[.!?]{_LETTER}{_WITHIN}*)*",
-    rf"{_PREFIX}{_ALNUM}+(?:{_HYPHEN}(?:[dDoOlL]{_APOSTROPHE}{_ALPHA}(?={_ALNUM}))?{_ALNUM}+)*",
-    rf"{_ALNUM}+(?:[-_]{_ALNUM}+)+|(?i:anti|pro)-(?!{_ALNUM})",
+    rf"{_PREFIX}{_ALNUM}+(?:{_HYPHEN}{_INNER_PREFIX}{_ALNUM}+)*",
+    rf"{_PREFIX}{_ALNUM}+(?:[-_]{_INNER_PREFIX}{_ALNUM}+)+|(?i:anti|pro)-(?!{_ALNUM})",
     r"[A-Za-z0-9][A-Za-z0-9.,]{0,60}(?:-(?:(?:[A-Za-z]\.){2,}|[Uu]\.[Ss]|[A-Za-z0-9]+))+",
     rf"{_PART}(?:/{_PART}){{1,2}}",
     r"(?i:[a-z](?:\.[a-z])+\.?|ph\.d\.)(?![A-Za-z])",
     rf"[A-Za-z]\.(?![A-Za-z]| +{_any_of(SENTENCE_STARTS, str.title, str.upper)}(?: |$))",
-    rf"{_ALNUM}+(?:-{_ALNUM}+)*\.(?=[,;:])",
+    rf"{_ALNUM}+(?:-{_ALNUM}+)*\.(?=[,;:、])",
     r"[A-Z]+(?:&[A-Z]+)+|[A-Za-z]\+\+|[CFcf]#|[A-Z]+\$",
     rf"(?i:{_any_of(ABBREVIATIONS)}\.)",
     rf"(?i:{_any_of(ABBREVIATIONS_BEFORE_NUMBERS)}\.)(?=\s?\d)",
     rf"{_any_of(ABBREVIATIONS_WITH_CAPITAL, str.title, str.upper)}\.",
     rf"{_any_of(ABBREVIATIONS_NOT_ALL_CAPITALS, str.lower, str.title)}\.",
     # numbers, dates, fractions, telephone numbers
-    r"[-+]?(?:\d*(?:[.:,٫٬]\d+)+|\d+(?:[.:,٫٬\u00ad]\d+)*)",
+    r"[-+]?(?:\d*(?:[.:,٫٬\u00ad]\d+)+|\d+)",
     r"\d{1,2}[-/]\d{1,2}[-/]\d{2,4}",
     r"(?:\d{1,4}[- ])?\d{1,4}[/⁄]\d{1,4}",
     r"(?:\(\d{2,3}\) ?|(?:\d{2,4}[- ])?\d{2,4}[- ])\d{3,4}[- ]?\d{3,5}|(?:\d{2,4}\.)?\d{2,4}\.\d{3,4}\.\d{3,5}",
@@ -132,7 +135,7 @@ _PLAIN = re.compile(r" *([A-Za-z]+(?: +[A-Za-z]+)*)(?= |,|$|(\. *$))")
 _LETTER_BEHIND = frozenset(
     " ".join([ABBREVIATIONS, ABBREVIATIONS_WITH_CAPITAL, ABBREVIATIONS_NOT_ALL_CAPITALS]).split()
 ) - frozenset(ABBREVIATIONS_BEFORE_NAMES.split())
-_NOTHING = re.compile(r"(?: |[.,](?= |$))+")  # no rule takes these further, and both are dropped
+_NOTHING = re.compile(r"(?:[ \0]|[.,](?= |$))+")  # no rule takes these further, and both are dropped
 _KEEPS_PERIOD = frozenset(
     " ".join([ABBREVIATIONS, ABBREVIATIONS_WITH_CAPITAL, ABBREVIATIONS_NOT_ALL_CAPITALS, *ascii_lowercase]).split()
 )
@@ -146,12 +149,14 @@ def tokenize(text: str) -> list[str]:
     >>> tokenize("A man doesn't ride his 10-year-old bike, it's raining!")
     ['a', 'man', 'does', "n't", 'ride', 'his', '10-year-old', 'bike', 'it', "'s", 'raining']
     """
+    read = text
     if not (text.isascii() and text.isprintable()):
-        text = _UNREADABLE.sub(" ", text)
+        text = re.sub(r"\s", " ", text)
+        read = _UNREADABLE.sub(_GAP, text)
     tokens: list[str] = []
     position = 0
-    while position < len(text):
-        plain = _PLAIN.match(text, position)
+    while position < len(read):
+        plain = _PLAIN.match(read, position)
         words = plain[1].lower().split() if plain else []
         if plain and plain[2] and words[-1] in _KEEPS_PERIOD:
             words.pop()
@@ -162,17 +167,19 @@ def tokenize(text: str) -> list[str]:
             tokens += words
         else:
             tokens += [part for word in words for part in _parts(word)]
-        if nothing := _NOTHING.match(text, position):
+        if nothing := _NOTHING.match(read, position):
             position = nothing.end()
-        elif position < len(text):
-            longest = _longest().match(text, position)
-            match = max(filter(None, longest.groups() if longest else ()), key=len, default=text[position])
+        elif position < len(read):
+            longest = _longest().match(read, position)
+            match = max(filter(None, longest.groups() if longest else ()), key=len, default=read[position])
             if match[-2:-1] == "." and match[:-2].lower() in _LETTER_BEHIND and not match[-1:].isdigit():
                 match = match[:-1]
-            if len(match) > 3 and _NOT.fullmatch(match, len(match) - 3):
+            if len(match) > 3 and "@" not in match and _NOT.fullmatch(match, len(match) - 3):
                 match = match[:-3]  # what is behind the word is a match of its own, and may be longer
-            position += len(match)
-            tokens += _written(match, before_clitic=_CLITIC.match(text, position) or _NOT.match(text, position))
+            begin, position = position, position + len(match)
+            tokens += _written(
+                text[begin:position], before_clitic=_CLITIC.match(read, position) or _NOT.match(read, position)
+            )
     return tokens if PUNCTUATION.isdisjoint(tokens) else [token for token in tokens if token not in PUNCTUATION]
 
 
@@ -181,11 +188,20 @@ def _parts(word: str) -> list[str]:
     return [word] if cut is None else [word[:cut], word[cut:]]
 
 
+def _lower(match: str) -> str:
+    """Lower a match as the tool does: a sigma is final where no letter with cases follows, across hyphens, too."""
+    if "Σ" not in match:
+        return match.lower()
+    cased = [place for place, sign in enumerate(match) if sign.upper() != sign.lower()]
+    last = cased[-1] if len(cased) > 1 and match[cased[-1]] == "Σ" else len(match)
+    return "".join("ς" if place == last else sign.lower() for place, sign in enumerate(match))
+
+
 def _written(match: str, before_clitic: re.Match[str] | None) -> list[str]:
     """Return a match as the tool writes it: brackets by name, typographic signs in ASCII, spaces unbreakable."""
     if "\u00ad" in match and len(match) > 1:  # a hyphen that shows at a line's end only
-        return [match.replace("\u00ad", "").lower()]
-    word = match.lower()
+        return [_lower(match.replace("\u00ad", ""))]
+    word = _lower(match)
     if match.isalpha():
         return [word] if before_clitic else _parts(word)
     if _NOT.fullmatch(word):

@@ -178,6 +178,14 @@ BEYOND_ASCII = [
     ("etc.é co.x mr.x", "etc. é co. x mr.x"),
     ("Ĳ ĳ ﬁne ŉ ﾊﾝ ꙋ ⱥ ᲀ Ꮿ", "ĳ ĳ ﬁne ŉ ﾊﾝ ꙋ ⱥ ꮿ"),
     ("ಒಂದು ನಾಯಿ", "ಒ ದ ನ ಯ"),
+    (
+        "l'eau_o'clock d’un_l'eau o'clock_c’est 3-D‘１２３ L'9École",
+        "l'eau_o'clock d’un_l'eau o'clock_c est 3-d‘１２３ l'9école",
+    ),
+    ("dog@❤️ 1er@can't w/o@سگ‌ها", "dog@❤️ 1er@can't w/o@سگ‌ها"),
+    ("\u00ad1,000 1,000\u00ad3 о٫б and/٬or ١٫٥", "1,000 1,0003 о б and / or ١٫٥"),
+    ("œuvre'Straße agua'J aube'S aube'LL à.、", "œuvre'straße agua'j aube 's aube 'll à. 、"),
+    ("ΣΚΥΛΟΣ‐ΣΑΣ ΣΑΣ1 İΣ Σ ΣΣ", "σκυλοσ‐σας σας1 i̇ς σ σς"),
 ]
 
 
@@ -203,7 +211,6 @@ def test_the_java_tool_itself_gives_the_same_tokens() -> None:
 @needs_java
 @pytest.mark.parametrize("seed", range(3))
 def test_random_strings_of_all_scripts_get_the_java_tools_tokens(seed: int) -> None:
-    """What remains is a Greek final sigma behind marks of other scripts, and the like: one string of ten thousand."""
     strings = odd_strings(20_000, seed)
     apart = [line for text in strings for line in (text, "a")]  # the tool looks at the next line, too
     found = zip(strings, java_tokens(apart)[::2], strict=True)
