@@ -48,7 +48,7 @@ class StoredRows:
             import h5py
 
             self._dataset = h5py.File(path, "r", locking=False)[name]
-        weakref.finalize(self, os.close, file)  # last: whoever fails before goes on owning the file
+        weakref.finalize(self, os.close, file)  # last: until here a failure leaves the file to its owner
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -14,7 +14,7 @@ LOCK = ".lock"
 
 
 def locked(path: Path) -> BinaryIO:
-    """Open a file that nobody else has locked, made where there is none, and lock it until it is closed.
+    """Open a file that no other process has locked, made where there is none, and lock it until it is closed.
 
     Raises:
         BlockingIOError: another process has locked it.

@@ -126,7 +126,7 @@ class PictureCaptioner:
         return captions
 
     def widened(self, n: int, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the settings that options mean, with a beam for `n` captions where nobody says how wide it is to be.
+        """Return the settings that options mean, with a beam for `n` captions where no beam size is given.
 
         Raises:
             ConfigError, TypeError: as `settings_of` does, or n is no number of captions.
@@ -145,7 +145,7 @@ class PictureCaptioner:
     ) -> list[list[Caption]]:
         """Caption pictures that `prepare` has decoded and resized already, in one batch.
 
-        The entry for those who decode in threads of their own, such as a server: decoding goes on there while the
+        The entry for those who decode in threads of their own, such as a server: decoding runs there while the
         network is busy here.
 
         Args:

@@ -40,18 +40,18 @@ COMMANDS = {
     "settings": "List the settings of a recipe and what they mean.",
 }
 
-# What an interrupted command leaves behind, and how it is gone on with.
+# What an interrupted command leaves behind, and how to continue.
 GOING_ON: dict[str | None, str] = {
-    "download": "the same command goes on from here",
-    "extract": "the same command goes on from here",
+    "download": "run the same command again to continue",
+    "extract": "run the same command again to continue",
     "serve": "the requests that were accepted were answered",
     "train": "--resume continues from the last checkpoint",
-    "run": "the same command goes on from here",
-    "predict": "with --out or --write the same command goes on from here",
+    "run": "run the same command again to continue",
+    "predict": "with --out or --write, run the same command again to continue",
 }
 
 INTERRUPTED = 130
-LONGEST_MESSAGE = 300  # characters of an error that nobody foresaw
+LONGEST_MESSAGE = 300  # characters of an unexpected error
 
 
 class InterruptedByUserError(Exception):
@@ -210,7 +210,7 @@ def _meant_setting(error: click.NoSuchOption) -> str:
 
 
 def _report_interrupt(arguments: list[str]) -> int:
-    """Say in one line how an interrupted command goes on, and return the exit code."""
+    """Say in one line how to continue an interrupted command, and return the exit code."""
     command = next((argument for argument in arguments if argument in COMMANDS), None)
     if sys.stderr.isatty():
         click.echo(err=True)  # the terminal has written ^C

@@ -18,7 +18,7 @@ from captioner.cli.options import output_folder
 def command(name: str | None, output: Path | None, mirror: str | None, only: tuple[str, ...], keep: bool) -> None:
     """Download and unpack the public data set NAME; without NAME, list those that there are.
 
-    A download that breaks off goes on with the same command. Archives are checked before they are unpacked.
+    Run the same command again to continue a download that broke off. Archives are checked before they are unpacked.
     """
     from captioner.data.download.catalog import DATA_SETS, download, total_size
 

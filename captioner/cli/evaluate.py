@@ -92,7 +92,7 @@ def command(
     for option, value in (here if predictions is not None else elsewhere).items():
         if value is not None:
             part = "scoring --predictions" if predictions is not None else "captioning a split"
-            raise ConfigError(f"{option_of(option)}: has no part in {part}; leave it out")
+            raise ConfigError(f"{option_of(option)}: does not apply to {part}; leave it out")
     if predictions is not None and runs:
         raise ConfigError("--predictions: scores captions made elsewhere; leave the run folder out")
     if predictions is not None and output is None:

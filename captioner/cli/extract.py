@@ -76,7 +76,7 @@ def command(
 ) -> None:
     """Encode the pictures of the folder IMAGES into a feature file.
 
-    A picture that cannot be read is passed over and named in FILE.skipped.csv. A killed extraction goes on where it
+    A picture that cannot be read is passed over and named in FILE.skipped.csv. A killed extraction continues where it
     stopped, and one whose folder has changed encodes what is new.
 
     \b

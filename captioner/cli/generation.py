@@ -42,7 +42,7 @@ _OPTIONS = {
     "diversity": click.option(
         "--diversity",
         type=click.FloatRange(min=0),
-        help="Diverse beam search: how much a group shuns others' words.",
+        help="Diverse beam search: penalty for words that other groups have chosen.",
     ),
     "sampling": click.option(
         "--sample", "sampling", is_flag=True, default=None, help="Draw words by chance, without a beam."

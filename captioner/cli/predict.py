@@ -108,7 +108,7 @@ def command(
 
     Prints the caption of a single picture, and `file<TAB>caption` lines for several, each as soon as it is known. A
     picture that cannot be read is named and passed over; the exit code is then 1. With --out and --write, the same
-    command goes on where it was stopped.
+    command continues where it was stopped.
     """
     from captioner.config import ConfigError
     from captioner.run_folder import captioner_file

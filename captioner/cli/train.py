@@ -62,7 +62,7 @@ def command(
     """Train a captioner into a run folder.
 
     The vocabulary is fitted on the training split alone, the best epoch is chosen on the dev split, and the test split
-    is not read. A killed run goes on with --resume.
+    is not read. A killed run continues with --resume.
 
     \b
     Examples:

@@ -68,7 +68,7 @@ def make_splits(
 ) -> dict[str, tuple[str, ...]]:
     """Divide pictures at random.
 
-    A picture's place hangs on its id and the seed alone, so that pictures which come later leave nearly all others on
+    A picture's split depends on its id and the seed only, so that pictures which come later leave nearly all others on
     their side.
 
     Args:

@@ -15,7 +15,7 @@ def require_allowed(backbone: str) -> None:
     Presets and weights by a published name come from their publishers; what is at an address can be anything.
 
     Raises:
-        DataError: it is an address, and nobody has said yes.
+        DataError: it is an address, and downloading was not allowed.
     """
     if "://" in backbone and os.environ.get(ALLOW_DOWNLOAD, "") in ("", "0"):
         raise DataError(

@@ -25,7 +25,7 @@ class NetworkHead:
 
     Attributes:
         layer: what the encoder's description calls it.
-        digest: the SHA-256 over the weights that the features hang on.
+        digest: the SHA-256 over the weights that the features depend on.
         finish: turns the output, in float32, into (batch, channels) or (batch, regions, channels).
     """
 

@@ -11,7 +11,7 @@ from captioner.images.listing import Pictures
 
 logger = logging.getLogger(__name__)
 
-STALE = -1  # the size that stands for a file that nobody has read as it is now
+STALE = -1  # the size that stands for a file that was not read since it changed
 
 
 class Changes:
@@ -34,7 +34,7 @@ class Changes:
         pictures.bytes[places], pictures.modified[places] = sources["bytes"], sources["modified"]
 
     def note_end(self, with_features: np.ndarray) -> None:
-        """Look at the files with features once more; one that has changed is marked, so that it is extracted again.
+        """Look at the files with features again; one that has changed is marked, so that it is extracted again.
 
         Args:
             with_features: (pictures,) bool.

@@ -47,7 +47,7 @@ class PartialFeatures:
 
     Attributes:
         path: the file.
-        header: what the file says it holds; None where it says nothing that can be gone on with.
+        header: what the file says it holds; None where it holds nothing that can be continued.
         skipped: place in the listing -> why there are no features.
     """
 
@@ -153,7 +153,7 @@ class PartialFeatures:
             self._file.flush()
         except OSError as error:
             raise DataError(
-                f"{self.path}: cannot be written ({error.strerror or error}); the next call goes on from here"
+                f"{self.path}: cannot be written ({error.strerror or error}); run the same command again to continue"
             ) from error
         return start
 

@@ -107,7 +107,7 @@ def _rates_by_batch(
 ) -> dict[int, float]:
     """Return the pictures a second of batches of `size`, known already, and of ever larger ones while that pays."""
     largest = min(LARGEST_BATCH_ON_ACCELERATOR if accelerated else LARGEST_BATCH, expected)
-    enough = 1.0 if accelerated else WORTHWHILE  # what a batch may take of an accelerator's memory is nobody else's
+    enough = 1.0 if accelerated else WORTHWHILE  # an accelerator's memory is shared with no other program
     until = time.perf_counter() + PART_OF_RUN * expected / rate
     rates = {size: rate}
     while 2 * size <= largest and time.perf_counter() + (1 + REPEATS * AT_ONCE) * 2 * size / rates[size] < until:

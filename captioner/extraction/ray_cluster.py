@@ -206,4 +206,4 @@ def _plain(error: Exception) -> Exception:
             return DataError(str(inner))
         inner = cause if isinstance(cause, BaseException) else None
     reason = " ".join(str(error).split())
-    return DataError(f"the Ray cluster failed ({reason[-300:]}); the same command goes on from here")
+    return DataError(f"the Ray cluster failed ({reason[-300:]}); run the same command again to continue")

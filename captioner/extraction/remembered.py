@@ -52,7 +52,7 @@ def _read() -> dict[str, Any]:
 
 
 def _key(description: Mapping[str, Any]) -> str:
-    """Return what the choice hangs on: the encoder, the processor or accelerator, and the software that runs it."""
+    """Return what the choice depends on: the encoder, the processor or accelerator, and the software that runs it."""
     identity = {key: description.get(key) for key in IDENTITY}
     machine = [_processor(), available_cores(), *keras.distribution.list_devices()]
     software = [keras.__version__, keras.backend.backend()]

@@ -31,13 +31,13 @@ T = TypeVar("T")
 class FeatureStore(Mapping[str, np.ndarray]):
     """A feature file as a read-only mapping: image_id -> (channels,) or (regions, channels) float32.
 
-    Any number of them, in any number of processes, may read one file; a file that is replaced meanwhile goes on being
+    Any number of them, in any number of processes, may read one file; a file that is replaced meanwhile is still
     read as it was.
 
     Attributes:
         path: the file.
         ids: its image_ids.
-        description: the Encoder's description, or None where nobody wrote it down.
+        description: the Encoder's description, or None where the file does not say.
         shape: (channels,) or (regions, channels), the same for every picture.
         digest: the SHA-256 of the file.
     """
@@ -141,7 +141,7 @@ def open_features(path: str | Path, layout: Layout = "auto") -> FeatureStore:
 
 
 def current_digest(path: Path, manifest: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a file: its manifest's where size and time say that nobody has touched it since.
+    """Return the SHA-256 of a file: its manifest's where size and time say that it has not changed since.
 
     To read a store of 50 GB whole each time that it is opened would take minutes.
     """

@@ -28,7 +28,7 @@ class Views:
         self._epoch = 0
 
     def start_at(self, epoch: int) -> None:
-        """Draw anew for epoch number `epoch` (from 0)."""
+        """Draw new views for epoch number `epoch` (from 0)."""
         self._epoch = epoch
 
     def view_of(self, image_id: str) -> int:

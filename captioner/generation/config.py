@@ -20,7 +20,7 @@ class GenerationConfig:
         length_penalty: the exponent.
         groups: diverse beam search in this many groups of beam_size / groups beams; 1 is plain beam search.
         diversity: what a group's words lose in log-probability for each earlier group that chose them at the same step.
-        sampling: words are drawn by their probability and the beam has no part in it.
+        sampling: words are drawn by their probability; no beam is used.
         temperature: in sampling, logits are divided by it: below 1 likely words become likelier.
         top_k: in sampling, only so many of the likeliest words are drawn from; 0 is all of them.
         top_p: in sampling, only the likeliest words that together have this probability (the nucleus) are drawn from.

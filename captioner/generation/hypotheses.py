@@ -47,7 +47,7 @@ class Choice(NamedTuple):
     """How the hypotheses go on.
 
     Attributes:
-        parents: (pictures, beams) int32, the beam that is gone on with.
+        parents: (pictures, beams) int32, the beam that is continued.
         words: (pictures, beams) int32.
         log_probs: (pictures, beams) of the words.
     """

@@ -34,7 +34,7 @@ class Sampling(Search):
         return self.n
 
     def inputs(self, features: Any, first: Numbers = 0) -> Any:
-        """See Search.inputs: a picture's numbers hang on the seed and on which picture it is."""
+        """See Search.inputs: a picture's numbers depend on the seed and on which picture it is."""
         shape = (self.n, self.config.max_length)
         pictures = first + np.arange(len(tree.flatten(features)[0])) if isinstance(first, int) else first
         draws = [np.random.default_rng((self.config.seed, int(each))).random(shape, np.float32) for each in pictures]
@@ -49,7 +49,7 @@ class Sampling(Search):
         return self.run(features, keras.random.uniform(shape, seed=self.config.seed))
 
     def choose(self, hypotheses: Hypotheses, logits: Tensor, total: Tensor, draws: Tensor) -> Choice:
-        """See Search.choose: every hypothesis goes on with the one word that is drawn for it."""
+        """See Search.choose: every hypothesis continues with the one word that is drawn for it."""
         parents = hypotheses.log_probs.shape[1]
         samples = self.beams // parents  # of each hypothesis: all at the first word, then one
         rows = ops.shape(logits)[0]

@@ -69,7 +69,7 @@ class Scores:
 
 
 def require_metrics(names: Sequence[str], where: str = "metrics") -> None:
-    """Check metrics' names, before hours of work end in scores that nobody can give.
+    """Check metrics' names, before hours of work end without scores.
 
     Raises:
         ConfigError: there is no such metric; `where` names what asked for it.

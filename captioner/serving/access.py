@@ -20,7 +20,7 @@ from captioner.serving.metrics import Metrics
 logger = logging.getLogger(__name__)
 
 REQUEST_ID = "x-request-id"
-CLIENT_GONE = 499  # what nginx logs where nobody waits for the answer any more
+CLIENT_GONE = 499  # what nginx logs where the client no longer waits for the answer
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECURITY = {

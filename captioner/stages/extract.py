@@ -33,7 +33,7 @@ def extract(
     strict: bool = False,
     overwrite: bool = False,
 ) -> ExtractionResult:
-    """Encode every picture under `images`; a killed extraction goes on where it stopped.
+    """Encode every picture under `images`; a killed extraction continues where it stopped.
 
     A picture that cannot be read is passed over and named in `<output>.skipped.csv`. An output of the same encoder and
     pictures (by id, path and size in bytes) is left as it is; where only some pictures are new or changed, only those

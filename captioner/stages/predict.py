@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FAST_BATCH = 8  # pictures on onnxruntime, so that the first captions come soon
-LONG = 32  # pictures from which on it is worth saying what goes on
+LONG = 32  # pictures from which on progress is shown
 
 Styled = Callable[[Caption], Caption]
 
@@ -86,7 +86,7 @@ def predict(
         models: where the captioner came from; a cluster's workers load it from there.
         styled: changes a caption's text.
         unsure: a caption whose confidence is below is left out; a picture whose best one is has none.
-        broken: takes the message of a picture that cannot be read or written; the rest goes on.
+        broken: takes the message of a picture that cannot be read or written; the others are captioned.
 
     Raises:
         ConfigError, DataError: see `Captioner.caption`.

@@ -30,7 +30,7 @@ def shard(
 ) -> dict[str, int]:
     """Write shards SPLIT-00000-of-00008.tfrecord, captions.json and, last, manifest.json.
 
-    A killed run goes on with the same command: shards that are there as they would be written stay.
+    Run the same command again to continue a killed run: shards that are there as they would be written stay.
 
     Args:
         captions: references, splits and, for shards of pictures, where the pictures are.

@@ -14,7 +14,7 @@ from captioner.text import ptb
 _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 # Chinese, Japanese, Thai, Lao, Burmese and Khmer put no spaces between words: each letter stands for itself, with the
-# signs that hang on it.
+# signs that belong to it.
 _SPACELESS = (
     "\u3005\u3007\u3041-\u3096\u3099\u309a\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3105-\u312f\u31f0-\u31ff\u3400-\u4dbf"
     "\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"

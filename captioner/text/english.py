@@ -1,8 +1,8 @@
-"""What is known about English words: which ones a sentence goes on after, and neutral ones for gendered ones."""
+"""What is known about English words: which ones cannot end a sentence, and neutral ones for gendered ones."""
 
 from __future__ import annotations
 
-# Words after which an English caption goes on: articles, prepositions, conjunctions, possessives, auxiliaries.
+# Words that cannot end an English caption: articles, prepositions, conjunctions, possessives, auxiliaries.
 ENGLISH_ENDINGS = (
     *("a", "an", "the", "this", "that", "these", "those", "his", "her", "its", "their", "my", "your", "our"),
     *("of", "in", "on", "at", "with", "without", "to", "from", "for", "by", "into", "onto", "over", "under", "through"),

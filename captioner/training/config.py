@@ -16,7 +16,7 @@ class SelfCriticalConfig:
         samples: captions that are drawn of each picture, at each step.
         temperature: of the draws.
         cross_entropy: share of the loss that the references' cross-entropy keeps; it holds overfitting back.
-        references: captions a picture that cross-entropy sees, chosen anew each epoch.
+        references: captions a picture that cross-entropy sees, chosen again each epoch.
         bleu_4: weight of a caption's BLEU-4 (a fraction) beside its CIDEr-D (up to 10) in the reward.
     """
 

@@ -113,14 +113,14 @@ class EpochEnd:
         try:
             save_checkpoint(self.folder, self.variables, self.progress, self.identity)
         except DataError as error:
-            logger.warning(f"no checkpoint was written, and training goes on: {error}")
+            logger.warning(f"no checkpoint was written; training continues: {error}")
 
     def _keep_best(self) -> bool:
         """Keep the weights as they are as the best; return whether that worked."""
         try:
             save_variables(self.folder / BEST, self.decoder.weights, self.progress, self.identity)
         except DataError as error:
-            logger.warning(f"this epoch's weights are the best and were not kept; training goes on: {error}")
+            logger.warning(f"this epoch's weights are the best and were not kept; training continues: {error}")
             return False
         return True
 

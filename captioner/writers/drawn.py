@@ -30,12 +30,12 @@ COLUMNS = ["file", "rank", "caption", "log_prob", "confidence", "annotated"]
 class ResultsFolder:
     """A folder of pictures with their captions drawn underneath, and results.csv, which grows row by row.
 
-    The same command goes on where it was killed: what is in the table is not captioned again.
+    The same command continues where it was killed: what is in the table is not captioned again.
 
     Args:
         folder: made when the first picture is written.
         pictures: all that are to be captioned and are known by now.
-        job: what the captions hang on: the model and its settings. A folder holds captions of one job.
+        job: what the captions depend on: the model and its settings. A folder holds captions of one job.
         overwrite: throw away what another job has left.
 
     Raises:
@@ -134,7 +134,7 @@ class ResultsFolder:
         except OSError as error:
             reason = error.strerror or error
             raise HopelessError(
-                f"{self.folder}: cannot be written ({reason}); the same command goes on from here"
+                f"{self.folder}: cannot be written ({reason}); run the same command again to continue"
             ) from error
 
     def close(self) -> None:

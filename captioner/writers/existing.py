@@ -29,7 +29,7 @@ class Wording:
     def merged(self, before: str, caption: str, between: str) -> str | None:
         """Return what is to be written where `before` is there, None for leaving it.
 
-        A caption that is there already is not added once more, so that a killed run goes on with the same command.
+        A caption that is there already is not added again, so that the same command can continue a killed run.
         """
         before = before.strip()
         if not before or self.existing == "overwrite":

@@ -77,7 +77,7 @@ def replace_file(path: Path, data: bytes, keep_times: bool) -> None:
 def as_hopeless(error: DataError) -> DataError:
     """Return an error of writing as it is, or as one after which nothing more can be written."""
     if isinstance(error.__cause__, OSError) and error.__cause__.errno in _HOPELESS:
-        return HopelessError(f"{error}; the same command goes on from here")
+        return HopelessError(f"{error}; run the same command again to continue")
     return error
 
 

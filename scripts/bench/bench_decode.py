@@ -21,7 +21,7 @@ from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import END, SPECIALS, START, TextConfig, Vocabulary
 
 GRID = (49, 512)  # VGG16's last grid, 7 x 7
-LENGTH = 12  # words that every caption gets, whoever decodes: the comparison must not hang on when a model ends
+LENGTH = 12  # words that every caption gets, whoever decodes: the comparison must not depend on when a model ends
 
 
 def tutorial_rate(features: np.ndarray, words: int) -> float:

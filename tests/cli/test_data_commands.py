@@ -171,4 +171,4 @@ def test_an_interrupted_download_says_how_to_go_on(call, monkeypatch):
 
     monkeypatch.setattr(download_module, "download", interrupt)
     result = call("download", "flickr8k")
-    assert result == (130, "", "captioner: interrupted; the same command goes on from here\n")
+    assert result == (130, "", "captioner: interrupted; run the same command again to continue\n")

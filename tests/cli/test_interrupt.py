@@ -33,14 +33,14 @@ def test_an_interrupted_training_says_one_line_and_resumes(call, untrained):
 @pytest.mark.parametrize(
     "command, place, words",
     [
-        (["extract"], "cli.extract.read_recipe", "the same command goes on from here"),
+        (["extract"], "cli.extract.read_recipe", "run the same command again to continue"),
         (["train"], "cli.train.read_recipe", "--resume continues from the last checkpoint"),
-        (["run"], "cli.run.read_recipe", "the same command goes on from here"),
+        (["run"], "cli.run.read_recipe", "run the same command again to continue"),
         (["evaluate"], "run_folder.newest_run", "nothing half-written is left"),
         (
             ["predict", "a.jpg"],
             "pretrained.box.default_model",
-            "with --out or --write the same command goes on from here",
+            "with --out or --write, run the same command again to continue",
         ),
     ],
 )

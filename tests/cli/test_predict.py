@@ -1,4 +1,4 @@
-"""captioner predict over folders: what leaves when, what is left on disk, and how a stopped run goes on."""
+"""captioner predict over folders: what leaves when, what is left on disk, and how a stopped run continues."""
 
 import csv
 import io

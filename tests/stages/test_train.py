@@ -190,7 +190,7 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(project, tmp_path, monke
     monkeypatch.setattr(checkpoint, "atomic_path", disk)
     progress = train(tmp_path / "run", sections)
     assert progress.epoch == 4
-    assert caplog.text.count("no checkpoint was written, and training goes on") == 2
+    assert caplog.text.count("no checkpoint was written; training continues") == 2
 
 
 def test_training_ends_when_the_minutes_are_up(project, tmp_path):

@@ -153,6 +153,6 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(picture, kind, monkeypatch)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(type(picture), "write_bytes", full)
-    with pytest.raises(HopelessError, match=r"No space left on device.*; the same command goes on from here"):
+    with pytest.raises(HopelessError, match=r"No space left on device.*; run the same command again to continue"):
         kind(Wording()).add(captioned(picture))
     assert picture.read_bytes() == before and list(picture.parent.iterdir()) == [picture]

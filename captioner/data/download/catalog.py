@@ -26,7 +26,7 @@ class Archive:
     Attributes:
         url: where it is.
         size: its bytes.
-        digest: `sha256:...`, or `md5:...` where nobody published the other.
+        digest: `sha256:...`, or `md5:...` where no SHA-256 was published.
         holds: a file or folder that it unpacks to.
         unpacked: about how many bytes that makes.
     """

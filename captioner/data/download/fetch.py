@@ -1,4 +1,4 @@
-"""Fetching large files over HTTP: goes on where it broke off, and believes neither lengths nor contents."""
+"""Fetching large files over HTTP: resumable; lengths and contents are checked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHUNK = 2**20
 TIMEOUT = 30.0  # seconds without a byte
 TRIES = 5  # in a row that bring nothing new
 WAITS = (1.0, 2.0, 5.0, 10.0)  # seconds between them
-MAX_BYTES = 100 * 10**9  # of a file whose size nobody told
+MAX_BYTES = 100 * 10**9  # of a file whose size is not known
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 # What may pass: a server is busy, or a connection breaks.
@@ -52,7 +52,7 @@ class _PassingError(Exception):
 
 
 def fetch(remote: RemoteFile, path: Path, waits: tuple[float, ...] = WAITS) -> None:
-    """Fetch a file to `path`; what a broken-off call has left in `path`.part is gone on with.
+    """Fetch a file to `path`; a partial download in `path`.part is continued.
 
     Args:
         remote: the file.
@@ -75,7 +75,7 @@ def fetch(remote: RemoteFile, path: Path, waits: tuple[float, ...] = WAITS) -> N
             reached = max(reached, _size(part))
             if failures >= TRIES:
                 raise DataError(
-                    f"{remote.url}: {error}; the same command goes on from here, or name a --mirror"
+                    f"{remote.url}: {error}; run the same command again to continue, or name a --mirror"
                 ) from None
             wait = waits[min(failures - 1, len(waits) - 1)]
             logger.info(f"{path.name}: {error}; trying again in {wait:g} s")

@@ -1,4 +1,4 @@
-"""Unpacking of archives that nobody has looked at: zip and tar, no path leaves the folder, no links, no bombs."""
+"""Unpacking of untrusted archives: zip and tar, no path leaves the folder, no links, no bombs."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_a_range_that_begins_elsewhere_is_not_believed(web, tmp_path):
 
 def test_a_length_that_never_comes_ends_in_one_line(web, tmp_path):
     web[0].claims, web[0].total = 5000, 5000
-    with pytest.raises(DataError, match=r"set\.zip: .*the same command goes on from here, or name a --mirror"):
+    with pytest.raises(DataError, match=r"set\.zip: .*run the same command again to continue, or name a --mirror"):
         get(web, tmp_path)
     assert len(web[0].asked) <= TRIES + 1 and not (tmp_path / "set.zip").exists()
 
