@@ -16,7 +16,7 @@ from captioner.metrics.bootstrap import intervals
 from captioner.metrics.matching import Candidates, References
 from captioner.metrics.scorer import METRICS
 from captioner.metrics.statistics import means
-from captioner.report.pictures import Shown, embed_pictures
+from captioner.report.pictures import SMALL_SIDE, Shown, embed_pictures
 from captioner.results import read_per_image, read_scores
 from captioner.storage import DataError, read_json, read_text
 from captioner.text.ptb import tokenize
@@ -45,7 +45,9 @@ class Report:
         best_epoch: the one that was kept, where that is known.
         ranked_by: the score by which pictures are best and worst.
         ranks: that score of every picture.
-        pictures: of those that are shown: id, caption, references, scores, and source, width, height, attention.
+        pictures: of those that are shown: id, caption, references, scores, and source, width, height, attention, and
+            what captioner.report.neighbours knows of them.
+        neighbours: of the training pictures that are shown beside them: image_id -> source, width, height.
         total: pictures that were evaluated.
         lengths: how many captions have how many words, of the model and of people.
         words: the model's commonest words: word, how often in a thousand of its words, and of people's.
@@ -62,6 +64,7 @@ class Report:
     ranked_by: str
     ranks: Sequence[float]
     pictures: list[dict[str, Any]]
+    neighbours: Mapping[str, dict[str, Any]]
     total: int
     lengths: tuple[Counter[int], Counter[int]]
     evaluations: Sequence[Evaluation]
@@ -78,6 +81,7 @@ def gather(
     *,
     shown: int,
     attention: Callable[[Mapping[str, Shown]], Mapping[str, dict[str, Any]]],
+    training: Callable[[Mapping[str, str]], Mapping[str, dict[str, Any]]],
     evaluations: Sequence[Evaluation] = (),
 ) -> Report:
     """Read a run and its evaluation.
@@ -90,6 +94,7 @@ def gather(
         facts: what else a reader should know.
         shown: at most so many pictures are shown, the best and the worst.
         attention: gives the attention maps of the pictures that have some.
+        training: see captioner.report.neighbours.training_neighbours.
         evaluations: all of the run's.
 
     Raises:
@@ -109,6 +114,8 @@ def gather(
     ids = _best_and_worst({image_id: scores[ranked_by] for image_id, (_, scores) in found.items()}, shown)
     pictures = embed_pictures({image_id: paths[image_id] for image_id in ids if image_id in paths})
     maps = attention({i: Shown(found[i][0], picture.width, picture.height) for i, picture in pictures.items()})
+    beside = training({image_id: found[image_id][0] for image_id in ids})
+    near = {other["id"] for known in beside.values() for other in known["nearest"]}
     candidates = {image_id: tokenize(caption) for image_id, (caption, _) in found.items()}
     given = {image_id: [tokenize(text) for text in references[image_id]] for image_id in found}
     history, best_epoch = _training(folder)
@@ -129,9 +136,14 @@ def gather(
                 "scores": {key: round(value, 4) for key, value in found[image_id][1].items()},
                 **(pictures[image_id]._asdict() if image_id in pictures else {}),
                 **({"attention": maps[image_id]} if image_id in maps else {}),
+                **beside.get(image_id, {}),
             }
             for image_id in ids
         ],
+        neighbours={
+            image_id: picture._asdict()
+            for image_id, picture in embed_pictures({i: paths[i] for i in near if i in paths}, SMALL_SIDE).items()
+        },
         total=len(found),
         evaluations=evaluations,
         lengths=(

@@ -171,6 +171,7 @@ def _data(report: Report) -> str:
     keys = report.pictures[0]["scores"]
     content = {
         "pictures": report.pictures,
+        "neighbours": report.neighbours,
         "rankedBy": report.ranked_by,
         "labels": {key: label(key) for key in keys},
         "highlights": min(HIGHLIGHTS, max(1, len(report.pictures) // 2)),

@@ -20,6 +20,7 @@ from captioner.storage import DataError
 logger = logging.getLogger(__name__)
 
 SIDE = 192  # pixels of the longer side
+SMALL_SIDE = 96  # of a training picture beside it
 QUALITY = 60  # of the JPEG
 
 
@@ -39,12 +40,12 @@ class Shown(NamedTuple):
     height: int
 
 
-def embed_pictures(paths: Mapping[str, Path]) -> dict[str, Embedded]:
-    """Return image_id -> the picture of those that can be read; the others are said."""
+def embed_pictures(paths: Mapping[str, Path], side: int = SIDE) -> dict[str, Embedded]:
+    """Return image_id -> the picture of those that can be read, `side` pixels long; the others are said."""
 
     def embed(path: Path) -> Embedded | DataError:
         try:
-            return _embed(path)
+            return _embed(path, side)
         except DataError as error:
             return error
 
@@ -56,9 +57,9 @@ def embed_pictures(paths: Mapping[str, Path]) -> dict[str, Embedded]:
     return {image_id: picture for image_id, picture in found.items() if not isinstance(picture, DataError)}
 
 
-def _embed(path: Path) -> Embedded:
-    picture = Image.fromarray(load_image(path, at_least=(SIDE, SIDE)))
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+def _embed(path: Path, side: int) -> Embedded:
+    picture = Image.fromarray(load_image(path, at_least=(side, side)))
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=QUALITY, optimize=True)
     source = "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -14,6 +14,7 @@ from captioner.features.store import open_features
 from captioner.images.listing import list_images
 from captioner.recipe import read_run
 from captioner.report.gather import Evaluation, gather
+from captioner.report.neighbours import training_neighbours
 from captioner.report.page import write_page
 from captioner.report.pictures import Shown
 from captioner.results import read_scores, require_whole
@@ -68,6 +69,7 @@ def report_run(
         _facts(folder, results, settings),
         shown=shown,
         attention=attention,
+        training=lambda captions: training_neighbours(settings, captions) if data else {},
         evaluations=_evaluations(folder, results),
     )
     output = output or folder / REPORT

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from captioner.data.batches import Features
 from captioner.text.ptb import tokenize
+
+if TYPE_CHECKING:
+    from captioner.data.batches import Features
 
 AT_ONCE = 256  # pictures whose features are held in memory at a time
 
@@ -38,6 +41,38 @@ def nearest_captions(
         found |= {image_id: known[index] for image_id, index in zip(part, nearest, strict=True)}
     chosen = {image_id: _most_like_the_others(references[image_id]) for image_id in set(found.values())}
     return {image_id: chosen[neighbour] for image_id, neighbour in found.items()}
+
+
+def nearest(
+    features: Features, known: Sequence[str], asked: Sequence[str], count: int
+) -> dict[str, list[tuple[str, float]]]:
+    """Return for each picture asked about the `count` known pictures that look most like it, the nearest first.
+
+    Args:
+        features: of all pictures; grids are averaged over their regions. They are read a part at a time.
+        known: image_ids.
+        asked: image_ids.
+        count: neighbours a picture.
+
+    Returns:
+        image_id -> its neighbours and the cosines of their features with its own.
+    """
+    queries = directions(features, asked)  # (asked, channels)
+    best = np.full((len(asked), count), -np.inf, np.float32)
+    places = np.zeros((len(asked), count), int)
+    for start in range(0, len(known), AT_ONCE):
+        part = directions(features, known[start : start + AT_ONCE])  # (part, channels)
+        found = np.concatenate([best, queries @ part.T], axis=1)
+        of_part = np.broadcast_to(np.arange(start, start + len(part)), (len(asked), len(part)))
+        where = np.concatenate([places, of_part], axis=1)
+        order = np.argsort(-found, axis=1, kind="stable")[:, :count]
+        best, places = np.take_along_axis(found, order, 1), np.take_along_axis(where, order, 1)
+    return {
+        image_id: [
+            (known[place], float(cosine)) for place, cosine in zip(row, cosines, strict=True) if cosine > -np.inf
+        ]
+        for image_id, row, cosines in zip(asked, places, best, strict=True)
+    }
 
 
 def directions(features: Features, ids: Sequence[str]) -> np.ndarray:

@@ -8,7 +8,7 @@ from captioner.config import ConfigError
 from captioner.report.run import report_run
 from captioner.storage import DataError, write_manifest
 from tests.messages import listening
-from tests.report.project import PICTURES, make_run
+from tests.report.project import PICTURES, TRAINED_ON, make_run
 
 
 @pytest.fixture
@@ -37,6 +37,30 @@ def test_a_page_holds_everything_and_asks_for_nothing(run):
     assert data["rankedBy"] == "cider_d" and data["labels"]["cider_d"] == "CIDEr-D"
     for words in ("tiny", "vgg16 pool", "13 minutes", "epoch 4, whose weights were kept", "95 % confidence interval"):
         assert words in text
+
+
+def test_the_training_pictures_most_like_a_picture_are_shown_with_what_people_said_of_them(run):
+    _, _, data, _ = report(run)
+    by_id = {picture["id"]: picture for picture in data["pictures"]}
+    # p12 is a red box as p04 is; of the others p00 has its colour, p05 its shape
+    assert by_id["p12"]["nearest"][0]["id"] == "p04"
+    assert by_id["p12"]["nearest"][0]["similarity"] == pytest.approx(1, abs=1e-3)
+    assert by_id["p12"]["nearest"][0]["captions"][0] == "A red box ."
+    assert {"p04", "p00"} <= data["neighbours"].keys() <= set(TRAINED_ON)
+    assert all(picture["source"].startswith("data:image/jpeg") for picture in data["neighbours"].values())
+    # "a grey ball" is said of p03, "a grey box" and "a green thing" of no training picture
+    assert [(by_id[name]["caption"], by_id[name]["copies"]) for name in ("p11", "p07", "p00")] == [
+        ("a grey ball", 1),
+        ("a grey box", 0),
+        ("a green thing", 0),
+    ]
+
+
+def test_without_the_training_data_the_page_says_so_and_is_written(run):
+    (run.parents[1] / "train.txt").unlink()
+    _, _, data, said = report(run)
+    assert len(said) == 1 and "does not show the nearest training pictures" in said[0]
+    assert data["neighbours"] == {} and "nearest" not in data["pictures"][0]
 
 
 def test_captions_cannot_break_out_of_the_page(run):
@@ -75,7 +99,7 @@ def test_captions_scored_elsewhere_need_their_references(run, tmp_path):
     with pytest.raises(ConfigError, match="-R: missing"):
         report(run)
     _, text, data, _ = report(run, references=[tmp_path / "captions.txt"], images=tmp_path / "images")
-    assert "Training" not in re.sub(r"<style>.*?</style>", "", text, flags=re.S)
+    assert "training-title" not in text
     assert all("source" in picture for picture in data["pictures"])
 
 
@@ -102,6 +126,7 @@ def test_scores_that_rank_no_picture_are_refused(run):
 
 
 def test_a_captioner_that_cannot_be_loaded_costs_the_attention_only(run, tmp_path):
+    (tmp_path / "features.pkl").unlink()
     write_manifest(run / "scores.json", "evaluate")  # of an older captioner: it may have attention
     (run / "captioner.keras").write_text("broken")
     asked = []

@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 
+from captioner.training import baseline
 from captioner.training.baseline import nearest_captions
 
 
@@ -23,3 +25,22 @@ def test_a_picture_gets_the_most_shared_caption_of_the_nearest_one():
 def test_grids_are_averaged_over_their_regions():
     features = Vectors(dog=[[2, 0], [0, 0]], cat=[[0, 2], [0, 2]], other=[[0, 1], [1, 5]])
     assert nearest_captions(features, REFERENCES, ["dog", "cat"], ["other"]) == {"other": "A cat sleeps ."}
+
+
+def test_the_nearest_pictures_are_those_of_all_cosines_at_once(monkeypatch):
+    monkeypatch.setattr(baseline, "AT_ONCE", 7)
+    rng = np.random.default_rng(0)
+    rows = dict(zip([f"p{index}" for index in range(30)], rng.normal(size=(30, 5)).astype(np.float32), strict=True))
+    known, asked = list(rows)[:25], list(rows)[25:]
+    found = baseline.nearest(Vectors(rows), known, asked, 3)
+    for image_id in asked:
+        unit = {name: row / np.linalg.norm(row) for name, row in rows.items()}
+        cosines = {name: float(unit[name] @ unit[image_id]) for name in known}
+        expected = sorted(cosines, key=lambda name: -cosines[name])[:3]
+        assert [name for name, _ in found[image_id]] == expected
+        assert [cosine for _, cosine in found[image_id]] == pytest.approx([cosines[name] for name in expected])
+
+
+def test_few_known_pictures_are_all_of_the_neighbours():
+    rows = {"a": np.array([1, 0], np.float32), "b": np.array([1, 1], np.float32)}
+    assert [name for name, _ in baseline.nearest(Vectors(rows), ["a"], ["b"], 3)["b"]] == ["a"]

@@ -1,6 +1,6 @@
 "use strict";
 
-const { pictures, rankedBy, labels, highlights } = JSON.parse(document.getElementById("data").textContent);
+const { pictures, neighbours, rankedBy, labels, highlights } = JSON.parse(document.getElementById("data").textContent);
 const AT_ONCE = 48;
 const byId = (id) => document.getElementById(id);
 
@@ -117,10 +117,28 @@ function showDetail() {
   showCaption(picture);
   const words = new Set(picture.caption.toLowerCase().split(" ").filter((word) => word.length > 3)); // not "a", "the"
   byId("detail-references").replaceChildren(...picture.references.map((text) => reference(text, words)));
+  showTraining(picture);
   byId("detail-scores").replaceChildren(
     ...Object.entries(picture.scores).map(([key, value]) =>
       element("tr", {}, element("th", { textContent: labels[key], scope: "row" }), element("td", { textContent: percent(value) })),
     ),
+  );
+}
+
+// Training pictures that look most like this one, with what people said of them.
+function showTraining(picture) {
+  const near = picture.nearest ?? [];
+  byId("detail-training").hidden = picture.copies === undefined;
+  byId("detail-copies").textContent = picture.copies
+    ? `The caption's words are those of ${picture.copies.toLocaleString("en")} training caption${picture.copies === 1 ? "" : "s"}, in the same order.`
+    : "No training caption has exactly these words.";
+  byId("detail-nearest").replaceChildren(
+    ...near.map((other) => {
+      const thumbnail = neighbours[other.id];
+      const seen = thumbnail ? [element("img", { src: thumbnail.source, alt: "", width: thumbnail.width, height: thumbnail.height })] : [];
+      const words = element("span", {}, element("b", { textContent: other.similarity.toFixed(2) }), ` ${other.id}: ${other.captions.join(" · ")}`);
+      return element("li", {}, ...seen, words);
+    }),
   );
 }
 
