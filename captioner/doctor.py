@@ -16,6 +16,7 @@ from typing import Any
 
 from captioner import __version__
 from captioner.encoders.table import BACKBONES, HUB_PRESETS, weights_at_hand
+from captioner.processor import computes_bfloat16, processor_flags
 from captioner.progress import amount
 from captioner.run_folder import RUNS, newest_run
 from captioner.storage import DataError
@@ -98,13 +99,10 @@ def _keras() -> list[Finding]:
 
 
 def _processor() -> list[Finding]:
-    flags: set[str] = set()
-    try:
-        match = re.search(r"^(?:flags|Features)\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-        flags = set(match[1].split()) if match else set()
-    except OSError:
+    flags = processor_flags()
+    if flags is None:
         return [Finding("bfloat16", "cannot be told on this system"), Finding("AMX", "cannot be told on this system")]
-    bf16 = bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+    bf16 = computes_bfloat16()
     return [
         Finding("bfloat16", "in hardware" if bf16 else "not in hardware: slower than float32", bf16 or None),
         Finding("AMX", "yes" if "amx_tile" in flags else "no", "amx_tile" in flags or None),

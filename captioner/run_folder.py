@@ -19,6 +19,7 @@ CONFIG = "config.yaml"  # the recipe that the run was trained with
 VOCABULARY = "vocabulary.json"  # for people and other programs; the captioner holds its own
 CAPTIONER = "captioner.keras"
 HISTORY = "history.csv"  # a row per epoch
+BOARD = "tensorboard"  # what TensorBoard shows, where train.tensorboard is true
 CHECKPOINTS = "checkpoints"
 FAST = "fast"  # the graphs of a predict without Keras
 CHECKPOINT, BEST = "checkpoint.npz", "best.npz"  # in that folder
@@ -90,7 +91,7 @@ def require_free(folder: Path, resume: bool, overwrite: bool) -> None:
 
 def clear(folder: Path) -> None:
     """Remove a run, the manifest first: without it nothing counts as finished."""
-    for target in (folder / MANIFEST, folder / CAPTIONER, folder / CHECKPOINTS, folder / FAST):
+    for target in (folder / MANIFEST, folder / CAPTIONER, folder / CHECKPOINTS, folder / FAST, folder / BOARD):
         if target.is_dir():
             shutil.rmtree(target)
         else:

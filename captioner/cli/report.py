@@ -14,6 +14,25 @@ if TYPE_CHECKING:
     from captioner.captioner import Captioner
 
 
+def draw_curves(run: Path, path: Path) -> Path:
+    """Draw a run's losses and scores by epoch; return the picture's path.
+
+    Raises:
+        ConfigError: matplotlib is not installed, or the picture's ending is not known.
+        DataError: the run has no history, or the picture cannot be written.
+    """
+    from captioner.plots.history import plot_history
+    from captioner.report.history import read_history
+    from captioner.run_folder import HISTORY
+    from captioner.storage import DataError
+
+    rows, best = read_history(run)
+    if not rows:
+        raise DataError(f"{run}: has no {HISTORY}; captioner train writes it when training ends")
+    plot_history(rows, best, path, "--curves")
+    return path
+
+
 @click.command("report")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
@@ -31,6 +50,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="At most so many are shown, the best and the worst.",
 )
+@click.option(
+    "--curves",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the training's curves into FILE.png, .svg or .pdf, and no page; RUN need not be evaluated.",
+)
 def command(
     run: Path,
     output: Path | None,
@@ -38,12 +62,17 @@ def command(
     references: tuple[Path, ...],
     images: Path | None,
     pictures: int,
+    curves: Path | None,
 ) -> None:
     """Write the scores, curves, captions and pictures of the evaluated run RUN into one HTML page.
 
     The page opens from disk and needs no network: pictures lie in it, and can be searched, sorted and looked at.
     """
     from captioner.report.run import report_run
+
+    if curves is not None:
+        click.echo(draw_curves(run, curves))
+        return
 
     def load(path: str) -> Captioner:
         load_keras()

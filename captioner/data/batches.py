@@ -14,6 +14,8 @@ from captioner.text.vocabulary import PAD
 CHUNK = 32  # batches that are sorted by length together: more gives less padding, fewer more varied batches
 BATCHES_AHEAD = 2  # that are laid out while the network trains
 
+Encoded = Sequence[Sequence[int]]  # the captions of a picture as numbers, each `<start>` ... `<end>`
+
 
 class Features(Protocol):
     """What batches need of a feature store."""
@@ -67,7 +69,7 @@ class Batch(NamedTuple):
 
 def make_batch(
     features: np.ndarray,
-    captions: Sequence[Sequence[Sequence[int]]],
+    captions: Sequence[Encoded],
     multiple: int = 1,
 ) -> Batch:
     """Lay out the captions of some pictures for one teacher-forced pass.
@@ -80,13 +82,7 @@ def make_batch(
     """
     most = max(len(picture) for picture in captions)
     longest = max(len(caption) for picture in captions for caption in picture) - 1
-    time = -(-longest // multiple) * multiple
-    tokens = np.full((len(captions), most, time), PAD, dtype="int32")
-    following = np.full_like(tokens, PAD)
-    for row, picture in enumerate(captions):
-        for column, caption in enumerate(picture):
-            tokens[row, column, : len(caption) - 1] = caption[:-1]
-            following[row, column, : len(caption) - 1] = caption[1:]
+    tokens, following = lay_out(captions, most, -(-longest // multiple) * multiple)
     positions = np.flatnonzero(following != PAD).astype("int32")
     weights = np.ones(len(positions), dtype="float32")
     if multiple > 1:
@@ -95,6 +91,23 @@ def make_batch(
         positions = np.concatenate([positions, free[:filling]])
         weights = np.pad(weights, (0, filling))
     return Batch(features, tokens, positions, following.reshape(-1)[positions], weights)
+
+
+def lay_out(captions: Sequence[Encoded], most: int, time: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return captions and the words that follow each of theirs, both (pictures, most, time) int32, padded.
+
+    Args:
+        captions: per picture its captions, each `<start>` ... `<end>`.
+        most: captions of a picture, at most.
+        time: words of a caption, at most.
+    """
+    tokens = np.full((len(captions), most, time), PAD, dtype="int32")
+    following = np.full_like(tokens, PAD)
+    for row, picture in enumerate(captions):
+        for column, caption in enumerate(picture):
+            tokens[row, column, : len(caption) - 1] = caption[:-1]
+            following[row, column, : len(caption) - 1] = caption[1:]
+    return tokens, following
 
 
 class CaptionBatches(keras.utils.PyDataset):
@@ -111,7 +124,7 @@ class CaptionBatches(keras.utils.PyDataset):
     def __init__(
         self,
         features: Features,
-        captions: Mapping[str, Sequence[Sequence[int]]],
+        captions: Mapping[str, Encoded],
         batch_size: int,
         seed: int,
         least_steps: int = 1,

@@ -41,14 +41,14 @@ def plot(statistics: CaptionStatistics, path: str | Path) -> None:
         figure.savefig(temporary, dpi=120)
 
 
-def require_plot(path: Path) -> None:
+def require_plot(path: Path, option: str = "--plot") -> None:
     """Check, before the work, that a picture can be drawn into `path`; raises ConfigError as `plot` does."""
     if path.suffix[1:].lower() not in FORMATS:
-        raise ConfigError(f"--plot {path}: the picture's name ends in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+        raise ConfigError(f"{option} {path}: the picture's name ends in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise ConfigError(f"--plot {path}: needs matplotlib; pip install 'captioner[plot]'") from None
+        raise ConfigError(f"{option} {path}: needs matplotlib; pip install 'captioner[plot]'") from None
 
 
 def _draw_lengths(axes: Any, parts: dict[str, SplitStatistics]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +14,10 @@ from captioner.metrics.bootstrap import intervals
 from captioner.metrics.matching import Candidates, References
 from captioner.metrics.scorer import METRICS
 from captioner.metrics.statistics import means
+from captioner.report.history import read_history
 from captioner.report.pictures import SMALL_SIDE, Shown, embed_pictures
 from captioner.results import read_per_image, read_scores
-from captioner.storage import DataError, read_json, read_text
+from captioner.storage import DataError
 from captioner.text.ptb import tokenize
 
 RANKED_BY = ("cider_d", "meteor", "rouge_l", "bleu_4", "bleu_1")  # the first one that there is ranks the pictures
@@ -118,7 +117,7 @@ def gather(
     near = {other["id"] for known in beside.values() for other in known["nearest"]}
     candidates = {image_id: tokenize(caption) for image_id, (caption, _) in found.items()}
     given = {image_id: [tokenize(text) for text in references[image_id]] for image_id in found}
-    history, best_epoch = _training(folder)
+    history, best_epoch = read_history(folder)
     return Report(
         name=folder.name,
         facts=list(facts),
@@ -175,19 +174,6 @@ def _intervals(
         beside = Candidates(References(references), list(candidates), list(candidates.values()))
         statistics.append(METRICS["bleu"].measure(beside))
     return intervals(statistics) if statistics else {}
-
-
-def _training(folder: Path) -> tuple[list[dict[str, float]], int | None]:
-    path = folder / "history.csv"
-    if not path.is_file():
-        return [], None
-    try:
-        table = csv.DictReader(io.StringIO(read_text(path)))
-        rows = [{key: float(value) for key, value in row.items()} for row in table]
-        best = read_json(folder / "manifest.json")["best"]["epoch"] if (folder / "manifest.json").is_file() else None
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as a training's history ({error}); train again") from None
-    return rows, None if best is None else int(best)
 
 
 def _vocabulary(candidates: Mapping[str, list[str]], references: Mapping[str, list[list[str]]]) -> dict[str, Any]:

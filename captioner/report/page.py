@@ -16,6 +16,7 @@ from captioner import __version__
 from captioner.metrics.bootstrap import LEVEL
 from captioner.metrics.labels import label, show
 from captioner.plots.charts import Series, columns, curves, nice_step
+from captioner.plots.history import charts_of
 from captioner.report.gather import Report
 from captioner.storage import write_text
 
@@ -93,21 +94,13 @@ def _training(report: Report) -> str:
     history, best = report.history, report.best_epoch
     if not history or "epoch" not in history[0]:
         return ""
-    epochs = [row["epoch"] for row in history]
-    figures = []
-    for title, lines in (
-        ("Loss", (("people", "training", "loss", 1), ("model", "dev", "val_loss", 1))),
-        ("BLEU-4 on dev", (("model", "dev", "bleu_4", 100),)),
-        ("CIDEr-D on dev", (("model", "dev", "cider_d", 100),)),
-    ):
-        series = [
-            Series(style, name, [factor * row[key] for row in history])
-            for style, name, key, factor in lines
-            if key in history[0]
-        ]
-        if series:
-            chart = curves(f"{title} by epoch", epochs, series, best)
-            figures.append(f"<figure><figcaption>{title}</figcaption>{chart}</figure>")
+    styles, figures = {"training": "people", "dev": "model"}, []
+    for title, lines in charts_of(history):
+        epochs = next(iter(lines.values()))[0]
+        series = [Series(styles[name], name, values) for name, (_, values) in lines.items()]
+        marked = best if best is not None and epochs[0] <= best <= epochs[-1] else None
+        chart = curves(f"{title} by epoch", epochs, series, marked)
+        figures.append(f"<figure><figcaption>{title}</figcaption>{chart}</figure>")
     kept = f" The dashed line is epoch {best}, whose weights were kept." if best else ""
     return (
         '<section aria-labelledby="training-title"><h2 id="training-title">Training</h2>'

@@ -48,14 +48,15 @@ from captioner.training import fit, numpy_fit
 from captioner.training.advice import FEW, about_captions, about_data, describe_beside
 from captioner.training.baseline import nearest_captions
 from captioner.training.begin_from import begin_from
+from captioner.training.best_epoch import DIGITS
+from captioner.training.board import require_tensorboard
 from captioner.training.checkpoint import TrainingState, require_identity
 from captioner.training.checks import open_views
 from captioner.training.config import TrainConfig
 from captioner.training.dev_score import DevScore
-from captioner.training.device import describe_device
+from captioner.training.device import Wanted, describe_device, resolve_precision
 from captioner.training.familiarity import Familiarity
 from captioner.training.initial_weights import initialize_embeddings
-from captioner.training.losses import CaptionLoss
 from captioner.training.seen_features import SeenFeatures
 from captioner.training.self_critical import fit_self_critical
 
@@ -86,30 +87,47 @@ def train(
 def _train(folder: Path, recipe: Recipe, data: Dataset | None, resume: bool, overwrite: bool) -> TrainingState:
     if recipe.train.engine == "numpy":
         numpy_fit.require_plain(recipe.model, recipe.train)
+    require_tensorboard(recipe.train.tensorboard)
     started = time.monotonic()
     prepared = prepare(recipe, data or Dataset(recipe.data))
-    place = folder / NEXT if state_of(folder) == "finished" else folder
-    resume = resume and not overwrite and state_of(place) == "unfinished"
-    if resume:
-        require_identity(place / CHECKPOINTS, prepared.identity)
-    decoder = _new_decoder(recipe, prepared)
-    place = workplace(folder, resume, overwrite)
-    write_text(place / CONFIG, dump_yaml(to_settings(recipe)))
-    prepared.vocabulary.save(place / VOCABULARY)
-    _announce(recipe, prepared, decoder)
+    resume = resumes(folder, prepared, resume, overwrite)
+    decoder = new_decoder(recipe, prepared)
+    place = begin(folder, recipe, prepared, resume, overwrite)
+    announce(recipe, prepared, decoder)
     state = _fit(recipe, prepared, decoder, place, resume)
-    _publish(recipe, prepared, decoder, state, place, started)
+    publish(recipe, prepared, decoder, state, place, started)
     settle(folder)
     logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
     return state
 
 
-def _new_decoder(recipe: Recipe, prepared: TrainingInputs) -> CaptionDecoder:
+def resumes(folder: Path, prepared: TrainingInputs, resume: bool, overwrite: bool) -> bool:
+    """Return whether a checkpoint is continued from.
+
+    Raises:
+        DataError: it is of another run.
+    """
+    place = folder / NEXT if state_of(folder) == "finished" else folder
+    resume = resume and not overwrite and state_of(place) == "unfinished"
+    if resume:
+        require_identity(place / CHECKPOINTS, prepared.identity)
+    return resume
+
+
+def begin(folder: Path, recipe: Recipe, prepared: TrainingInputs, resume: bool, overwrite: bool) -> Path:
+    """Make the folder ready that the run is written to, with its recipe and its vocabulary, and return it."""
+    place = workplace(folder, resume, overwrite)
+    write_text(place / CONFIG, dump_yaml(to_settings(recipe)))
+    prepared.vocabulary.save(place / VOCABULARY)
+    return place
+
+
+def new_decoder(recipe: Recipe, prepared: TrainingInputs) -> CaptionDecoder:
     """Return the decoder with its first weights."""
     path = recipe.train.begin_from
     begun = None if path is None else load(path)
     keras.utils.set_random_seed(recipe.train.seed)
-    decoder = _build(recipe, prepared, precision=recipe.train.precision)
+    decoder = build(recipe, prepared, precision=recipe.train.precision)
     if begun is None:
         initialize_embeddings(decoder, prepared.vocabulary, _flat(prepared.training))
     else:
@@ -121,8 +139,9 @@ def _flat(encoded: Mapping[str, list[list[int]]]) -> Sequence[list[int]]:
     return [caption for picture in encoded.values() for caption in picture]
 
 
-def _build(recipe: Recipe, prepared: TrainingInputs, precision: str) -> CaptionDecoder:
-    policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
+def build(recipe: Recipe, prepared: TrainingInputs, precision: Wanted) -> CaptionDecoder:
+    """Return a decoder for the features, with an encoder's layers below it where the recipe trains some."""
+    policy = "mixed_bfloat16" if resolve_precision(precision) == "bfloat16" else "float32"
     if recipe.encoder.trained_to is None:
         return build_decoder(recipe.model, len(prepared.vocabulary), prepared.features.shape, dtype=policy)
     tail = build_tail(recipe.encoder)
@@ -131,8 +150,9 @@ def _build(recipe: Recipe, prepared: TrainingInputs, precision: str) -> CaptionD
     return FineTunedDecoder(decoder, tail, dtype=policy)
 
 
-def _announce(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder) -> None:
-    logger.info(describe_device(recipe.train.precision))
+def announce(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder) -> None:
+    """Log what is trained, where and on what."""
+    logger.info(describe_device(resolve_precision(recipe.train.precision)))
     logger.info(
         f"training on {len(prepared.training)} pictures with {len(_flat(prepared.training))} captions, "
         f"{len(prepared.vocabulary)} words, {decoder.count_params():,} weights"
@@ -141,9 +161,12 @@ def _announce(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder)
         logger.warning("CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
 
 
-def _dev_score(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder, features: Features) -> DevScore:
-    captions, dev = prepared.captions, prepared.dev
-    return DevScore(decoder, prepared.vocabulary, features, captions, dev, recipe.generation, recipe.train.monitor)
+def dev_score(
+    recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder, features: Features, **limits: Any
+) -> DevScore:
+    """Return what scores a decoder on the dev split; `limits` are DevScore's `pictures` and `examples`."""
+    captions, dev, monitor = prepared.captions, prepared.dev, recipe.train.monitor
+    return DevScore(decoder, prepared.vocabulary, features, captions, dev, recipe.generation, monitor, **limits)
 
 
 def _fit(
@@ -157,7 +180,8 @@ def _fit(
         len(prepared.training), len(prepared.captions.split("dev")), batches.batch_size, batches.passes
     ):
         logger.warning(note)
-    common = (trained, batches, _dev_score(recipe, prepared, trained, seen), config, folder / CHECKPOINTS)
+    scores = dev_score(recipe, prepared, trained, seen, pictures=config.score_pictures)
+    common = (trained, batches, scores, config, folder / CHECKPOINTS)
     running: dict[str, Any] = {"identity": prepared.identity, "resume": resume}
     if config.engine == "numpy":
         return numpy_fit.fit(*common, **running)
@@ -213,7 +237,20 @@ def _here(folder: Path) -> dict[str, str]:
     return {"folder": str(here), "from_run": os.path.relpath(here, run)}
 
 
-def _publish(
+def _scores_of(
+    final: CaptionDecoder, state: TrainingState, recipe: Recipe, prepared: TrainingInputs
+) -> Mapping[str, float]:
+    """Return the best epoch's row, with the scores of the decoder that is saved on the whole dev split."""
+    best, config = state.history[state.best_epoch - 1], recipe.train
+    partial = config.score_pictures is not None or "cider_d" not in best
+    if not partial and resolve_precision(config.precision) == "float32":
+        return best
+    # what is saved computes in float32, and its scores differ a little from bfloat16's
+    scores = dev_score(recipe, prepared, final, prepared.features, examples=0)()
+    return {**best, **{name: round(value, DIGITS) for name, value in scores.items()}}
+
+
+def publish(
     recipe: Recipe,
     prepared: TrainingInputs,
     decoder: CaptionDecoder,
@@ -222,22 +259,16 @@ def _publish(
     started: float,
 ) -> None:
     """Write the captioner, the history and, last, the manifest."""
-    final = _build(recipe, prepared, precision="float32")
+    final = build(recipe, prepared, precision="float32")
     final.set_weights(decoder.get_weights())
-    best = state.history[state.best_epoch - 1]
-    if recipe.train.precision != "float32":  # what is saved computes in float32, and its scores differ a little
-        scored = _build(recipe, prepared, precision="float32")  # a copy: a compiled model would save an optimizer
-        scored.set_weights(decoder.get_weights())
-        scored.compile(loss=CaptionLoss(recipe.train.label_smoothing))
-        scores = _dev_score(recipe, prepared, scored, prepared.features)()
-        best = {**best, **{name: round(value, 6) for name, value in scores.items()}}
+    best = _scores_of(final, state, recipe, prepared)
     encoder = prepared.features.description
     captioner = Captioner(final, prepared.vocabulary, encoder, recipe.generation)
     captioner.familiarity = Familiarity.of(prepared.features, list(prepared.training))
     looks = calibrate(captioner, prepared.captions, prepared.features)
     captioner.save_to(folder / CAPTIONER)
-    names = list(state.history[0])
-    write_text(folder / HISTORY, to_csv(names, ([row[name] for name in names] for row in state.history)))
+    names = max(map(list, state.history), key=len)  # an epoch whose captions were not scored has fewer
+    write_text(folder / HISTORY, to_csv(names, ([row.get(name, "") for name in names] for row in state.history)))
     write_manifest(
         folder,
         "train",

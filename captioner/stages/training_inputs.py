@@ -76,7 +76,7 @@ def prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
 def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[int]]]) -> str:
     """Return a digest of what makes a run what it is; more epochs change it only where the schedule counts them."""
     config = to_settings(recipe.train)
-    for name in ("max_minutes", "checkpoint_minutes", "checkpoint_steps"):
+    for name in ("max_minutes", "checkpoint_minutes", "checkpoint_steps", "tensorboard"):
         del config[name]
     if not (config["schedule"] == "cosine" or config["warmup"] or config["scheduled_sampling"]):
         del config["epochs"], config["patience"]

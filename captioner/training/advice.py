@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from captioner.training.epoch_end import CHANCE
+from captioner.training.best_epoch import CHANCE
 
 FEW = 1000  # training pictures; scripts/bench small shows what fewer give
 

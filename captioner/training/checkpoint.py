@@ -94,7 +94,7 @@ def require_identity(folder: Path, identity: str) -> None:
     Raises:
         DataError: there is no checkpoint, it is broken, or belongs to a run with other settings or data.
     """
-    _read(newest_checkpoint(folder) or folder / CHECKPOINT, identity)
+    read_variables(newest_checkpoint(folder) or folder / CHECKPOINT, identity)
 
 
 def load_checkpoint(folder: Path, variables: Sequence[keras.Variable], identity: str) -> TrainingState:
@@ -102,8 +102,12 @@ def load_checkpoint(folder: Path, variables: Sequence[keras.Variable], identity:
     return load_variables(newest_checkpoint(folder) or folder / CHECKPOINT, variables, identity)
 
 
-def _read(path: Path, identity: str) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """Return a checkpoint's header and arrays. Raises DataError as `load_variables` does."""
+def read_variables(path: Path, identity: str) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Return the header and the arrays of a file that `save_variables` wrote.
+
+    Raises:
+        DataError: the file is missing, broken, or belongs to a run with other settings or data.
+    """
     try:
         with path.open("rb") as file, np.load(file) as content:
             header: dict[str, Any] = json.loads(str(content["header"]))
@@ -123,7 +127,7 @@ def load_variables(path: Path, variables: Sequence[keras.Variable], identity: st
     Raises:
         DataError: the file is missing, broken, or belongs to a run with other settings or data.
     """
-    header, arrays = _read(path, identity)
+    header, arrays = read_variables(path, identity)
     shapes = [variable.shape for variable in variables]
     if [tuple(array.shape) for array in arrays] != [tuple(shape) for shape in shapes]:
         raise DataError(f"{path}: holds other weights than this model has; {ANEW}")

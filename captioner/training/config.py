@@ -68,6 +68,14 @@ class TrainConfig:
         monitor: the dev score by which the best epoch is chosen and training stops: of generated captions, or
             `val_loss`. Of two epochs with equal scores the one with the lower val_loss is better, and so it is of two
             whose captions score no more than they do for the wrong pictures.
+        best_by: what an epoch is chosen by: its own dev score (`epoch`), or the mean of its own and those of the scored
+            epochs before and after it (`neighbours`), as the last half point of a single score is chance.
+        average_epochs: the mean of the weights at the ends of so many epochs, the newest ones, is what is evaluated and
+            saved; 1 for each epoch's own. Training goes on with its own.
+        score_every: captions are generated and scored after every so many epochs, and after the last; the dev loss is
+            taken after each.
+        score_pictures: dev pictures, spread evenly over the split, that are captioned for these scores; null for all.
+            The best epoch is scored on all of them when training ends.
         patience: epochs without a better dev score before training stops; null for never. They count from the first
             epoch whose captions score more than for the wrong pictures.
         max_minutes: of training, after which the epoch is cut short, scored, and the last; null for no limit.
@@ -75,7 +83,8 @@ class TrainConfig:
             from 0 in the first.
         checkpoint_minutes: between checkpoints within an epoch; null for none.
         checkpoint_steps: batches between checkpoints within an epoch; null for none.
-        precision: `bfloat16` computes in bfloat16 and keeps weights in float32.
+        precision: `bfloat16` computes in bfloat16 and keeps weights in float32; `auto` takes it where the processor or
+            the GPU computes it natively, and `float32` elsewhere.
         seed: of weights, dropout and shuffling.
         views: further feature files of the training pictures, each of another view (`captioner extract --view flip`);
             of each picture and epoch one is drawn. Pictures whose captions say left or right are never shown mirrored.
@@ -83,6 +92,7 @@ class TrainConfig:
         encoder_rate: the learning rate of encoder layers that are trained with the decoder, as a share of
             `learning_rate`; 0 keeps them as they are.
         self_critical: train on samples and their CIDEr-D instead of the references alone; needs `begin_from`.
+        tensorboard: write each epoch's numbers for TensorBoard: `true` into the run folder, or the name of a folder.
     """
 
     epochs: int = 20
@@ -103,17 +113,22 @@ class TrainConfig:
     label_smoothing: float = 0.0
     ema: float | None = None
     monitor: Literal["bleu_4", "cider_d", "val_loss"] = "cider_d"
+    best_by: Literal["epoch", "neighbours"] = "epoch"
+    average_epochs: int = 1
+    score_every: int = 1
+    score_pictures: int | None = None
     patience: int | None = 5
     max_minutes: float | None = None
     scheduled_sampling: float = 0.0
     checkpoint_minutes: float | None = 10.0
     checkpoint_steps: int | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
     seed: int = 0
     views: tuple[str, ...] = ()
     begin_from: str | None = None
     encoder_rate: float = 0.1
     self_critical: SelfCriticalConfig | None = None
+    tensorboard: bool | str = False
 
     def __post_init__(self) -> None:
         if self.ema == 0:
@@ -125,10 +140,12 @@ class TrainConfig:
 
     def _require_ranges(self) -> None:
         """Refuse a number that is impossible by itself. Raises ValueError."""
-        for name in ("epochs", "batch_size", "least_steps", "plateau_patience", "accumulate", "patience"):
+        nullable = ("patience", "score_pictures")
+        whole = ("epochs", "batch_size", "least_steps", "plateau_patience", "accumulate", "average_epochs")
+        for name in (*whole, "score_every", *nullable):
             value = getattr(self, name)
             if value is not None and value < 1:
-                null = ", or null" if name == "patience" else ""
+                null = ", or null" if name in nullable else ""
                 raise ValueError(f"{name} must be 1 or more{null}, found {value}")
         for name in ("max_minutes", "checkpoint_minutes", "checkpoint_steps", "clip_norm"):
             value = getattr(self, name)

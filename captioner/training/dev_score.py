@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
 
 from captioner.data.batches import CaptionBatches, Features
 from captioner.data.captions import Captions, references_of
@@ -12,23 +17,51 @@ from captioner.generation.decode import generate, make_search
 from captioner.metrics.scorer import score
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import Vocabulary
-from captioner.training.epoch_end import CHANCE
+from captioner.training.best_epoch import CHANCE
+from captioner.training.losses import CaptionLoss
+
+logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 64  # pictures; of the loss only
 MOST_WAYS, ENOUGH = 10, 400  # ways of giving captions to the wrong pictures, of few pictures more: 400 pictures in all
+
+
+LARGEST_LOSS = 100.0  # whose exponential is written; more says nothing
+EXAMPLES = 3  # captions that are shown, always of the same pictures
+
+
+class TeacherForced(keras.Model):
+    """A decoder that only reads references, with a compiled loss of its own: training's may be smoothed or a reward.
+
+    Args:
+        decoder: what reads.
+    """
+
+    def __init__(self, decoder: CaptionDecoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+        # On TensorFlow's CPU, XLA's matrix products are slower than the ordinary ones; JAX has no others.
+        compiled = "auto" if keras.backend.backend() != "tensorflow" else False
+        self.compile(loss=CaptionLoss(), jit_compile=compiled)
+
+    def call(self, inputs: tuple[Any, Any, Any], training: bool = False) -> Any:
+        """Return the logits (n, words) of CaptionDecoder.call."""
+        return self.decoder(inputs, training=False)
 
 
 class DevScore:
     """Scores a decoder, as it is at the time of the call, on the dev split.
 
     Args:
-        decoder: compiled.
+        decoder: what is scored.
         vocabulary: its words.
         features: of the dev pictures.
         captions: their raw references.
         encoded: image_id -> captions as numbers, for the loss.
         generation: how captions are generated.
         monitor: the score whose value by chance is taken, too.
+        pictures: that are captioned, spread evenly over the split; None for all.
+        examples: of their captions, how many are logged.
     """
 
     def __init__(
@@ -40,29 +73,42 @@ class DevScore:
         encoded: Mapping[str, Sequence[Sequence[int]]],
         generation: GenerationConfig,
         monitor: str = "cider_d",
+        pictures: int | None = None,
+        examples: int = EXAMPLES,
     ) -> None:
-        self.decoder, self.vocabulary, self.features = decoder, vocabulary, features
-        self.ids = captions.split("dev")
+        self.model, self.vocabulary, self.features = TeacherForced(decoder), vocabulary, features
+        self.ids = spread(captions.split("dev"), pictures)
+        self.examples = spread(self.ids, examples)
         self.references = references_of(captions, self.ids)
         self.batches = CaptionBatches(features, encoded, BATCH_SIZE, seed=0).for_keras()
         self.monitor = monitor
         self.search = make_search(decoder, generation, vocabulary=vocabulary)
 
-    def __call__(self) -> dict[str, float]:
-        """Return `val_loss`, `bleu_1` to `bleu_4`, `cider_d`, `chance` and `distinct`.
+    def __call__(self, captions: bool = True) -> dict[str, float]:
+        """Return `val_loss` and `val_perplexity`, and of generated captions `bleu_1` to `bleu_4`, `cider_d` and more.
 
+        The loss is the cross-entropy, without label smoothing, in nats a word, and the perplexity its exponential.
         `chance` is the monitored score of the same captions given to the wrong pictures, the highest of a few ways to
         do so; `distinct` counts the different captions, the empty one left out.
+
+        Args:
+            captions: whether captions are generated.
         """
         # The averages over batches weigh each by its pictures, which all have about as many words.
-        loss = self.decoder.evaluate(self.batches, verbose=0)
+        loss = float(self.model.evaluate(self.batches, verbose=0))
+        scores = {"val_loss": loss, "val_perplexity": math.exp(min(loss, LARGEST_LOSS))}
+        return {**scores, **self._of_captions()} if captions else scores
+
+    def _of_captions(self) -> dict[str, float]:
         decoded = decode(
             self.ids, self.features, lambda part, first: generate(self.search, part, self.vocabulary, first)
         )
         candidates = {image_id: captions[0].text for image_id, captions in decoded.items()}
+        for image_id in self.examples:
+            logger.info(f"  {image_id}: {candidates[image_id] or '(no words)'}")
         scores = score(candidates, self.references, ("bleu", "cider")).corpus
         distinct = float(len(set(candidates.values()) - {""}))
-        return {"val_loss": float(loss), **scores, CHANCE: self._chance(candidates), "distinct": distinct}
+        return {**scores, CHANCE: self._chance(candidates), "distinct": distinct}
 
     def _chance(self, candidates: Mapping[str, str]) -> float:
         if self.monitor == "val_loss" or len(self.ids) < 2:
@@ -75,3 +121,10 @@ class DevScore:
             wrong = dict(zip(candidates, texts[turned:] + texts[:turned], strict=True))
             found.append(score(wrong, self.references, (metric,)).corpus[self.monitor])
         return max(found)
+
+
+def spread(ids: Sequence[str], count: int | None) -> list[str]:
+    """Return `count` of the ids at even distances, all of them where they are fewer or `count` is None."""
+    if count is None or count >= len(ids):
+        return list(ids)
+    return [ids[place * len(ids) // count] for place in range(count)]

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
+from keras import ops
 
 from captioner.models.decoder import CaptionDecoder
 from captioner.run_folder import BEST
 from captioner.storage import DataError
+from captioner.training.best_epoch import DIGITS, Ranking
+from captioner.training.board import open_board
 from captioner.training.checkpoint import TrainingState, save_checkpoint, save_variables
 from captioner.training.config import TrainConfig
+from captioner.training.epoch_line import TimeLeft, describe_epoch
+from captioner.training.recent_weights import RecentWeights
 
 logger = logging.getLogger(__name__)
 
-CHANCE = "chance"  # among an epoch's scores: what the monitored one is when the captions go to the wrong pictures
-DIGITS = 6  # of the scores in a run's history
+
+class Score(Protocol):
+    """Scores a decoder, as it is at the time of the call, on the dev split."""
+
+    def __call__(self, captions: bool = True) -> dict[str, float]:
+        """Return scores by name; without `captions` only those for which none need be generated."""
+        ...
 
 
 class EpochEnd:
@@ -42,7 +54,7 @@ class EpochEnd:
         optimizer: Any,
         config: TrainConfig,
         progress: TrainingState,
-        score: Callable[[], dict[str, float]],
+        score: Score,
         variables: Sequence[keras.Variable],
         folder: Path,
         identity: str,
@@ -50,6 +62,11 @@ class EpochEnd:
         self.decoder, self.optimizer, self.config = decoder, optimizer, config
         self.progress, self.score = progress, score
         self.variables, self.folder, self.identity = variables, folder, identity
+        self.ranking = Ranking(config.monitor, config.best_by == "neighbours")
+        self._own = RecentWeights(folder, "epoch", config.average_epochs, identity)
+        self._scored = RecentWeights(folder, "scored", 2, identity)
+        self._left = TimeLeft(config, progress)
+        self._board = open_board(config.tensorboard, folder.parent)
 
     def exhausted(self) -> bool:
         """Tell whether training is to stop: no better dev score for `patience` epochs, or the minutes are up."""
@@ -57,11 +74,12 @@ class EpochEnd:
 
     def _waited_enough(self) -> bool:
         """Tell whether the dev score has not risen for `patience` epochs, counted from the first that scored at all."""
-        patience, progress = self.config.patience, self.progress
-        if patience is None:
+        patience, progress, ranking = self.config.patience, self.progress, self.ranking
+        judged = ranking.judged(progress.history, last=False) if progress.history else []
+        scored = [row["epoch"] for row in progress.history if ranking.beats_chance(row)]
+        if patience is None or not judged or not scored:
             return False
-        scored = [index for index, row in enumerate(progress.history, start=1) if self._scores(row)]
-        return bool(scored) and progress.epoch - max(progress.best_epoch, scored[0]) >= patience
+        return judged[-1]["epoch"] - max(progress.best_epoch, scored[0]) >= patience
 
     def _out_of_time(self) -> bool:
         minutes = self.config.max_minutes
@@ -80,29 +98,25 @@ class EpochEnd:
         if not math.isfinite(loss):
             raise DataError(f"{self.folder}: the loss is not a number; lower train.learning_rate or check the features")
         rate = float(self.optimizer.learning_rate)
-        progress = self.progress
+        progress, began = self.progress, time.monotonic()
         progress.epoch += 1
-        self._swap_average()
-        scores = self.score()
-        if self._improves(scores) and self._keep_best():
-            progress.best, progress.best_epoch, progress.waited = scores[self.config.monitor], progress.epoch, 0
-        else:
-            progress.waited += 1
-        self._swap_average()
-        if self.config.schedule == "plateau" and progress.waited >= self.config.plateau_patience:
-            self.optimizer.learning_rate = rate / 2
-            progress.waited = 0
-        row = {
-            "epoch": progress.epoch,
-            "loss": loss,
-            **scores,
-            "learning_rate": rate,
-            "seconds": seconds,
-        }
-        progress.history.append({name: round(value, DIGITS) for name, value in row.items()})
-        progress.step, progress.loss, progress.seconds = 0, [], 0.0
+        progress.seconds = seconds
+        last = progress.epoch >= self.config.epochs or self._out_of_time()
+        best_before = progress.best_epoch
+        with self._weights_to_score():
+            captions = last or progress.epoch % self.config.score_every == 0
+            scores = self.score() if captions else self.score(captions=False)
+            row = {"epoch": progress.epoch, "loss": loss, **scores, "learning_rate": rate, "seconds": seconds}
+            progress.history.append({name: round(value, DIGITS) for name, value in row.items()})
+            progress.step, progress.loss, progress.seconds = 0, [], 0.0
+            self._choose(last)
+        self._lower_rate(rate)
+        if self._board is not None:
+            self._board.write(row)
         self.save()
-        self._report(row)
+        self._left.count(seconds + time.monotonic() - began)
+        best = progress.best_epoch if progress.best_epoch != best_before else None
+        logger.info(describe_epoch(row, self.config.epochs, best, "" if self.exhausted() else self._left.line()))
         if self._waited_enough():
             logger.info(f"no better {self.config.monitor} for {self.config.patience} epochs: stopping")
         elif self._out_of_time():
@@ -115,32 +129,60 @@ class EpochEnd:
         except DataError as error:
             logger.warning(f"no checkpoint was written; training continues: {error}")
 
-    def _keep_best(self) -> bool:
-        """Keep the weights as they are as the best; return whether that worked."""
+    def _choose(self, last: bool) -> None:
+        """Keep the weights of the best epoch, of those that can be judged now; the newest one's are the decoder's."""
+        progress, ranking = self.progress, self.ranking
+        if ranking.with_neighbours and ranking.counts(progress.history[-1]):
+            self._scored.keep(self.decoder.weights, progress)
+        progress.waited += 1
+        for row in ranking.judged(progress.history, last):
+            rank, epoch = ranking.rank(progress.history, row), int(row["epoch"])
+            if (not progress.best_epoch or rank > self._best_rank()) and self._keep_best(epoch):
+                progress.best, progress.best_epoch = row[self.config.monitor], epoch
+                progress.waited = progress.epoch - epoch
+
+    def _best_rank(self) -> tuple[float, ...]:
+        return self.ranking.rank(self.progress.history, self.progress.history[self.progress.best_epoch - 1])
+
+    def _keep_best(self, epoch: int) -> bool:
+        """Keep the weights of an epoch as the best; return whether that worked."""
         try:
-            save_variables(self.folder / BEST, self.decoder.weights, self.progress, self.identity)
+            if epoch == self.progress.epoch:
+                save_variables(self.folder / BEST, self.decoder.weights, self.progress, self.identity)
+            else:
+                self._scored.copy(epoch, self.folder / BEST)
         except DataError as error:
-            logger.warning(f"this epoch's weights are the best and were not kept; training continues: {error}")
+            logger.warning(f"epoch {epoch}'s weights are the best and were not kept; training continues: {error}")
             return False
         return True
 
-    def _improves(self, scores: dict[str, float]) -> bool:
-        return self.progress.best is None or self._rank(scores) > self._rank(self._best_row())
+    def _lower_rate(self, rate: float) -> None:
+        """Halve the learning rate of the `plateau` schedule where the newest score says that it is time."""
+        progress = self.progress
+        if self.config.schedule != "plateau" or not self.ranking.judged(progress.history, last=False):
+            return
+        if progress.waited >= self.config.plateau_patience:
+            self.optimizer.learning_rate = rate / 2
+            progress.waited = 0
 
-    def _best_row(self) -> dict[str, float]:
-        return self.progress.history[self.progress.best_epoch - 1]
+    @contextlib.contextmanager
+    def _weights_to_score(self) -> Iterator[None]:
+        """Let the decoder have the weights that are scored and kept: its own, their average, or a mean of epochs."""
+        self._swap_average()
+        own = None
+        if self.config.average_epochs > 1:
+            self._own.keep(self.decoder.weights, self.progress)
+            mean = self._own.mean(self.progress.epoch)
+            own = [ops.convert_to_numpy(weight).copy() for weight in self.decoder.weights]
+            self._assign(mean or own)
+        yield
+        if own is not None:
+            self._assign(own)
+        self._swap_average()
 
-    def _scores(self, row: dict[str, float]) -> bool:
-        """Tell whether an epoch's captions score more than they do for the wrong pictures: below, a score is chance."""
-        return self.config.monitor == "val_loss" or row[self.config.monitor] > row.get(CHANCE, 0.0)
-
-    def _rank(self, row: dict[str, float]) -> tuple[float, ...]:
-        """Return what is greater for a better epoch: epochs that score, by their score; of the others, by the loss."""
-        if self.config.monitor == "val_loss":
-            return (-row["val_loss"],)
-        # the history is rounded, and an epoch is compared as it will stand there
-        score = round(row[self.config.monitor], DIGITS) if self._scores(row) else float("-inf")
-        return score, -row["val_loss"]
+    def _assign(self, values: Sequence[Any]) -> None:
+        for weight, value in zip(self.decoder.weights, values, strict=True):
+            weight.assign(ops.cast(value, weight.dtype))
 
     def _swap_average(self) -> None:
         """Exchange the weights and their moving average, so that the average is what is scored and kept."""
@@ -148,13 +190,6 @@ class EpochEnd:
             return
         averages = self.optimizer._model_variables_moving_average  # no public name for it
         for variable, average in zip(self.decoder.trainable_variables, averages, strict=True):
-            value = keras.ops.copy(variable.value)
+            value = ops.copy(variable.value)
             variable.assign(average)
             average.assign(value)
-
-    def _report(self, row: dict[str, float]) -> None:
-        best = " (best)" if self.progress.best_epoch == self.progress.epoch else ""
-        logger.info(
-            f"epoch {row['epoch']}/{self.config.epochs}: loss {row['loss']:.4f}, dev loss {row['val_loss']:.4f}, "
-            f"dev BLEU-4 {100 * row['bleu_4']:.2f}, CIDEr-D {100 * row['cider_d']:.1f}{best}; {row['seconds']:.1f} s"
-        )

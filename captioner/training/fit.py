@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -14,7 +14,7 @@ from captioner.run_folder import BEST
 from captioner.training.callbacks import AtEpochEnd, Checkpointing, EpochProgress, Pace, Shuffling
 from captioner.training.checkpoint import TrainingState, load_checkpoint, load_variables
 from captioner.training.config import TrainConfig
-from captioner.training.epoch_end import EpochEnd
+from captioner.training.epoch_end import EpochEnd, Score
 from captioner.training.losses import CaptionLoss
 from captioner.training.optimizers import make_optimizer
 from captioner.training.scheduled_sampling import RisingShare, ScheduledSampling
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 def fit(
     decoder: CaptionDecoder,
     batches: TrainingBatches,
-    score: Callable[[], dict[str, float]],
+    score: Score,
     config: TrainConfig,
     folder: Path,
     *,
@@ -53,16 +53,7 @@ def fit(
     """
     batches.start_at(0)
     steps = len(batches)
-    optimizer = make_optimizer(config, steps=steps * config.epochs, of_encoder=of_encoder)
-    # On TensorFlow's CPU, XLA's matrix products are slower than the ordinary ones; JAX has no others.
-    compiled = "auto" if keras.backend.backend() != "tensorflow" else False
-    settings = {"loss": CaptionLoss(config.label_smoothing), "jit_compile": compiled}
-    model: keras.Model = decoder
-    if config.scheduled_sampling:
-        model = ScheduledSampling(decoder, config.seed)
-        decoder.compile(**settings)  # for the dev loss
-    model.compile(optimizer=optimizer, **settings)
-    optimizer.build(decoder.trainable_variables)
+    model, optimizer = compiled(decoder, config, steps, of_encoder)
     variables = [*model.variables, *optimizer.variables]
     progress = TrainingState()
     if resume:
@@ -70,7 +61,7 @@ def fit(
         within = f" and batch {progress.step} of {steps}" if progress.step else ""
         logger.info(f"continuing after epoch {progress.epoch} of {config.epochs}{within}")
     end = EpochEnd(decoder, optimizer, config, progress, score, variables, folder, identity)
-    callbacks = [
+    callbacks: list[keras.callbacks.Callback] = [
         Shuffling(batches, progress),
         EpochProgress(steps, config.epochs, progress),
         Checkpointing(Pace(progress, config), end.save),
@@ -78,17 +69,49 @@ def fit(
     ]
     if isinstance(model, ScheduledSampling):
         callbacks.append(RisingShare(model, config.scheduled_sampling, config.epochs))
+    if not end.exhausted():
+        run_epochs(model, batches, callbacks, progress, config.epochs)
+    load_variables(folder / BEST, decoder.weights, identity)
+    return progress
+
+
+def compiled(
+    decoder: CaptionDecoder, config: TrainConfig, steps: int, of_encoder: Sequence[keras.Variable] = ()
+) -> tuple[keras.Model, keras.optimizers.Optimizer]:
+    """Return the model whose `fit` trains a decoder, which is the decoder itself or has it inside, and the optimizer.
+
+    Args:
+        decoder: with fresh weights.
+        config: the settings.
+        steps: batches in an epoch.
+        of_encoder: see `make_optimizer`.
+    """
+    optimizer = make_optimizer(config, steps=steps * config.epochs, of_encoder=of_encoder)
+    model: keras.Model = ScheduledSampling(decoder, config.seed) if config.scheduled_sampling else decoder
+    # On TensorFlow's CPU, XLA's matrix products are slower than the ordinary ones; JAX has no others.
+    jit = "auto" if keras.backend.backend() != "tensorflow" else False
+    model.compile(optimizer=optimizer, loss=CaptionLoss(config.label_smoothing), jit_compile=jit)
+    optimizer.build(decoder.trainable_variables)
+    return model, optimizer
+
+
+def run_epochs(
+    model: keras.Model,
+    batches: TrainingBatches,
+    callbacks: Sequence[keras.callbacks.Callback],
+    progress: TrainingState,
+    epochs: int,
+) -> None:
+    """Train from where `progress` is, up to so many epochs or until a callback stops it."""
     # The rest of an epoch that was interrupted has fewer batches than the others, so it is a fit of its own.
-    for last in [progress.epoch + 1, config.epochs] if progress.step else [config.epochs]:
-        if progress.epoch < last and not end.exhausted():
+    for last in [progress.epoch + 1, epochs] if progress.step else [epochs]:
+        if progress.epoch < last and not model.stop_training:
             batches.start_at(progress.epoch, progress.step)
             model.fit(
                 batches.for_keras(),
                 epochs=last,
                 initial_epoch=progress.epoch,
                 shuffle=False,  # the batches shuffle themselves, the same way in a resumed run
-                callbacks=callbacks,
+                callbacks=list(callbacks),
                 verbose=0,
             )
-    load_variables(folder / BEST, decoder.weights, identity)
-    return progress

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,7 @@ from captioner.text.vocabulary import PAD
 from captioner.training.callbacks import EpochProgress, Pace
 from captioner.training.checkpoint import TrainingState, load_checkpoint, load_variables
 from captioner.training.config import TrainConfig
-from captioner.training.epoch_end import EpochEnd
-from captioner.training.losses import CaptionLoss
+from captioner.training.epoch_end import EpochEnd, Score
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +37,8 @@ FREE_IN_MODEL = {"cell", "units", "embedding_size", "embeddings", "output_bias",
 PLAIN = {"feature_dropout": 0.0, "word_dropout": 0.0}  # what the settings that have other defaults must be
 FREE_IN_TRAINING = {"engine", "optimizer", "momentum", "learning_rate", "clip_norm", "epochs", "batch_size", "seed"}
 FREE_IN_TRAINING |= {"least_steps", "monitor", "patience", "plateau_patience", "decay_rate", "decay_epochs"}
-FREE_IN_TRAINING |= {"max_minutes", "checkpoint_minutes", "checkpoint_steps"}
+FREE_IN_TRAINING |= {"max_minutes", "checkpoint_minutes", "checkpoint_steps", "tensorboard"}
+FREE_IN_TRAINING |= {"best_by", "average_epochs", "score_every", "score_pictures"}
 
 
 def require_plain(model: Mapping[str, Any], train: TrainConfig) -> None:
@@ -158,7 +158,7 @@ def _spell(value: Any) -> str:
 def fit(
     decoder: CaptionDecoder,
     batches: CaptionBatches,
-    score: Callable[[], dict[str, float]],
+    score: Score,
     config: TrainConfig,
     folder: Path,
     *,
@@ -179,7 +179,6 @@ def fit(
         twin.restore()
         within = f" and batch {progress.step} of {steps}" if progress.step else ""
         logger.info(f"continuing after epoch {progress.epoch} of {config.epochs}{within}")
-    decoder.compile(loss=CaptionLoss())
     end = EpochEnd(decoder, twin.optimizer, config, progress, score, twin.variables, folder, identity)
     line, pace = EpochProgress(steps, config.epochs, progress), Pace(progress, config)
     while progress.epoch < config.epochs and not end.exhausted():

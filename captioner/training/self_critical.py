@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +28,7 @@ from captioner.run_folder import BEST
 from captioner.text.vocabulary import END, START, Vocabulary
 from captioner.training.checkpoint import TrainingState, load_checkpoint, load_variables
 from captioner.training.config import SelfCriticalConfig, TrainConfig
-from captioner.training.epoch_end import EpochEnd
+from captioner.training.epoch_end import EpochEnd, Score
 from captioner.training.losses import CaptionLoss
 from captioner.training.optimizers import make_optimizer
 from captioner.training.reward import Reward
@@ -55,7 +55,7 @@ class Drawn(NamedTuple):
 def fit_self_critical(
     decoder: CaptionDecoder,
     batches: CaptionBatches,
-    score: Callable[[], dict[str, float]],
+    score: Score,
     config: TrainConfig,
     folder: Path,
     *,
@@ -98,23 +98,15 @@ def fit_self_critical(
     optimizer.build(decoder.trainable_variables)
     variables = [*decoder.variables, *optimizer.variables]
 
-    def score_as_ever() -> dict[str, float]:
-        """Score with the dev loss that cross-entropy training shows. Keras asks for the reduction when it traces."""
-        loss.reduction = "mean_with_sample_weight"
-        try:
-            return score()
-        finally:
-            loss.reduction = "sum"
-
     progress = TrainingState()
     if resume:
         progress = load_checkpoint(folder, variables, identity)
         logger.info("continuing after epoch %d of %d", progress.epoch, config.epochs)
     else:
-        before = score_as_ever()
+        before = score()
         scores = 100 * before["bleu_4"], 100 * before["cider_d"]
         logger.info("before: dev BLEU-4 %.2f, CIDEr-D %.1f", *scores)
-    end = EpochEnd(decoder, optimizer, config, progress, score_as_ever, variables, folder, identity)
+    end = EpochEnd(decoder, optimizer, config, progress, score, variables, folder, identity)
     sampler = Sampler(decoder, settings, vocabulary, max_length, config.seed)
     reward = Reward(references, settings.bleu_4)
     with ThreadPoolExecutor(1) as beside:

@@ -166,6 +166,17 @@ def test_report(call, trained):
     assert (trained / "page.html").read_text().count('"source":"') == 2
 
 
+def test_curves_of_a_run_are_drawn_without_an_evaluation(call, trained):
+    pytest.importorskip("matplotlib")
+    assert call("report", RUN, "--curves", "curves.svg") == (0, "curves.svg\n", "")
+    assert "Perplexity on dev" in (trained / "curves.svg").read_text()
+    assert not (trained / RUN / "report.html").exists()
+    result = call("report", RUN, "--curves", "curves.bmp")
+    assert result.code != 0 and "--curves curves.bmp: the picture's name ends in png, svg or pdf" in result.err
+    result = call("report", "images", "--curves", "curves.svg")
+    assert result.code != 0 and "images: has no history.csv; captioner train writes it" in result.err
+
+
 def test_predict_several_and_folders(call, trained):
     shutil.copytree("images", "more/deeper")
     result = call("predict", "images/p01.png", "more", "--model", RUN, "--beam-size", "1")

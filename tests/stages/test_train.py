@@ -14,6 +14,7 @@ from captioner.data.dataset import load_captions
 from captioner.data.shards.batches import ShardBatches
 from captioner.data.shards.store import open_shards
 from captioner.features.store import open_features, write_features
+from captioner.report.history import read_history
 from captioner.run_folder import state_of
 from captioner.stages.clean import clean
 from captioner.stages.shard import shard
@@ -78,8 +79,10 @@ def test_learns_and_leaves_a_whole_run_folder(project):
         {"ema": 0.9, "optimizer": "adamw", "weight_decay": 0.01, "label_smoothing": 0.1},
         {"schedule": "cosine", "warmup": 0.2},
         {"schedule": "plateau", "plateau_patience": 1, "monitor": "val_loss"},
+        {"average_epochs": 3, "best_by": "neighbours", "ema": 0.9},
+        {"score_every": 3, "score_pictures": 4, "best_by": "neighbours"},
     ],
-    ids=["adam", "ema", "cosine", "plateau"],
+    ids=["adam", "ema", "cosine", "plateau", "mean-of-epochs", "score-every"],
 )
 def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path, changes):
     _, sections = project
@@ -89,8 +92,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path, changes):
         train(tmp_path / "broken", sections)
     assert state_of(tmp_path / "broken") == "unfinished"
     resumed = train(tmp_path / "broken", sections, resume=True)
+    assert whole.best_epoch == resumed.best_epoch
     for row, other in zip(whole.history, resumed.history, strict=True):
-        for name in row.keys() - {"seconds"}:
+        assert row.keys() == other.keys()
+        for name in row.keys() - {"seconds", "val_perplexity"}:  # the exponential of the loss magnifies what differs
             assert row[name] == pytest.approx(other[name], abs=2e-6), name
     weights = [captioner.load(tmp_path / name).get_weights() for name in ("whole", "broken")]
     for one, other in zip(*weights, strict=True):
@@ -207,6 +212,25 @@ def test_the_average_of_the_weights_is_what_is_saved(project, tmp_path):
     fit_to(tmp_path / "average", sections, epochs=1, ema=0.9)
     plain, average = (captioner.load(tmp_path / name).get_weights() for name in ("plain", "average"))
     assert max(np.abs(a - b).max() for a, b in zip(plain, average, strict=True)) > 1e-3
+
+
+def test_what_is_saved_is_scored_on_all_dev_pictures(project, tmp_path):
+    _, sections = project
+    settings = {"score_every": 4, "score_pictures": 2, "monitor": "val_loss", "patience": None}
+    progress = fit_to(tmp_path / "run", sections, epochs=5, **settings)
+    assert ["cider_d" in row for row in progress.history] == [False, False, False, True, True]
+    best = json.loads((tmp_path / "run" / "manifest.json").read_text())["best"]
+    assert best["distinct"] > 2 and best["val_loss"] == min(row["val_loss"] for row in progress.history)
+    rows, epoch = read_history(tmp_path / "run")
+    assert rows == progress.history and epoch == progress.best_epoch
+
+
+def test_a_run_goes_to_tensorboard(project, tmp_path):
+    pytest.importorskip("tensorboard")
+    _, sections = project
+    fit_to(tmp_path / "run", sections, epochs=1, tensorboard=True)
+    [events] = (tmp_path / "run" / "tensorboard").iterdir()
+    assert b"dev/cider_d" in events.read_bytes()
 
 
 def test_same_seed_same_weights_other_seed_others(project, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from captioner.storage import DataError
+from captioner.training import recent_weights
 from captioner.training.checkpoint import TrainingState, load_variables
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd
@@ -172,3 +173,114 @@ def test_scores_without_chance_are_those_of_other_callers(tmp_path):
     end.finish(1.0, 0.0)
     end.finish(1.0, 0.0)
     assert state.best_epoch == 2 and state.best == pytest.approx(0.2)
+
+
+def weights_of(model):
+    return np.concatenate([ops.convert_to_numpy(weight).ravel() for weight in model.weights])
+
+
+def train_through(model, end, values):
+    """Let epochs end whose training leaves all weights at these values."""
+    for value in values:
+        for weight in model.weights:
+            weight.assign(ops.full(weight.shape, value))
+        end.finish(1.0, 0.0)
+
+
+def test_by_its_neighbours_an_epoch_between_good_ones_is_better_than_a_lucky_one(model, tmp_path):
+    scores = [{"cider_d": value} for value in (0.1, 0.9, 0.1, 0.6, 0.7, 0.6, 0.2)]
+    settings = {"epochs": 7, "patience": None}
+    alone, _ = epoch_end(model, tmp_path / "alone", scores, **settings)
+    train_through(model, alone, range(7))
+    assert alone.progress.best_epoch == 2
+    beside, _ = epoch_end(model, tmp_path / "beside", scores, **settings, best_by="neighbours")
+    train_through(model, beside, range(7))
+    assert beside.progress.best_epoch == 5
+    load_variables(tmp_path / "beside" / "best.npz", model.weights, "identity")
+    np.testing.assert_array_equal(weights_of(model), [4, 4, 4])
+
+
+def test_by_its_neighbours_the_last_epoch_can_be_the_best(model, tmp_path):
+    scores = [{"cider_d": value} for value in (0.1, 0.2, 0.5)]
+    end, _ = epoch_end(model, tmp_path, scores, epochs=3, best_by="neighbours")
+    train_through(model, end, range(3))
+    assert end.progress.best_epoch == 3
+    load_variables(tmp_path / "best.npz", model.weights, "identity")
+    np.testing.assert_array_equal(weights_of(model), [2, 2, 2])
+
+
+def test_patience_with_neighbours_waits_until_the_epoch_can_be_judged(model, tmp_path):
+    scores = [{"cider_d": value} for value in (0.5, 0.4, 0.3, 0.2, 0.1)]
+    end, _ = epoch_end(model, tmp_path, scores, epochs=9, patience=2, best_by="neighbours")
+    found = []
+    for _ in range(4):
+        end.finish(1.0, 0.0)
+        found.append((end.progress.best_epoch, end.exhausted()))
+    assert found == [(0, False), (1, False), (1, False), (1, True)]
+
+
+def test_the_mean_of_the_last_epochs_is_scored_and_kept_and_training_goes_on_with_its_own_weights(model, tmp_path):
+    end, seen = epoch_end(model, tmp_path, [{"cider_d": 0.1 * n} for n in range(1, 6)], average_epochs=3)
+    own = []
+    for value in (3, 6, 12, 0, 3):
+        train_through(model, end, [value])
+        own.append(weights_of(model)[0])
+    assert own == [3, 6, 12, 0, 3]
+    assert [float(scored[0].ravel()[0]) for scored in seen] == [3, 4.5, 7, 6, 5]
+    load_variables(tmp_path / "best.npz", model.weights, "identity")
+    np.testing.assert_array_equal(weights_of(model), [5, 5, 5])
+
+
+def test_a_mean_of_epochs_is_of_the_moving_averages_where_there_are_some(model, tmp_path):
+    end, seen = epoch_end(model, tmp_path, [{}, {}], average_epochs=2, ema=0.9)
+    averages = end.optimizer._model_variables_moving_average
+    for average in (2, 4):
+        for variable in averages:
+            variable.assign(ops.full(variable.shape, average))
+        train_through(model, end, [7])
+    assert [float(scored[0].ravel()[0]) for scored in seen] == [2, 3]
+    np.testing.assert_array_equal(weights_of(model), [7, 7, 7])
+    np.testing.assert_array_equal(ops.convert_to_numpy(averages[0]), np.full(averages[0].shape, 4))
+
+
+def test_captions_are_scored_every_so_many_epochs_and_after_the_last(model, tmp_path, said):
+    asked = []
+
+    def score(captions=True):
+        asked.append(captions)
+        return ROW if captions else {"val_loss": 2.0}
+
+    end, _ = epoch_end(model, tmp_path, [], epochs=5, score_every=2, patience=1)
+    end.score = score
+    for _ in range(5):
+        end.finish(1.0, 0.0)
+    assert asked == [False, True, False, True, True]
+    assert [("cider_d" in row) for row in end.progress.history] == asked
+    assert end.progress.best_epoch == 2
+    assert said[0].startswith("epoch 1/5: loss 1.0000, dev loss 2.0000; 0.0 s")
+
+
+def test_patience_ends_a_training_only_at_an_epoch_that_was_scored(model, tmp_path):
+    end, _ = epoch_end(model, tmp_path, [{"cider_d": 0.5}, {"cider_d": 0.4}], epochs=20, score_every=4, patience=2)
+    score = end.score
+    end.score = lambda captions=True: score() if captions else {"val_loss": 2.0}
+    found = []
+    for _ in range(8):
+        end.finish(1.0, 0.0)
+        found.append(end.exhausted())
+    assert found == [False] * 7 + [True]
+
+
+def test_an_epoch_whose_weights_a_full_disk_refuses_is_left_out_of_the_mean(model, tmp_path, monkeypatch, said):
+    end, seen = epoch_end(model, tmp_path, [{}] * 3, average_epochs=3)
+    save = recent_weights.save_variables
+
+    def full(path, *rest):
+        if path.name == "epoch-0002.npz":
+            raise DataError(f"{path}: cannot be written (No space left on device)")
+        save(path, *rest)
+
+    monkeypatch.setattr(recent_weights, "save_variables", full)
+    train_through(model, end, (3, 100, 5))
+    assert [float(scored[0].ravel()[0]) for scored in seen] == [3, 3, 4]
+    assert sum("epoch 2 is left out of the mean of several" in line for line in said) == 1

@@ -1,0 +1,36 @@
+import keras
+import pytest
+
+from captioner.training import device
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_precision_that_is_named_is_taken(precision):
+    assert device.resolve_precision(precision) == precision
+
+
+@pytest.mark.parametrize(
+    ("backend", "devices", "native", "capability", "expected"),
+    [
+        ("tensorflow", ["cpu:0"], True, 0.0, "bfloat16"),
+        ("tensorflow", ["cpu:0"], False, 0.0, "float32"),
+        ("jax", ["cpu:0"], True, 0.0, "float32"),
+        ("tensorflow", ["gpu:0"], False, 8.0, "bfloat16"),
+        ("tensorflow", ["cpu:0", "gpu:0"], True, 7.5, "float32"),
+        ("jax", ["gpu:0", "gpu:1"], False, 9.0, "bfloat16"),
+        ("jax", ["tpu:0"], False, 0.0, "bfloat16"),
+    ],
+)
+def test_auto_takes_bfloat16_where_the_device_has_it(monkeypatch, backend, devices, native, capability, expected):
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: devices)
+    monkeypatch.setattr(device, "computes_bfloat16", lambda: native)
+    monkeypatch.setattr(device, "_gpu_capability", lambda backend: capability)
+    assert device.resolve_precision("auto") == expected
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_a_machine_without_gpus_has_no_capability(backend):
+    pytest.importorskip(backend)
+    if keras.distribution.list_devices()[0].startswith("cpu"):
+        assert device._gpu_capability(backend) == 0.0
