@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
@@ -20,6 +22,8 @@ from captioner.encoders.trunk import NetworkHead, Trunk, as_list, clone_in
 from captioner.images.decode import resize
 from captioner.images.views import look
 from captioner.storage import DataError
+
+_IN_TURN = threading.Lock()
 
 
 class Encoder:
@@ -119,7 +123,13 @@ class Encoder:
             return [np.zeros((0, *description["feature_shape"]), np.float32) for description in self.descriptions]
         padding = _padded(max(count, at_least)) - count
         batch = np.pad(pictures, ((0, padding), (0, 0), (0, 0), (0, 0))) if padding else pictures
-        return [np.asarray(features)[:count] for features in as_list(self._model.predict_on_batch(batch))]
+        with _alone():
+            return [np.asarray(features)[:count] for features in as_list(self._model.predict_on_batch(batch))]
+
+
+def _alone() -> contextlib.AbstractContextManager[Any]:
+    """Let one thread at a time into the network on JAX, where Keras gives its weights away during a prediction."""
+    return _IN_TURN if keras.backend.backend() == "jax" else contextlib.nullcontext()
 
 
 def _from_bytes(trunk: Trunk) -> keras.Model:
