@@ -3,6 +3,7 @@
     import captioner
 
     model = captioner.load()                    # the captioner in the box
+    model = captioner.load(fast=True)           # the same on onnxruntime: there in a fraction of the time
     model = captioner.load("runs/captioner")    # one of your own
     print(model.caption("a.jpg").text)
 
@@ -33,9 +34,9 @@ register_captioner()
 @overload
 def load(path: str | PathLike[str] | None = None, fast: Literal[False] = False) -> Captioner: ...
 @overload
-def load(path: str | PathLike[str], fast: Literal[True]) -> FastCaptioner: ...
+def load(path: str | PathLike[str] | None = None, *, fast: Literal[True]) -> FastCaptioner: ...
 @overload
-def load(path: str | PathLike[str], fast: bool) -> Captioner | FastCaptioner: ...
+def load(path: str | PathLike[str] | None, fast: bool) -> Captioner | FastCaptioner: ...
 
 
 def load(path: str | PathLike[str] | None = None, fast: bool = False) -> Captioner | FastCaptioner:
@@ -43,8 +44,8 @@ def load(path: str | PathLike[str] | None = None, fast: bool = False) -> Caption
 
     Args:
         path: the folder or file.
-        fast: load the run's graph for onnxruntime instead, which takes a fraction of the time and of the memory;
-            `captioner export RUN` makes it. `caption` is the same, with the same captions.
+        fast: load the graph for onnxruntime instead, which takes a fraction of the time and of the memory; the box has
+            one, and `captioner export RUN` makes that of a run. `caption` is the same, with the same captions.
 
     Raises:
         captioner.storage.DataError: there is none at `path`, or it was saved by something else; with `fast`, there is

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import textwrap
 import threading
@@ -28,15 +27,14 @@ from captioner.generation.search import Search
 from captioner.generation.word_rules import Numbers
 from captioner.images.pictures import picture_array
 from captioner.metrics.calibration import Calibration
-from captioner.models import architectures, fine_tuned  # noqa: F401  (registers every decoder for loading)
+from captioner.models import architectures  # registers every decoder for loading
 from captioner.models.decoder import CaptionDecoder
-from captioner.picture_captioner import Picture, PictureCaptioner
+from captioner.models.fine_tuned import FineTunedDecoder
+from captioner.picture_captioner import Facts, Picture, PictureCaptioner
 from captioner.run_folder import captioner_file
 from captioner.storage import DataError, atomic_path
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.familiarity import Familiarity
-
-logger = logging.getLogger(__name__)
 
 
 @keras.saving.register_keras_serializable("captioner")
@@ -96,7 +94,7 @@ class Captioner(PictureCaptioner, keras.Model):
             else Familiarity.from_json(familiarity)
         )
         # Made when first needed; in a namespace, because what stands in a dict would be saved with the model.
-        self._made = SimpleNamespace(encoder=None, searches={}, warned=False, lock=threading.RLock())
+        self._made = SimpleNamespace(encoder=None, searches={}, lock=threading.RLock())
         self.built = True
 
     def call(self, features: Any) -> dict[str, Any]:
@@ -182,7 +180,14 @@ class Captioner(PictureCaptioner, keras.Model):
             raise DataError(f"{backbone} {layer}: this encoder cannot be put into the captioner's file")
         network = clone_in(encoder.network, "float32")
         parts = (self.decoder, self.vocabulary, self.encoder_description, self.generation, self.calibration)
-        return Captioner(*parts, network=network)
+        return Captioner(*parts, network=network, familiarity=self.familiarity)
+
+    def facts(self) -> Facts:
+        """See PictureCaptioner.facts."""
+        fine_tuned = isinstance(self.decoder, FineTunedDecoder)
+        kind = type(self.decoder.decoder if fine_tuned else self.decoder)
+        name = next((name for name, known in architectures.DECODERS.items() if known is kind), kind.__name__)
+        return Facts(name, self.decoder.count_params(), tuple(self.decoder.feature_shape))
 
     def find_encoders(self) -> tuple[Encoder, ...]:
         """Return the encoders that a picture goes through, here one; see `find_encoder`, and `arrange`."""
@@ -205,16 +210,6 @@ class Captioner(PictureCaptioner, keras.Model):
         """
         encoder = self.find_encoder()
         return encoder.prepare(picture_array(picture, name, at_least=encoder.input_size))
-
-    def warn_of_unlike(self, features: Any) -> None:
-        """Log, once, that pictures are unlike those of the training, from their features (pictures, ...)."""
-        if self._made.warned or self.familiarity is None or not self.familiarity.unlike(features).any():
-            return
-        self._made.warned = True
-        logger.warning(
-            "some of these pictures are unlike the pictures that this captioner was trained on; what it says of them "
-            "is likely to be wrong"
-        )
 
     def encode_prepared(self, pictures: Sequence[Any]) -> Any:
         """Return the features (pictures, ...) of pictures that `prepare` gave. Raises as `caption_prepared` does."""

@@ -16,9 +16,9 @@ from typing import Any
 
 from captioner import __version__
 from captioner.encoders.table import BACKBONES, HUB_PRESETS, weights_at_hand
+from captioner.pretrained.box import BOX, default_model
 from captioner.processor import computes_bfloat16, processor_flags
 from captioner.progress import amount
-from captioner.run_folder import RUNS, newest_run
 from captioner.storage import DataError
 
 CORE = ("keras", "tensorflow", "numpy", "pillow", "nltk", "click", "h5py", "tqdm", "PyYAML")
@@ -32,7 +32,11 @@ _ASK_KERAS = (
 )
 _ASK_MODEL = (
     "import json, sys, captioner; model = captioner.load(sys.argv[1]); model.find_encoder(); "
-    "print('\\n' + json.dumps(model.decoder.count_params()))"
+    "print('\\n' + json.dumps(model.facts().weights))"
+)
+_ASK_GRAPH = (
+    "import json, sys, captioner; model = captioner.load(sys.argv[1], fast=True); model.find_encoder(); "
+    "print('\\n' + json.dumps(model.facts().weights))"
 )
 
 
@@ -66,7 +70,7 @@ def examine() -> list[Finding]:
         *_extras(),
         *_weights(),
         _disk(),
-        _model(),
+        *_model(),
     ]
 
 
@@ -157,16 +161,21 @@ def _disk() -> Finding:
     return Finding("free disk", f"{amount(free, 'B')} here", enough, "" if enough else "make room for data")
 
 
-def _model() -> Finding:
-    """Tell whether the model that predict takes by itself loads with its encoder."""
+def _model() -> list[Finding]:
+    """Tell whether the model that predict takes by itself loads with its encoder, and starts at once."""
     try:
-        run = newest_run(RUNS)
+        path = default_model()
     except DataError:
-        return Finding("default model", "none", None, "captioner train makes one under runs/")
-    weights, reason = _ask(_ASK_MODEL, str(run))
+        return [Finding("default model", "none", None, "captioner train makes one under runs/")]
+    weights, reason = _ask(_ASK_MODEL, str(path))
     if weights is None:
-        return Finding("default model", f"{run} does not load: {reason}", False, f"captioner train -o {run}")
-    return Finding("default model", f"{run}, {weights:,} weights", True)
+        hint = "pip install --force-reinstall captioner" if path == BOX else f"captioner train -o {path}"
+        return [Finding("default model", f"{path} does not load: {reason}", False, hint)]
+    found = Finding("default model", f"{path}, {weights:,} weights", True)
+    graph, reason = _ask(_ASK_GRAPH, str(path))
+    if graph is None:
+        return [found, Finding("quick start", f"no: {reason}")]
+    return [found, Finding("quick start", "its graph runs on onnxruntime", True)]
 
 
 def _ask(program: str, *arguments: str) -> tuple[Any, str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 from captioner.config import ConfigError
 from captioner.generation.caption import Caption
@@ -13,10 +14,27 @@ from captioner.generation.options import GenerationOptions, settings_of
 from captioner.generation.word_rules import Numbers
 from captioner.images.pictures import is_one_picture
 from captioner.metrics.calibration import Calibration
+from captioner.training.familiarity import Familiarity
+
+logger = logging.getLogger(__name__)
 
 PICTURES_AT_ONCE = 32  # decoded pictures held in memory at a time
 
 Picture = Any  # see captioner.images.pictures.picture_array; or what `prepare` gave
+
+
+class Facts(NamedTuple):
+    """What a captioner is made of.
+
+    Attributes:
+        architecture: its name in recipes.
+        weights: of the decoder, how many.
+        feature_shape: of a picture's features; of two dimensions where the captioner looks at regions.
+    """
+
+    architecture: str
+    weights: int
+    feature_shape: tuple[int, ...]
 
 
 class PictureCaptioner:
@@ -25,10 +43,17 @@ class PictureCaptioner:
     Attributes:
         generation: the defaults of generation.
         calibration: from log-probabilities to confidence; None where the captioner was trained without.
+        familiarity: tells pictures that are unlike those of the training; None where it is not known.
     """
 
     generation: GenerationConfig
     calibration: Calibration | None = None
+    familiarity: Familiarity | None = None
+    _warned_of_unlike = False
+
+    def facts(self) -> Facts:
+        """Return what this captioner is made of."""
+        raise NotImplementedError
 
     def search(self, n: int = 1, **changes: Any) -> Any:
         """Return the search that gives `n` captions a picture; raises ConfigError where a setting is impossible."""
@@ -52,6 +77,16 @@ class PictureCaptioner:
             return caption
         sure = self.calibration.confidence(caption.log_prob, len(caption.tokens))
         return replace(caption, confidence=sure)
+
+    def warn_of_unlike(self, features: Any) -> None:
+        """Log, once, that pictures are unlike those of the training, from their features (pictures, ...)."""
+        if self._warned_of_unlike or self.familiarity is None or not self.familiarity.unlike(features).any():
+            return
+        self._warned_of_unlike = True
+        logger.warning(
+            "some of these pictures are unlike the pictures that this captioner was trained on; what it says of them "
+            "is likely to be wrong"
+        )
 
     def caption(
         self, pictures: Picture | Iterable[Picture], n: int = 1, first: int = 0, **options: Unpack[GenerationOptions]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from captioner.cli.generation import generation_options
+from captioner.cli.models import load_graph, load_models, suits_graph
 from captioner.cli.options import allow_download
-from captioner.cli.predict_models import load_graph, load_models, suits_graph
 
 if TYPE_CHECKING:
     from captioner.images.picture_list import PictureFiles

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from captioner.cli.backend import load_keras
 from captioner.cli.messages import messages_printed
+from captioner.cli.models import load_graph, load_models
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from captioner.serving.model import ServedModel
+    from captioner.serving.run import ServerConfig
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,9 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
     multiple=True,
     type=click.Path(path_type=Path),
     help="Run folder or .keras file (default: the captioner in the box). Given again: an ensemble.",
+)
+@click.option(
+    "--keras", is_flag=True, help="Use Keras, as for a GPU, where the model has a graph for onnxruntime, too."
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 is all.")
 @click.option(
@@ -88,6 +92,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 )
 def command(
     models: tuple[Path, ...],
+    keras: bool,
     host: str,
     port: int,
     workers: int,
@@ -129,12 +134,8 @@ def command(
 
     models = models or (_default_model(),)
     with contextlib.closing(bind(host, port)) as bound:
-        load_keras()
-        from captioner.serving.app import create_app
-        from captioner.serving.run import load_model
-
-        config = ServerConfig(models, token, origins, limits)
-        model = load_model(models)
+        config = ServerConfig(models, keras, token, origins, limits)
+        model = _load(config)
         bound.listen(2048)  # whoever reads the address may ask at once, and waits until the server is up
         _print_greeting(address_of(bound), model, models)
         if host not in LOOPBACK and token is None:
@@ -144,6 +145,8 @@ def command(
             del model
             serve_in_processes(config, bound, workers, "captioner.cli.serve:worker_app")
         else:
+            from captioner.serving.app import create_app
+
             serve(create_app(model, token=token, origins=origins, limits=limits), bound)
 
 
@@ -154,18 +157,29 @@ def worker_app() -> Starlette:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     contextlib.ExitStack().enter_context(messages_printed())  # to the end of the process
     _quieten()
-    load_keras()
     from captioner.serving.app import create_app
-    from captioner.serving.run import SETTINGS, ServerConfig, load_model
+    from captioner.serving.run import SETTINGS, ServerConfig
     from captioner.storage import DataError
 
     config = ServerConfig.from_json(os.environ[SETTINGS])
     try:
-        model = load_model(config.models)
+        model = _load(config)
     except DataError as error:  # it was whole when the first process looked
         logger.error("%s", error)
         sys.exit(3)  # uvicorn's code for a process that would fail again
     return create_app(model, token=config.token, origins=config.origins, limits=config.limits)
+
+
+def _load(config: ServerConfig) -> ServedModel:
+    """Load what is served. Raises DataError where it cannot be had."""
+    from captioner.run_folder import captioner_file
+    from captioner.serving.run import served_model
+
+    for model in config.models:
+        captioner_file(model)
+    graph = None if config.keras else load_graph(config.models, 1, {})
+    captioner, _ = graph or load_models(config.models)
+    return served_model(captioner, config.models)
 
 
 def _default_model() -> Path:
@@ -192,13 +206,17 @@ def _require_extra() -> None:
 def _print_greeting(address: str, model: ServedModel, paths: tuple[Path, ...]) -> None:
     """Print where the server is, what answers and how good it is."""
     from captioner.metrics.labels import describe
+    from captioner.pretrained.box import BOX, CARD
 
     about: dict[str, Any] = model.describe()
     made_of = f"{about['architecture']} over {about['encoder']}, {about['weights'] / 1e6:.1f} million weights"
+    made_of += f", on {about['runtime']}"
     click.echo(f"captioner is at {address} (the API: {address}/docs)")
     click.echo(f"model: {', '.join(map(str, paths))} ({made_of})")
     if model.scores:
         click.echo(f"scores: {describe(model.scores)}")
+    elif paths == (BOX,):
+        click.echo(f"scores: {CARD} has them")
     elif len(paths) == 1:
         click.echo(f"scores: not known; captioner evaluate {paths[0]} finds them")
     sys.stdout.flush()

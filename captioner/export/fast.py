@@ -21,15 +21,16 @@ from captioner.generation.word_rules import Numbers
 from captioner.images.decode import resize
 from captioner.images.pictures import picture_array
 from captioner.metrics.calibration import Calibration
-from captioner.picture_captioner import PICTURES_AT_ONCE, Picture, PictureCaptioner
+from captioner.picture_captioner import PICTURES_AT_ONCE, Facts, Picture, PictureCaptioner
 from captioner.run_folder import CAPTIONER, FAST
 from captioner.storage import DataError, digest_file
 from captioner.text.vocabulary import Vocabulary
+from captioner.training.familiarity import Familiarity
 
 FOLDER = FAST  # in a run folder
 ENCODER, START, STEP = "encoder.onnx", "start.onnx", "step.onnx"
 KEY = "captioner"  # of the metadata in a graph
-VERSION = 1
+VERSION = 2
 ENCODED_AT_ONCE = 4  # pictures; more need memory and are no faster
 
 # Settings that the search in NumPy has; one that was added to GenerationConfig later is Keras' until it is added here.
@@ -70,8 +71,12 @@ class FastCaptioner(PictureCaptioner):
         self.generation = build(GenerationConfig, known, "generation")
         calibration = description["calibration"]
         self.calibration = None if calibration is None else build(Calibration, calibration, "calibration")
+        familiarity = description["familiarity"]
+        self.familiarity = None if familiarity is None else Familiarity.from_json(familiarity)
         self.encoder_description: dict[str, Any] | None = description["encoder"]
-        self.feature_shape = tuple(description["feature_shape"])
+        facts = description["facts"]
+        self.feature_shape = tuple(facts["feature_shape"])
+        self._facts = Facts(facts["architecture"], facts["weights"], self.feature_shape)
         self._start = _session(self.folder / START)
         self._encoder: Any = None
         self._searches: dict[tuple[int, GenerationConfig], NumpySearch] = {}
@@ -94,13 +99,16 @@ class FastCaptioner(PictureCaptioner):
             raise NoGraphError(f"{path}: written by another version of captioner; make it again with captioner export")
         if made_from is not None and digest != digest_file(made_from):
             raise NoGraphError(
-                f"{self.folder}: was made from another file than {made_from}; "
-                f"captioner export {Path(made_from).parent} makes it again"
+                f"{self.folder}: was made from another file than {made_from}; {_maker(Path(made_from))} makes it again"
             )
         unknown = _other_than_default(description["generation"])
         if unknown:
             raise NoGraphError(f"{self.folder}: the captioner's setting {unknown[0]} is known to Keras alone")
         return description
+
+    def facts(self) -> Facts:
+        """See PictureCaptioner.facts."""
+        return self._facts
 
     def search(self, n: int = 1, **changes: Any) -> NumpySearch:
         """Return the search that gives `n` captions a picture.
@@ -172,7 +180,9 @@ class FastCaptioner(PictureCaptioner):
             encoder.run(["features"], {"pictures": np.stack(pictures[start : start + ENCODED_AT_ONCE])})[0]
             for start in range(0, len(pictures), ENCODED_AT_ONCE)
         ]
-        return np.concatenate(parts)
+        features = np.concatenate(parts)
+        self.warn_of_unlike(features)
+        return features
 
     def start(self, features: np.ndarray, max_length: int) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
         """See captioner.export.numpy_search.Step."""
@@ -216,15 +226,22 @@ def load_fast(path: str | os.PathLike[str]) -> FastCaptioner:
     if not file.is_file():
         raise DataError(f"{path} is not a run folder: it has no {CAPTIONER}; captioner train -o {path} makes one")
     if not (run / FOLDER / STEP).is_file():
-        raise NoGraphError(f"{run}: has no graph for onnxruntime; captioner export {run} makes it")
+        raise NoGraphError(f"{run}: has no graph for onnxruntime; {_maker(file)} makes it")
     return FastCaptioner(run / FOLDER, file)
+
+
+def _maker(file: Path) -> str:
+    """Return the command that makes the graph of a `.keras` file."""
+    if file.name == CAPTIONER:
+        return f"captioner export {file.parent}"
+    return f"python -m captioner.pretrained.make --graph {file}"
 
 
 def _session(path: Path) -> Any:
     try:
         import onnxruntime
     except ImportError:
-        raise NoGraphError("onnxruntime is not installed; `pip install 'captioner[export]'`") from None
+        raise NoGraphError("onnxruntime is not installed; `pip install 'captioner[fast]'`") from None
     if not path.is_file():
         raise NoGraphError(f"{path}: no such graph; captioner export makes it")
     options = onnxruntime.SessionOptions()

@@ -11,15 +11,14 @@ from captioner.export.fast import ENCODER, FOLDER, START, STEP, VERSION
 from captioner.export.formats import ExportPrecision
 from captioner.export.graphs import encoder_piece, require_tensorflow, start_piece, step_piece
 from captioner.export.onnx_file import require_onnx, write_onnx
-from captioner.run_folder import CAPTIONER
 from captioner.storage import digest_file
 
 
-def write_fast_graph(run: Path, captioner: Captioner, precision: ExportPrecision = "float32") -> Path:
-    """Write the graphs of a run into its folder; return where.
+def write_fast_graph(file: Path, captioner: Captioner, precision: ExportPrecision = "float32") -> Path:
+    """Write the graphs of a `.keras` file into the folder beside it where they are looked for; return which.
 
     Args:
-        run: the run folder, with its `.keras` file.
+        file: the `.keras` file, such as a run folder's.
         captioner: what that file holds.
         precision: how weights are stored.
 
@@ -27,8 +26,8 @@ def write_fast_graph(run: Path, captioner: Captioner, precision: ExportPrecision
         ConfigError: the extra is not installed, or Keras does not run on TensorFlow.
         DataError: the encoder cannot be had, or a layer has no counterpart in ONNX.
     """
-    write_graphs(run / FOLDER, captioner, digest_file(run / CAPTIONER), precision)
-    return run / FOLDER
+    write_graphs(file.parent / FOLDER, captioner, digest_file(file), precision)
+    return file.parent / FOLDER
 
 
 def write_graphs(folder: Path, captioner: Captioner, digest: str, precision: ExportPrecision = "float32") -> None:
@@ -48,7 +47,8 @@ def write_graphs(folder: Path, captioner: Captioner, digest: str, precision: Exp
         "vocabulary": captioner.vocabulary.to_json(),
         "generation": to_settings(captioner.generation),
         "calibration": None if captioner.calibration is None else to_settings(captioner.calibration),
+        "familiarity": None if captioner.familiarity is None else captioner.familiarity.to_json(),
         "encoder": captioner.encoder_description,
-        "feature_shape": captioner.decoder.feature_shape,
+        "facts": captioner.facts()._asdict(),
     }
     write_onnx(folder / STEP, step_piece(captioner.decoder), precision, description)

@@ -132,11 +132,12 @@ class NumpySearch:
         logits[no_end, END] = IMPOSSIBLE
         if 0 < rules.no_repeat_ngram <= rules.max_length:
             before = rules.no_repeat_ngram - 1
-            for row, caption in enumerate(tokens[:, :position]):
-                latest = caption[max(0, position - before) :]
-                for start in range(max(0, position - before)):
-                    if np.array_equal(caption[start : start + before], latest):
-                        logits[row, caption[start + before]] = IMPOSSIBLE
+            starts = max(0, position - before)
+            alike = np.ones((len(tokens), starts), bool)  # which earlier words follow what came last
+            for place in range(before):
+                alike &= tokens[:, place : place + starts] == tokens[:, starts + place, None]
+            rows, found = np.nonzero(alike)
+            logits[rows, tokens[rows, found + before]] = IMPOSSIBLE
 
     def _choose(
         self, beams: Beams, logits: np.ndarray, total: np.ndarray, draws: np.ndarray

@@ -1,19 +1,49 @@
-"""`python -m captioner.pretrained.make RUN`: put a finished run into the box."""
+"""`python -m captioner.pretrained.make RUN`: put a finished run into the box, with its graph for onnxruntime."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+import click
+
+from captioner.captioner import load
+from captioner.config import ConfigError
+from captioner.export.fast_graph import write_fast_graph
+from captioner.export.onnx_file import require_onnx
 from captioner.pretrained.box import BOX, make_box
+from captioner.storage import DataError
+
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-def main() -> None:
-    """Make the box from the run folder that is named, and say how large it is."""
-    if len(sys.argv) not in (2, 3):
-        sys.exit("usage: python -m captioner.pretrained.make RUN [FILE]")
-    output = make_box(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) == 3 else BOX)
-    print(f"{output}: {output.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+def make_graph(file: Path) -> Path:
+    """Write the graph of a box into the folder beside it; return the folder.
+
+    Its weights are in float16, as the box's are, so that it gives the same captions.
+
+    Raises:
+        ConfigError: the extra is not installed, or Keras does not run on TensorFlow.
+        DataError: there is no captioner in `file`.
+    """
+    return write_fast_graph(file, load(file), "float16")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=FILE)
+@click.option("--graph", type=FILE, is_flag=False, flag_value=str(BOX), help="Make only the graph, of the box or FILE.")
+def main(run: Path | None, file: Path | None, graph: Path | None) -> None:
+    """Make of RUN the captioner in the box, or FILE, and its graph for onnxruntime in the folder `fast` beside it."""
+    if (run is None) == (graph is None):
+        raise click.UsageError("name a run, or --graph to make the graph of a box that is there")
+    try:
+        require_onnx()
+        made = graph or make_box(run or Path(), file or BOX)
+        folder = make_graph(made)
+    except (ConfigError, DataError) as error:
+        raise click.ClickException(str(error)) from None
+    for path in (made, *sorted(folder.iterdir())):
+        click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB", err=True)
 
 
 if __name__ == "__main__":

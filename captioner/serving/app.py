@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,13 +30,16 @@ from captioner.serving.service import CaptionService
 
 if TYPE_CHECKING:
     from captioner.captioner import Captioner
+    from captioner.export.fast import FastCaptioner
+
+logger = logging.getLogger(__name__)
 
 # Monitors, browsers that have not got the token yet, and readers of the documentation.
 OPEN = ("/", "/static/", "/healthz", "/readyz", "/openapi.json", "/docs")
 
 
 def create_app(
-    model: ServedModel | Captioner | str | Path,
+    model: ServedModel | Captioner | FastCaptioner | str | Path,
     *,
     token: str | None = None,
     origins: Sequence[str] = (),
@@ -44,7 +48,8 @@ def create_app(
     """Return the application.
 
     Args:
-        model: a captioner, or the run folder or `.keras` file of one.
+        model: a captioner, or the run folder or `.keras` file of one, whose graph for onnxruntime is taken where it has
+            one.
         token: what clients must send as `Authorization: Bearer TOKEN`; None lets everybody in.
         origins: web pages of other addresses that may ask, such as `https://example.org`; `*` is all.
         limits: what is accepted at most.
@@ -97,14 +102,25 @@ def create_app(
     return app
 
 
-def _served(model: ServedModel | Captioner | str | Path) -> ServedModel:
+def _served(model: ServedModel | Captioner | FastCaptioner | str | Path) -> ServedModel:
     if isinstance(model, ServedModel):
         return model
     if isinstance(model, str | Path):
-        from captioner.captioner import load
-
-        return ServedModel(load(model), name_of(Path(model)))
+        return ServedModel(_loaded(Path(model)), name_of(Path(model)))
     return ServedModel(model)
+
+
+def _loaded(path: Path) -> Captioner | FastCaptioner:
+    from captioner.export.fast import NoGraphError, has_graph, load_fast
+
+    if has_graph(path):
+        try:
+            return load_fast(path)
+        except NoGraphError as error:
+            logger.warning("%s; using Keras, which takes seconds to start", error)
+    from captioner.captioner import load
+
+    return load(path)
 
 
 async def _answer_http(_request: Request, error: Exception) -> Response:

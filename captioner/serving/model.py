@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from captioner.export.fast import FastCaptioner
 from captioner.images.decode import load_image
 from captioner.serving.options import Options
 
@@ -44,7 +45,7 @@ class ServedModel:
     """A captioner with its name.
 
     Args:
-        captioner: the captioner, or an ensemble.
+        captioner: the captioner, on Keras or onnxruntime, or an ensemble.
         name: what clients call it.
         scores: what its evaluation found, by name.
 
@@ -52,13 +53,21 @@ class ServedModel:
         DataError: its encoder cannot be had.
     """
 
-    def __init__(self, captioner: Captioner, name: str = "captioner", scores: dict[str, float] | None = None) -> None:
+    def __init__(
+        self, captioner: Captioner | FastCaptioner, name: str = "captioner", scores: dict[str, float] | None = None
+    ) -> None:
         self.captioner, self.name, self.scores = captioner, name, scores or {}
-        members = getattr(captioner, "members", [captioner])
-        sizes = [member.find_encoder().input_size for member in members]
+        self._members: list[Any] = getattr(captioner, "members", [captioner])
+        for member in self._members:
+            member.find_encoder()
+        self._encoders: list[dict[str, Any]] = [member.encoder_description for member in self._members]
+        sizes = [encoder["input_size"] for encoder in self._encoders]
         self.at_least = (max(size[0] for size in sizes), max(size[1] for size in sizes))
-        looking = [m.encoder_description for m in members if len(getattr(m.decoder, "feature_shape", ())) == 2]
-        self.grid = dict(looking[0]) if looking and looking[0] else None
+        self._facts = [member.facts() for member in self._members]
+        looking = [
+            encoder for encoder, facts in zip(self._encoders, self._facts, strict=True) if len(facts.feature_shape) == 2
+        ]
+        self.grid = dict(looking[0]) if looking else None
 
     def prepare(self, data: bytes, max_pixels: int) -> PreparedPicture:
         """Decode an encoded picture and bring it to the encoder's size. Any thread may call it.
@@ -91,12 +100,18 @@ class ServedModel:
         return SearchChoice(1 if options.n == 1 else beam, tuple(sorted(changes.items())))
 
     def caption(self, pictures: Sequence[PreparedPicture], search: SearchChoice, batch: int) -> list[list[Caption]]:
-        """Caption prepared pictures as one batch of `batch`, filled up with the last; one thread at a time.
+        """Caption prepared pictures together; one thread at a time.
+
+        Args:
+            pictures: the pictures.
+            search: what `search_for` gave.
+            batch: Keras, which compiles for each size, gets so many: it is filled up with the last picture.
 
         Returns:
             for each picture its captions, best first.
         """
-        rows = [pictures[min(row, len(pictures) - 1)].pixels for row in range(batch)]
+        size = len(pictures) if isinstance(self.captioner, FastCaptioner) else batch
+        rows = [pictures[min(row, len(pictures) - 1)].pixels for row in range(size)]
         return self.captioner.caption_prepared(rows, search.n, **dict(search.changes))[: len(pictures)]
 
     def blank(self) -> PreparedPicture:
@@ -106,25 +121,17 @@ class ServedModel:
 
     def describe(self) -> dict[str, Any]:
         """Return what clients may know of it."""
-        members = getattr(self.captioner, "members", [self.captioner])
-        encoders = [member.encoder_description or {} for member in members]
+        encoders = dict.fromkeys(f"{one.get('backbone')} {one.get('layer')}" for one in self._encoders)
         return {
             "name": self.name,
-            "architecture": " + ".join(architecture_of(member) for member in members),
-            "encoder": " + ".join(dict.fromkeys(f"{one.get('backbone')} {one.get('layer')}" for one in encoders)),
-            "weights": sum(member.decoder.count_params() for member in members),
+            "architecture": " + ".join(facts.architecture for facts in self._facts),
+            "encoder": " + ".join(encoders),
+            "weights": sum(facts.weights for facts in self._facts),
+            "runtime": "onnxruntime" if isinstance(self.captioner, FastCaptioner) else "keras",
             "words": len(self.captioner.vocabulary),
             "attention": self.grid is not None,
             "scores": self.scores,
         }
-
-
-def architecture_of(captioner: Captioner) -> str:
-    """Return the name under which a captioner's decoder is known in recipes."""
-    from captioner.models.architectures import DECODERS
-
-    kind = type(captioner.decoder)
-    return next((name for name, known in DECODERS.items() if known is kind), kind.__name__)
 
 
 def name_of(path: Path) -> str:

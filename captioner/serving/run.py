@@ -26,6 +26,8 @@ from captioner.storage import DataError
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from captioner.captioner import Captioner
+    from captioner.export.fast import FastCaptioner
     from captioner.serving.model import ServedModel
 
 SETTINGS = "CAPTIONER_SERVE"  # how worker processes learn what they serve
@@ -40,12 +42,14 @@ class ServerConfig:
 
     Attributes:
         models: run folders or `.keras` files; several are an ensemble.
+        keras: whether they run on Keras even where there is a graph for onnxruntime.
         token: see captioner.serving.app.create_app.
         origins: see there.
         limits: see there.
     """
 
     models: tuple[Path, ...]
+    keras: bool = False
     token: str | None = None
     origins: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
@@ -58,8 +62,8 @@ class ServerConfig:
     def from_json(cls, text: str) -> ServerConfig:
         """Return what `to_json` wrote."""
         content = json.loads(text)
-        models = tuple(map(Path, content.pop("models")))
-        return cls(models, content["token"], tuple(content["origins"]), Limits(**content["limits"]))
+        models, origins = tuple(map(Path, content["models"])), tuple(content["origins"])
+        return cls(models, content["keras"], content["token"], origins, Limits(**content["limits"]))
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -122,23 +126,17 @@ def serve_in_processes(config: ServerConfig, bound: socket.socket, workers: int,
         shutil.rmtree(numbers, ignore_errors=True)
 
 
-def load_model(models: Sequence[Path]) -> ServedModel:
-    """Load a captioner, or an ensemble of several, with the scores of its evaluation.
+def served_model(captioner: Captioner | FastCaptioner, models: Sequence[Path]) -> ServedModel:
+    """Return a captioner, or an ensemble of several, with its name and the scores of its evaluation.
 
-    Raises:
-        DataError: see captioner.captioner.load; or an encoder cannot be had.
+    Args:
+        captioner: with its encoder.
+        models: where it comes from, run folders or `.keras` files.
     """
-    from captioner.captioner import load
-    from captioner.ensemble import Ensemble
     from captioner.serving.model import ServedModel, name_of
 
-    members = [load(model) for model in models]
-    captioner = members[0] if len(members) == 1 else Ensemble(members, models)
     scores = scores_of(models[0]) if len(models) == 1 else {}
-    try:
-        return ServedModel(captioner, "+".join(map(name_of, models)), scores)
-    except DataError as error:
-        raise DataError(f"{', '.join(map(str, models))}: {error}") from None
+    return ServedModel(captioner, "+".join(map(name_of, models)), scores)
 
 
 def scores_of(model: Path) -> dict[str, float]:

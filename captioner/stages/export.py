@@ -38,7 +38,7 @@ def write_run_graph(run: Path, precision: ExportPrecision = "float32") -> Path:
         DataError: the folder is no finished run, or its encoder cannot be had.
     """
     require_finished(run)
-    return write_fast_graph(run, _load(run), precision)
+    return write_fast_graph(run / CAPTIONER, _load(run), precision)
 
 
 def add_fast_graph(run: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from captioner.data.batches import Features
 from captioner.training.baseline import as_directions, directions
+
+if TYPE_CHECKING:
+    from captioner.data.batches import Features
 
 SAMPLE = 2000  # training pictures that are looked at
 QUANTILE = 0.995  # of the training pictures' distances: beyond it a picture counts as unlike them

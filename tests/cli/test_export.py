@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import captioner
+from captioner.pretrained.box import BOX
 
 RUN = "runs/captioner"
 PICTURES = ("images/p13.png", "images/p14.png")
@@ -62,6 +63,16 @@ def test_training_makes_the_graph_and_predict_needs_no_keras(run, call):
         assert [c["caption"] for c in one["captions"]] == [c["caption"] for c in other["captions"]]
         for mine, keras in zip(one["captions"], other["captions"], strict=True):
             assert abs(mine["log_prob"] - keras["log_prob"]) < 1e-4
+
+
+def test_the_box_captions_without_keras(tmp_path):
+    picture = ROOT / "data" / "sample" / "images" / "sample_0001.jpg"
+    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
+    quick = program("-c", WITHOUT_KERAS, "predict", picture, cwd=tmp_path, env=environment)
+    assert quick.returncode == 0 and len(quick.stdout.split()) > 3, quick.stderr
+    *said, kib = quick.stderr.splitlines()
+    assert said == ["using the captioner in the box; --model RUN takes one of your own"]
+    assert int(kib) < 200 * 1024
 
 
 def test_a_stale_graph_is_said_and_not_used(run, call):
@@ -166,13 +177,15 @@ def test_doctor(trained, call):
     found = json.loads(result.out)
     assert found["captioner"]["value"] == captioner.__version__ and found["keras"]["ok"]
     assert found["backend"]["value"] in ("tensorflow", "jax") and "cpu" in found["devices"]["value"]
-    assert found["default model"]["value"].startswith("runs/"), found["default model"]
+    assert found["default model"]["value"].startswith(f"{BOX}, "), found["default model"]
+    assert found["quick start"]["ok"], found["quick start"]
     assert {"java", "bfloat16", "AMX", "free disk", "weights"} <= set(found)
     for name, one in found.items():
         assert one["ok"] is not False or one["hint"], name
 
 
 def test_doctor_names_a_model_that_does_not_load(trained, run, call, monkeypatch):
+    monkeypatch.setattr("captioner.pretrained.box.BOX", Path("none.keras"))
     monkeypatch.setattr("captioner.doctor._keras", list)
     (run / "captioner.keras").write_bytes(b"nothing")
     result = call("doctor")

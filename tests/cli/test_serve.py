@@ -19,6 +19,7 @@ from captioner.captioner import Captioner
 from captioner.encoders.encoder import EncoderConfig, build_encoder
 from captioner.generation.config import GenerationConfig
 from captioner.models.architectures import build_decoder
+from captioner.pretrained.box import CARD
 from captioner.storage import write_json
 from captioner.text.vocabulary import TextConfig, Vocabulary
 from tests.serving.server import Client, picture, until
@@ -159,6 +160,19 @@ def test_it_says_what_it_is_and_sigterm_answers_what_was_accepted(run, tmp_path)
     # whoever was let in has a line with 200, and nobody was let in without an answer
     assert sum(line["path"] == "/caption" and line["status"] == 200 for line in lines) == len(answers) + before
     assert {line["status"] for line in lines if line["path"] == "/caption"} == {200}
+
+
+def test_the_box_is_served_on_onnxruntime():
+    started = Started()
+    assert "transformer over efficientnet_lite2" in started.printed[1] and "on onnxruntime)" in started.printed[1]
+    assert started.printed[2] == f"scores: {CARD} has them\n"
+    fields = [("n", "3"), ("attention", "true")]
+    answer = started.client.post_form("/caption", [("file", "x.png", picture())], fields)
+    assert answer.status == 200 and len(answer.json["captions"]) == 3 and answer.json["captions"][0]["attention"], (
+        answer.json
+    )
+    assert "tensorflow" not in Path(f"/proc/{started.process.pid}/maps").read_text()
+    assert started.end(signal.SIGTERM) == 0
 
 
 @pytest.mark.slow

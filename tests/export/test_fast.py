@@ -7,8 +7,11 @@ from captioner.export import fast
 from captioner.export.fast import FOLDER, STEP, FastCaptioner, NoGraphError, load_fast
 from captioner.export.fast_graph import write_fast_graph, write_graphs
 from captioner.generation.config import GenerationConfig
+from captioner.metrics.calibration import Calibration
 from captioner.storage import DataError, write_bytes
 from captioner.text.vocabulary import Vocabulary
+from captioner.training.baseline import as_directions
+from captioner.training.familiarity import Familiarity
 from tests.export.cases import ALL, TIE, keras_captions, make, pictures
 
 OPTIONS = (
@@ -58,7 +61,7 @@ def model():
 @pytest.fixture
 def run(model, tmp_path):
     model.save_to(tmp_path / "captioner.keras")
-    write_fast_graph(tmp_path, model)
+    write_fast_graph(tmp_path / "captioner.keras", model)
     return tmp_path
 
 
@@ -73,6 +76,28 @@ def test_load_gives_one_caption_or_lists_as_captioner_does(model, run):
         quick.caption(large[0], beam_size=0)
     with pytest.raises(TypeError, match="no option 'beams'"):
         quick.caption(large[0], beams=2)
+
+
+def test_pictures_unlike_the_training_are_told_and_captions_have_confidence_as_with_keras(model, tmp_path, said):
+    known, strange = pictures(2)
+    channels = model.encode([known])[0]
+    parts = (model.decoder, model.vocabulary, model.encoder_description, model.generation)
+    sure = Calibration(1.0, 2.0, -0.1, 0.3, 100)
+    mean = channels / np.linalg.norm(channels)
+    similar = float(as_directions(model.encode([strange]))[0] @ mean)
+    taught = type(model)(*parts, sure, familiarity=Familiarity(mean, (1 - similar) / 2))
+    write_graphs(tmp_path, taught, "")
+    quick = FastCaptioner(tmp_path)
+    for one in (taught, quick):
+        del said[:]
+        one.caption(known)
+        assert not said
+        one.caption([known, strange])
+        one.caption(strange)  # it is said once
+        (line,) = said
+        assert "unlike the pictures that this captioner was trained on" in line
+    assert quick.caption(known).confidence == pytest.approx(taught.caption(known).confidence, abs=1e-4)
+    assert quick.facts() == taught.facts() and quick.facts().architecture == "merge"
 
 
 def test_a_graph_of_another_file_is_refused(model, run):

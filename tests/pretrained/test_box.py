@@ -1,34 +1,16 @@
 """The captioner in the box: what makes it, and what comes with the package."""
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 import captioner
 import captioner.captioner as captioner_module
-from captioner.captioner import Captioner, load
-from captioner.encoders.encoder import EncoderConfig, build_encoder
-from captioner.generation.config import GenerationConfig
-from captioner.models.architectures import build_decoder
+from captioner.captioner import load
 from captioner.pretrained import box
 from captioner.run_folder import CAPTIONER
 from captioner.storage import DataError
-from captioner.text.vocabulary import TextConfig, Vocabulary
-
-WORDS = [["a", "dog", "runs"], ["a", "cat", "sleeps"], ["the", "dog", "sleeps"]]
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run folder whose captioner looks through a small real encoder."""
-    keras.utils.set_random_seed(0)
-    vocabulary = Vocabulary.fit(WORDS, TextConfig())
-    encoder = build_encoder(EncoderConfig("efficientnet_lite0", "pool", "random"))
-    decoder = build_decoder({"units": 8, "embedding_size": 4, "normalize": True}, len(vocabulary), (1280,))
-    folder = tmp_path_factory.mktemp("run")
-    Captioner(decoder, vocabulary, encoder.description, GenerationConfig(max_length=6)).save_to(folder / CAPTIONER)
-    return folder
+from captioner.training.familiarity import Familiarity
 
 
 @pytest.fixture
@@ -71,6 +53,15 @@ def test_a_box_can_be_trained_and_saved_again(run, tmp_path):
     again = load(tmp_path / "again.keras")
     for one, other in zip(loaded.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_box_still_tells_pictures_that_are_unlike_its_training(run, tmp_path, said):
+    model = load(run)
+    model.familiarity = Familiarity(np.eye(1280)[0], 0.0)
+    (tmp_path / "run").mkdir()
+    model.save_to(tmp_path / "run" / CAPTIONER)
+    load(box.make_box(tmp_path / "run", tmp_path / "box.keras")).caption(np.zeros((30, 30, 3), np.uint8))
+    assert "unlike the pictures that this captioner was trained on" in said[-1]
 
 
 def test_a_weight_beyond_float16_is_refused(run, tmp_path):

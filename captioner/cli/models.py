@@ -1,4 +1,4 @@
-"""The model of captioner predict: a graph on onnxruntime where there is one, or Keras."""
+"""The model of predict and serve: a graph on onnxruntime where there is one, or Keras."""
 
 from __future__ import annotations
 
