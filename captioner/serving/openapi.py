@@ -224,8 +224,9 @@ def _schemas() -> Schema:
         "Captioned": captioned,
         "Several": _object(results={"type": "array", "items": {"anyOf": [_reference("Captioned"), failed]}}),
         "Model": _object(
-            ["name", "attention", "styles", "limits", "version"],
+            ["name", "runtime", "attention", "styles", "limits", "version"],
             name=text,
+            runtime={"type": "string", "enum": ["keras", "onnxruntime"]},
             attention={"type": "boolean"},
             styles={"type": "array", "items": text},
             limits={"type": "object"},
