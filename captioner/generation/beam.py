@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import keras
 from keras import ops
 
 from captioner.generation.hypotheses import Choice, Hypotheses, Tensor
@@ -27,6 +28,7 @@ class BeamCandidates(NamedTuple):
     ranks: Tensor
 
 
+@keras.saving.register_keras_serializable("captioner")
 class BeamSearch(Search):
     """Keeps the beam_size likeliest hypotheses.
 

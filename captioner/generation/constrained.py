@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -16,6 +17,7 @@ from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import END, PAD, Vocabulary
 
 
+@keras.saving.register_keras_serializable("captioner")
 class ConstrainedBeamSearch(Search):
     """Beam search in which every caption holds all words of `must_include`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 from keras import ops
 
 from captioner.generation.beam import BeamCandidates, BeamSearch, best_of
@@ -12,6 +13,7 @@ from captioner.generation.word_rules import IMPOSSIBLE
 from captioner.text.vocabulary import PAD
 
 
+@keras.saving.register_keras_serializable("captioner")
 class DiverseBeamSearch(BeamSearch):
     """Beam search in groups of beams (Vijayakumar et al., "Diverse Beam Search", 2018, algorithm 1).
 

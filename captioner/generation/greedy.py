@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 from keras import ops
 
 from captioner.generation.hypotheses import Choice, Hypotheses, Tensor
@@ -11,6 +12,7 @@ from captioner.generation.search import Search
 from captioner.generation.top_k import top_k
 
 
+@keras.saving.register_keras_serializable("captioner")
 class GreedySearch(Search):
     """Takes the likeliest word at every step; the beam size must be 1."""
 

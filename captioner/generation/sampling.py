@@ -16,6 +16,7 @@ from captioner.generation.word_rules import IMPOSSIBLE, Numbers
 BELOW_ONE = 1 - 2**-22  # keeps a target below a float32 sum whatever is rounded
 
 
+@keras.saving.register_keras_serializable("captioner")
 class Sampling(Search):
     """Draws n captions a picture from the model's distribution, reshaped by `temperature`, `top_k` and `top_p`.
 

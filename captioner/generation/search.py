@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
 from keras import ops, tree
 
+from captioner.config import build, to_settings
 from captioner.generation.config import GenerationConfig
 from captioner.generation.constraints import Constraints, block
 from captioner.generation.hypotheses import Choice, Given, Hypotheses, SearchState, Tensor
@@ -43,16 +44,35 @@ class Search(keras.Model):
     ) -> None:
         super().__init__(name=type(self).__name__.lower())
         self.decoder, self.config, self.n = decoder, config, n
+        self._vocabulary = vocabulary
         if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
             self.jit_compile = False  # XLA compiles for seconds and is no faster on a CPU
         self.constraints = Constraints.of(config, vocabulary)
         if not 1 <= n <= self.beams:
             raise ValueError(f"n must be between 1 and the beam size {self.beams}, found {n}")
+        self.built = True  # as its decoder is
 
     @property
     def beams(self) -> int:
         """Hypotheses kept per picture."""
         return self.config.beam_size
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, so that a search survives a `.keras` file."""
+        return {
+            "decoder": keras.saving.serialize_keras_object(self.decoder),
+            "config": to_settings(self.config),
+            "n": self.n,
+            "vocabulary": None if self._vocabulary is None else self._vocabulary.to_json(),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """Build it from what `get_config` gave."""
+        decoder = keras.saving.deserialize_keras_object(config["decoder"], custom_objects=custom_objects)
+        words = config["vocabulary"]
+        vocabulary = None if words is None else Vocabulary.from_json(words)
+        return cls(decoder, build(GenerationConfig, config["config"]), config["n"], vocabulary)
 
     def choose(self, hypotheses: Hypotheses, logits: Tensor, total: Tensor, draws: Any) -> Choice:
         """Choose how the hypotheses go on.

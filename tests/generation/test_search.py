@@ -12,6 +12,8 @@ from captioner.generation.config import GenerationConfig
 from captioner.generation.decode import generate, make_search
 from captioner.generation.greedy import GreedySearch
 from captioner.models.architectures import build_decoder
+from captioner.models.config import MergeConfig
+from captioner.models.merge import MergeDecoder
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from tests.generation.toy import (
     VOCABULARY,
@@ -170,3 +172,30 @@ def test_a_search_exports_with_its_whole_loop(tmp_path):
         features = random_features(pictures, seed=6)
         result = {name: value.numpy() for name, value in loaded.serve(ops.convert_to_tensor(features)).items()}
         assert_same(result, run(made, features))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"beam_size": 1},
+        {"beam_size": 3, "normalization": "wu", "banned_words": ("the",)},
+        {"beam_size": 4, "groups": 2, "diversity": 0.3},
+        {"sampling": True, "top_p": 0.9, "seed": 4},
+        {"beam_size": 3, "must_include": ("dog",), "start": "a"},
+    ],
+    ids=lambda settings: "-".join(map(str, settings)),
+)
+def test_a_search_survives_a_keras_file(settings, tmp_path):
+    config = MergeConfig(embedding_size=8, units=8)
+    decoder = MergeDecoder(config, len(VOCABULARY), (6,))
+    made = make_search(
+        decoder, GenerationConfig(max_length=6, **settings), 2 if settings.get("beam_size") != 1 else 1, VOCABULARY
+    )
+    made.save(tmp_path / "search.keras")
+    loaded = keras.saving.load_model(tmp_path / "search.keras")
+    assert type(loaded) is type(made) and loaded.config == made.config
+    features = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    before, after = run(made, features), run(loaded, features)
+    assert before.keys() == after.keys()
+    for name in before:
+        np.testing.assert_array_equal(before[name], after[name])
