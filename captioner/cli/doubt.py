@@ -19,7 +19,9 @@ TABLE, PAGE, KEPT = "doubts.csv", "doubts.html", "captions.txt"
 @click.argument("images", type=click.Path(path_type=Path, file_okay=False))
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", default="doubts",
               show_default=True, help="Folder for the results.")  # fmt: skip
-@click.option("--model", type=click.Path(path_type=Path), help="Run folder or .keras file (default: the newest run).")
+@click.option(
+    "--model", type=click.Path(path_type=Path), help="Run folder or .keras file (default: the captioner in the box)."
+)
 @click.option(
     "-n", "count", type=click.IntRange(min=1), default=20, show_default=True, help="How many captions to print."
 )
@@ -61,14 +63,15 @@ def command(
     load_keras()
     from captioner.captioner import load
     from captioner.features.store import open_features
+    from captioner.pretrained.box import default_model
     from captioner.report.gallery import write_doubts
-    from captioner.run_folder import CAPTIONER, newest_run
+    from captioner.run_folder import CAPTIONER
     from captioner.stages.doubt import doubt, without, write_captions, write_table
     from captioner.stages.evaluate import require_same_encoder
     from captioner.stages.picture_index import open_index
     from captioner.storage import digest_file
 
-    model = newest_run() if model is None else model
+    model = default_model() if model is None else model
     captioner = load(model)
     if features is not None:
         store, pictures = open_features(features), find_pictures(images)

@@ -14,7 +14,9 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.command("find")
 @click.argument("text")
 @click.argument("folders", nargs=-1, required=True, metavar="PICTURES...", type=FOLDER)
-@click.option("--model", type=click.Path(path_type=Path), help="Run folder or .keras file (default: the newest run).")
+@click.option(
+    "--model", type=click.Path(path_type=Path), help="Run folder or .keras file (default: the captioner in the box)."
+)
 @click.option(
     "-n", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many pictures to print."
 )
@@ -54,14 +56,15 @@ def command(
         require_folder(folder)
     load_keras()
     from captioner.captioner import load
+    from captioner.pretrained.box import default_model
     from captioner.report.gallery import write_found
-    from captioner.run_folder import CAPTIONER, newest_run
+    from captioner.run_folder import CAPTIONER
     from captioner.stages.find import find
     from captioner.stages.picture_index import open_index
     from captioner.storage import digest_file
     from captioner.writers.lines import as_json as as_line
 
-    model = newest_run() if model is None else model
+    model = default_model() if model is None else model
     captioner = load(model)
     digest = digest_file(model / CAPTIONER if model.is_dir() else model)
     indexes = [open_index(captioner, digest, folder, place) for folder in folders]
