@@ -142,7 +142,7 @@ class Captioner(PictureCaptioner, keras.Model):
         if found != expected:
             raise DataError(f"features: this captioner takes {expected} a picture, found {found}")
         captions = generate(self.search(n, **changes), features, self.vocabulary, first)
-        return [[self.with_confidence(caption) for caption in several] for several in captions]
+        return self.with_confidence(captions, features)
 
     def find_encoder(self) -> Encoder:
         """Return the encoder, built and its weights found when first asked for.

@@ -73,6 +73,10 @@ class Ensemble(Captioner):
         }
         return tuple(features[index] for index in self._encoded_by)
 
+    def strangeness(self, features: Any) -> list[float]:
+        """See PictureCaptioner.strangeness: the first member's, as the calibration is."""
+        return self.members[0].strangeness(features[0])
+
     def find_encoders(self) -> tuple[Encoder, ...]:
         """See Captioner.find_encoders: as many as differ."""
         return tuple(self.members[index].find_encoder() for index in sorted(set(self._encoded_by)))

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Unpack
 
+import numpy as np
+
 from captioner.config import ConfigError
 from captioner.generation.caption import Caption
 from captioner.generation.config import GenerationConfig
@@ -71,12 +73,27 @@ class PictureCaptioner:
         """Return the features (pictures, ...) of pictures that `prepare` gave."""
         raise NotImplementedError
 
-    def with_confidence(self, caption: Caption) -> Caption:
-        """Return a caption with its confidence, where this captioner can tell."""
-        if self.calibration is None:
-            return caption
-        sure = self.calibration.confidence(caption.log_prob, len(caption.tokens))
-        return replace(caption, confidence=sure)
+    def with_confidence(self, captions: Sequence[Sequence[Caption]], features: Any) -> list[list[Caption]]:
+        """Return pictures' captions with their confidence, where this captioner can tell.
+
+        Args:
+            captions: of each picture.
+            features: the pictures', (pictures, ...).
+        """
+        known = self.calibration
+        if known is None:
+            return [list(several) for several in captions]
+        strange = self.strangeness(features)
+        return [
+            [replace(each, confidence=known.confidence(each.log_prob, len(each.tokens), how)) for each in several]
+            for several, how in zip(captions, strange, strict=True)
+        ]
+
+    def strangeness(self, features: Any) -> list[float]:
+        """Return how unlike the training's pictures are, from their features; 0 each where that is not known."""
+        if self.familiarity is None:
+            return [0.0] * len(features)
+        return [float(value) for value in self.familiarity.strangeness(np.asarray(features))]
 
     def warn_of_unlike(self, features: Any) -> None:
         """Log, once, that pictures are unlike those of the training, from their features (pictures, ...)."""

@@ -147,7 +147,7 @@ class FastCaptioner(PictureCaptioner):
             numbers = first + start if isinstance(first, int) else first[start : start + len(part)]
             found = search.run(part, len(part), numbers)
             captions += [captions_of(found, row, self.vocabulary, search) for row in range(len(part))]
-        return [[self.with_confidence(caption) for caption in several] for several in captions]
+        return self.with_confidence(captions, features)
 
     def find_encoder(self) -> Any:
         """Return the encoder's session, opened when first asked for.

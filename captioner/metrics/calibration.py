@@ -3,6 +3,9 @@
 A good caption is one whose CIDEr-D is above the dev split's median, so that 0.5 means "as good as this model usually
 is". The chance is a logistic regression on the log-probability per word and the number of words (Platt, "Probabilistic
 Outputs for Support Vector Machines", 1999, with two inputs), fitted on the dev split when training ends.
+
+On pictures unlike those of the training the probabilities promise too much. There the chance falls with the picture's
+strangeness, by a weight that the dev split, which holds no such pictures, cannot give: see UNFAMILIAR.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ import numpy as np
 FEWEST = 40  # captions with and without success that can be learned from
 RIDGE = 1.0  # keeps the weights finite where the two kinds can be told apart without a mistake
 STEPS = 50
+# Logits by which the chance falls with each spread of a picture's distance from the training's; see configs/README.md.
+UNFAMILIAR = -0.2
 BINS = 10
 
 
@@ -27,6 +32,7 @@ class Calibration:
         bias, per_word, words: the regression's weights: of 1, of the log-probability per word, of the words.
         threshold: the CIDEr-D above which a caption counted as good.
         captions: how many it was fitted on.
+        unfamiliar: the weight of a picture's strangeness.
     """
 
     bias: float
@@ -34,27 +40,33 @@ class Calibration:
     words: float
     threshold: float
     captions: int
+    unfamiliar: float = 0.0
 
-    def confidence(self, log_prob: float, words: int) -> float:
+    def confidence(self, log_prob: float, words: int, strangeness: float = 0.0) -> float:
         """Return the chance, 0 to 1, that a caption is a good one.
 
         Args:
             log_prob: its natural log-probability, `<end>` included.
             words: how many it has, `<end>` not counted.
+            strangeness: of its picture, see captioner.training.familiarity.Familiarity.strangeness.
         """
         if not words or not math.isfinite(log_prob):
             return 0.0
         inner = self.bias + self.per_word * log_prob / (words + 1) + self.words * words
+        inner += self.unfamiliar * strangeness
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, inner))))
 
 
-def fit(log_probs: Sequence[float], words: Sequence[int], scores: Sequence[float]) -> Calibration | None:
+def fit(
+    log_probs: Sequence[float], words: Sequence[int], scores: Sequence[float], strangeness: Sequence[float] = ()
+) -> Calibration | None:
     """Fit a calibration; None where the captions are too few, or their scores do not differ.
 
     Args:
         log_probs: (captions,) as in `Calibration.confidence`.
         words: (captions,)
         scores: (captions,) CIDEr-D.
+        strangeness: (captions,) of their pictures, where it is known.
     """
     lengths, raw = np.asarray(words, float), np.asarray(log_probs, float)
     kept = (lengths > 0) & np.isfinite(raw)
@@ -63,12 +75,13 @@ def fit(log_probs: Sequence[float], words: Sequence[int], scores: Sequence[float
     good = (score > threshold)[kept].astype(float)  # (captions,)
     if len(good) < FEWEST or not 0.05 < good.mean() < 0.95:
         return None
+    offset = UNFAMILIAR * np.asarray(strangeness, float)[kept] if len(strangeness) else np.zeros(len(good))
     inputs = np.stack([raw[kept] / (lengths[kept] + 1), lengths[kept]], axis=1)  # (captions, 2)
     mean, spread = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 1e-6)
     design = np.concatenate([np.ones((len(good), 1)), (inputs - mean) / spread], axis=1)  # (captions, 3)
     weights, penalty = np.zeros(3), RIDGE * np.diag([0.0, 1.0, 1.0])
     for _ in range(STEPS):  # Newton's method
-        chance = 1 / (1 + np.exp(-np.clip(design @ weights, -30, 30)))
+        chance = 1 / (1 + np.exp(-np.clip(design @ weights + offset, -30, 30)))
         slope = design.T @ (good - chance) - penalty @ weights
         curve = (design * (chance * (1 - chance))[:, None]).T @ design + penalty
         step = np.linalg.solve(curve + 1e-9 * np.eye(3), slope)
@@ -77,7 +90,8 @@ def fit(log_probs: Sequence[float], words: Sequence[int], scores: Sequence[float
             break
     per_word, of_words = weights[1:] / spread
     bias = weights[0] - per_word * mean[0] - of_words * mean[1]
-    return Calibration(float(bias), float(per_word), float(of_words), threshold, len(good))
+    unfamiliar = UNFAMILIAR if len(strangeness) else 0.0
+    return Calibration(float(bias), float(per_word), float(of_words), threshold, len(good), unfamiliar)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from captioner.captioner import Captioner
 from captioner.data.batches import Features
@@ -30,7 +31,7 @@ def calibrate(captioner: Captioner, captions: Captions, features: Features, spli
     """Caption a split that was not trained on, and fit the captioner's confidence to how its captions score.
 
     Args:
-        captioner: gets a calibration, where the split is large enough.
+        captioner: gets a calibration, where the split is large enough; its familiarity is known already.
         captions: references and the split; pictures without references are left out.
         features: of the split's pictures.
         split: its name.
@@ -40,14 +41,20 @@ def calibrate(captioner: Captioner, captions: Captions, features: Features, spli
     """
     ids = [image_id for image_id in captions.split(split) if captions.references.get(image_id)]
     references = {image_id: captions.references[image_id] for image_id in ids}
-    decoded = decode(ids, features, lambda batch, first: captioner.caption_features(batch, 1, first))
-    best = {image_id: several[0] for image_id, several in decoded.items()}
+    strangeness: list[float] = []
+
+    def caption(batch: Any, first: int) -> list[list[Caption]]:
+        strangeness.extend(captioner.strangeness(batch))
+        return captioner.caption_features(batch, 1, first)
+
+    best = {image_id: several[0] for image_id, several in decode(ids, features, caption).items()}
     texts = {image_id: caption.text for image_id, caption in best.items()}
     scores = score(texts, references, ("cider",))
     captioner.calibration = calibration.fit(
         [caption.log_prob for caption in best.values()],
         [len(caption.tokens) for caption in best.values()],
         [scores.per_image[image_id]["cider_d"] for image_id in best],
+        strangeness,
     )
     return look_at(best, references, captioner.generation.max_length, scores.corpus["cider_d"])
 

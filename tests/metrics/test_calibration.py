@@ -35,6 +35,23 @@ def test_kinds_that_can_be_told_apart_without_a_mistake_keep_the_weights_finite(
     assert np.isfinite([found.bias, found.per_word, found.words]).all() and 0 < found.confidence(-30.0, 5) < 0.5
 
 
+def test_a_strange_picture_lowers_the_confidence_and_leaves_that_of_familiar_ones():
+    log_probs, words, scores = captions(2000)
+    plain, found = fit(log_probs, words, scores), fit(log_probs, words, scores, np.zeros(2000))
+    assert found.confidence(-9.0, 8) == plain.confidence(-9.0, 8)
+    sure = [found.confidence(-9.0, 8, strangeness) for strangeness in (0.0, 1.0, 4.0)]
+    logits = np.log(sure) - np.log1p(-np.array(sure))
+    np.testing.assert_allclose(np.diff(logits), [-0.2, -0.6], atol=1e-9)
+    assert plain.confidence(-9.0, 8, 4.0) == plain.confidence(-9.0, 8)  # fitted where strangeness was not known
+
+
+def test_the_fit_takes_strangeness_into_account():
+    """All pictures are equally strange: what strangeness takes away, the bias gives back."""
+    log_probs, words, scores = captions(2000)
+    plain, found = fit(log_probs, words, scores), fit(log_probs, words, scores, np.full(2000, 3.0))
+    assert found.confidence(-9.0, 8, 3.0) == pytest.approx(plain.confidence(-9.0, 8), abs=1e-4)
+
+
 @pytest.mark.parametrize("scores", [np.zeros(100), np.zeros(0), np.ones(20)])
 def test_too_little_to_learn_from(scores):
     assert fit(-np.ones(len(scores)), np.full(len(scores), 5), scores) is None
