@@ -82,10 +82,10 @@ def test_pictures_unlike_the_training_are_told_and_captions_have_confidence_as_w
     known, strange = pictures(2)
     channels = model.encode([known])[0]
     parts = (model.decoder, model.vocabulary, model.encoder_description, model.generation)
-    sure = Calibration(1.0, 2.0, -0.1, 0.3, 100)
+    sure = Calibration(1.0, 2.0, -0.1, 0.3, 100, unfamiliar=-0.2)
     mean = channels / np.linalg.norm(channels)
     similar = float(as_directions(model.encode([strange]))[0] @ mean)
-    taught = type(model)(*parts, sure, familiarity=Familiarity(mean, (1 - similar) / 2))
+    taught = type(model)(*parts, sure, familiarity=Familiarity([mean], (1 - similar) / 2, 0.0, (1 - similar) / 4))
     write_graphs(tmp_path, taught, "")
     quick = FastCaptioner(tmp_path)
     for one in (taught, quick):
@@ -96,7 +96,9 @@ def test_pictures_unlike_the_training_are_told_and_captions_have_confidence_as_w
         one.caption(strange)  # it is said once
         (line,) = said
         assert "unlike the pictures that this captioner was trained on" in line
-    assert quick.caption(known).confidence == pytest.approx(taught.caption(known).confidence, abs=1e-4)
+    assert taught.strangeness(taught.encode([known, strange])) == pytest.approx([0.0, 3.0], abs=1e-2)
+    for picture in (known, strange):
+        assert quick.caption(picture).confidence == pytest.approx(taught.caption(picture).confidence, abs=1e-4)
     assert quick.facts() == taught.facts() and quick.facts().architecture == "merge"
 
 
