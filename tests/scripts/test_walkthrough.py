@@ -1,0 +1,52 @@
+"""scripts/walkthrough.ipynb: readable as it is, and it runs from start to end."""
+
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOK = ROOT / "scripts" / "walkthrough.ipynb"
+LARGEST = 300_000  # bytes, with its outputs
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def kinds(cell):
+    """Return what a cell shows: the kinds of its outputs, in their order."""
+    found = []
+    for output in cell.outputs:
+        kind = output.get("name") or next((one for one in output["data"] if one.startswith("image/")), "text")
+        if found[-1:] != [kind]:
+            found.append(kind)
+    return found
+
+
+def test_it_can_be_read_without_running_it():
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    assert NOTEBOOK.stat().st_size < LARGEST
+    assert [cell.execution_count for cell in code(notebook)] == list(range(1, len(code(notebook)) + 1))
+    shown = [kind for cell in code(notebook) for kind in kinds(cell)]
+    assert shown.count("image/jpeg") >= 4 and "stdout" in shown and "stderr" not in shown, shown
+    text = NOTEBOOK.read_text()
+    assert "Traceback" not in text and str(Path.home()) not in text
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # of Jupyter's own
+def test_it_runs_from_start_to_end(monkeypatch):
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    kept, run = (nbformat.read(NOTEBOOK, as_version=4) for _ in range(2))
+    place = {"metadata": {"path": NOTEBOOK.parent}}
+    NotebookClient(run, timeout=1800, kernel_name="python3", resources=place).execute()
+    for before, after in zip(code(kept), code(run), strict=True):
+        assert kinds(before) == kinds(after), before.source
+    captions = [cell.outputs[0].text for cell in code(run) if "model.caption(pictures)" in cell.source]
+    assert captions and len(captions[0].splitlines()) == 4
