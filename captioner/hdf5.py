@@ -189,7 +189,7 @@ def _ask(path: Path, file: int, name: str, size: int, wanted: Mapping[str, Any])
 
 
 def _end(code: int, complaint: bytes) -> str:
-    if code in (-getattr(signal, "SIGXCPU", 24), -signal.SIGKILL if hasattr(signal, "SIGKILL") else -9):
+    if -code in (getattr(signal, name, None) for name in ("SIGPROF", "SIGXCPU", "SIGKILL")):
         return "takes far more time than a file of its size needs"
     if code < 0:
         return f"crashed the HDF5 library (signal {-code})"

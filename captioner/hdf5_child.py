@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import sys
 from typing import Any
 
@@ -21,8 +22,10 @@ import numpy as np
 if sys.platform != "win32":
     import resource
 
-SECONDS, BYTES_A_SECOND = 2, 20 * 10**6  # of processor time: at once, and a second more for so much of the file
-FREE_BYTES = 200 * 10**6  # of memory
+SECONDS, BYTES_A_SECOND = 1.0, 20 * 10**6  # of processor time: at once, and a second more for so much of the file
+FREE_BYTES = 150 * 10**6  # of memory
+WHOLE_BYTES, WHOLE_FACTOR = 10 * 10**6, 8  # that a dataset returned whole may take: of any file, and times its size
+ROWS_FACTOR = 64  # times the file's size that packed rows may take
 MOST_BYTES = 8 * 2**30  # of the file that count for the memory
 BLOCK_BYTES = 2**24
 MAX_NAMES = 1000
@@ -39,8 +42,10 @@ def limit(size: int) -> None:
     if sys.platform == "win32":
         return
     used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = math.ceil(used.ru_utime + used.ru_stime + SECONDS + size / BYTES_A_SECOND)
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    seconds = SECONDS + size / BYTES_A_SECOND
+    signal.setitimer(signal.ITIMER_PROF, seconds)  # the limit below counts whole seconds
+    most = math.ceil(used.ru_utime + used.ru_stime + seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         with open("/proc/self/statm") as file:  # noqa: PTH123
@@ -65,7 +70,7 @@ def whole(found: h5py.Dataset, size: int) -> np.ndarray:
         return np.asarray(found[:], "S")
     if found.dtype.kind not in "fiuS":
         raise ForgedError(f"{found.name} holds neither numbers nor texts")
-    if math.prod(found.shape) * found.dtype.itemsize > FREE_BYTES + 2 * size:
+    if math.prod(found.shape) * found.dtype.itemsize > WHOLE_BYTES + WHOLE_FACTOR * size:
         raise ForgedError(f"{found.name} claims far more than the file holds")
     return np.ascontiguousarray(found[...])
 
@@ -93,11 +98,11 @@ def places(found: h5py.Dataset, size: int) -> np.ndarray | None:
     return starts
 
 
-def read_through(found: h5py.Dataset) -> None:
+def read_through(found: h5py.Dataset, size: int) -> None:
     """Read a dataset from end to end, as the other process is going to: what crashes crashes here."""
     row = max(1, math.prod(found.shape[1:]) * found.dtype.itemsize)
-    if row > FREE_BYTES:
-        raise ForgedError(f"a row of {found.name} claims {row} bytes")
+    if found.shape[0] * row > WHOLE_BYTES + ROWS_FACTOR * size:
+        raise ForgedError(f"{found.name} claims far more than the file holds")
     step = max(1, BLOCK_BYTES // row)
     for start in range(0, found.shape[0], step):
         found[start : start + step]
@@ -118,14 +123,16 @@ def look(path: str, size: int, wanted: dict[str, Any]) -> tuple[dict[str, Any], 
                 raise ForgedError(f"{found.name} holds no rows of numbers")
             starts = places(found, size)
             if starts is None:
-                read_through(found)
+                read_through(found, size)
             else:
                 arrays.append(starts)
             said["rows"] = [found.dtype.str, found.shape, starts is not None]
         for name in wanted["attributes"]:
             value = file.attrs[name] if name in file.attrs else None  # noqa: SIM401 - attributes' get hides errors
             value = value.decode() if isinstance(value, bytes) else value
-            if isinstance(value, str) and len(value) <= MAX_TEXT:
+            if value is not None and not (isinstance(value, str) and len(value) <= MAX_TEXT):
+                raise ForgedError(f"its attribute {name} is no text")
+            if value is not None:
                 said["attributes"][name] = value
     return said, arrays
 

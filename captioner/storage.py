@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import glob
 import hashlib
 import json
 import os
+import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +18,31 @@ from captioner.encoding import decode, encode
 from captioner.missing import way_out
 
 MANIFEST_VERSION = 1
+LONGEST_LINE = 2**20  # bytes of a line, and of JSON without a line end or a quote
+_CHUNK = 2**16
+_LONGEST_REASON = 200
+_DAMAGED = (
+    ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError, csv.Error,
+    struct.error,
+)  # fmt: skip
 
 
 class DataError(Exception):
     """A file or what is in it cannot be used. The message is one line: the file, the fault and the way out."""
+
+
+@contextlib.contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Name the file where its content makes a reader fail in a way that nobody foresaw.
+
+    Raises:
+        DataError: in place of what parsers raise on damaged or hostile content.
+    """
+    try:
+        yield
+    except _DAMAGED as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_REASON]
+        raise DataError(f"{path}: damaged, or of another form than it seems ({reason}); get it again") from error
 
 
 @contextlib.contextmanager
@@ -89,11 +112,15 @@ def read_text(path: str | Path) -> str:
     r"""Read a text file in UTF-8, or in UTF-16 or UTF-32 with a byte-order mark; its lines end in `\n` then.
 
     Raises:
-        DataError: the file is missing, unreadable, not in such an encoding, or holds zero bytes (the line is named).
+        DataError: the file is missing, unreadable, not in such an encoding, or holds zero bytes or a line that is too
+            long (the line is named).
     """
-    path = Path(path)
+    return _read_text(Path(path), b"\n\r")
+
+
+def _read_text(path: Path, ends: bytes) -> str:
     try:
-        data = path.read_bytes()
+        data = _read_bounded(path, ends)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; {way_out(path)}") from None
     except OSError as error:
@@ -110,13 +137,27 @@ def read_text(path: str | Path) -> str:
     return text
 
 
+def _read_bounded(path: Path, ends: bytes) -> bytearray:
+    """Return a file's bytes, of which no stretch without one of `ends` may be much longer than `LONGEST_LINE`."""
+    data, since = bytearray(), 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            data += chunk
+            seen = chunk.replace(rb"\\", b"").replace(rb"\"", b"") if b'"'[0] in ends else chunk
+            since = 0 if any(end in seen for end in ends) else since + len(chunk)
+            if since > LONGEST_LINE:
+                line = data.count(b"\n") + 1
+                raise DataError(f"{path}: line {line} has a text of more than {LONGEST_LINE:,} bytes; correct or remove it")
+    return data
+
+
 def read_json(path: str | Path) -> Any:
     """Read a JSON file.
 
     Raises:
         DataError: the file is missing, unreadable or not JSON (the line is named).
     """
-    text = read_text(path)
+    text = _read_text(Path(path), b'\n\r"')
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

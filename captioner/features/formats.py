@@ -153,6 +153,8 @@ def read_h5(path: Path) -> Held:
     if rows is None or "ids" not in content.arrays:
         missing = "features" if rows is None else "ids"
         raise DataError(f"{path}: no dataset {missing!r} in it; it was not written by captioner")
+    if content.arrays["ids"].ndim != 1:
+        raise DataError(f"{path}: its ids are no list of texts; extract again")
     try:
         ids = IdIndex(np.asarray(content.arrays["ids"], "S"))
         if "encoder" not in content.attributes:  # another program wrote it, and calls pictures as it likes
@@ -160,8 +162,8 @@ def read_h5(path: Path) -> Held:
             ids = IdIndex.of([names[name] for name in ids])
         description = json.loads(content.attributes["encoder"]) if "encoder" in content.attributes else None
         for name in ids:  # each must be a text
-            if not name:
-                raise ValueError("an id is empty")
+            if not name or "\0" in name:
+                raise ValueError("an id is empty or holds a zero byte")
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON
         raise DataError(f"{path}: its ids or its encoder cannot be read ({error}); extract again") from error
     if description is not None and not isinstance(description, dict):

@@ -20,6 +20,7 @@ from captioner.storage import (
     manifest_path,
     read_json,
     read_manifest,
+    reading,
     write_json,
 )
 
@@ -130,11 +131,12 @@ def open_features(path: str | Path, layout: Layout = "auto") -> FeatureStore:
             f"{path}: its digest is {digest[:12]}, its manifest's {manifest['digest'][:12]}; "
             f"extract the features again, or remove {manifest_path(path).name} if the file is meant to be another"
         )
-    if read is read_pickle:
-        # what a manifest describes was written by captioner, channels last
-        held = read_pickle(path, "channels_last" if layout == "auto" and "encoder" in manifest else layout)
-    else:
-        held = read(path)
+    with reading(path):
+        if read is read_pickle:
+            # what a manifest describes was written by captioner, channels last
+            held = read_pickle(path, "channels_last" if layout == "auto" and "encoder" in manifest else layout)
+        else:
+            held = read(path)
     if not len(held.ids):
         raise DataError(f"{path}: no features in it; extract them again")
     return FeatureStore(path, held, manifest.get("encoder", held.description), digest)

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_TEXT = 2**20  # bytes of an unpacked text in which the orientation is looked for
 
+_FREE_PARTS, _BYTES_A_PART = 10_000, 1000  # chunks or segments of any file, and bytes that one more needs
+_LONGEST_HEAD = 2**16
+
 _ORIENTATION_TAG = 0x0112
 _SHORT = 3
 _XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:=[\"']|>)([1-8])")
@@ -50,14 +53,43 @@ class Bare:
     progressive: bool = False
 
 
+def _require_few(parts: int, data: bytes) -> None:
+    """Refuse a file that is cut into pieces which take far longer to read than their bytes. Raises ValueError."""
+    if parts > _FREE_PARTS + len(data) // _BYTES_A_PART:
+        raise ValueError("far more parts than pictures have; it may be hostile")
+
+
+def require_short_head(data: bytes) -> None:
+    """Refuse a PPM whose head is not at its beginning, behind a comment of megabytes. Raises ValueError."""
+    if len(re.sub(rb"#[^\r\n]*", b"", data[:_LONGEST_HEAD]).split()) < 3 and len(data) > _LONGEST_HEAD:
+        raise ValueError("it has no size near its beginning")
+
+
+def require_plain_gif(data: bytes) -> None:
+    """Refuse a GIF with more comments and other blocks before its first frame than are ever written.
+
+    Raises:
+        ValueError: it has.
+    """
+    place, parts = 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 0x80 else 0), 0
+    while data[place : place + 1] == b"!":
+        place += 2
+        while place < len(data) and data[place]:
+            place, parts = place + data[place] + 1, parts + 1
+        place, parts = place + 1, parts + 1
+        _require_few(parts, data)
+
+
 def bare_png(data: bytes) -> Bare:
     """Return a PNG that has nothing but its first picture.
 
     Raises:
-        ValueError: the pixels, the palette or the transparency are broken, by their checksum, or break off.
+        ValueError: the pixels, the palette or the transparency are broken, by their checksum, or break off; or it is
+            in far too many parts.
     """
     kept, orientation, found = [PNG_SIGNATURE], 0, set()
-    for kind, start, end, whole in _chunks(data):
+    for parts, (kind, start, end, whole) in enumerate(_chunks(data)):
+        _require_few(parts, data)
         right = whole and zlib.crc32(memoryview(data)[start - 4 : end]) == struct.unpack_from(">I", data, end)[0]
         if kind in _PNG_PIXELS:
             if not right:
@@ -111,25 +143,36 @@ def _png_orientation(kind: bytes, content: bytes) -> int:
     return _xmp_orientation(rest) if name == b"XML:com.adobe.xmp" else 0
 
 
+def _odd_jpeg(data: bytes) -> Bare:
+    """Return a JPEG as it is, with the most scans that a decoder may find in it."""
+    progressive = any(b"\xff" + bytes([marker]) in data for marker in _PROGRESSIVE)
+    return Bare(data, 1, max(1, data.count(b"\xff\xda")), progressive)
+
+
 def bare_jpeg(data: bytes) -> Bare:
-    """Return a JPEG without EXIF, colour profile, thumbnails and comments; as it is where its parts are odd."""
-    place, kept, exif, xmp, progressive = 2, [data[:2]], 0, 0, False
+    """Return a JPEG without EXIF, colour profile, thumbnails and comments; as it is where its parts are odd.
+
+    Raises:
+        ValueError: it is in far too many parts.
+    """
+    place, kept, exif, xmp, progressive, parts = 2, [data[:2]], 0, 0, False, 0
     while place + 4 <= len(data):
-        start = place
+        start, parts = place, parts + 1
+        _require_few(parts, data)
         while place < len(data) and data[place] == 0xFF:
             place += 1
         if place == start or place >= len(data):
-            return Bare(data)
+            return _odd_jpeg(data)
         marker, place = data[place], place + 1
         if marker == _SOS:
             kept.append(data[start:])
             # in the pixels 0xFF is always followed by 0 or by a marker of its own
             return Bare(b"".join(kept), exif or xmp or 1, kept[-1].count(b"\xff\xda"), progressive)
         if marker in (_SOI, _EOI) or place + 2 > len(data):
-            return Bare(data)
+            return _odd_jpeg(data)
         end = place + struct.unpack_from(">H", data, place)[0]
         if end > len(data) or end < place + 2:
-            return Bare(data)
+            return _odd_jpeg(data)
         progressive |= marker in _PROGRESSIVE
         if marker == _EXIF:
             content = data[place + 2 : end]
@@ -137,7 +180,7 @@ def bare_jpeg(data: bytes) -> Bare:
         if marker in _KEPT_ABOUT or not (_KEPT_ABOUT[0] <= marker <= _ABOUT_LAST or marker == _COMMENT):
             kept.append(data[start:end])
         place = end
-    return Bare(data)
+    return _odd_jpeg(data)
 
 
 def has_all_scans(data: bytes) -> bool:

@@ -14,8 +14,16 @@ from typing import Literal
 import numpy as np
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
-from captioner.images.containers import Bare, bare_jpeg, bare_png, has_all_scans
+from captioner.images.containers import (
+    Bare,
+    bare_jpeg,
+    bare_png,
+    has_all_scans,
+    require_plain_gif,
+    require_short_head,
+)
 from captioner.images.files import HEAD_BYTES, READABLE, NotAPictureError, read_picture, require_kind
+from captioner.images.rgb import rgb_of_size
 from captioner.storage import DataError
 
 Resizing = Literal["whole", "crop", "pad"]
@@ -25,9 +33,10 @@ MAX_PIXELS = 2**26  # 64-megapixel cameras pass; decoded, that is 200 MB
 MAX_PIXELS_VARIABLE = "CAPTIONER_MAX_PIXELS"
 
 _LARGEST_JPEG = 2**28  # pixels of one that is decoded at a part of its size, row by row
-_LARGE = 2**24  # pixels; a larger picture is made smaller before anything else is made of it
 _MAX_SCANS, _MAX_SCANNED = 64, 2**30  # of a JPEG, and times its pixels
-_BYTES_A_PIXEL = {"WEBP": 16, "AVIF": 16, "JPEG2000": 24}  # that decoding takes; of others below
+_BYTES_A_PIXEL = {"WEBP": 16, "AVIF": 16, "JPEG2000": 24, "QOI": 8}  # that decoding takes; of others below
+_BYTES_A_ROW = 24  # for where each begins
+_BYTES_AS_RGB = 7  # of a pixel where the whole picture is returned
 _FREE_BYTES, _BYTES_A_BYTE = 3, 128  # that decoding may take: for each allowed pixel, and for each byte of the file
 # what follows a JPEG that lacks its end: where pixels are missing, these become different ones
 _ENDS = (b"\xff\xd9", b"\x35\x6a" * 64 + b"\xff\xd9")
@@ -47,6 +56,9 @@ _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
     "lanczos": Image.Resampling.LANCZOS,
 }
+
+
+_HEADS = {"GIF": require_plain_gif, "PPM": require_short_head}  # what Pillow would read at length
 
 
 class TooManyPixelsError(DataError):
@@ -115,14 +127,17 @@ def _decode(name: str, kind: str, data: bytes, max_pixels: int, at_least: tuple[
     if kind == "PNG":
         bare = bare_png(data)
         data, orientation = bare.data, bare.orientation
+    elif kind in _HEADS:
+        _HEADS[kind](data)
     Image.init()  # AVIF is not in every Pillow
     with Image.open(io.BytesIO(data), formats=[kind] if kind in Image.OPEN else []) as image:
         pixels = image.width * image.height
         _check_pixels(name, image.size, pixels, max_pixels)
-        _check_memory(name, image.size, pixels * _bytes_a_pixel(kind, image.mode), max_pixels, len(data))
+        needed = pixels * _bytes_a_pixel(kind, image.mode, at_least is None) + _BYTES_A_ROW * image.height
+        _check_memory(name, image.size, needed, max_pixels, len(data))
         image.load()  # before anything else is asked for: Pillow may load to answer, and hide what is broken
         orientation = orientation or _orientation(image)  # now: TIFF has turned it
-        return _upright(_shrunk(image, at_least), orientation)
+        return _upright(image, orientation, at_least)
 
 
 def _decode_jpeg(name: str, data: bytes, max_pixels: int, at_least: tuple[int, int] | None) -> np.ndarray:
@@ -150,7 +165,8 @@ def _drafted(name: str, bare: Bare, data: bytes, max_pixels: int, at_least: tupl
         image.draft(None, sides[::-1] if bare.orientation > 4 else sides)
     part = image.width * image.height
     _check_pixels(name, size, pixels if whole or pixels > _LARGEST_JPEG else part, max_pixels)
-    _check_memory(name, size, 4 * part + 6 * pixels * whole, max_pixels, len(data))
+    needed = (4 + _BYTES_AS_RGB * (at_least is None)) * part + 6 * pixels * whole
+    _check_memory(name, size, needed, max_pixels, len(data))
     if bare.scans > _MAX_SCANS or bare.scans * pixels > max(_MAX_SCANNED, 16 * max_pixels):
         raise DataError(f"{name}: a JPEG of {bare.scans} scans, far more than cameras write; it may be hostile")
     image.load()
@@ -173,22 +189,14 @@ def _check_memory(name: str, size: tuple[int, int], needed: int, max_pixels: int
         )
 
 
-def _bytes_a_pixel(kind: str, mode: str) -> int:
+def _bytes_a_pixel(kind: str, mode: str, returned: bool) -> int:
     if mode.startswith(("I", "F")):
         return 20
-    return _BYTES_A_PIXEL.get(kind, 1 if mode in ("1", "L", "P") else 4)
+    return _BYTES_A_PIXEL.get(kind, 1 if mode in ("1", "L", "P") else 4) + _BYTES_AS_RGB * returned
 
 
-def _shrunk(image: Image.Image, at_least: tuple[int, int] | None) -> Image.Image:
-    """Return a large picture at a part of its size, as JPEGs are decoded: its copies would take gigabytes."""
-    if at_least is None or image.width * image.height <= _LARGE or image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
-        return image
-    factor = min(image.width, image.height) // (2 * max(at_least))
-    return image.reduce(factor) if factor > 1 else image
-
-
-def _upright(image: Image.Image, orientation: int) -> np.ndarray:
-    turn, plain = _ORIENTATIONS.get(orientation), _to_rgb(image)
+def _upright(image: Image.Image, orientation: int, at_least: tuple[int, int] | None = None) -> np.ndarray:
+    turn, plain = _ORIENTATIONS.get(orientation), rgb_of_size(image, at_least)
     return np.array(plain if turn is None else plain.transpose(turn))  # (height, width, 3)
 
 
@@ -213,25 +221,6 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # broken EXIF does not make a broken picture
         return 1
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):  # convert("RGB") would clip these to white
-        return Image.fromarray(_to_eight_bits(np.asarray(image), sixteen=image.mode.startswith("I;16"))).convert("RGB")
-    if image.has_transparency_data:
-        opaque = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, opaque).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _to_eight_bits(values: np.ndarray, sixteen: bool) -> np.ndarray:
-    levels = np.nan_to_num(values.astype(np.float32))
-    top = float(levels.max(initial=0.0))
-    # 32-bit integers and floats do not say where their white is: the nearest usual place above the brightest value
-    usual = (65535.0,) if sixteen else (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
-    white = next((level for level in usual if level >= top), top)
-    return np.rint(levels.clip(0, white) * (255 / white)).astype(np.uint8)
 
 
 class _Silence:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from captioner.images.ids import EXTENSIONS
 from captioner.storage import DataError
+from captioner.tar_archives import BROKEN, fault_of, open_tar
 
 SUFFIX = ".tar"
 
@@ -47,14 +47,14 @@ def members_of(path: Path) -> Iterator[TarMember]:
         DataError: it is no tar file, is cut off, or is compressed: then no picture can be read without all before it.
     """
     try:
-        with tarfile.open(path, "r:") as tar:
+        with open_tar(path, packed=False) as tar:
             for member in tar:
                 name = member.name.rpartition("/")[2]
                 if member.isreg() and not name.startswith(".") and name.rpartition(".")[2].lower() in EXTENSIONS:
                     yield TarMember(member.name, member.offset_data, member.size, int(member.mtime * 10**9))
-    except tarfile.ReadError as error:
+    except BROKEN as error:
         hint = "; unpack compressed ones first" if _is_compressed(path) else ""
-        raise DataError(f"{path}: no tar file that can be read ({error}){hint}") from None
+        raise DataError(f"{path}: no tar file that can be read ({fault_of(error)}){hint}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 

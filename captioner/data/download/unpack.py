@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import lzma
 import shutil
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,6 +14,7 @@ from typing import IO, Any
 
 from captioner.progress import Progress, amount
 from captioner.storage import DataError
+from captioner.tar_archives import BROKEN, BYTES_A_BYTE, FREE_BYTES, fault_of, open_tar, require_end
 
 MAX_FILES = 1_000_000
 MAX_BYTES = 200 * 10**9
@@ -24,7 +23,7 @@ CHUNK = 2**20
 JUNK = ("__MACOSX", ".DS_Store")
 _ENCRYPTED = 0x1
 # What the libraries raise on broken archives; RuntimeError and NotImplementedError for compressions they do not know.
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
+_BROKEN = (zipfile.BadZipFile, *BROKEN, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,7 @@ def unpack(
                     progress.advance(1)
         return [_move(staging, folder, member.name) for member in members]
     except _BROKEN as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(":")
-        raise DataError(f"{archive}: broken, or no zip or tar ({reason}); download it again") from error
+        raise DataError(f"{archive}: broken, or no zip or tar ({fault_of(error)}); download it again") from error
     except OSError as error:
         raise DataError(f"{folder}: {archive.name} cannot be unpacked there ({error.strerror or error})") from error
     finally:
@@ -109,22 +107,10 @@ def _members(archive: Path) -> Iterator[list[ArchiveMember]]:
             files = [entry for entry in zipped.infolist() if not entry.filename.endswith("/")]
             yield [_zip_member(archive, zipped, entry) for entry in files if not _is_junk(entry.filename)]
         return
-    with tarfile.open(archive, "r:*") as tarred:
+    with open_tar(archive) as tarred:
         members = [member for member in tarred if not member.isdir() and not _is_junk(member.name)]
         require_end(tarred)
         yield [_tar_member(archive, tarred, member) for member in members]
-
-
-def require_end(archive: tarfile.TarFile) -> None:
-    """Refuse a tar, read to its last member, that does not end as a tar ends: tarfile takes a cut header for the end.
-
-    Raises:
-        tarfile.ReadError: it breaks off.
-    """
-    assert archive.fileobj is not None
-    archive.fileobj.seek(archive.offset)
-    if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise tarfile.ReadError("it breaks off")
 
 
 def _is_junk(name: str) -> bool:
@@ -157,10 +143,8 @@ def _check(archive: Path, members: list[ArchiveMember], max_bytes: int, max_file
     if len(members) > max_files:
         raise DataError(f"{archive}: holds {len(members):,} files, more than {max_files:,}; it may be hostile")
     total = sum(member.size for member in members)
-    if total > max_bytes:
-        raise DataError(
-            f"{archive}: unpacks to {amount(total, 'B')}, more than {amount(max_bytes, 'B')}; it may be hostile"
-        )
+    if total > (most := min(max_bytes, FREE_BYTES + BYTES_A_BYTE * archive.stat().st_size)):
+        raise DataError(f"{archive}: unpacks to {amount(total, 'B')}, more than {amount(most, 'B')}; it may be hostile")
     seen: set[str] = set()
     for member in members:
         path = PurePosixPath(member.name)

@@ -26,7 +26,7 @@ from captioner.encoding import decode, find_encoding
 from captioner.images.listing import list_images
 from captioner.memory import collector_paused
 from captioner.missing import way_out
-from captioner.storage import DataError, digest_file, digest_json
+from captioner.storage import DataError, digest_file, digest_json, reading
 
 Sources = str | Path | Sequence[str | Path]
 
@@ -82,7 +82,8 @@ def read_data(captions: Sources, format: str = "auto", predictions: bool = False
 
 def _read(path: Path, format: str, predictions: bool) -> Captions:
     form = READERS[format]
-    return form.read(path, predictions=True) if predictions and form.takes_predictions else form.read(path)
+    with reading(path):
+        return form.read(path, predictions=True) if predictions and form.takes_predictions else form.read(path)
 
 
 def spell(captions: Sources) -> str:
@@ -161,7 +162,8 @@ def detect_format(path: str | Path, predictions: bool = False) -> str:
         return "webdataset"
     if fault := name_kind(head):
         raise DataError(f"{path}: {fault}")
-    return _detect_text(path, head, predictions)
+    with reading(path):
+        return _detect_text(path, head, predictions)
 
 
 def _is_packed_tar(path: Path, head: bytes) -> bool:

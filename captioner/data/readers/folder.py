@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from captioner.data.captions import Captions
 from captioner.data.readers.collect import Row, collect, without_marks
@@ -14,6 +14,9 @@ from captioner.encoding import decode
 from captioner.images.ids import EXTENSIONS
 from captioner.images.listing import list_images
 from captioner.storage import DataError, read_text
+
+if TYPE_CHECKING:
+    import tarfile
 
 TEXT_SUFFIXES = (".txt", ".caption")
 LARGEST_TEXT = 2**20  # bytes of one picture's captions in a tar; a tar can claim anything
@@ -56,18 +59,18 @@ def read_webdataset(path: str | Path) -> Captions:
     Raises:
         DataError: the file cannot be read, is no tar, or holds no caption.
     """
-    from captioner.data.download.unpack import require_end  # with lzma and zipfile, which other commands do without
+    # with lzma and tarfile, which other commands do without
+    from captioner.tar_archives import BROKEN, fault_of, open_tar, require_end
 
     try:
-        with tarfile.open(path, "r:*") as archive:
+        with open_tar(path) as archive:
             samples = list(_samples(path, archive))
             require_end(archive)
             return collect(path, samples)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; check the path") from None
-    except (tarfile.TarError, OSError, EOFError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(":")
-        raise DataError(f"{path}: not a whole tar ({reason}); download it again") from error
+    except (*BROKEN, OSError) as error:
+        raise DataError(f"{path}: not a whole tar ({fault_of(error)}); download it again") from error
 
 
 def _samples(path: str | Path, archive: tarfile.TarFile) -> Iterator[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -97,14 +98,20 @@ def _unquoted(cell: str) -> str:
 def _header(line: str, number: int, given: str, predictions: bool) -> Head | None:
     for sign in dict.fromkeys(given + DELIMITERS):
         if len(names := split_line(line, sign)) > 1 and (columns := find_columns(names, predictions)):
-            # two columns of one name are two columns
-            names = [
-                f"{name}.{names[:place].count(name)}" if name in names[:place] else name
-                for place, name in enumerate(names)
-            ]
+            names = _told_apart(names)
             columns = find_columns(names, predictions) or columns
             return None if any(map(is_picture_name, names)) else Head(number + 1, sign, names, columns)
     return None
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """Return names of columns in which the second `text` is `text.1`: two columns of one name are two columns."""
+    seen: Counter[str] = Counter()
+    told = []
+    for name in names:
+        told.append(f"{name}.{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return told
 
 
 def _headless(body: Sequence[str], number: int, sign: str) -> Head | None:

@@ -19,9 +19,11 @@ from captioner.data.readers.columns import (
     read_texts,
 )
 from captioner.data.readers.flickr import lines
+from captioner.encoding import decode
 from captioner.images.ids import is_picture_name, spell_id
 from captioner.storage import DataError, read_json, read_text
 
+_HEAD = 2**16  # bytes in which a list opens
 _KEYS = frozenset(IMAGE_COLUMNS)  # that no picture is called by
 
 
@@ -39,8 +41,7 @@ def read_records(path: str | Path, predictions: bool = False) -> Captions:
     Raises:
         DataError: the file cannot be read, is empty, is not JSON, or a record lacks a picture or a caption.
     """
-    is_list = read_text(path).lstrip().startswith("[")
-    records = _list_entries(read_json(path)) if is_list else _json_lines(path)
+    records = _list_entries(read_json(path)) if _is_list(path) else _json_lines(path)
     return collect(path, (_row(path, place, record, predictions) for place, record in records))
 
 
@@ -64,6 +65,14 @@ def read_mapping(path: str | Path, predictions: bool = False) -> Captions:
     if odd := [key for key in content if plain_name(key) in _KEYS]:
         raise DataError(f"{path}: has a {odd[0]!r} and no caption beside it; expected an object image_id -> caption")
     return collect(path, [_filled(path, f"{key!r}", key, value, None, predictions) for key, value in content.items()])
+
+
+def _is_list(path: str | Path) -> bool:
+    try:
+        with Path(path).open("rb") as file:
+            return decode(file.read(_HEAD), "replace").lstrip().startswith("[")
+    except OSError:
+        return False  # reading the lines says why
 
 
 def is_record(line: str) -> bool:

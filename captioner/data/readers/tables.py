@@ -19,6 +19,7 @@ from captioner.storage import DataError, read_text
 
 # Flickr30k's published results.csv lacks the second bar in one of its lines, so it may be missing.
 _BAR_LINE = re.compile(r"(?P<name>[^|]*[^|\s])\s*\|\s*\d+\s*[|\s]\s*(?P<caption>.*\S.*)")
+_RANK = re.compile(r"\s*[0-9]{1,9}\s*")
 _QUOTED = re.compile(r'\s*"(?:[^"]|"")*"\s*')
 
 
@@ -60,24 +61,24 @@ def _rows(path: str | Path, lines: Sequence[str], head: Head, predictions: bool)
     found: list[tuple[int, Row]] = []
     repeated = 0
     for number, cells in _cells(path, lines, head):
-        if not any(cell.strip() for cell in cells):
+        filled = max((place for place, cell in enumerate(cells, start=1) if cell.strip()), default=0)
+        if not filled:
             continue
         if not head.headless and cells == names:
             repeated += 1
             continue
-        while len(cells) > len(names) and not cells[-1].strip():
-            cells = cells[:-1]
+        cells = cells[: max(filled, len(names))]
         if greedy and len(cells) > len(names):
             cells = [*cells[: len(names) - 1], head.delimiter.join(cells[len(names) - 1 :])]
         row = dict(zip(names, cells, strict=False))
         texts = _texts(path, number, row, columns.captions)
-        filled = any(text.strip() for text in texts.captions)
-        if len(cells) != len(names) or not row[columns.image].strip() or not (filled or predictions):
+        has_text = any(text.strip() for text in texts.captions)
+        if len(cells) != len(names) or not row[columns.image].strip() or not (has_text or predictions):
             form = head.delimiter.join(names) if not head.headless else head.delimiter.join(["image", "caption"])
             raise DataError(f"{path}: line {number} is not `{form}`; correct or remove it")
         captions = [text for text in texts.captions if text.strip()] or [""]
         split = row[columns.split] if columns.split else None
-        order = int(cells[ranks]) if ranks is not None and cells[ranks].strip().isdigit() else 0
+        order = int(cells[ranks]) if ranks is not None and _RANK.fullmatch(cells[ranks]) else 0
         found.append((order, Row(row[columns.image].strip(), captions, split, texts.listed, columns.ranked)))
     if repeated:
         note(path, f"holds its header line {repeated + 1:,} times; it is no caption and is left out")
