@@ -26,6 +26,7 @@ from captioner.generation.options import settings_of
 from captioner.generation.search import Search
 from captioner.generation.word_rules import Numbers
 from captioner.images.pictures import picture_array
+from captioner.keras_archive import require_captioner
 from captioner.metrics.calibration import Calibration
 from captioner.models import architectures  # registers every decoder for loading
 from captioner.models.decoder import CaptionDecoder
@@ -254,6 +255,7 @@ def load(path: str | os.PathLike[str]) -> Captioner:
     """
     path = Path(path)
     file = captioner_file(path)
+    require_captioner(file)
     try:
         loaded = keras.saving.load_model(file, compile=False)
     except DataError as error:

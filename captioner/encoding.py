@@ -20,7 +20,7 @@ _MARKS = (
 _PROBED = 4096  # bytes that are looked at for UTF-16 without a mark
 
 
-def find_encoding(data: bytes) -> tuple[str, int]:
+def find_encoding(data: bytes | bytearray) -> tuple[str, int]:
     """Return in which encoding a text file is, and how many bytes its byte-order mark takes.
 
     UTF-8 unless a mark says otherwise, or every second byte of what comes first is zero: UTF-16 without a mark.
@@ -37,7 +37,7 @@ def find_encoding(data: bytes) -> tuple[str, int]:
     return "utf-8", 0
 
 
-def decode(data: bytes, errors: str = "strict") -> str:
+def decode(data: bytes | bytearray, errors: str = "strict") -> str:
     r"""Return a text file's content with `\n` at its lines' ends, whichever it has (`\r\n` and `\r` too).
 
     A byte-order mark is passed over, at the beginning of a line too, where files were put together.

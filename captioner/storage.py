@@ -139,15 +139,20 @@ def _read_text(path: Path, ends: bytes) -> str:
 
 def _read_bounded(path: Path, ends: bytes) -> bytearray:
     """Return a file's bytes, of which no stretch without one of `ends` may be much longer than `LONGEST_LINE`."""
-    data, since = bytearray(), 0
+    data, since, escape = bytearray(), 0, b""
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             data += chunk
-            seen = chunk.replace(rb"\\", b"").replace(rb"\"", b"") if b'"'[0] in ends else chunk
+            seen = escape + chunk
+            if b'"'[0] in ends:  # an escaped quote in JSON ends no text
+                seen = seen.replace(rb"\\", b"").replace(rb"\"", b"")
+                escape = seen[-1:] if seen.endswith(b"\\") else b""
             since = 0 if any(end in seen for end in ends) else since + len(chunk)
             if since > LONGEST_LINE:
                 line = data.count(b"\n") + 1
-                raise DataError(f"{path}: line {line} has a text of more than {LONGEST_LINE:,} bytes; correct or remove it")
+                raise DataError(
+                    f"{path}: line {line} has a text of more than {LONGEST_LINE:,} bytes; correct or remove it"
+                )
     return data
 
 

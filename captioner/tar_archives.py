@@ -34,7 +34,7 @@ class _Member(tarfile.TarInfo):
     """A member, refused before what its headers claim is read."""
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> _Member:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
         member = super().frombuf(buf, encoding, errors)
         if member.size < 0 or (member.type in _EXTENSIONS and member.size > LARGEST_EXTENSION):
             raise tarfile.ReadError(f"a header of it claims {member.size:,} bytes")
@@ -54,7 +54,7 @@ class _Archive(tarfile.TarFile):
 
     tarinfo = _Member
     most_members = FREE_MEMBERS
-    _headers = 0
+    _headers = _met = 0
 
     @contextlib.contextmanager
     def one_header_more(self) -> Iterator[None]:
@@ -69,10 +69,11 @@ class _Archive(tarfile.TarFile):
 
     def next(self) -> tarfile.TarInfo | None:
         """Return the next member, or None at the end."""
-        if len(self.members) > self.most_members:
+        if self._met > self.most_members:
             raise tarfile.ReadError(f"more than {self.most_members:,} members, far more than a file of its size holds")
         member = super().next()
         if member is not None:
+            self._met += 1
             # sparse maps and sizes come from headers that anybody writes
             if member.size < 0 or member.issparse():
                 raise tarfile.ReadError(f"{member.name[:100]!r} is a sparse file or has an impossible size")

@@ -119,3 +119,49 @@ def test_files_closed_at_once_or_with_their_rows(tmp_path):
     with pytest.raises(DataError):
         read_hdf5(Path(__file__))
     assert not before or len(list(Path("/dev/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("value", [[1, 2], 5, 2.0, True, ["a", "b"], h5py.Empty("f4")])
+def test_an_encoder_that_is_no_text_is_refused(tmp_path, value):
+    path = write(tmp_path / "a.h5", features=(ROWS, {}), ids=(np.array([b"a", b"b", b"c", b"d"]), {}))
+    with h5py.File(path, "a") as file:
+        file.attrs["encoder"] = value
+    with pytest.raises(DataError, match=r"a\.h5: .*its attribute encoder is no text"):
+        open_features(path)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        np.array([[b"a", b"b", b"c", b"d"]]),
+        np.array([b"\xff", b"b", b"c", b"d"]),
+        np.array([b"", b"b", b"c", b"d"]),
+        np.array([b"a\0b", b"b", b"c", b"d"]),
+        h5py.Empty("S4"),
+        b"abcd",
+        np.zeros(4, [("a", "f4")]),
+    ],
+)
+def test_ids_that_are_no_list_of_texts_are_refused(tmp_path, ids):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["features"], file["ids"] = ROWS, ids
+    with pytest.raises(DataError, match=r"a\.h5: ") as refusal:
+        open_features(tmp_path / "a.h5")
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "dtype", "chunks"),
+    [
+        ("features", (2**31, 4), "f4", (1000, 4)),
+        ("features", (4, 2**25), "f4", (1, 2**20)),
+        ("ids", (4,), "S9000000", (1,)),
+    ],
+)
+def test_claims_of_gigabytes_are_refused_before_they_are_read(tmp_path, name, shape, dtype, chunks):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset(name, shape, dtype, chunks=chunks, compression="gzip")
+        other = "ids" if name == "features" else "features"
+        file[other] = np.array([b"a", b"b", b"c", b"d"]) if other == "ids" else ROWS
+    with pytest.raises(DataError, match="claims far more than the file holds"):
+        open_features(tmp_path / "a.h5")

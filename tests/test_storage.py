@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -214,3 +215,24 @@ def test_a_manifest_from_the_future(tmp_path):
 def test_bytes_are_digested_as_they_are(tmp_path):
     write_bytes(tmp_path / "a", b"abc")
     assert digest_file(tmp_path / "a").startswith("ba7816bf")
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_a_line_of_megabytes_is_refused_before_it_is_read(tmp_path, ends):
+    path = tmp_path / "a.txt"
+    path.write_text(f"short{ends}" + "word " * 2**19, newline="")
+    with pytest.raises(DataError, match=r"a\.txt: line \d has a text of more than 1,048,576 bytes"):
+        read_text(path)
+    path.write_text(f"{'word ' * 1000}{ends}" * 500, newline="")
+    assert read_text(path).count("\n") == 500
+
+
+def test_json_in_one_line_is_read_but_not_with_a_text_of_megabytes(tmp_path):
+    path = tmp_path / "a.json"
+    rows = [{"name": "word " * 10}] * 50_000
+    path.write_text(json.dumps(rows))
+    assert read_json(path) == rows
+    for text in ("a" * 2**22, 'a"' * 2**21, "a\\" * 2**21):
+        path.write_text(json.dumps([text]))
+        with pytest.raises(DataError, match="has a text of more than"):
+            read_json(path)

@@ -157,13 +157,13 @@ def read_h5(path: Path) -> Held:
         raise DataError(f"{path}: its ids are no list of texts; extract again")
     try:
         ids = IdIndex(np.asarray(content.arrays["ids"], "S"))
+        for name in ids:  # each must be a text
+            if not name or "\0" in name:
+                raise ValueError("an id is empty or holds a zero byte")
         if "encoder" not in content.attributes:  # another program wrote it, and calls pictures as it likes
             names = normalize_ids(ids)
             ids = IdIndex.of([names[name] for name in ids])
         description = json.loads(content.attributes["encoder"]) if "encoder" in content.attributes else None
-        for name in ids:  # each must be a text
-            if not name or "\0" in name:
-                raise ValueError("an id is empty or holds a zero byte")
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON
         raise DataError(f"{path}: its ids or its encoder cannot be read ({error}); extract again") from error
     if description is not None and not isinstance(description, dict):

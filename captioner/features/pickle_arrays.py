@@ -264,4 +264,4 @@ def image_key(key: Any) -> str | None:
     if isinstance(key, bool) or not isinstance(key, str | int):
         return None
     text = str(key)
-    return text if len(text) <= MAX_TEXT else None
+    return text if 0 < len(text) <= MAX_TEXT and "\0" not in text else None

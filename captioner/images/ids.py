@@ -21,6 +21,7 @@ EXTENSIONS = (
     "heif", "ppm", "pgm", "pbm", "pnm", "pfm", "jp2", "j2k", "j2c", "jpc", "jpx", "jpf", "qoi", "sgi", "pcx", "psd",
 )  # fmt: skip
 
+EMPTY = "%"  # the id of a name in which nothing is left: ids are never empty, and no other id is this
 _ENDING = rf"\.(?:{'|'.join(EXTENSIONS)})"
 _FLICKR_INDEX = re.compile(r"#\d+\Z")
 _EXTENSION = re.compile(rf"(?<=[^/])(?:{_ENDING})+\Z", re.IGNORECASE)
@@ -154,7 +155,7 @@ def _without_extension(text: str) -> str:
     text = _EXTENSION.sub("", text)
     if coco := _COCO.fullmatch(text):
         return str(int(coco[1]))
-    return _UNSAFE.sub(lambda unsafe: quote(unsafe[0], safe=""), escape(text))
+    return _UNSAFE.sub(lambda unsafe: quote(unsafe[0], safe=""), escape(text)) or EMPTY
 
 
 def _common_folder(paths: list[str]) -> str:

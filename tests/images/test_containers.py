@@ -275,3 +275,42 @@ def test_a_heic_picture_is_read_with_its_extra_and_named_without(monkeypatch):
     monkeypatch.setattr(files, "can_read_heif", lambda: False)
     with pytest.raises(DataError, match=r"a\.heic: a HEIC picture; pip install 'captioner\[heif\]', or"):
         load_image(file.getvalue(), name="a.heic")
+
+
+def segments(data, count):
+    return data[:2] + b"\xff\xfe\0\2" * count + data[2:]
+
+
+def test_files_in_far_too_many_parts_are_refused():
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "JPEG")
+    jpeg = file.getvalue()
+    assert load_image(segments(jpeg, 1000)).shape == (8, 8, 3)
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    png = file.getvalue()
+    chunk = struct.pack(">I", 0) + b"tEXt" + struct.pack(">I", zlib.crc32(b"tEXt"))
+    file = io.BytesIO()
+    Image.new("P", (8, 8)).save(file, "GIF")
+    gif = file.getvalue()
+    start = gif.index(b",")
+    for data in (
+        segments(jpeg, 50_000),
+        png[:33] + chunk * 50_000 + png[33:],
+        gif[:start] + b"!\xfe\1x\0" * 50_000 + gif[start:],
+    ):
+        with pytest.raises(DataError, match="far more parts than pictures have"):
+            load_image(data)
+    with pytest.raises(DataError, match="no size near its beginning"):
+        load_image(b"P6\n#" + b"a" * 2**20 + b"\n1 1\n255\nabc")
+
+
+def test_scans_are_counted_where_the_parts_of_a_jpeg_are_odd():
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    last = data[data.rindex(b"\xff\xda") : -2]
+    frame = data.index(b"\xff\xc2")
+    odd = data[:frame] + b"\1" + data[frame:-2] + last * 100 + b"\xff\xd9"
+    with pytest.raises(DataError, match="scans, far more than cameras write"):
+        load_image(odd)

@@ -270,3 +270,22 @@ def test_shrinking_is_antialiased():
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 255
     assert np.abs(resize(stripes, (16, 16), "whole", "bicubic").astype(int) - 127).max() < 20
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
+def test_a_large_picture_is_made_smaller_in_bands_as_it_is_whole(mode):
+    rng = np.random.default_rng(0)
+    small = Image.fromarray(rng.integers(0, 256, (60, 50, 3), np.uint8)).resize((5000, 6000))
+    data = encoded(small.convert(mode), "PNG", compress_level=1)
+    found = load_image(data, at_least=(100, 100)).astype(float)  # (height, width, 3)
+    whole = Image.fromarray(load_image(data)).reduce(25)
+    assert found.shape == (240, 200, 3)
+    assert np.abs(found - np.asarray(whole)).max() <= 2
+
+
+def test_rows_without_number_are_refused():
+    head = struct.pack(">IIBBBBB", 1, 2**26, 8, 0, 0, 0, 0)
+    parts = [(b"IHDR", head), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    chunks = (struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts)
+    with pytest.raises(DataError, match="claims 1 x 67108864 pixels in 65 bytes"):
+        load_image(b"\x89PNG\r\n\x1a\n" + b"".join(chunks), at_least=(224, 224))

@@ -89,3 +89,8 @@ def test_ids_are_aligned_only_where_none_is_known_and_nothing_else_can_be_meant(
     assert align(["a", "im/b"], ["a", "b"]) == {}
     assert align(["a"], ["train/a", "dev/a"]) == {}
     assert align(["im/a", "jm/a"], ["a"]) == {}
+
+
+@pytest.mark.parametrize("name", ["./", "/", "../", "file:///", "http://", "", "././", "\\", ".jpg", "#0", " "])
+def test_ids_are_never_empty(name):
+    assert normalize_id(name) and normalize_ids([name])[name] and normalize_ids([name, "/a/b.jpg"])[name]

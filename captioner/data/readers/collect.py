@@ -14,6 +14,7 @@ from captioner.storage import DataError
 from captioner.text.cleaning import is_spaceless, join_words
 from captioner.text.markers import find_marks, strip_marks
 
+LONGEST_NAME, LONGEST_CAPTION = 4096, 100_000  # letters
 LONGEST_WORD = 8  # letters of a script without spaces; what has more is a whole caption
 
 
@@ -45,9 +46,11 @@ def collect(path: str | Path, rows: Iterable[Row]) -> Captions:
         rows: with captions that may be blank where the file holds predictions.
 
     Raises:
-        DataError: there is no caption, or a picture is in two splits.
+        DataError: there is no caption, a name or a caption can be none, or a picture is in two splits.
     """
     rows = list(rows)
+    for row in rows:
+        _require_sound(path, row)
     joined = _are_words([row.captions for row in rows if row.listed and len(row.captions) > 1])
     if joined:
         note(path, "its lists hold single words, so that each list is taken for one caption")
@@ -73,6 +76,14 @@ def collect(path: str | Path, rows: Iterable[Row]) -> Captions:
         raise DataError(f"{path}: {error}") from None
     plain = without_marks(path, {name: tuple(captions) for name, captions in references.items()})
     return Captions(plain, splits=found, ranked=ranked)
+
+
+def _require_sound(path: str | Path, row: Row) -> None:
+    if not row.name or len(row.name) > LONGEST_NAME or "\0" in row.name:
+        raise DataError(f"{path}: {row.name[:50]!r} is no name of a picture; correct or remove it")
+    if odd := [text for text in row.captions if len(text) > LONGEST_CAPTION or "\0" in text]:
+        fault = "holds a zero byte" if "\0" in odd[0] else f"has {len(odd[0]):,} letters"
+        raise DataError(f"{path}: a caption of {row.name!r} {fault}; correct or remove it")
 
 
 def without_marks(path: str | Path, references: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

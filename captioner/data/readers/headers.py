@@ -15,6 +15,7 @@ from captioner.images.ids import is_picture_name
 
 DELIMITERS = "\t,;|"
 FLICKR30K = ["image_name", "comment_number", "comment"]
+MAX_COLUMNS = 10_000
 LOOKED_AT = 500  # rows of a table without a header
 MOSTLY = 0.9
 
@@ -97,7 +98,7 @@ def _unquoted(cell: str) -> str:
 
 def _header(line: str, number: int, given: str, predictions: bool) -> Head | None:
     for sign in dict.fromkeys(given + DELIMITERS):
-        if len(names := split_line(line, sign)) > 1 and (columns := find_columns(names, predictions)):
+        if 1 < len(names := split_line(line, sign)) <= MAX_COLUMNS and (columns := find_columns(names, predictions)):
             names = _told_apart(names)
             columns = find_columns(names, predictions) or columns
             return None if any(map(is_picture_name, names)) else Head(number + 1, sign, names, columns)
@@ -117,7 +118,7 @@ def _told_apart(names: Sequence[str]) -> list[str]:
 def _headless(body: Sequence[str], number: int, sign: str) -> Head | None:
     rows = [split_line(line, sign) for line in body]
     width = min(map(len, rows))
-    if width < 2:
+    if not 1 < width <= MAX_COLUMNS:
         return None
     kinds = [_kind([row[place] for row in rows]) for place in range(width)]
     if max(map(len, rows)) > width and kinds[-1] == "picture":

@@ -21,7 +21,7 @@ from captioner.data.readers.columns import (
 from captioner.data.readers.flickr import lines
 from captioner.encoding import decode
 from captioner.images.ids import is_picture_name, spell_id
-from captioner.storage import DataError, read_json, read_text
+from captioner.storage import DataError, read_json
 
 _HEAD = 2**16  # bytes in which a list opens
 _KEYS = frozenset(IMAGE_COLUMNS)  # that no picture is called by

@@ -28,3 +28,18 @@ def test_captions_of_single_words_are_no_lists_of_words_beside_others() -> None:
     rows = [Row("a", ["dog", "puppy"], listed=True), Row("b", ["a cat", "cat"], listed=True)]
     assert collect("x", rows).references == {"a": ("dog", "puppy"), "b": ("a cat", "cat")}
     assert collect("y", rows[:1]).references == {"a": ("dog puppy",)}
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        (Row("a" * 5000, ["a dog"]), "is no name of a picture"),
+        (Row("", ["a dog"]), "'' is no name of a picture"),
+        (Row("a\0.jpg", ["a dog"]), "is no name of a picture"),
+        (Row("a.jpg", ["a \0 dog"]), "a caption of 'a.jpg' holds a zero byte"),
+        (Row("a.jpg", ["a" * 200_000]), "a caption of 'a.jpg' has 200,000 letters"),
+    ],
+)
+def test_names_and_captions_that_can_be_none(row, fault):
+    with pytest.raises(DataError, match=fault):
+        collect("a.json", [row])

@@ -1,7 +1,9 @@
+import contextlib
 from pathlib import Path
 
 import pytest
 
+from captioner.data.readers.detect import read_data
 from captioner.data.readers.tables import read_table
 from captioner.storage import DataError
 
@@ -91,3 +93,19 @@ def test_absolute_paths_become_relative_to_their_common_folder(tmp_path: Path) -
     assert set(read_table(path).references) == {"x/a", "y/b"}
     path = write(tmp_path, "path,caption\n/pics/a.jpg,A dog\npics\\b.jpg,A cat\n./c.jpg,Two\n")
     assert set(read_table(path).references) == {"pics/a", "pics/b", "c"}
+
+
+@pytest.mark.parametrize("line", ["a.jpg,a dog" + "," * 900_000, "a.jpg," + '"' * 900_000, "," * 900_000 + "\na.jpg,b"])
+@pytest.mark.parametrize("header", ["image,caption", "image,caption" + "," * 900_000, "a" + ",a" * 400_000])
+def test_rows_of_hundreds_of_thousands_of_columns_end_soon(tmp_path: Path, header: str, line: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"{header}\n{line}\n")
+    with contextlib.suppress(DataError):
+        assert set(read_data(path).references) == {"a"}
+
+
+@pytest.mark.parametrize("rank", ["1" * 5000, "²", "-1", "1.5"])
+def test_odd_ranks(tmp_path: Path, rank: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"image,rank,caption\na.jpg,{rank},a dog\n")
+    assert read_data(path).references == {"a": ("a dog",)}

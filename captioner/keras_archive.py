@@ -1,0 +1,121 @@
+"""A `.keras` file of anybody, looked at before Keras builds it: it must not claim more than its bytes are for.
+
+Keras' safe mode refuses code, but builds any number of layers of any width. What is asked for here is in proportion to
+the weights in the file.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from captioner.storage import DataError
+
+CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+MAX_FILES = 1000
+FREE_BYTES, BYTES_A_BYTE = 2**20, 50  # that a file in it may unpack to: of any size, and for each of its packed bytes
+FREE_OBJECTS, BYTES_AN_OBJECT = 1500, 500  # layers, initializers and the like, and bytes of weights that one more needs
+FREE_NUMBERS, NUMBERS_A_BYTE = 10 * 10**6, 4  # in weights that may be made: in any file, and for each byte of weights
+MAX_LAYERS = 100  # of a decoder
+MAX_SEQUENTIAL = 10  # layers: Keras builds all of them again for each
+_WITHOUT_WEIGHTS = (
+    "__keras_tensor__",
+    "InputLayer",
+    "ZeroPadding2D",
+    "Resizing",
+    "Reshape",
+    "SeedGenerator",
+    "Captioner",
+)
+_BROKEN = (
+    zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError,
+)  # fmt: skip
+
+
+def require_captioner(path: Path) -> None:
+    """Refuse a `.keras` file that is broken, holds no captioner, or claims far more than a file of its size may.
+
+    Raises:
+        DataError: naming the file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = _require_sizes(path, archive)
+            config = json.loads(archive.read(CONFIG))
+        name = config["class_name"]
+        if config.get("registered_name") != "captioner>Captioner":
+            raise DataError(f"{path}: holds a {name!s:.100}, not a captioner; captioner train makes one")
+        _require_proportion(path, config, packed)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except _BROKEN as error:
+        deep = isinstance(error, RecursionError)
+        reason = "nested too deep" if deep else " ".join(str(error).split())[:100] or type(error).__name__
+        raise DataError(f"{path}: cannot be loaded as a captioner ({reason}); train it again") from error
+
+
+def _require_sizes(path: Path, archive: zipfile.ZipFile) -> int:
+    """Return the packed bytes of the weights."""
+    entries = archive.infolist()
+    if len(entries) > MAX_FILES:
+        raise DataError(f"{path}: holds {len(entries):,} files, far more than a captioner's; it may be hostile")
+    for entry in entries:
+        if entry.file_size > FREE_BYTES + BYTES_A_BYTE * entry.compress_size:
+            raise DataError(
+                f"{path}: {entry.filename[:100]!r} in it unpacks to {entry.file_size:,} bytes from "
+                f"{entry.compress_size:,}; it may be hostile"
+            )
+    return archive.getinfo(WEIGHTS).compress_size
+
+
+def _require_proportion(path: Path, config: Mapping[str, Any], packed: int) -> None:
+    """Refuse more layers, or wider ones, than so many packed bytes of weights can be of."""
+    numbers = before = 0
+    for count, (kind, settings) in enumerate(_objects(config)):
+        if count > FREE_OBJECTS + packed // BYTES_AN_OBJECT:
+            raise DataError(f"{path}: has far more layers than weights; it may be hostile")
+        if kind == "Sequential" and len(settings["layers"]) > MAX_SEQUENTIAL:
+            raise DataError(f"{path}: has a Sequential of {len(settings['layers']):,} layers; it may be hostile")
+        if "vocabulary_size" in settings:
+            numbers += _numbers_of_decoder(settings)
+        elif kind not in _WITHOUT_WEIGHTS and (sizes := sorted(_sizes(settings), reverse=True)):
+            numbers += sizes[0] * max([before, *sizes[1:2]])
+            before = sizes[0]
+        if numbers > FREE_NUMBERS + NUMBERS_A_BYTE * packed:
+            raise DataError(f"{path}: has layers that are far larger than its weights; it may be hostile")
+
+
+def _objects(value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield what Keras would build: the name of its class and its settings."""
+    waiting = [value]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, dict):
+            if "class_name" in found:
+                settings = found.get("config")
+                yield str(found["class_name"]), settings if isinstance(settings, dict) else {}
+            waiting += found.values()
+        elif isinstance(found, list):
+            waiting += found
+
+
+def _numbers_of_decoder(config: Mapping[str, Any]) -> int:
+    """Return how many numbers a decoder's weights have, about: matrices between its words, features and layers."""
+    settings = {**config["config"], "channels": config["feature_shape"][-1], "words": config["vocabulary_size"]}
+    layers = 1 + sum(settings.get(key, 0) for key in ("layers", "encoder_layers", "refining_layers"))
+    if layers > MAX_LAYERS:
+        raise ValueError(f"{layers - 1:,} layers")
+    width = max(size for key, size in settings.items() if key.endswith(("units", "embedding_size")))
+    return width * (settings["words"] + settings["channels"] + 16 * width * layers)
+
+
+def _sizes(settings: Mapping[str, Any]) -> Iterator[int]:
+    """Yield the whole numbers among a layer's settings: its widths, and the sides of its kernels."""
+    for key, value in settings.items():
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, int) and not isinstance(number, bool) and number > 0 and key != "seed":
+                yield number
