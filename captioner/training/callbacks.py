@@ -82,7 +82,10 @@ class Pace:
     def out_of_time(self) -> bool:
         """Tell whether the run has taken `max_minutes`."""
         minutes = self.config.max_minutes
-        return minutes is not None and self.state.spent >= 60 * minutes
+        if minutes is None:
+            return False
+        before = sum(row["seconds"] for row in self.state.history) + self._before
+        return before + time.monotonic() - self._began >= 60 * minutes
 
     def due(self) -> bool:
         """Tell whether a checkpoint is due; it counts as written then."""
@@ -102,29 +105,43 @@ class Checkpointing(keras.callbacks.Callback):
         save: writes a checkpoint.
     """
 
-    async_safe = True
-
     def __init__(self, pace: Pace, save: Callable[[], None]) -> None:
         super().__init__()
         self.pace, self.save = pace, save
+        self.async_safe = pace.config.max_minutes is None  # the batch that ends the run's time has to be the last one
+        self._trained = False  # whether a batch of the epoch has been trained and not been counted
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Give an epoch that is being resumed its losses back: Keras has just set them to nothing."""
         self.pace.begin()
+        self._trained = False
         if self.pace.state.step:
             for variable, value in zip(self._losses(), self.pace.state.loss, strict=True):
                 variable.assign(value)
 
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Count the batch before this one, and write a checkpoint when it is due.
+
+        Keras calls this between two steps. It calls on_train_batch_end in another thread, in which the weights may be
+        those of any step, or be given away to the next one on JAX.
+        """
+        if self._trained:
+            self.pace.count()
+            if self.pace.due():
+                if keras.backend.backend() == "jax":
+                    self.model.jax_state_sync()
+                self.pace.state.loss = [float(ops.convert_to_numpy(variable)) for variable in self._losses()]
+                self.save()
+        self._trained = True
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Count a batch, and write a checkpoint when it is due."""
-        self.pace.count()
+        """Stop when the time is up."""
         if self.pace.out_of_time():
             self.model.stop_training = True
-        elif self.pace.due():
-            if keras.backend.backend() == "jax":
-                self.model.jax_state_sync()
-            self.pace.state.loss = [float(ops.convert_to_numpy(variable)) for variable in self._losses()]
-            self.save()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Count the last batch: what follows the epoch writes its checkpoint."""
+        self.pace.count()
 
     def _losses(self) -> list[keras.Variable]:
         return [variable for metric in self.model.metrics for variable in metric.variables]
