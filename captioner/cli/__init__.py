@@ -153,10 +153,22 @@ def main(arguments: list[str] | None = None) -> None:
     escape_streams()
     debug = "--debug" in arguments
     try:
-        sys.exit(_run(arguments, debug))
+        code = _run(arguments, debug)
+        if code:
+            _end_at_once_if_awaited(code)
+        sys.exit(code)
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _end_at_once_if_awaited(code: int) -> None:
+    """End this process where others train with it: an orderly exit would wait for them, and they wait for it."""
+    processes = sys.modules.get("captioner.training.processes")
+    if processes is not None and processes.is_joined():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _run(arguments: list[str], debug: bool) -> int:
@@ -185,9 +197,10 @@ def _report_usage(error: click.ClickException) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return error.exit_code
-    message = " ".join(error.format_message().split()).rstrip(".")
-    if isinstance(error, click.NoSuchOption) and not error.possibilities:
-        message += _meant_setting(error)
+    meant = ""
+    if isinstance(error, click.NoSuchOption) and (meant := _meant_setting(error)):
+        error = click.NoSuchOption(error.option_name, ctx=error.ctx)  # without the options that click finds alike
+    message = " ".join(error.format_message().split()).rstrip(".") + meant
     context = getattr(error, "ctx", None)
     hint = f"; {context.command_path} --help says more" if context is not None else ""
     click.echo(f"captioner: {message}{hint}", err=True)
@@ -195,7 +208,10 @@ def _report_usage(error: click.ClickException) -> int:
 
 
 def _meant_setting(error: click.NoSuchOption) -> str:
-    """Return what an unknown option's message ends with where a setting of the recipe has its name."""
+    """Return what an unknown option's message ends with where a setting of the recipe has its name.
+
+    A setting of just this name is meant rather than the option that click finds alike.
+    """
     command = error.ctx.command if error.ctx is not None else None
     if command is None or not any("--set" in option.opts for option in command.params):
         return ""
@@ -205,7 +221,7 @@ def _meant_setting(error: click.NoSuchOption) -> str:
     wanted = error.option_name.lstrip("-").replace("-", "_")
     names = [one.name for settings in all_settings(Recipe).values() for one in settings]
     by_key = {name.rpartition(".")[2]: name for name in reversed(names)}
-    near = get_close_matches(wanted, by_key, n=1)
+    near = get_close_matches(wanted, by_key, n=1, cutoff=1.0 if error.possibilities else 0.6)
     return f"; --set {by_key[near[0]]}=... changes that setting of the recipe" if near else ""
 
 

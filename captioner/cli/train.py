@@ -50,19 +50,30 @@ def checked_inputs(source: Source, recipe: Recipe, folder: Path, resume: bool, o
     is_flag=True,
     help="Replace what is in the run folder, a finished run only when the new one is complete.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Train in so many processes on this machine, for a trial; needs KERAS_BACKEND=jax.",
+)
 @recipe_options
 def command(
     output: Path | None,
     features: str | None,
     resume: bool,
     overwrite: bool,
+    processes: int | None,
     config: str | None,
     assignments: tuple[str, ...],
-) -> None:
+) -> int | None:
     """Train a captioner into a run folder.
 
     The vocabulary is fitted on the training split alone, the best epoch is chosen on the dev split, and the test split
     is not read. A killed run continues with --resume.
+
+    On JAX, several processes on one machine or on many train one captioner together: start the same command with
+    KERAS_DISTRIBUTION_JOB_ADDRESSES (host:port of process 0), KERAS_DISTRIBUTION_NUM_PROCESSES and
+    KERAS_DISTRIBUTION_PROCESS_ID in each. Process 0 writes the run folder. All GPUs of a process are used.
 
     \b
     Examples:
@@ -79,10 +90,47 @@ def command(
         recipe = replace(recipe, features=features)
     folder = output or Path("runs") / source.name
     data = checked_inputs(source, recipe, folder, resume, overwrite)
+    if processes is not None:
+        return _launch(processes, folder, features, resume, overwrite, config, assignments)
     load_keras()
     from captioner.stages.export import add_fast_graph
     from captioner.stages.train import train
+    from captioner.stages.train_together import train_together
+    from captioner.training.processes import join
 
-    train(folder, recipe, data=data, resume=resume, overwrite=overwrite)
+    part = join()
+    if part is None:
+        train(folder, recipe, data=data, resume=resume, overwrite=overwrite)
+    else:
+        train_together(folder, recipe, part, data=data, resume=resume, overwrite=overwrite)
+        if part.number:
+            return None
     add_fast_graph(folder)
     click.echo(folder)
+    return None
+
+
+def _launch(
+    processes: int,
+    folder: Path,
+    features: str | None,
+    resume: bool,
+    overwrite: bool,
+    config: str | None,
+    assignments: tuple[str, ...],
+) -> int:
+    """Run the same command in several processes; return the exit code."""
+    from captioner.config import ConfigError
+    from captioner.keras_settings import find_backend
+    from captioner.training.launch import launch
+
+    if find_backend() != "jax":
+        raise ConfigError("--processes: several processes train on JAX only; set KERAS_BACKEND=jax")
+    arguments = ["train", "-o", str(folder)]
+    arguments += ["-c", config] if config is not None else []
+    arguments += ["--features", features] if features is not None else []
+    arguments += ["--resume"] if resume else []
+    arguments += ["--overwrite"] if overwrite else []
+    for assignment in assignments:
+        arguments += ["--set", assignment]
+    return launch(arguments, processes)

@@ -1,0 +1,189 @@
+"""Training in several processes: all take the same steps, and process 0 does what follows an epoch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from captioner.data.parts import PartBatches
+from captioner.models.decoder import CaptionDecoder
+from captioner.run_folder import BEST, CHECKPOINT
+from captioner.training.callbacks import Checkpointing, EpochProgress, Pace, Shuffling
+from captioner.training.checkpoint import TrainingState, load_variables, newest_checkpoint, read_variables
+from captioner.training.config import TrainConfig
+from captioner.training.epoch_end import EpochEnd, Score
+from captioner.training.fit import compiled, run_epochs
+from captioner.training.processes import alone, arrays_of, share
+from captioner.training.scheduled_sampling import RisingShare, ScheduledSampling
+
+logger = logging.getLogger(__name__)
+
+
+class Leader:
+    """What process 0 does after an epoch, with a copy of the decoder that is its own.
+
+    Args:
+        decoder: the one that all processes train.
+        copy: the copy, built by process 0 alone.
+        optimizer: trains the decoder.
+        variables: of the decoder and its optimizer: what a checkpoint holds.
+    """
+
+    def __init__(
+        self,
+        decoder: CaptionDecoder,
+        copy: CaptionDecoder,
+        optimizer: keras.optimizers.Optimizer,
+        variables: Sequence[keras.Variable],
+        rate: float,
+    ) -> None:
+        self.decoder, self.copy, self._optimizer = decoder, copy, optimizer
+        self._rate = keras.Variable(rate)
+        averages = optimizer._model_variables_moving_average if optimizer.use_ema else []
+        self._model_variables_moving_average = [keras.Variable(array) for array in arrays_of(averages)]
+        own = optimizer._learning_rate  # a variable, or a schedule, which is none of the variables
+        self.variables = [self._rate if variable is own else variable for variable in variables]
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate, which EpochEnd may lower: all processes set it then."""
+        return float(self._rate)
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        self._rate.assign(rate)
+
+    def take_over(self, rate: float) -> None:
+        """Give the copy the weights that the decoder has now, and their moving average."""
+        self.learning_rate = rate
+        self.copy.set_weights(arrays_of(self.decoder.weights))
+        if self._optimizer.use_ema:
+            averages = arrays_of(self._optimizer._model_variables_moving_average)
+            for own, array in zip(self._model_variables_moving_average, averages, strict=True):
+                own.assign(array)
+
+
+class InStep(keras.callbacks.Callback):
+    """Lets process 0 do what follows an epoch, and all processes what it decides."""
+
+    def __init__(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        progress: TrainingState,
+        leader: Leader | None,
+        end: EpochEnd | None,
+    ) -> None:
+        super().__init__()
+        self.optimizer, self.progress, self.leader, self.end = optimizer, progress, leader, end
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """See EpochEnd.finish."""
+        rate = current_rate(self.optimizer)
+        lowered, stop = rate, False
+        if self.leader is not None and self.end is not None:
+            with alone():
+                self.leader.take_over(rate)
+                self.end.finish(float((logs or {}).get("loss", "nan")), self.progress.seconds)
+            lowered, stop = self.leader.learning_rate, self.end.exhausted()
+        else:
+            self.progress.epoch += 1
+            self.progress.step, self.progress.loss, self.progress.seconds = 0, [], 0.0
+        lowered, stop = share(np.array([lowered, stop], "float32")).tolist()
+        if lowered != np.float32(rate):
+            self.optimizer.learning_rate = lowered
+        self.model.stop_training = bool(stop)
+
+
+def current_rate(optimizer: keras.optimizers.Optimizer) -> float:
+    """Return the learning rate; all processes ask for it together, as a schedule computes it on all devices."""
+    return float(np.asarray(optimizer.learning_rate))
+
+
+def fit_together(
+    decoder: CaptionDecoder,
+    copy: CaptionDecoder | None,
+    batches: PartBatches,
+    score: Score | None,
+    config: TrainConfig,
+    folder: Path,
+    *,
+    identity: str,
+    resume: bool = False,
+) -> TrainingState:
+    """Train `decoder` in all processes; its best weights are then in `folder`/best.npz and in process 0's copy.
+
+    With one process the steps are those of captioner.training.fit.fit, but for dropout, which depends on how a batch is
+    laid out. `max_minutes` ends training at the end of an epoch only.
+
+    Args:
+        decoder: with fresh weights, built by all processes together.
+        copy: a decoder of the same kind that process 0 has built alone; None in the others.
+        batches: this process' parts of the training split.
+        score: scores the copy; None in the other processes.
+        config: the settings.
+        folder: where process 0 keeps the checkpoints.
+        identity: digest of settings and data; a checkpoint of another one is refused.
+        resume: process 0 continues from the newest checkpoint in `folder`, and the others with it.
+
+    Returns:
+        the run's progress; in process 0 with a row per epoch.
+
+    Raises:
+        DataError: the checkpoint cannot be resumed from, or the loss is not a number.
+    """
+    batches.start_at(0)
+    steps = len(batches)
+    model, optimizer = compiled(decoder, config, steps)
+    variables = [*model.variables, *optimizer.variables]
+    progress = _begin(variables, copy is not None and resume, folder, identity)
+    rate = current_rate(optimizer)
+    leader, end = None, None
+    within = replace(config, max_minutes=None)
+    if copy is None or score is None:
+        within = replace(within, checkpoint_minutes=None, checkpoint_steps=None)
+    else:
+        with alone():
+            leader = Leader(decoder, copy, optimizer, variables, rate)
+            end = EpochEnd(copy, leader, config, progress, score, leader.variables, folder, identity)
+    [exhausted] = share(np.array([end is not None and end.exhausted()])).tolist()
+    callbacks: list[Any] = [Shuffling(batches, progress)]
+    if end is not None:
+        callbacks.append(EpochProgress(steps, config.epochs, progress))
+    callbacks.append(Checkpointing(Pace(progress, within), end.save if end is not None else _nothing))
+    callbacks.append(InStep(optimizer, progress, leader, end))
+    if isinstance(model, ScheduledSampling):
+        callbacks.append(RisingShare(model, config.scheduled_sampling, config.epochs))
+    if not exhausted:
+        run_epochs(model, batches, callbacks, progress, config.epochs)
+    if copy is not None:
+        with alone():
+            load_variables(folder / BEST, copy.weights, identity)
+    return progress
+
+
+def _begin(variables: Sequence[keras.Variable], resume: bool, folder: Path, identity: str) -> TrainingState:
+    """Give all processes the values that process 0 begins with; return how far the run has come."""
+    progress, values = TrainingState(), arrays_of(variables)
+    if resume:
+        header, arrays = read_variables(newest_checkpoint(folder) or folder / CHECKPOINT, identity)
+        progress = TrainingState(**header["progress"])
+        values = [array.astype(value.dtype) for array, value in zip(arrays, values, strict=True)]
+        within = f" and batch {progress.step}" if progress.step else ""
+        logger.info(f"continuing after epoch {progress.epoch}{within}")
+    for variable, value in zip(variables, share(values), strict=True):
+        variable.assign(value)
+    far = np.array([progress.epoch, progress.step, *(progress.loss or (0.0, 0.0))], "float32")
+    epoch, step, *loss = share(far).tolist()
+    progress.epoch, progress.step = int(epoch), int(step)
+    progress.loss = loss if progress.step else []
+    return progress
+
+
+def _nothing() -> None:
+    """What a process that keeps nothing does for a checkpoint."""
