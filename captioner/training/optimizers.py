@@ -38,6 +38,14 @@ class _Ours:
         share = self.shares.get(self._var_key(variable), 1.0)  # type: ignore[attr-defined]
         super().update_step(gradient, variable, learning_rate * share)  # type: ignore[misc]
 
+    def build(self, variables: Any) -> None:
+        """Make the optimizer's variables; the averages begin as the weights, where Keras' begin as zeros."""
+        super().build(variables)  # type: ignore[misc]
+        if self.use_ema:  # type: ignore[attr-defined]
+            averages = self._model_variables_moving_average  # type: ignore[attr-defined]
+            for variable, average in zip(variables, averages, strict=True):
+                average.assign(variable)
+
     def finalize_variable_values(self, var_list: Any) -> None:
         """Leave the weights as they are: EpochEnd scores and keeps their average, and training may go on."""
 

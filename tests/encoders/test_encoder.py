@@ -133,8 +133,8 @@ def test_the_configuration_is_a_section():
 def test_vgg16s_layers():
     shapes = {"pool": (512,), "block5_pool": (49, 512), "block5_conv3": (196, 512)}
     for layer, shape in shapes.items():
-        assert build_encoder(EncoderConfig(layer=layer, weights="random")).feature_shape == shape
-    encoder = build_encoder(EncoderConfig(layer="fc2", weights="random"))
+        assert build_encoder(EncoderConfig("vgg16", layer=layer, weights="random")).feature_shape == shape
+    encoder = build_encoder(EncoderConfig("vgg16", layer="fc2", weights="random"))
     features = encoder.encode(pictures(1, 224, 224))
     assert features.shape == (1, 4096)
     assert features.std() > 0
@@ -146,7 +146,7 @@ def test_vgg16s_pool_equals_keras(monkeypatch):
     if not weights.is_file():
         pytest.skip(f"{weights} is missing")
     monkeypatch.setenv(WEIGHTS_FOLDER, str(weights.parent))
-    encoder = build_encoder(EncoderConfig())
+    encoder = build_encoder(EncoderConfig("vgg16"))
     paths = sorted((SHARED / "data" / "coco-mini" / "train2017").glob("*.jpg"))[:2]
     batch = np.stack([encoder.prepare(load_image(path)) for path in paths])
     model = keras.applications.VGG16(include_top=False, pooling="avg", weights=str(weights))

@@ -123,7 +123,7 @@ def test_the_moving_average_begins_short():
         momentum = min(0.5, (1 + step) / (10 + step))
         average = momentum * average + (1 - momentum) * float(ops.convert_to_numpy(kernel)[0, 0])
     found = float(ops.convert_to_numpy(optimizer._model_variables_moving_average[0])[0, 0])
-    assert found == pytest.approx(average, abs=1e-5)
+    assert found == pytest.approx(average, abs=1e-6)
 
 
 def test_an_average_of_momentum_0_is_none():
