@@ -78,7 +78,8 @@ class TrainConfig:
             The best epoch is scored on all of them when training ends.
         patience: epochs without a better dev score before training stops; null for never. They count from the first
             epoch whose captions score more than for the wrong pictures.
-        max_minutes: of training, after which the epoch is cut short, scored, and the last; null for no limit.
+        max_minutes: of training, after which the epoch is cut short, scored, and the last; null for no limit. Several
+            processes finish the epoch.
         scheduled_sampling: share of the words read in training that are the decoder's own, in the last epoch; it rises
             from 0 in the first.
         checkpoint_minutes: between checkpoints within an epoch; null for none.
