@@ -14,6 +14,7 @@ import numpy as np
 
 from captioner.config import ConfigError, build, to_settings
 from captioner.export.numpy_search import NumpySearch
+from captioner.export.runtime import import_onnxruntime
 from captioner.generation.caption import Caption, captions_of
 from captioner.generation.config import GenerationConfig
 from captioner.generation.options import settings_of
@@ -239,7 +240,7 @@ def _maker(file: Path) -> str:
 
 def _session(path: Path) -> Any:
     try:
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
     except ImportError:
         raise NoGraphError("onnxruntime is not installed; `pip install 'captioner[fast]'`") from None
     if not path.is_file():

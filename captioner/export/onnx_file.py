@@ -14,6 +14,7 @@ from captioner.config import ConfigError
 from captioner.export.fast import KEY
 from captioner.export.formats import ExportPrecision
 from captioner.export.graphs import GraphPiece
+from captioner.export.runtime import import_onnxruntime
 from captioner.storage import DataError, write_bytes
 
 OPSET = 18
@@ -23,8 +24,8 @@ SMALLEST = 1024  # numbers; smaller constants stay float32 in every precision
 def require_onnx() -> None:
     """Refuse to export where the extra is not installed. Raises ConfigError that names it."""
     try:
+        import_onnxruntime()
         import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
         import tf2onnx  # noqa: F401
     except ImportError as error:
         raise ConfigError(f"{error.name} is not installed; `pip install 'captioner[export]'`") from None
