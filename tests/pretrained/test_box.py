@@ -57,7 +57,7 @@ def test_a_box_can_be_trained_and_saved_again(run, tmp_path):
 
 def test_a_box_still_tells_pictures_that_are_unlike_its_training(run, tmp_path, said):
     model = load(run)
-    model.familiarity = Familiarity(np.eye(1280)[0], 0.0)
+    model.familiarity = Familiarity(np.eye(1280)[:1], 0.0, 0.0, 1.0)
     (tmp_path / "run").mkdir()
     model.save_to(tmp_path / "run" / CAPTIONER)
     load(box.make_box(tmp_path / "run", tmp_path / "box.keras")).caption(np.zeros((30, 30, 3), np.uint8))
