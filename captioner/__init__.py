@@ -5,6 +5,7 @@
     model = captioner.load()                    # the captioner in the box
     model = captioner.load(fast=True)           # the same on onnxruntime: there in a fraction of the time
     model = captioner.load("runs/captioner")    # one of your own
+    model = captioner.load("hub:pali_gemma_3b_mix_224")  # one of KerasHub's, or hub: and a preset's folder
     print(model.caption("a.jpg").text)
 
 `captioner.load` returns a trained `Captioner`, whose `caption` method says what it takes and gives. The other
@@ -43,7 +44,9 @@ def load(path: str | PathLike[str] | None = None, fast: bool = False) -> Caption
     """Load a trained captioner from a run folder or a `.keras` file; without a path the captioner in the box.
 
     Args:
-        path: the folder or file.
+        path: the folder or file; or `hub:` and a preset of KerasHub, or the folder of one: an image-to-text model that
+            becomes a captioner.hub.hub_captioner.HubCaptioner with the same `caption`. A preset is downloaded only
+            with CAPTIONER_ALLOW_DOWNLOAD=1 in the environment.
         fast: load the graph for onnxruntime instead, which takes a fraction of the time and of the memory; the box has
             one, and `captioner export RUN` makes that of a run. `caption` is the same, with the same captions.
 
@@ -52,6 +55,8 @@ def load(path: str | PathLike[str] | None = None, fast: bool = False) -> Caption
             no graph, or it was made from another `.keras` file.
         captioner.config.ConfigError: the backend that Keras is to use cannot be had.
     """
+    if path is not None and str(path).startswith("hub:"):
+        return _load_hub(str(path), fast)
     if fast:
         from captioner.export.fast import load_fast
 
@@ -64,6 +69,16 @@ def load(path: str | PathLike[str] | None = None, fast: bool = False) -> Caption
     if path is None:
         return load_captioner(importlib.import_module("captioner.pretrained.box").the_box())
     return load_captioner(path)
+
+
+def _load_hub(name: str, fast: bool) -> Any:
+    """Return a model of KerasHub; its class has no part in the annotations of `load`, which are those of most calls."""
+    if fast:
+        raise importlib.import_module("captioner.storage").DataError(f"{name}: has no graph; load it without fast=True")
+    from captioner.keras_settings import import_keras
+
+    import_keras()
+    return importlib.import_module("captioner.hub.loading").load_hub(name)
 
 
 # The other public names: name -> the module that defines it, imported when the name is first used.

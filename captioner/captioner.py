@@ -17,7 +17,6 @@ from keras import tree
 from captioner.config import ConfigError, build, to_settings
 from captioner.encoders.download import require_allowed
 from captioner.encoders.encoder import Encoder, encoder_from_description, encoder_from_network
-from captioner.encoders.table import HUB
 from captioner.encoders.trunk import clone_in
 from captioner.generation.caption import Caption
 from captioner.generation.config import GenerationConfig
@@ -25,6 +24,7 @@ from captioner.generation.decode import generate, make_search
 from captioner.generation.options import settings_of
 from captioner.generation.search import Search
 from captioner.generation.word_rules import Numbers
+from captioner.hub_presets import HUB
 from captioner.images.pictures import picture_array
 from captioner.keras_archive import require_captioner
 from captioner.metrics.calibration import Calibration

@@ -46,11 +46,15 @@ class PictureCaptioner:
         generation: the defaults of generation.
         calibration: from log-probabilities to confidence; None where the captioner was trained without.
         familiarity: tells pictures that are unlike those of the training; None where it is not known.
+        encoder_description: which encoder it takes pictures through; None where that is not known.
+        batch_size: how many pictures it takes at a time; None where that is chosen by the machine and the work.
     """
 
     generation: GenerationConfig
     calibration: Calibration | None = None
     familiarity: Familiarity | None = None
+    encoder_description: dict[str, Any] | None = None
+    batch_size: int | None = None
     _warned_of_unlike = False
 
     def facts(self) -> Facts:
@@ -144,6 +148,7 @@ class PictureCaptioner:
                 allow_unk: True lets captions hold <unk>.
                 start: words that every caption begins with.
                 must_include: words that every caption holds, a list; "dog|dogs" is one or the other.
+                prompt: what a model of KerasHub is asked; no other model takes one.
 
         Returns:
             for one picture a Caption, or for n above 1 a list of Captions, best first; for a list of pictures a list

@@ -56,6 +56,8 @@ def captioner_file(path: Path) -> Path:
     Raises:
         DataError: there is none.
     """
+    if str(path).startswith("hub:"):
+        raise DataError(f"{path}: a model of KerasHub; this takes a captioner that was trained here, name a run folder")
     if path.is_dir():
         if not (path / CAPTIONER).is_file():
             raise DataError(f"{path}: is not a run folder: it has no {CAPTIONER}; {_way_out(path)}")

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 from PIL import Image
 
 from captioner.cli import main
+from tests.hub.presets import preset
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -48,6 +50,7 @@ def tiny(tmp_path, monkeypatch):
     recipe["model"] = {"units": 16, "embedding_size": 8}
     recipe["text"]["min_count"] = 1
     recipe["train"].update(epochs=1, batch_size=4)
+    shutil.copytree(preset("PaliGemmaCausalLM"), tmp_path / "presets" / "pali_gemma")
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "merge_vgg16.yaml").write_text(yaml.safe_dump(recipe))
     del recipe["data"]["descriptions"]

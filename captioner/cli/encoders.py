@@ -25,7 +25,8 @@ def command(name: str | None) -> None:
 
 
 def _list_encoders() -> None:
-    from captioner.encoders.table import BACKBONES, HUB, HUB_PRESETS, weights_at_hand
+    from captioner.encoders.table import BACKBONES, HUB_PRESETS, weights_at_hand
+    from captioner.hub_presets import HUB
 
     rows = [
         (name, row.input_size, row.parameters, row.grid[-1], row.grid, weights_at_hand(name))
@@ -47,7 +48,8 @@ def _list_encoders() -> None:
 
 def _list_layers(name: str) -> None:
     load_keras()
-    from captioner.encoders.table import HUB, canonical_name
+    from captioner.encoders.table import canonical_name
+    from captioner.hub_presets import HUB
 
     name = canonical_name(name)
     if name.startswith(HUB):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,18 +13,23 @@ import click
 
 from captioner.cli.backend import load_keras
 from captioner.cli.generation import generation_options, option_of
-from captioner.cli.options import output_folder
+from captioner.cli.options import ModelName, allow_download, output_folder, read_recipe
 from captioner.cli.scoring import metric_names, scoring_options
 
 if TYPE_CHECKING:
     from captioner.data.dataset import Dataset
+    from captioner.loading import Named
+    from captioner.metrics.scorer import Scores
     from captioner.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
 
 @click.command("evaluate")
-@click.argument("runs", nargs=-1, metavar="[RUN]...", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, metavar="[RUN]...", type=ModelName())
+@click.option(
+    "-c", "--config", metavar="RECIPE", help="The recipe whose data a model of KerasHub, hub:PRESET, captions."
+)
 @click.option("--split", metavar="NAME", help="Split to caption (default: the recipe's evaluation.split).")
 @click.option("-n", "count", type=click.IntRange(min=1), help="Captions per picture, for the metric oracle.")
 @click.option("--features", metavar="FILE", help="Feature file, instead of the run's.")
@@ -44,9 +49,11 @@ logger = logging.getLogger(__name__)
     metavar="KEY=VALUE",
     help="Change a setting of the run's recipe, such as data.splits.test=lists/test.txt. Can be given again.",
 )
+@allow_download
 @generation_options
 def command(
-    runs: tuple[Path, ...],
+    runs: tuple[Named, ...],
+    config: str | None,
     split: str | None,
     count: int | None,
     features: str | None,
@@ -74,6 +81,7 @@ def command(
         captioner evaluate runs/merge --split test
         captioner evaluate runs/merge --beam-size 1 --metrics bleu,cider
         captioner evaluate -P captions.json -R references.txt -o scores
+        captioner evaluate hub:FOLDER -c recipe.yaml --split dev -o scores
     """
     from captioner.config import ConfigError
 
@@ -108,55 +116,127 @@ def command(
     if predictions is not None and output is not None:
         click.echo(_score_files(predictions, references, changes, output, parallel, every, training))
         return
-    from captioner.recipe import read_run
+    from captioner.hub.names import is_hub
     from captioner.results import describe_scores
-    from captioner.run_folder import evaluation_folder, newest_run, require_finished
 
-    run, *others = runs or (newest_run(),)
+    if any(map(is_hub, runs)):
+        _require_hub_options(runs, output, {"features": features, "name": name})
+        evaluated = _evaluate_hub(str(runs[0]), config, assignments, captions, changes, generation, Path(output or ""))
+    elif config is not None:
+        raise ConfigError("--config: a run folder holds its own recipe; leave it out, or change settings with --set")
+    else:
+        evaluated = _evaluate_runs(
+            [Path(run) for run in runs], assignments, features, captions, changes, generation, output, name
+        )
+    scores, folder = evaluated
+    logger.info(f"{folder} holds the results")
+    click.echo(describe_scores(scores.corpus, scores.intervals))
+
+
+def _evaluate_runs(
+    runs: Sequence[Path],
+    assignments: tuple[str, ...],
+    features: str | None,
+    captions: str | None,
+    changes: dict[str, Any],
+    generation: dict[str, Any],
+    output: Path | None,
+    name: str | None,
+) -> tuple[Scores, Path]:
+    """Evaluate the captioners of run folders; return the scores and where the results are."""
+    from captioner.recipe import read_run
+    from captioner.run_folder import CONFIG, evaluation_folder, newest_run, require_finished
+
+    run, *others = runs or [newest_run()]
     for other in others:
         require_finished(other)
-    recipe = read_run(run, assignments)
+    recipe = _changed(read_run(run, assignments), captions, changes)
     if features is not None:
         recipe = replace(recipe, features=features)
-    if captions is not None:
-        recipe = replace(recipe, data=replace(recipe.data, captions=captions, format="auto"))
-    recipe = replace(recipe, evaluation=replace(recipe.evaluation, **changes))
-    data = _checked_inputs(run, recipe)
+    _check_features(recipe, run / CONFIG)
+    data = _checked_data(recipe, run / CONFIG)
     given = {"features": features, "captions": captions, **changes, **generation}
     output = output or evaluation_folder(run, name or _name_of(recipe.evaluation.split, given))
     load_keras()
     from captioner.stages.evaluate import evaluate_run
 
-    scores = evaluate_run(run, recipe, output, generation, others=others, data=data)
-    logger.info(f"{output} holds the results")
-    click.echo(describe_scores(scores.corpus, scores.intervals))
+    return evaluate_run(run, recipe, output, generation, others=others, data=data), output
 
 
-def _checked_inputs(run: Path, recipe: Recipe) -> Dataset:
-    """Check before Keras is loaded that a run's data are where its recipe says; return the data set.
+def _evaluate_hub(
+    model: str,
+    config: str | None,
+    assignments: tuple[str, ...],
+    captions: str | None,
+    changes: dict[str, Any],
+    generation: dict[str, Any],
+    output: Path,
+) -> tuple[Scores, Path]:
+    """Evaluate a model of KerasHub on the data of a recipe; return the scores and where the results are."""
+    source, recipe = read_recipe(config, assignments)
+    recipe = _changed(recipe, captions, changes)
+    data = _checked_data(recipe, source.path)
+    load_keras()
+    from captioner.stages.evaluate_hub import evaluate_hub
+
+    return evaluate_hub(model, recipe, output, generation, data), output
+
+
+def _changed(recipe: Recipe, captions: str | None, changes: dict[str, Any]) -> Recipe:
+    if captions is not None:
+        recipe = replace(recipe, data=replace(recipe.data, captions=captions, format="auto"))
+    return replace(recipe, evaluation=replace(recipe.evaluation, **changes))
+
+
+def _require_hub_options(runs: Sequence[Named], output: Path | None, without: Mapping[str, Any]) -> None:
+    """Refuse before Keras is loaded what cannot be asked of a model of KerasHub, which has no run folder.
+
+    Raises:
+        ConfigError, DataError: naming it.
+    """
+    from captioner.config import ConfigError
+    from captioner.loading import require_model
+
+    for option, value in without.items():
+        if value is not None:
+            raise ConfigError(f"--{option}: belongs to a run folder, which a model of KerasHub has not; leave it out")
+    if len(runs) > 1:
+        raise ConfigError("a model of KerasHub captions alone; name it without other models")
+    if output is None:
+        raise ConfigError("-o: missing; name the folder for the results of a model of KerasHub")
+    require_model(runs[0])
+
+
+def _check_features(recipe: Recipe, where: Path) -> None:
+    """Check before Keras is loaded that a run's features can be opened, if they are a file."""
+    from captioner.features.store import open_features
+    from captioner.recipe_paths import require_there
+
+    require_there(recipe.features, "features", where, "--features")
+    if recipe.data.source == "files":
+        open_features(recipe.features, recipe.features_layout)
+
+
+def _checked_data(recipe: Recipe, where: Path) -> Dataset:
+    """Check before Keras is loaded that the data are where a recipe says; return the data set.
 
     Raises:
         ConfigError, DataError: as captioner.stages.evaluate.evaluate_run does.
     """
     from captioner.data.dataset import Dataset
-    from captioner.features.store import open_features
     from captioner.metrics.config import require_choice
     from captioner.recipe_paths import require_there
-    from captioner.run_folder import CONFIG
 
     require_choice(recipe.evaluation)
-    require_there(recipe.features, "features", run / CONFIG, "--features")
     sources = recipe.data.captions
     for source in [sources] if isinstance(sources, str) else sources:
-        require_there(source, "data.captions", run / CONFIG, "--captions")
+        require_there(source, "data.captions", where, "--captions")
     split = recipe.evaluation.split
     if split in recipe.data.lists:
         option = f"--set data.splits.{split}=FILE"
-        require_there(recipe.data.lists[split], f"data.splits.{split}", run / CONFIG, option)
+        require_there(recipe.data.lists[split], f"data.splits.{split}", where, option)
     data = Dataset(recipe.data)
     data.load((split,))
-    if recipe.data.source == "files":
-        open_features(recipe.features, recipe.features_layout)
     return data
 
 

@@ -69,6 +69,7 @@ _OPTIONS = {
         type=WordList(),
         help="Words that every caption holds, with commas between them; dog|dogs is one or the other.",
     ),
+    "prompt": click.option("--prompt", metavar="TEXT", help="What a model of KerasHub (hub:PRESET) is asked."),
     "allow_unk": click.option("--allow-unk", is_flag=True, default=None, help="Let captions hold <unk>."),
 }
 

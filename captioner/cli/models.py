@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import logging
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captioner.cli.backend import load_keras
 
 if TYPE_CHECKING:
-    from captioner.captioner import Captioner
-    from captioner.export.fast import FastCaptioner
     from captioner.images.picture_list import PictureFiles
+    from captioner.loading import Named
+    from captioner.picture_captioner import PictureCaptioner
 
 logger = logging.getLogger(__name__)
 
 FAST_UP_TO = 100  # pictures
 
-Loaded = tuple["Captioner | FastCaptioner", "dict[str, Any] | None"]
+Loaded = tuple["PictureCaptioner", "dict[str, Any] | None"]
 
 
 def suits_graph(files: PictureFiles, running: dict[str, Any], arriving: bool) -> bool:
@@ -27,7 +26,7 @@ def suits_graph(files: PictureFiles, running: dict[str, Any], arriving: bool) ->
     return plain and running["batch_size"] is None and not arriving and len(files) <= FAST_UP_TO
 
 
-def load_graph(models: tuple[Path, ...], count: int, generation: dict[str, Any]) -> Loaded | None:
+def load_graph(models: tuple[Named, ...], count: int, generation: dict[str, Any]) -> Loaded | None:
     """Return what `load_models` does by the run's graph on onnxruntime; None where that is not possible."""
     if len(models) > 1 or find_spec("onnxruntime") is None:
         return None
@@ -46,19 +45,26 @@ def load_graph(models: tuple[Path, ...], count: int, generation: dict[str, Any])
     return captioner, captioner.encoder_description if len(captioner.feature_shape) == 2 else None
 
 
-def load_models(models: tuple[Path, ...]) -> Loaded:
-    """Return the captioner, an ensemble of several, and the description of the encoder whose grid it looks at."""
+def load_models(models: tuple[Named, ...], precision: str | None = None) -> Loaded:
+    """Return the captioner, an ensemble of several, and the description of the encoder whose grid it looks at.
+
+    Args:
+        models: their names.
+        precision: of a model of KerasHub.
+    """
     load_keras()
-    from captioner.captioner import load
-    from captioner.ensemble import Ensemble
+    from captioner import loading
+    from captioner.captioner import Captioner
     from captioner.storage import DataError
 
-    members = [load(model) for model in models]
+    captioner = loading.load_models(models, precision)
+    if not isinstance(captioner, Captioner):
+        return captioner, None
+    members = getattr(captioner, "members", [captioner])
     for model, member in zip(models, members, strict=True):
         try:
             member.find_encoder()
         except DataError as error:
             raise DataError(f"{model}: {error}") from None
-    captioner = members[0] if len(members) == 1 else Ensemble(members, models)
     looking = [member.encoder_description for member in members if len(member.decoder.feature_shape) == 2]
     return captioner, looking[0] if looking else None

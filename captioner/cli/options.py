@@ -16,6 +16,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+class ModelName(click.Path):
+    """A run folder, a .keras file, or `hub:` and a preset of KerasHub, which stays as it is typed."""
+
+    name = "model"
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        """Return a path, or a model of KerasHub by its name."""
+        hub = isinstance(value, str) and value.startswith("hub:")
+        return value if hub else super().convert(value, param, context)
+
+
 def output_folder(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add -o for a folder; a file of that name is refused before any work."""
     kind = click.Path(path_type=Path, file_okay=False)
@@ -51,7 +65,7 @@ def allow_download(function: Callable[..., Any]) -> Callable[..., Any]:
         is_flag=True,
         expose_value=False,
         callback=allow,
-        help="Fetch the encoder from the address that the model names.",
+        help="Fetch what the model names from the net: an encoder's address, or a preset of KerasHub.",
     )(function)
 
 

@@ -12,10 +12,11 @@ import click
 
 from captioner.cli.generation import generation_options
 from captioner.cli.models import load_graph, load_models, suits_graph
-from captioner.cli.options import allow_download
+from captioner.cli.options import ModelName, allow_download
 
 if TYPE_CHECKING:
     from captioner.images.picture_list import PictureFiles
+    from captioner.loading import Named
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +29,8 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     "--model",
     "models",
     multiple=True,
-    type=click.Path(path_type=Path),
-    help="Run folder or .keras file (default: the captioner in the box). Given again: an ensemble.",
+    type=ModelName(),
+    help="Run folder, .keras file or hub:PRESET (default: the captioner in the box). Given again: an ensemble.",
 )
 @click.option(
     "-n", "count", type=click.IntRange(min=1), default=1, show_default=True, help="Captions per picture, best first."
@@ -90,7 +91,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 def command(
     context: click.Context,
     pictures: tuple[str, ...],
-    models: tuple[Path, ...],
+    models: tuple[Named, ...],
     count: int,
     as_json: bool,
     out: Path | None,
@@ -111,7 +112,7 @@ def command(
     command continues where it was stopped.
     """
     from captioner.config import ConfigError
-    from captioner.run_folder import captioner_file
+    from captioner.loading import digest_model, require_model
     from captioner.stages.prediction_inputs import STDIN, Arriving, find_pictures
     from captioner.text.styles import neutral_words as read_neutral_words
 
@@ -129,7 +130,7 @@ def command(
 
         models = (default_model(),)
     for model in models:
-        captioner_file(model)
+        require_model(model)
     from captioner.extraction.config import ExtractionConfig
     from captioner.generation.caption import Caption
     from captioner.plots.pictures import require_matplotlib
@@ -144,11 +145,11 @@ def command(
         running["engine"] = running["engine"] or "ray"
     config = ExtractionConfig(**{name: value for name, value in running.items() if value is not None})
     fast = load_graph(models, count, generation) if suits_graph(files, running, str(STDIN) in pictures) else None
-    captioner, encoder = fast or load_models(models)
+    captioner, encoder = fast or load_models(models, _precision(models, running))
     if attention is not None and encoder is None:
         raise DataError("--attention: this model has none to draw, its architecture looks at no regions; leave it out")
     job = {
-        "model": [_digest(model) for model in models],
+        "model": [digest_model(model) for model in models] if out is not None else [],
         "n": count,
         "style": style,
         "neutral": words,
@@ -246,11 +247,18 @@ def _echo(line: str) -> None:
         sys.stdout.flush()
 
 
-def _digest(model: Path) -> str:
-    from captioner.run_folder import CAPTIONER
-    from captioner.storage import digest_file
+def _precision(models: Sequence[Named], running: dict[str, Any]) -> str | None:
+    """Return the precision that a model of KerasHub is to have; None for what KerasHub takes by default.
 
-    return digest_file(model / CAPTIONER if model.is_dir() else model)
+    Raises:
+        ConfigError: an option does not apply to such a model.
+    """
+    from captioner.config import ConfigError
+    from captioner.hub.names import is_hub
+
+    if any(map(is_hub, models)) and running["engine"] == "ray":
+        raise ConfigError("--engine ray: does not run models of KerasHub; leave it out")
+    return None if running["precision"] == "auto" else running["precision"]
 
 
 def _report_unsure(unsure: Sequence[tuple[Path, float]], limit: float | None) -> None:

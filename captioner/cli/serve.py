@@ -12,10 +12,12 @@ import click
 
 from captioner.cli.messages import messages_printed
 from captioner.cli.models import load_graph, load_models
+from captioner.cli.options import ModelName, allow_download
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from captioner.loading import Named
     from captioner.serving.model import ServedModel
     from captioner.serving.run import ServerConfig
 
@@ -29,8 +31,8 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
     "--model",
     "models",
     multiple=True,
-    type=click.Path(path_type=Path),
-    help="Run folder or .keras file (default: the captioner in the box). Given again: an ensemble.",
+    type=ModelName(),
+    help="Run folder, .keras file or hub:PRESET (default: the captioner in the box). Given again: an ensemble.",
 )
 @click.option(
     "--keras", is_flag=True, help="Use Keras, as for a GPU, where the model has a graph for onnxruntime, too."
@@ -90,8 +92,9 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
     type=click.FloatRange(min=0, min_open=True),
     help="The largest picture, in megapixels (default: 67, or what CAPTIONER_MAX_PIXELS says).",
 )
+@allow_download
 def command(
-    models: tuple[Path, ...],
+    models: tuple[Named, ...],
     keras: bool,
     host: str,
     port: int,
@@ -172,11 +175,11 @@ def worker_app() -> Starlette:
 
 def _load(config: ServerConfig) -> ServedModel:
     """Load what is served. Raises DataError where it cannot be had."""
-    from captioner.run_folder import captioner_file
+    from captioner.loading import require_model
     from captioner.serving.run import served_model
 
     for model in config.models:
-        captioner_file(model)
+        require_model(model)
     graph = None if config.keras else load_graph(config.models, 1, {})
     captioner, _ = graph or load_models(config.models)
     return served_model(captioner, config.models)
@@ -203,8 +206,9 @@ def _require_extra() -> None:
         raise ConfigError(f"serve needs {', '.join(missing)}; pip install 'captioner[serve]' brings what it needs")
 
 
-def _print_greeting(address: str, model: ServedModel, paths: tuple[Path, ...]) -> None:
+def _print_greeting(address: str, model: ServedModel, paths: tuple[Named, ...]) -> None:
     """Print where the server is, what answers and how good it is."""
+    from captioner.hub.names import is_hub
     from captioner.metrics.labels import describe
     from captioner.pretrained.box import BOX, CARD
 
@@ -217,7 +221,7 @@ def _print_greeting(address: str, model: ServedModel, paths: tuple[Path, ...]) -
         click.echo(f"scores: {describe(model.scores)}")
     elif paths == (BOX,):
         click.echo(f"scores: {CARD} has them")
-    elif len(paths) == 1:
+    elif len(paths) == 1 and not is_hub(paths[0]):
         click.echo(f"scores: not known; captioner evaluate {paths[0]} finds them")
     sys.stdout.flush()
 

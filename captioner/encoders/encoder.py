@@ -17,8 +17,8 @@ from captioner.encoders.applications import PREPROCESSING, load_trunk, pooled, r
 from captioner.encoders.config import IDENTITY, OPTIONAL, Precision, differences
 from captioner.encoders.config import EncoderConfig as EncoderConfig
 from captioner.encoders.folding import fold_normalizations
-from captioner.encoders.table import HUB
 from captioner.encoders.trunk import NetworkHead, Trunk, as_list, clone_in
+from captioner.hub_presets import HUB
 from captioner.images.decode import resize
 from captioner.images.views import look
 from captioner.storage import DataError

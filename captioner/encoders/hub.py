@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,8 +12,8 @@ import keras
 from keras import ops
 
 from captioner.config import ConfigError
-from captioner.encoders.table import HUB
 from captioner.encoders.trunk import NetworkHead, Tensor, Trunk, randomize, stable_names, weights_digest
+from captioner.hub_presets import HUB, explained, import_keras_hub
 from captioner.storage import DataError
 
 
@@ -126,8 +124,8 @@ def _patches(tower: Any) -> int:
 
 
 def _load_family(preset: str, load_weights: bool) -> Any:
-    hub = _keras_hub(preset)
-    with _explained(hub, preset):
+    hub = import_keras_hub(preset)
+    with explained(preset, _presets(hub)):
         backbone = hub.models.Backbone.from_preset(preset, load_weights=load_weights)
     kind = type(backbone).__name__
     if kind not in FAMILIES:
@@ -137,8 +135,8 @@ def _load_family(preset: str, load_weights: bool) -> Any:
 
 def _load_scaling(preset: str) -> tuple[Any, Any]:
     """Return what pictures are multiplied by and what is added then, each a number or one a channel."""
-    hub = _keras_hub(preset)
-    with _explained(hub, preset):
+    hub = import_keras_hub(preset)
+    with explained(preset, _presets(hub)):
         converter = hub.layers.ImageConverter.from_preset(preset)
     scale = 1.0 if converter.scale is None else converter.scale
     offset = 0.0 if converter.offset is None else converter.offset
@@ -155,29 +153,8 @@ def _scaling(scale: Any, offset: Any) -> Callable[[Tensor], Tensor]:
     )
 
 
-def _keras_hub(preset: str) -> Any:
-    try:
-        import keras_hub
-    except ImportError:
-        raise DataError(f"{HUB}{preset}: KerasHub is not installed; `pip install 'captioner[hub]'`") from None
-    return keras_hub
-
-
-@contextlib.contextmanager
-def _explained(hub: Any, preset: str) -> Iterator[None]:
-    """Say in one line why a preset cannot be had."""
-    try:
-        yield
-    except Exception as error:  # a preset comes by way of Kaggle's, Hugging Face's and Keras' own loaders
-        reason = " ".join(str(error).split())[:200]
-        known = [name for kind in FAMILIES for name in getattr(hub.models, kind).presets]
-        if re.fullmatch(r"[\w.-]+", preset) and not Path(preset).exists() and preset not in known:
-            near = ", ".join(get_close_matches(preset, known, n=3, cutoff=0.4) or known[:3])
-            raise ConfigError(f"{HUB}{preset}: KerasHub has no such preset; near it: {near}") from None
-        raise DataError(
-            f"{HUB}{preset}: cannot be had ({reason}); presets are downloaded once and then kept, or name a preset's "
-            f"folder: {HUB}FOLDER"
-        ) from error
+def _presets(hub: Any) -> list[str]:
+    return [name for kind in FAMILIES for name in getattr(hub.models, kind).presets]
 
 
 def _load_weights(backbone: Any, path: str) -> None:

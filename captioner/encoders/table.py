@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captioner.config import ConfigError
+from captioner.hub_presets import HUB
 
 if TYPE_CHECKING:
     import keras
 
 WEIGHTS_FOLDER = "CAPTIONER_WEIGHTS"
-HUB = "hub:"  # a KerasHub preset's name, or a preset's folder, follows
 
 Build = Callable[..., "keras.Model"]
 

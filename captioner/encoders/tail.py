@@ -10,8 +10,8 @@ from captioner.config import ConfigError
 from captioner.encoders.applications import load_trunk
 from captioner.encoders.config import EncoderConfig
 from captioner.encoders.folding import fold_normalizations
-from captioner.encoders.table import HUB
 from captioner.encoders.trunk import clone_in
+from captioner.hub_presets import HUB
 
 
 def build_tail(config: EncoderConfig) -> keras.Model:

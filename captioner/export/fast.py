@@ -32,6 +32,7 @@ FOLDER = FAST  # in a run folder
 ENCODER, START, STEP = "encoder.onnx", "start.onnx", "step.onnx"
 KEY = "captioner"  # of the metadata in a graph
 VERSION = 2
+BATCH_SIZE = 8  # pictures, so that the first captions come soon
 ENCODED_AT_ONCE = 4  # pictures; more need memory and are no faster
 
 # Settings that the search in NumPy has; one that was added to GenerationConfig later is Keras' until it is added here.
@@ -63,6 +64,8 @@ class FastCaptioner(PictureCaptioner):
         NoGraphError: a graph is missing or broken, onnxruntime is not installed, or `made_from` is another file.
     """
 
+    batch_size = BATCH_SIZE
+
     def __init__(self, folder: str | Path, made_from: str | Path | None = None) -> None:
         self.folder = Path(folder)
         self._step = _session(self.folder / STEP)
@@ -74,7 +77,7 @@ class FastCaptioner(PictureCaptioner):
         self.calibration = None if calibration is None else build(Calibration, calibration, "calibration")
         familiarity = description["familiarity"]
         self.familiarity = None if familiarity is None else Familiarity.from_json(familiarity)
-        self.encoder_description: dict[str, Any] | None = description["encoder"]
+        self.encoder_description = description["encoder"]
         facts = description["facts"]
         self.feature_shape = tuple(facts["feature_shape"])
         self._facts = Facts(facts["architecture"], facts["weights"], self.feature_shape)

@@ -32,6 +32,7 @@ class GenerationConfig:
         allow_unk: whether captions may hold `<unk>`.
         start: words that every caption begins with, such as "a photo of".
         must_include: words that every caption holds, wherever they fit best; "dog|dogs" is one or the other.
+        prompt: what a model of KerasHub (`hub:PRESET`) is asked; no other model takes one.
     """
 
     beam_size: int = 3
@@ -52,6 +53,7 @@ class GenerationConfig:
     allow_unk: bool = False
     start: str = ""
     must_include: tuple[str, ...] = ()
+    prompt: str = ""
 
     def __post_init__(self) -> None:
         for name in ("beam_size", "max_length", "groups"):

@@ -34,8 +34,10 @@ def make_search(
         vocabulary: the decoder's; needed where the configuration names words.
 
     Raises:
-        ValueError: n is above the beam size, or words are named without a vocabulary.
+        ValueError: n is above the beam size, words are named without a vocabulary, or there is a prompt.
     """
+    if config.prompt:
+        raise ValueError("prompt: only a model of KerasHub takes one; start gives the first words of a caption")
     return _kind(config)(decoder, config, n, vocabulary)
 
 

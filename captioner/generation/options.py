@@ -36,6 +36,7 @@ class GenerationOptions(TypedDict, total=False):
     allow_unk: bool
     start: str
     must_include: Iterable[str]
+    prompt: str
 
 
 def settings_of(options: Mapping[str, Any], spelled: Callable[[str], str] = str) -> dict[str, Any]:

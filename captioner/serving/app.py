@@ -29,8 +29,8 @@ from captioner.serving.refusal import RefusalError, answer_refusal
 from captioner.serving.service import CaptionService
 
 if TYPE_CHECKING:
-    from captioner.captioner import Captioner
-    from captioner.export.fast import FastCaptioner
+    from captioner.loading import Named
+    from captioner.picture_captioner import PictureCaptioner
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ OPEN = ("/", "/static/", "/healthz", "/readyz", "/openapi.json", "/docs")
 
 
 def create_app(
-    model: ServedModel | Captioner | FastCaptioner | str | Path,
+    model: ServedModel | PictureCaptioner | str | Path,
     *,
     token: str | None = None,
     origins: Sequence[str] = (),
@@ -49,7 +49,7 @@ def create_app(
 
     Args:
         model: a captioner, or the run folder or `.keras` file of one, whose graph for onnxruntime is taken where it has
-            one.
+            one; or a model of KerasHub, `hub:PRESET`.
         token: what clients must send as `Authorization: Bearer TOKEN`; None lets everybody in.
         origins: web pages of other addresses that may ask, such as `https://example.org`; `*` is all.
         limits: what is accepted at most.
@@ -102,25 +102,25 @@ def create_app(
     return app
 
 
-def _served(model: ServedModel | Captioner | FastCaptioner | str | Path) -> ServedModel:
+def _served(model: ServedModel | PictureCaptioner | str | Path) -> ServedModel:
     if isinstance(model, ServedModel):
         return model
     if isinstance(model, str | Path):
-        return ServedModel(_loaded(Path(model)), name_of(Path(model)))
+        return ServedModel(_loaded(model), name_of(model))
     return ServedModel(model)
 
 
-def _loaded(path: Path) -> Captioner | FastCaptioner:
+def _loaded(name: Named) -> PictureCaptioner:
     from captioner.export.fast import NoGraphError, has_graph, load_fast
 
-    if has_graph(path):
+    if has_graph(name):
         try:
-            return load_fast(path)
+            return load_fast(name)
         except NoGraphError as error:
             logger.warning("%s; using Keras, which takes seconds to start", error)
-    from captioner.captioner import load
+    from captioner.loading import load_models
 
-    return load(path)
+    return load_models([name])
 
 
 async def _answer_http(_request: Request, error: Exception) -> Response:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from captioner.export.fast import FastCaptioner
+from captioner.hub.names import is_hub, preset_of
 from captioner.images.decode import load_image
+from captioner.loading import Named
 from captioner.serving.options import Options
 
 if TYPE_CHECKING:
-    from captioner.captioner import Captioner
     from captioner.generation.caption import Caption
+    from captioner.picture_captioner import PictureCaptioner
 
 
 class PreparedPicture(NamedTuple):
@@ -45,7 +47,7 @@ class ServedModel:
     """A captioner with its name.
 
     Args:
-        captioner: the captioner, on Keras or onnxruntime, or an ensemble.
+        captioner: the captioner, on Keras or onnxruntime, an ensemble, or a model of KerasHub.
         name: what clients call it.
         scores: what its evaluation found, by name.
 
@@ -54,7 +56,7 @@ class ServedModel:
     """
 
     def __init__(
-        self, captioner: Captioner | FastCaptioner, name: str = "captioner", scores: dict[str, float] | None = None
+        self, captioner: PictureCaptioner, name: str = "captioner", scores: dict[str, float] | None = None
     ) -> None:
         self.captioner, self.name, self.scores = captioner, name, scores or {}
         self._members: list[Any] = getattr(captioner, "members", [captioner])
@@ -128,12 +130,13 @@ class ServedModel:
             "encoder": " + ".join(encoders),
             "weights": sum(facts.weights for facts in self._facts),
             "runtime": "onnxruntime" if isinstance(self.captioner, FastCaptioner) else "keras",
-            "words": len(self.captioner.vocabulary),
+            "words": len(self._members[0].vocabulary),
             "attention": self.grid is not None,
             "scores": self.scores,
         }
 
 
-def name_of(path: Path) -> str:
-    """Return what clients call the model in a run folder or a `.keras` file."""
+def name_of(model: Named) -> str:
+    """Return what clients call the model in a run folder or a `.keras` file, or one of KerasHub."""
+    path = Path(preset_of(model) if is_hub(model) else model)
     return path.resolve().stem if path.suffix == ".keras" else path.resolve().name

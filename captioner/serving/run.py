@@ -19,6 +19,8 @@ import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.supervisors import Multiprocess
 
+from captioner.hub.names import is_hub
+from captioner.loading import Named
 from captioner.serving.limits import Limits
 from captioner.serving.metrics import FOLDER
 from captioner.storage import DataError
@@ -26,8 +28,7 @@ from captioner.storage import DataError
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-    from captioner.captioner import Captioner
-    from captioner.export.fast import FastCaptioner
+    from captioner.picture_captioner import PictureCaptioner
     from captioner.serving.model import ServedModel
 
 SETTINGS = "CAPTIONER_SERVE"  # how worker processes learn what they serve
@@ -41,14 +42,14 @@ class ServerConfig:
     """What is served, and to whom.
 
     Attributes:
-        models: run folders or `.keras` files; several are an ensemble.
+        models: run folders or `.keras` files, of which several are an ensemble; or a model of KerasHub.
         keras: whether they run on Keras even where there is a graph for onnxruntime.
         token: see captioner.serving.app.create_app.
         origins: see there.
         limits: see there.
     """
 
-    models: tuple[Path, ...]
+    models: tuple[Named, ...]
     keras: bool = False
     token: str | None = None
     origins: tuple[str, ...] = ()
@@ -62,7 +63,8 @@ class ServerConfig:
     def from_json(cls, text: str) -> ServerConfig:
         """Return what `to_json` wrote."""
         content = json.loads(text)
-        models, origins = tuple(map(Path, content["models"])), tuple(content["origins"])
+        models = tuple(name if is_hub(name) else Path(name) for name in content["models"])
+        origins = tuple(content["origins"])
         return cls(models, content["keras"], content["token"], origins, Limits(**content["limits"]))
 
 
@@ -126,12 +128,12 @@ def serve_in_processes(config: ServerConfig, bound: socket.socket, workers: int,
         shutil.rmtree(numbers, ignore_errors=True)
 
 
-def served_model(captioner: Captioner | FastCaptioner, models: Sequence[Path]) -> ServedModel:
+def served_model(captioner: PictureCaptioner, models: Sequence[Named]) -> ServedModel:
     """Return a captioner, or an ensemble of several, with its name and the scores of its evaluation.
 
     Args:
         captioner: with its encoder.
-        models: where it comes from, run folders or `.keras` files.
+        models: where it comes from, as in ServerConfig.
     """
     from captioner.serving.model import ServedModel, name_of
 
@@ -139,12 +141,13 @@ def served_model(captioner: Captioner | FastCaptioner, models: Sequence[Path]) -
     return ServedModel(captioner, "+".join(map(name_of, models)), scores)
 
 
-def scores_of(model: Path) -> dict[str, float]:
+def scores_of(model: Named) -> dict[str, float]:
     """Return the scores that an evaluation left in a run folder; none where there was none."""
     from captioner.results import read_scores
     from captioner.run_folder import SCORES
 
-    return read_scores(model)[0] if (model / SCORES).is_file() else {}
+    folder = Path(model)
+    return read_scores(folder)[0] if not is_hub(model) and (folder / SCORES).is_file() else {}
 
 
 def _uvicorn_config(app: Any, **settings: Any) -> uvicorn.Config:

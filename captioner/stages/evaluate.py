@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from captioner.captioner import Captioner, load
-from captioner.config import to_settings
+from captioner.config import ConfigError, to_settings
 from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
 from captioner.data.unreadable import without_unreadable
@@ -17,20 +17,22 @@ from captioner.ensemble import Ensemble, JointFeatures
 from captioner.generation.corpus import decode
 from captioner.metrics.config import EvaluationConfig, frequencies_of, require_choice
 from captioner.metrics.scorer import DIVERSITY, RETRIEVAL, Scores, score
+from captioner.picture_captioner import PictureCaptioner
 from captioner.recipe import Recipe, read_run
 from captioner.results import digests_of, write_predictions, write_scores
-from captioner.run_folder import PREDICTIONS, SCORES
+from captioner.run_folder import CAPTIONER, PREDICTIONS, SCORES
 from captioner.stages.freshness import evaluation_inputs, made_of
 from captioner.stages.inputs import Inputs, open_inputs
 from captioner.stages.retrieval import retrieval
 from captioner.stages.trust import describe_reliability, look_at, reliability_of
 from captioner.storage import DataError, digest_file, write_manifest
 from captioner.text.cleaning import clean_caption
+from captioner.text.vocabulary import TextConfig
 
 logger = logging.getLogger(__name__)
 
 
-def require_same_encoder(captioner: Captioner, features: Inputs) -> None:
+def require_same_encoder(captioner: PictureCaptioner, features: Any) -> None:
     """Refuse features of another encoder than the captioner was trained with.
 
     Raises:
@@ -48,9 +50,9 @@ def require_same_encoder(captioner: Captioner, features: Inputs) -> None:
 
 
 def evaluate(
-    captioner: Captioner,
+    captioner: PictureCaptioner,
     captions: Captions,
-    features: Inputs,
+    features: Any,
     config: EvaluationConfig,
     output: Path,
     *,
@@ -62,17 +64,19 @@ def evaluate(
     Args:
         captioner: the trained captioner.
         captions: references and the split; where the metric `diversity` is asked for, the training split too.
-        features: of the split's pictures.
+        features: of the split's pictures, with `gather`, `description` and `path`.
         config: what is decoded and how it is scored.
         output: a folder.
         inputs: what the manifest says of where things came from.
         generation: settings of GenerationConfig that differ from the captioner's defaults.
 
     Raises:
-        ConfigError: more captions a picture are asked for than the search keeps.
+        ConfigError: more captions a picture are asked for than the search keeps, or a metric needs a decoder of ours.
         DataError: the features come from another encoder or lack pictures, or a picture has no references.
     """
     require_same_encoder(captioner, features)
+    if RETRIEVAL in config.metrics and not isinstance(captioner, Captioner):
+        raise ConfigError(f"evaluation.metrics: {RETRIEVAL} needs a decoder that was trained here; leave it out")
     ids = captions.split(config.split)
     references = references_of(captions, ids)
     frequencies = frequencies_of(config.cider_df)
@@ -89,7 +93,7 @@ def evaluate(
         config.metrics,
         alternatives={image_id: [caption.text for caption in several[1:]] for image_id, several in decoded.items()},
         cider_df=frequencies,
-        training=_training_text(captions, captioner.vocabulary.rules) if DIVERSITY in config.metrics else None,
+        training=_training_text(captions, _rules_of(captioner)) if DIVERSITY in config.metrics else None,
         confidence=config.confidence,
     )
     context: dict[str, Any] = {"split": config.split, "beam_size": settings.beam_size, "n": config.n}
@@ -98,7 +102,7 @@ def evaluate(
     best = {image_id: several[0] for image_id, several in decoded.items()}
     looks = look_at(best, references, settings.max_length, scores.corpus.get("cider_d"))
     context["health"] = looks.to_json()
-    if RETRIEVAL in config.metrics:
+    if isinstance(captioner, Captioner) and RETRIEVAL in config.metrics:
         scores.corpus.update(retrieval(captioner, best, references, features))
     trust = reliability_of(captioner, best, scores)
     if trust is not None:
@@ -153,7 +157,8 @@ def evaluate_run(
     captions = data.load((config.split, "train") if novelty else (config.split,))
     stores = [_fitting(*member) for member in zip(members, folders, recipes, strict=True)]
     captions = without_unreadable(captions, stores, recipe.data.max_unreadable)
-    inputs = evaluation_inputs(folders, stores, data, config.split)
+    captioners = [digest_file(path / CAPTIONER) for path in folders]
+    inputs = evaluation_inputs(captioners, stores, data, config.split)
     features: Any = JointFeatures(stores) if others else stores[0]
     return evaluate(captioner, captions, features, config, output, inputs=inputs, generation=generation)
 
@@ -171,6 +176,10 @@ def _fitting(captioner: Captioner, folder: Path, recipe: Recipe) -> Inputs:
 
 def _show(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
+
+
+def _rules_of(captioner: PictureCaptioner) -> str:
+    return captioner.vocabulary.rules if isinstance(captioner, Captioner) else TextConfig().rules
 
 
 def _training_text(captions: Captions, rules: str) -> list[str] | None:

@@ -129,14 +129,16 @@ def is_evaluated(folder: Path, output: Path, recipe: Recipe, data: Dataset | Non
     if manifest is None or any(is_available(name) for name in manifest.get("skipped", ())):
         return False
     stores = [_open(recipe)]
-    inputs = evaluation_inputs([folder], stores, data or Dataset(recipe.data), recipe.evaluation.split)
+    inputs = evaluation_inputs(
+        [digest_file(folder / CAPTIONER)], stores, data or Dataset(recipe.data), recipe.evaluation.split
+    )
     return made_of(recipe.evaluation, {}, inputs).items() <= manifest.items()
 
 
-def evaluation_inputs(folders: Sequence[Path], stores: Sequence[Inputs], data: Dataset, split: str) -> dict[str, Any]:
+def evaluation_inputs(captioners: list[str], stores: Sequence[Any], data: Dataset, split: str) -> dict[str, Any]:
     """Return what an evaluation's manifest holds about its inputs: digests of captioners, features and captions."""
     return {
-        "captioner": _one_or_all([digest_file(folder / CAPTIONER) for folder in folders]),
+        "captioner": _one_or_all(captioners),
         "features": _one_or_all([store.digest for store in stores]),
         "captions": data.digest,
         "pictures": data.split_digests().get(split, ""),

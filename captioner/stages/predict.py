@@ -7,14 +7,15 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from captioner.export.fast import FastCaptioner
 from captioner.extraction.config import ExtractionConfig
 from captioner.generation.caption import Caption
 from captioner.images.picture_list import PictureFiles
+from captioner.loading import Named
+from captioner.picture_captioner import PictureCaptioner
 from captioner.progress import Progress
 from captioner.stages.prediction_inputs import Arriving, batches_of
 from captioner.stages.prediction_outcomes import Outcome, caption_plainly
@@ -22,12 +23,8 @@ from captioner.storage import DataError
 from captioner.writers.result import Captioned, Writer
 from captioner.writers.targets import HopelessError
 
-if TYPE_CHECKING:
-    from captioner.captioner import Captioner
-
 logger = logging.getLogger(__name__)
 
-FAST_BATCH = 8  # pictures on onnxruntime, so that the first captions come soon
 LONG = 32  # pictures from which on progress is shown
 
 Styled = Callable[[Caption], Caption]
@@ -59,7 +56,7 @@ class Summary:
 
 
 def predict(
-    captioner: Captioner | FastCaptioner,
+    captioner: PictureCaptioner,
     files: PictureFiles,
     writers: Sequence[Writer],
     *,
@@ -68,7 +65,7 @@ def predict(
     n: int = 1,
     changes: Mapping[str, Any] | None = None,
     config: ExtractionConfig | None = None,
-    models: Sequence[Path] = (),
+    models: Sequence[Named] = (),
     styled: Styled | None = None,
     unsure: float | None = None,
     broken: Callable[[str], None],
@@ -97,7 +94,7 @@ def predict(
     captioner.search(n, **settings)  # an impossible setting is said before any picture is read
     if unsure is not None and captioner.calibration is None:
         raise DataError(
-            "--unsure: this model was trained without a measure of confidence; train it again with this version"
+            "--unsure: this model was trained without a measure of confidence; leave it out, or train another one"
         )
     wanted = _wanted(files, skippers)
     summary.kept = len(files) - int(wanted.sum())
@@ -132,23 +129,28 @@ def _wanted(files: PictureFiles, skippers: Sequence[Skipper]) -> np.ndarray:
 
 
 def _outcomes(
-    captioner: Captioner | FastCaptioner,
+    captioner: PictureCaptioner,
     files: PictureFiles,
     wanted: np.ndarray,
     arriving: Arriving | None,
     n: int,
     settings: Mapping[str, Any],
     config: ExtractionConfig,
-    models: Sequence[Path],
+    models: Sequence[Named],
 ) -> Generator[Outcome]:
     count = int(wanted.sum())
-    if isinstance(captioner, FastCaptioner):
-        yield from caption_plainly(captioner, files, batches_of(files, wanted, arriving, FAST_BATCH), n, settings)
+    if captioner.batch_size is not None:
+        if config.batch_size != "auto":
+            captioner.batch_size = config.batch_size
+        batches = batches_of(files, wanted, arriving, captioner.batch_size)
+        yield from caption_plainly(captioner, files, batches, n, settings)
         return
     import keras
 
+    from captioner.captioner import Captioner
     from captioner.stages.prediction_engine import caption_local, choose_encoders
 
+    assert isinstance(captioner, Captioner)
     encoders = choose_encoders(captioner, files, wanted, config)
     size = min(encoders.batch_size, max(1, count)) if arriving is None else encoders.batch_size
     batches = batches_of(files, wanted, arriving, size)
@@ -157,7 +159,7 @@ def _outcomes(
         from captioner.stages.prediction_ray import caption_ray
 
         logger.info(f"captioning {count:,} pictures on a Ray cluster in {encoders.precisions}")
-        yield from caption_ray(encoders, files, batches, config, n, settings, models, at_least)
+        yield from caption_ray(encoders, files, batches, config, n, settings, [*map(Path, models)], at_least)
         return
     if count >= LONG:
         where = keras.distribution.list_devices()[0]

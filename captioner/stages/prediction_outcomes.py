@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from captioner.export.fast import FastCaptioner
 from captioner.extraction.loader import Listing, read_listed
 from captioner.generation.caption import Caption
+from captioner.picture_captioner import PictureCaptioner
 from captioner.storage import DataError
 
 
@@ -30,7 +30,7 @@ class Outcome:
 
 
 def caption_plainly(
-    captioner: FastCaptioner, files: Listing, batches: Iterable[np.ndarray], n: int, changes: Mapping[str, Any]
+    captioner: PictureCaptioner, files: Listing, batches: Iterable[np.ndarray], n: int, changes: Mapping[str, Any]
 ) -> Iterator[Outcome]:
     """Yield what becomes of the pictures of some batches of places in `files`, in their order."""
     for batch in batches:

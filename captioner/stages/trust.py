@@ -13,6 +13,7 @@ from captioner.generation.corpus import decode
 from captioner.metrics import calibration
 from captioner.metrics.alarms import Health, health
 from captioner.metrics.scorer import Scores, score
+from captioner.picture_captioner import PictureCaptioner
 
 
 def look_at(
@@ -60,7 +61,7 @@ def calibrate(captioner: Captioner, captions: Captions, features: Features, spli
 
 
 def reliability_of(
-    captioner: Captioner, captions: Mapping[str, Caption], scores: Scores
+    captioner: PictureCaptioner, captions: Mapping[str, Caption], scores: Scores
 ) -> calibration.Reliability | None:
     """Return how far the captions' confidence can be trusted, where there is one and CIDEr-D was scored."""
     known = captioner.calibration

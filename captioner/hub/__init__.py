@@ -1,0 +1,1 @@
+"""KerasHub's image-to-text models as captioners."""
