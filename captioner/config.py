@@ -21,6 +21,7 @@ T = TypeVar("T")
 MAX_YAML = 2**20  # letters of a file of settings
 MAX_VALUES = 10_000  # in it, aliases written out
 MAX_DEPTH = 50
+LARGEST = 2**53  # of whole numbers
 
 
 class ConfigError(Exception):
@@ -223,9 +224,19 @@ def _convert_plain(expected: type, value: Any) -> Any:
         except (ValueError, OverflowError):
             return None
         return number if math.isfinite(number) else None
-    if expected is int and isinstance(value, bool):
+    if expected is int and isinstance(value, int) and (isinstance(value, bool) or abs(value) > LARGEST):
+        return None
+    if expected is str and isinstance(value, str) and not _names_something(value):
         return None
     return value if isinstance(value, expected) else None
+
+
+def _names_something(text: str) -> bool:
+    """Tell whether a text can be a file's name: no zero byte in it, and no half of a pair of surrogates."""
+    try:
+        return b"\0" not in text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
 
 
 def describe_type(expected: Any) -> str:

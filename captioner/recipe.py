@@ -189,7 +189,9 @@ def with_architecture(settings: Mapping[str, Any], assignments: Sequence[str]) -
     wanted = section.get("architecture") if isinstance(section, dict) else None
     model = settings.get("model") or {}
     before = model.get("architecture", "merge") if isinstance(model, Mapping) else None
-    if wanted == before or wanted not in ARCHITECTURES or before not in ARCHITECTURES:
+    if not isinstance(wanted, str) or not isinstance(before, str) or wanted == before:
+        return dict(settings)
+    if wanted not in ARCHITECTURES or before not in ARCHITECTURES:
         return dict(settings)
     known = {item.name for item in fields(ARCHITECTURES[wanted].config)}
     dropped = [key for key in model if key not in known and key != "architecture"]

@@ -83,8 +83,8 @@ def require_free(folder: Path, resume: bool, overwrite: bool) -> None:
         DataError: the folder holds a run, and neither `resume` nor `overwrite` allows to go on with it.
     """
     state = state_of(folder)
-    if state == "finished" and resume and state_of(folder / NEXT) == "unfinished":
-        return  # --overwrite was stopped: the finished run stays until the new one is complete
+    if state == "finished" and resume:
+        return  # it may get more epochs, or --overwrite was stopped; it stays until the new one is complete
     if state == "finished" and not overwrite:
         raise DataError(f"{folder}: holds a finished run; give another folder, or --overwrite to train it again")
     if state == "unfinished" and not (resume or overwrite):

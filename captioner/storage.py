@@ -207,6 +207,24 @@ def write_manifest(output: str | Path, stage: str, **content: Any) -> None:
     write_json(manifest_path(output), {"manifest": MANIFEST_VERSION, "stage": stage, **content})
 
 
+def require_own(output: str | Path, stage: str) -> None:
+    """Refuse to replace a file that the stage did not write: it may be a photograph.
+
+    Raises:
+        DataError: `output` is there, is not empty, and has no manifest of the stage beside it.
+    """
+    path = Path(output)
+    try:
+        taken = path.is_file() and path.stat().st_size > 0
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    if taken and (read_manifest(path) or {}).get("stage") != stage:
+        raise DataError(
+            f"{path}: is there already and was not written by captioner {stage}; "
+            "name another file with -o, or remove it"
+        )
+
+
 def remove_manifest(output: str | Path) -> None:
     """Remove the manifest of `output` before it is rewritten: a killed writer must not leave it beside another."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):

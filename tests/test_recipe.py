@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -225,3 +226,27 @@ def test_inputs_of_the_current_folder_are_found_too(folder, monkeypatch):
     (folder / "captions.txt").touch()
     recipe_file(folder, name="recipes/small.yaml")
     assert load_recipe(Source(Path("recipes/small.yaml"))).data.captions == "captions.txt"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "key"),
+    [
+        ("train.seed=-1", "train"),
+        ("train.seed=4294967296", "train"),
+        ("model.units=1000000000", "model"),
+        ("model.layers=1000", "model"),
+        ("model.architecture=[merge]", "model.architecture"),
+        ("model.architecture={a: b}", "model.architecture"),
+        (f"train.epochs={'1' * 300}", "train.epochs"),
+        (f"train.epochs={'1' * 5000}", "train.epochs"),
+        ("train.seed=!!timestamp abc", "train.seed"),
+        ("train.seed=!!python/object/apply:os.getcwd []", "train.seed"),
+        ("train.seed=&a [*a]", "train.seed"),
+        ('data.captions="a\\0b"', "data.captions"),
+        ('model.embeddings="\\ud800"', "model"),
+    ],
+)
+def test_impossible_values_are_refused_in_one_line_that_names_them(assignment, key):
+    with pytest.raises(ConfigError, match=re.escape(key)) as refusal:
+        load_recipe(find_recipe("sample"), (assignment,))
+    assert "\n" not in str(refusal.value)

@@ -63,6 +63,11 @@ def command(
     Rules: ptb (Penn Treebank words, lower case, punctuation dropped), classic (the tutorials': words of one letter or
     with non-letters dropped too) or lower (Unicode words of any script, in lower case; letters for scripts without
     spaces).
+
+    \b
+    Examples:
+        captioner clean captions.csv
+        captioner clean Flickr8k.token.txt --rules classic -o descriptions.txt --stats
     """
     if form == LIST:
         _list_formats()

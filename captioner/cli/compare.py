@@ -31,6 +31,11 @@ def command(
 
     A and B are run folders that have been evaluated, or files of predictions. Each score's difference has a confidence
     interval, by paired bootstrap, and a p, by approximate randomization.
+
+    \b
+    Examples:
+        captioner compare runs/merge runs/attention
+        captioner compare ours.json theirs.json --references captions.csv
     """
     from captioner.metrics.config import EvaluationConfig
     from captioner.stages.compare import compare, describe

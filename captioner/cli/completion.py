@@ -23,7 +23,13 @@ class AnyBash(BashComplete):
 @click.command("completion", epilog="\b\n" + "\n".join(f"{shell}: {how}" for shell, how in WHERE.items()))
 @click.argument("shell", metavar="SHELL", type=click.Choice(list(WHERE)))
 def command(shell: str) -> None:
-    """Print the script with which SHELL (bash, zsh or fish) completes captioner's commands and options."""
+    """Print the script with which SHELL (bash, zsh or fish) completes captioner's commands and options.
+
+    \b
+    Examples:
+        captioner completion bash >> ~/.bashrc
+        captioner completion fish > ~/.config/fish/completions/captioner.fish
+    """
     from captioner.cli import cli
 
     kind = AnyBash if shell == "bash" else get_completion_class(shell)

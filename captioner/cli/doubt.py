@@ -50,6 +50,11 @@ def command(
 
     Prints `score<TAB>image_id<TAB>caption`, the worst first. The output folder gets doubts.csv, with all captions, and
     doubts.html, a page on which each can be kept, corrected or thrown out; it saves a caption file.
+
+    \b
+    Examples:
+        captioner doubt captions.csv photos
+        captioner doubt captions.csv photos -o doubts --shown 50
     """
     from captioner.config import ConfigError
     from captioner.data.dataset import read_captions

@@ -19,6 +19,11 @@ def command(name: str | None, output: Path | None, mirror: str | None, only: tup
     """Download and unpack the public data set NAME; without NAME, list those that there are.
 
     Run the same command again to continue a download that broke off. Archives are checked before they are unpacked.
+
+    \b
+    Examples:
+        captioner download
+        captioner download flickr8k -o data
     """
     from captioner.data.download.catalog import DATA_SETS, download, total_size
 

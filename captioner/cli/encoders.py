@@ -17,6 +17,11 @@ def command(name: str | None) -> None:
     """List the encoders: input size, parameters, and the shape of their features.
 
     With NAME, list the layers of that encoder for extract's --layer.
+
+    \b
+    Examples:
+        captioner encoders
+        captioner encoders vgg16
     """
     if name is None:
         _list_encoders()

@@ -50,6 +50,11 @@ def command(
 
     Without --format the graph of a RUN is written into its folder: captioner predict then starts in a fraction of the
     time, through onnxruntime. Several RUNS are an ensemble, which saved_model alone can hold.
+
+    \b
+    Examples:
+        captioner export runs/merge
+        captioner export runs/merge --format onnx -o exported
     """
     from captioner.config import ConfigError
     from captioner.export.formats import require_free, require_installed

@@ -44,6 +44,11 @@ def command(
 
     Prints `score<TAB>file`, best first; above 0 the text fits the picture better than any picture. The index of a
     folder is made at the first search, and brought up to date at later ones.
+
+    \b
+    Examples:
+        captioner find "a dog in the snow" photos
+        captioner find "a red car" photos -n 20 --html found.html
     """
     from captioner.config import ConfigError
     from captioner.images.walk import require_folder

@@ -24,6 +24,10 @@ def command(parts: tuple[Path, ...], output: Path, overwrite: bool) -> None:
 
     The shards of an extraction (captioner extract --shard 1/4, 2/4, ...) give the file that an undivided one gives.
     Other files are merged if they are of one encoder and no picture is in two of them.
+
+    \b
+    Examples:
+        captioner merge-features features/pool-*.pkl -o features/pool.pkl
     """
     load_keras()
     from captioner.extraction.merging import merge_features

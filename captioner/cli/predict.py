@@ -110,6 +110,12 @@ def command(
     Prints the caption of a single picture, and `file<TAB>caption` lines for several, each as soon as it is known. A
     picture that cannot be read is named and passed over; the exit code is then 1. With --out and --write, the same
     command continues where it was stopped.
+
+    \b
+    Examples:
+        captioner predict a.jpg
+        captioner predict photos --model runs/merge --out captioned
+        captioner predict photos -n 3 --json
     """
     from captioner.config import ConfigError
     from captioner.loading import digest_model, require_model

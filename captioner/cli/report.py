@@ -67,6 +67,11 @@ def command(
     """Write the scores, curves, captions and pictures of the evaluated run RUN into one HTML page.
 
     The page opens from disk and needs no network: pictures lie in it, and can be searched, sorted and looked at.
+
+    \b
+    Examples:
+        captioner report runs/merge
+        captioner report runs/merge -o page.html --pictures 200
     """
     from captioner.report.run import report_run
 

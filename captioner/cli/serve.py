@@ -111,6 +111,11 @@ def command(
     """Serve captions over HTTP, and a page for people.
 
     Prints its address. It ends with Ctrl-C or SIGTERM, when the requests that it has accepted are answered.
+
+    \b
+    Examples:
+        captioner serve
+        captioner serve --model runs/merge --port 8080
     """
     from captioner.config import ConfigError
 

@@ -39,7 +39,7 @@ def command(
     data.captions to captions.json in it. A killed run continues with the same command.
 
     \b
-    Example:
+    Examples:
       captioner shard -c configs/attention.yaml -o shards
       captioner train -c configs/attention.yaml --set data.source=tfrecord --set features=shards
     """

@@ -42,6 +42,11 @@ def command(
     A recipe can do the same: `data.splits: {train: 0.8, dev: 0.1, test: 0.1}`. Without CAPTIONS, the recipe's are
     divided. With --check nothing is written: the recipe's splits, or those that CAPTIONS carries, are looked through
     for one picture under two names, which ends in an error.
+
+    \b
+    Examples:
+        captioner split captions.csv --images photos -o splits
+        captioner split -c recipe.yaml --check
     """
     from dataclasses import replace
 

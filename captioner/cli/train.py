@@ -44,7 +44,7 @@ def checked_inputs(source: Source, recipe: Recipe, folder: Path, resume: bool, o
 @click.command("train")
 @output_folder("Run folder (default: runs/ and the recipe's name)")
 @click.option("--features", metavar="FILE", help="Feature file, instead of the recipe's.")
-@click.option("--resume", is_flag=True, help="Go on with an unfinished run.")
+@click.option("--resume", is_flag=True, help="Go on with an unfinished run, or add epochs to a finished one.")
 @click.option(
     "--overwrite",
     is_flag=True,
@@ -80,8 +80,10 @@ def command(
         captioner train -c configs/merge_vgg16.yaml -o runs/merge
         captioner train --set train.epochs=30 --set model.units=512 -o runs/longer
         captioner train -o runs/merge --resume
+        captioner train -o runs/merge --resume --set train.epochs=60
     """
     from captioner.config import ConfigError
+    from captioner.stages.resume import is_complete
 
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite: choose one")
@@ -89,6 +91,9 @@ def command(
     if features is not None:
         recipe = replace(recipe, features=features)
     folder = output or Path("runs") / source.name
+    if resume and is_complete(folder, recipe):
+        click.echo(folder)
+        return
     data = checked_inputs(source, recipe, folder, resume, overwrite)
     if processes is not None:
         return _launch(processes, folder, features, resume, overwrite, config, assignments)

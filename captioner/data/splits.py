@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from captioner.config import ConfigError
-from captioner.data.duplicates import hash_pictures, near_duplicates
+from captioner.data.duplicates import confirmed, hash_pictures, near_duplicates
 from captioner.data.readers.flickr import lines
 from captioner.images.ids import align, is_picture_name, normalize_ids, one_of_each
 from captioner.images.listing import list_images
@@ -145,7 +145,7 @@ def write_splits(
                 count = f"{len(broken):,} of {len(pictures):,} pictures in {images}"
                 logger.warning(f"{count} cannot be read and come into no split ({_first(broken)})")
             pictures = {name: pictures[name] for name in hashes}
-            groups = near_duplicates(hashes)
+            groups = confirmed(near_duplicates(hashes), pictures)
         known = set(pictures)
         if groups:
             logger.info(f"near-duplicate pictures, kept on one side: {describe_groups(groups)}")
@@ -173,7 +173,7 @@ def require_different(splits: Mapping[str, Sequence[str]], images: str | Path) -
     hashes = hash_pictures(pictures)
     if broken := len(pictures) - len(hashes):
         logger.warning(f"{broken:,} of {len(pictures):,} pictures cannot be read and are not compared with the others")
-    groups = near_duplicates(hashes)
+    groups = confirmed(near_duplicates(hashes), pictures)
     leaks = [group for group in groups if len({owners[image_id] for image_id in group}) > 1]
     if leaks:
         first = ", ".join(f"{image_id} ({owners[image_id]})" for image_id in leaks[0])

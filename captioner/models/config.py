@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 from captioner.config import ConfigError, build
 
+MAX_WIDTH, MAX_LAYERS = 2**14, 100
+
 
 def require_shares(**rates: float) -> None:
     """Refuse a dropout rate that is not a share. Raises ValueError."""
@@ -18,10 +20,12 @@ def require_shares(**rates: float) -> None:
 
 
 def require_sizes(**sizes: int) -> None:
-    """Refuse a width or number that is below 1. Raises ValueError."""
+    """Refuse a width or number that is below 1, or above what any machine computes. Raises ValueError."""
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name} must be 1 or more, found {size}")
+        if size > (most := MAX_LAYERS if name.endswith("layers") else MAX_WIDTH):
+            raise ValueError(f"{name} must be at most {most}, found {size}")
 
 
 @dataclass(frozen=True)
@@ -182,6 +186,7 @@ class AttentionOnAttentionConfig(RecurrentConfig):
         require_shares(refining_dropout=self.refining_dropout)
         if self.refining_layers < 0:
             raise ValueError(f"refining_layers must be 0 or more, found {self.refining_layers}")
+        require_sizes(refining_layers=self.refining_layers or 1)
         if self.units % self.heads:
             raise ValueError(f"heads must divide units {self.units}, found {self.heads}")
 
@@ -214,6 +219,7 @@ class TransformerConfig(WordsConfig):
         require_shares(dropout=self.dropout)
         if self.encoder_layers < 0:
             raise ValueError(f"encoder_layers must be 0 or more, found {self.encoder_layers}")
+        require_sizes(encoder_layers=self.encoder_layers or 1)
         if self.embedding_size % self.heads:
             raise ValueError(f"heads must divide embedding_size {self.embedding_size}, found {self.heads}")
 
@@ -245,7 +251,7 @@ def model_config(settings: Mapping[str, Any]) -> tuple[str, Any]:
     """
     options = dict(settings)
     name = options.pop("architecture", "merge")
-    if name not in ARCHITECTURES:
+    if not isinstance(name, str) or name not in ARCHITECTURES:
         raise ConfigError(f"model.architecture: {name!r} does not exist; known: {', '.join(ARCHITECTURES)}")
     try:
         return name, build(ARCHITECTURES[name].config, options, "model")

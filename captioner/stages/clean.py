@@ -12,9 +12,18 @@ from captioner.config import ConfigError
 from captioner.data.dataset import DataConfig, Dataset, as_setting, require_captions
 from captioner.data.readers.detect import Sources, find_sources, spell
 from captioner.data.readers.flickr import read_descriptions as read_descriptions  # one place to read and to write them
+from captioner.encoding import encode
 from captioner.images.ids import one_of_each
 from captioner.images.listing import list_images
-from captioner.storage import DataError, digest_file, read_manifest, remove_manifest, write_manifest, write_text
+from captioner.storage import (
+    DataError,
+    atomic_path,
+    digest_file,
+    read_manifest,
+    remove_manifest,
+    require_own,
+    write_manifest,
+)
 from captioner.text.cleaning import clean_captions
 
 logger = logging.getLogger(__name__)
@@ -25,7 +34,9 @@ SHOWN = 3  # so many names stand in a message
 def write_descriptions(path: str | Path, descriptions: Mapping[str, Sequence[str]]) -> None:
     """Write image_id -> cleaned captions atomically, one `image_id caption` a line."""
     text = (f"{image_id} {caption}\n" for image_id, captions in descriptions.items() for caption in captions)
-    write_text(path, "".join(text))
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(encode("".join(text)))
+        remove_manifest(path)  # not before: on a full disk the former file and its manifest stay
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,7 @@ def clean(
     files = [path for path in find_sources(source) if path.exists()]
     if Path(output).exists() and any(Path(output).samefile(path) for path in files):
         raise ConfigError(f"{output}: is the caption file itself, and scores need it as it is; name another output")
+    require_own(output, "clean")
     data = data or Dataset(DataConfig(captions=as_setting(source), format=format))
     references = require_captions(data.whole, source)
     kept = clean_captions(references, rules)
@@ -95,7 +107,6 @@ def clean(
         without_captions=() if pictures is None else tuple(name for name in pictures if name not in kept),
         without_picture=() if pictures is None else tuple(name for name in kept if name not in pictures),
     )
-    remove_manifest(output)
     write_descriptions(output, {name: [" ".join(words) for words in captions] for name, captions in kept.items()})
     write_manifest(
         output,

@@ -40,9 +40,10 @@ from captioner.run_folder import (
     workplace,
 )
 from captioner.stages.inputs import Inputs, make_batches
+from captioner.stages.resume import add_epochs, differences, is_complete
 from captioner.stages.training_inputs import TrainingInputs, prepare
 from captioner.stages.trust import calibrate
-from captioner.storage import digest_file, write_manifest, write_text
+from captioner.storage import DataError, digest_file, write_manifest, write_text
 from captioner.table import to_csv
 from captioner.training import fit, numpy_fit
 from captioner.training.advice import FEW, about_captions, about_data, describe_beside
@@ -50,7 +51,7 @@ from captioner.training.baseline import nearest_captions
 from captioner.training.begin_from import begin_from
 from captioner.training.best_epoch import DIGITS
 from captioner.training.board import require_tensorboard
-from captioner.training.checkpoint import TrainingState, require_identity
+from captioner.training.checkpoint import ANEW, OtherRunError, TrainingState, require_identity
 from captioner.training.checks import open_views
 from captioner.training.config import TrainConfig
 from captioner.training.dev_score import DevScore
@@ -81,6 +82,10 @@ def train(
     """
     with hold(folder):
         require_free(folder, resume, overwrite)
+        if resume and state_of(folder) == "finished" and state_of(folder / NEXT) != "unfinished":
+            if is_complete(folder, recipe):
+                return TrainingState()
+            add_epochs(folder)
         return _train(folder, recipe, data, resume, overwrite)
 
 
@@ -90,7 +95,7 @@ def _train(folder: Path, recipe: Recipe, data: Dataset | None, resume: bool, ove
     require_tensorboard(recipe.train.tensorboard)
     started = time.monotonic()
     prepared = prepare(recipe, data or Dataset(recipe.data))
-    resume = resumes(folder, prepared, resume, overwrite)
+    resume = resumes(folder, recipe, prepared, resume, overwrite)
     decoder = new_decoder(recipe, prepared)
     place = begin(folder, recipe, prepared, resume, overwrite)
     announce(recipe, prepared, decoder)
@@ -101,7 +106,7 @@ def _train(folder: Path, recipe: Recipe, data: Dataset | None, resume: bool, ove
     return state
 
 
-def resumes(folder: Path, prepared: TrainingInputs, resume: bool, overwrite: bool) -> bool:
+def resumes(folder: Path, recipe: Recipe, prepared: TrainingInputs, resume: bool, overwrite: bool) -> bool:
     """Return whether a checkpoint is continued from.
 
     Raises:
@@ -110,7 +115,11 @@ def resumes(folder: Path, prepared: TrainingInputs, resume: bool, overwrite: boo
     place = folder / NEXT if state_of(folder) == "finished" else folder
     resume = resume and not overwrite and state_of(place) == "unfinished"
     if resume:
-        require_identity(place / CHECKPOINTS, prepared.identity)
+        try:
+            require_identity(place / CHECKPOINTS, prepared.identity)
+        except OtherRunError as error:
+            different = differences(place, recipe) or "its captions or its features"
+            raise DataError(f"{error.path}: {error.fault}: {different}; {ANEW}") from None
     return resume
 
 

@@ -18,6 +18,7 @@ from captioner.recipe import Recipe
 from captioner.run_folder import CAPTIONER
 from captioner.stages.freshness import SPLITS, inputs_of
 from captioner.stages.inputs import Inputs, open_inputs
+from captioner.stages.resume import FREE
 from captioner.storage import digest_file, digest_json
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.checks import require_encoder, require_features, require_finite
@@ -74,12 +75,8 @@ def prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
 
 
 def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[int]]]) -> str:
-    """Return a digest of what makes a run what it is; more epochs change it only where the schedule counts them."""
-    config = to_settings(recipe.train)
-    for name in ("max_minutes", "checkpoint_minutes", "checkpoint_steps", "tensorboard"):
-        del config[name]
-    if not (config["schedule"] == "cosine" or config["warmup"] or config["scheduled_sampling"]):
-        del config["epochs"], config["patience"]
+    """Return a digest of what makes a run what it is; it may get more epochs, also where its schedule counts them."""
+    config = {name: value for name, value in to_settings(recipe.train).items() if f"train.{name}" not in FREE}
     generation = to_settings(recipe.generation)
     name, model = model_config(recipe.model)
     architecture = {"architecture": name, **to_settings(model)}

@@ -10,6 +10,8 @@ import numpy as np
 
 from captioner.storage import DataError
 
+LONGEST_LINE, LONGEST_WORD, LONGEST_COUNT = 2**20, 10_000, 12  # bytes
+
 
 class WordVectors(NamedTuple):
     """The vectors of some words.
@@ -70,13 +72,13 @@ class _Line:
 
 def _entries(file: BinaryIO, path: str | Path, size: int) -> Iterator[tuple[str, _Line | np.ndarray]]:
     """Yield each word and its vector."""
-    first = file.readline()
+    first = file.readline(LONGEST_LINE)
     header = first.split()
-    if len(header) == 2 and all(part.isdigit() for part in header):
+    if len(header) == 2 and all(part.isdigit() and len(part) <= LONGEST_COUNT for part in header):
         count, found = map(int, header)
         _require_size(path, found, size)
         begin = file.tell()
-        if _is_text(file.readline(), size):
+        if _is_text(file.readline(LONGEST_LINE), size):
             file.seek(begin)
             yield from _text_entries(file, path, size, line=1)
         else:
@@ -108,7 +110,7 @@ def _is_text(line: bytes, size: int) -> bool:
 
 
 def _text_entries(file: BinaryIO, path: str | Path, size: int, line: int) -> Iterator[tuple[str, _Line]]:
-    for number, content in enumerate(file, start=line + 1):
+    for number, content in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), start=line + 1):
         parts = content.rstrip().rsplit(b" ", size)  # from the right: a few of GloVe's words hold spaces
         if len(parts) != size + 1:
             raise DataError(f"{path}: line {number} has {len(parts) - 1} numbers instead of {size}")
@@ -120,6 +122,8 @@ def _binary_entries(file: BinaryIO, path: str | Path, size: int, count: int) -> 
         word = bytearray()
         while (byte := file.read(1)) not in (b" ", b""):
             word += byte
+            if len(word) > LONGEST_WORD:
+                raise DataError(f"{path}: word {index + 1} has no end; fetch the file again")
         data = file.read(4 * size)
         if len(data) < 4 * size:
             raise DataError(f"{path}: ends after {index} of {count} words; fetch it again")

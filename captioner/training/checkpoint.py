@@ -18,6 +18,14 @@ from captioner.storage import DataError, atomic_path
 ANEW = "captioner train --overwrite starts again"
 
 
+class OtherRunError(DataError):
+    """A checkpoint belongs to a run of another identity."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.fault = path, "belongs to a run with other settings or data"
+        super().__init__(f"{path}: {self.fault}; {ANEW}")
+
+
 @dataclass
 class TrainingState:
     """How far a run has come.
@@ -117,7 +125,7 @@ def read_variables(path: Path, identity: str) -> tuple[dict[str, Any], list[np.n
     except Exception as error:  # a broken archive raises nearly anything
         raise DataError(f"{path}: not a whole checkpoint ({error}); {ANEW}") from error
     if header["identity"] != identity:
-        raise DataError(f"{path}: belongs to a run with other settings or data; {ANEW}")
+        raise OtherRunError(path)
     return header, arrays
 
 

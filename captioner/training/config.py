@@ -142,6 +142,8 @@ class TrainConfig:
     def _require_ranges(self) -> None:
         """Refuse a number that is impossible by itself. Raises ValueError."""
         nullable = ("patience", "score_pictures")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be from 0 to {2**32 - 1}, found {self.seed}")
         whole = ("epochs", "batch_size", "least_steps", "plateau_patience", "accumulate", "average_epochs")
         for name in (*whole, "score_every", *nullable):
             value = getattr(self, name)

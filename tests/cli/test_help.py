@@ -1,10 +1,13 @@
+import inspect
+import shlex
 import subprocess
 import sys
 
+import click
 import pytest
 
 from captioner import __version__
-from captioner.cli import COMMANDS
+from captioner.cli import COMMANDS, cli
 from tests.cli.conftest import assert_one_line
 
 GENERATION = (
@@ -144,3 +147,14 @@ def test_a_wrong_call_is_one_line(call, arguments, words):
     result = call(*arguments)
     assert result.code == 2 and result.out == ""
     assert_one_line(result.err, *words)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_has_examples_that_can_be_called(name):
+    command = cli.get_command(click.Context(cli), name)
+    lines = [line.strip() for line in inspect.cleandoc(command.help).split("Examples:")[-1].splitlines()]
+    examples = [line for line in lines if line.startswith(f"captioner {name}")]
+    assert "Examples:" in command.help and examples
+    for example in examples:
+        words = shlex.split(example.split(" >")[0].split(" #")[0])
+        command.make_context(name, words[2:], resilient_parsing=False)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
-from captioner.data.duplicates import BITS, FARTHEST, hash_pictures, near_duplicates, perceptual_hash
+from captioner.data.duplicates import BITS, FARTHEST, confirmed, hash_pictures, near_duplicates, perceptual_hash
 from captioner.images.listing import list_images
+from captioner.recipe import in_the_box
 from tests.shared import FLICKR8K, needs_flickr8k
 
 
@@ -87,3 +88,35 @@ def test_the_two_identical_pictures_of_flickr8k_are_found() -> None:
     hashes = hash_pictures(list_images(FLICKR8K / "Flicker8k_Dataset"))
     assert len(hashes) == 7000
     assert near_duplicates(hashes) == [("2851198725_37b6027625", "3050606344_af711c726c")]
+
+
+def test_no_drawings_of_the_sample_are_taken_for_each_other() -> None:
+    pictures = list_images(in_the_box("data/sample/images"))
+    groups = near_duplicates(hash_pictures(pictures))
+    assert groups and confirmed(groups, pictures) == []
+
+
+def test_copies_are_confirmed_and_other_pictures_are_not(tmp_path: Path) -> None:
+    for seed in range(8):
+        picture = draw(seed)
+        picture.save(tmp_path / f"{seed}a.png")
+        picture.resize((80, 60)).save(tmp_path / f"{seed}b.jpg", quality=40)
+        ImageEnhance.Brightness(picture).enhance(1.1).save(tmp_path / f"{seed}c.jpg", quality=40)
+        picture.convert("L").save(tmp_path / f"{seed}d.png")
+        Image.merge("RGB", picture.split()[::-1]).save(tmp_path / f"{seed}e.png")
+    pictures = list_images(tmp_path)
+    copies = [tuple(f"{seed}{kind}" for kind in "abcd") for seed in range(8)]
+    assert confirmed(copies, pictures) == copies
+    assert confirmed([tuple(sorted(pictures))], pictures) != [tuple(sorted(pictures))]
+
+
+@needs_flickr8k
+def test_saved_again_photographs_are_confirmed(tmp_path: Path) -> None:
+    pictures = {}
+    for path in sorted((FLICKR8K / "Flicker8k_Dataset").iterdir())[:400:10]:
+        with Image.open(path) as picture:
+            worse = picture.convert("RGB").resize((picture.width // 2, picture.height // 2))
+        worse.save(tmp_path / path.name, quality=20)
+        pictures |= {path.stem: path, f"{path.stem}2": tmp_path / path.name}
+    pairs = [(name, f"{name}2") for name in pictures if f"{name}2" in pictures]
+    assert confirmed(pairs, pictures) == pairs

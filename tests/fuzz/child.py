@@ -9,10 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from captioner.features.formats import read_pickle
+from captioner.features.store import open_features
 from captioner.images.decode import load_image
 from captioner.storage import DataError
 
-READERS = {"pickle": read_pickle, "picture": load_image}
+
+def read_store(path):
+    """Open an HDF5 file and read every row of it."""
+    store = open_features(path)
+    store.gather(list(store))
+
+
+READERS = {"pickle": read_pickle, "picture": load_image, "hdf5": read_store}
 MEMORY = 2**30
 SECONDS_A_ROUND = 2
 
@@ -43,7 +51,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (10 + SECONDS_A_ROUND * rounds,) * 2)
     accepted = 0
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "damaged"
+        path = Path(folder) / ("damaged.h5" if sys.argv[1] == "hdf5" else "damaged")
         for number in range(rounds):
             path.write_bytes(damaged(data, rng))
             try:

@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image, features
@@ -29,12 +30,12 @@ def picture(kind):
     return file.getvalue()
 
 
-def survives(tmp_path, reader, data):
+def survives(tmp_path, reader, data, rounds=ROUNDS):
     (tmp_path / "whole").write_bytes(data)
-    command = [sys.executable, "-m", "tests.fuzz.child", reader, str(tmp_path / "whole"), ROUNDS, SEED]
+    command = [sys.executable, "-m", "tests.fuzz.child", reader, str(tmp_path / "whole"), rounds, SEED]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.returncode}: {done.stderr[-2000:]}"
-    assert done.stdout.split()[1] == ROUNDS
+    assert done.stdout.split()[1] == rounds
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -45,3 +46,13 @@ def test_damaged_pickles(tmp_path, protocol):
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged_pictures(tmp_path, kind):
     survives(tmp_path, "picture", picture(kind))
+
+
+@pytest.mark.parametrize("options", [{}, {"chunks": (1, 6)}, {"chunks": (2, 3), "compression": "gzip"}])
+def test_damaged_hdf5_files(tmp_path, options):
+    with h5py.File(tmp_path / "a.h5", "w", libver="latest" if options else None) as file:
+        file.create_dataset("features", data=np.concatenate(list(ROWS.values())), **options)
+        file["ids"] = np.array([name.encode() for name in ROWS])
+        file.attrs["encoder"] = "{}"
+    # each round starts a process
+    survives(tmp_path, "hdf5", (tmp_path / "a.h5").read_bytes(), str(int(ROUNDS) // 10))

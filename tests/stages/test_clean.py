@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -5,7 +7,7 @@ import pytest
 from captioner.config import ConfigError
 from captioner.data.readers.detect import digest_captions
 from captioner.stages.clean import clean, read_descriptions, write_descriptions
-from captioner.storage import DataError, digest_file, read_manifest
+from captioner.storage import DataError, digest_file, manifest_path, read_manifest
 
 TOKENS = "b.jpg#0\tA dog's ball .\nb.jpg#1\t. ,\na.jpg#0\tA cat\nc.jpg.1#0\tTwo cats\n"
 
@@ -89,3 +91,32 @@ def test_rules_that_leave_nothing_write_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="leave no caption"):
         clean(tmp_path / "tokens.txt", tmp_path / "descriptions.txt", "classic")
     assert not (tmp_path / "descriptions.txt").exists()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0picture", b"# Notes\n\nMine.\n", b"\x80\x04."])
+def test_a_file_that_cleaning_did_not_write_is_not_replaced(source: Path, tmp_path: Path, content: bytes) -> None:
+    output = tmp_path / "photo.jpg"
+    output.write_bytes(content)
+    with pytest.raises(DataError, match=r"photo\.jpg: is there already and was not written by captioner clean"):
+        clean(source, output, "ptb")
+    assert output.read_bytes() == content
+    output.unlink()
+    clean(source, output, "ptb")
+    clean(source, output, "lower")  # its own
+
+
+def test_a_full_disk_leaves_the_former_file_and_its_manifest(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "descriptions.txt"
+    clean(source, output, "ptb")
+    before = output.read_bytes(), manifest_path(output).read_bytes()
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(DataError, match=r"descriptions\.txt: cannot be written \(No space left on device\)"):
+            clean(source, output, "lower")
+    assert (output.read_bytes(), manifest_path(output).read_bytes()) == before

@@ -66,3 +66,22 @@ def test_broken_files_are_named(tmp_path, content, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"nowhere: cannot be read .*model.embeddings"):
         read_word_vectors(tmp_path / "nowhere", WORDS, 3)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"1" * 5000 + b" 3\n",
+        b"3 " + b"1" * 5000 + b"\n",
+        b"1" * 2**22,
+        b"5 3\n" + b"a" * 2**20,
+        "² ³\n".encode(),
+        b"1000000000 3\n" + b"a \0\0",
+    ],
+)
+def test_hostile_headers_are_refused_in_one_line(tmp_path, content):
+    path = tmp_path / "vectors.bin"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"vectors\.bin: ") as refusal:
+        read_word_vectors(path, ["a"], 3)
+    assert "\n" not in str(refusal.value)
