@@ -93,7 +93,7 @@ def command(
     folder = output or Path("runs") / source.name
     if resume and is_complete(folder, recipe):
         click.echo(folder)
-        return
+        return None
     data = checked_inputs(source, recipe, folder, resume, overwrite)
     if processes is not None:
         return _launch(processes, folder, features, resume, overwrite, config, assignments)

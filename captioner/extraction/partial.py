@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zlib
@@ -142,9 +143,10 @@ class PartialFeatures:
 
     def close(self, *, remove: bool = False) -> None:
         """Close the file; `remove` it when its content is written elsewhere. One that holds nothing goes too."""
-        if not self._file.closed and (remove or not self._file.seek(0, os.SEEK_END)):
-            self.path.unlink(missing_ok=True)  # before the lock goes
-        self._file.close()
+        with contextlib.suppress(OSError):  # what a full disk has not taken was said when it was to be written
+            if not self._file.closed and (remove or not os.fstat(self._file.fileno()).st_size):
+                self.path.unlink(missing_ok=True)  # before the lock goes
+            self._file.close()
 
     def _write(self, data: bytes) -> int:
         try:

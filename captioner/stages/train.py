@@ -82,10 +82,8 @@ def train(
     """
     with hold(folder):
         require_free(folder, resume, overwrite)
-        if resume and state_of(folder) == "finished" and state_of(folder / NEXT) != "unfinished":
-            if is_complete(folder, recipe):
-                return TrainingState()
-            add_epochs(folder)
+        if resume and is_complete(folder, recipe):
+            return TrainingState()
         return _train(folder, recipe, data, resume, overwrite)
 
 
@@ -112,6 +110,8 @@ def resumes(folder: Path, recipe: Recipe, prepared: TrainingInputs, resume: bool
     Raises:
         DataError: it is of another run.
     """
+    if resume and not overwrite and state_of(folder) == "finished" and state_of(folder / NEXT) != "unfinished":
+        add_epochs(folder)
     place = folder / NEXT if state_of(folder) == "finished" else folder
     resume = resume and not overwrite and state_of(place) == "unfinished"
     if resume:

@@ -80,7 +80,7 @@ def _train(folder: Path, recipe: Recipe, part: Part, data: Dataset, resume: bool
     place, config = folder, recipe.train
     with peers_watched(part):
         if leads:
-            resume = resumes(folder, prepared, resume, overwrite)
+            resume = resumes(folder, recipe, prepared, resume, overwrite)
         with together():
             decoder = new_decoder(recipe, prepared)
             if leads:

@@ -176,3 +176,14 @@ def test_the_lock_of_a_killed_writer_is_gone(path):
     writer.join()
     with opened(path) as partial:
         assert held(partial) == "abd"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
+def test_closing_hides_no_error_of_a_full_disk(tmp_path):
+    partial = PartialFeatures(tmp_path / "features.partial")
+    partial._file.close()
+    partial._file = Path("/dev/full").open("r+b")  # noqa: SIM115 - closed below
+    with pytest.raises(DataError, match=r"features\.partial: cannot be written \(No space left on device\)"):
+        partial._write(b"abc")
+    partial.close()
+    assert partial._file.closed

@@ -11,7 +11,7 @@ from captioner.config import ConfigError
 from captioner.data.download.fetch import RemoteFile, fetch, require_known
 from captioner.data.download.unpack import require_space, unpack
 from captioner.progress import amount
-from captioner.storage import DataError, read_manifest, write_manifest
+from captioner.storage import DataError, read_manifest, write_manifest, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -168,8 +168,12 @@ def download(
     logger.info(f"{name}: {data_set.about}. {data_set.terms}")
     pending = [archive for archive in chosen if not _is_unpacked(archive, folder)]
     _require_room(pending, folder, keep)
-    for archive in pending:
-        _bring(archive, folder, mirror, keep)
+    for archive in chosen:
+        if archive in pending:
+            _bring(archive, folder, mirror)
+        if not keep and _mark(archive, folder).is_file():  # also what a call left that was killed before this
+            (folder / archive.name).unlink(missing_ok=True)
+        _mark(archive, folder).unlink(missing_ok=True)
     state = "is ready" if pending else "is up to date"
     logger.info(f"{folder} {state}: {data_set.then.replace('FOLDER', str(folder))}")
 
@@ -198,8 +202,13 @@ def _require_room(pending: Sequence[Archive], folder: Path, keep: bool) -> None:
     require_space(folder, needed, "downloading and unpacking")
 
 
-def _bring(archive: Archive, folder: Path, mirror: str | None, keep: bool) -> None:
-    path, fetched = folder / archive.name, False
+def _mark(archive: Archive, folder: Path) -> Path:
+    """Return the file that says that an archive was fetched, and not put there by somebody who wants to keep it."""
+    return folder / f".{archive.name}.fetched"
+
+
+def _bring(archive: Archive, folder: Path, mirror: str | None) -> None:
+    path = folder / archive.name
     if mirror is not None and Path(mirror).is_dir():
         path = Path(mirror) / archive.name
         if not path.is_file():
@@ -212,15 +221,13 @@ def _bring(archive: Archive, folder: Path, mirror: str | None, keep: bool) -> No
         size = f" ({amount(archive.size, 'B')})" if archive.size is not None else ""
         logger.info(f"fetching {remote.url}{size}")
         fetch(remote, path)
-        fetched = True
+        write_text(_mark(archive, folder), "")
     files = unpack(path, folder)
     if not (folder / archive.holds).exists():
         raise DataError(f"{path}: does not hold {archive.holds}; it is another archive than expected")
     held = {"files": len(files), "bytes": path.stat().st_size, "digest": archive.digest}
     write_manifest(folder / archive.name, "download", url=remote.url, **held)
     logger.info(f"{folder}: {len(files):,} files of {archive.name}")
-    if fetched and not keep:
-        path.unlink()
 
 
 def _address(archive: Archive, mirror: str | None) -> str:

@@ -87,6 +87,20 @@ def test_a_killed_download_goes_on(web, tmp_path, monkeypatch):
     assert names(tmp_path) == UNPACKED | MANIFESTS
 
 
+@pytest.mark.parametrize("place", ["unpack", "write_manifest"])
+def test_a_download_killed_while_unpacking_leaves_no_archive_for_ever(web, tmp_path, monkeypatch, place):
+    def killed(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(download_module, place, killed)
+        with pytest.raises(KeyboardInterrupt):
+            download("small", tmp_path)
+    assert any(path.suffix == ".zip" for path in tmp_path.iterdir())
+    download("small", tmp_path)
+    assert names(tmp_path) == UNPACKED | MANIFESTS
+
+
 def test_archives_may_be_kept_and_chosen(web, tmp_path):
     download("small", tmp_path, only=["text"], keep=True)
     assert names(tmp_path) == {"Flickr8k.token.txt", "train.txt", "text.zip", "text.zip.manifest.json"}
