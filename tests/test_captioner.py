@@ -2,6 +2,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -166,6 +167,23 @@ def test_one_picture_gives_one_result_and_a_list_a_list(seeing, tmp_path):
     best = seeing.caption(PICTURE, n=2)
     assert [type(caption) for caption in best] == [Caption, Caption] and best[0].tokens == one.tokens
     assert [len(captions) for captions in seeing.caption([PICTURE] * 2, n=2)] == [2, 2]
+
+
+def test_threads_on_a_fresh_captioner_build_one_encoder_and_caption_as_one_does(seeing, tmp_path, monkeypatch):
+    seeing.save_to(tmp_path / "captioner.keras")
+    fresh, built = load(tmp_path), []
+    build_it = captioner_module.encoder_from_description
+
+    def counted(*arguments):
+        built.append(arguments)
+        return build_it(*arguments)
+
+    monkeypatch.setattr(captioner_module, "encoder_from_description", counted)
+    pictures = list(np.random.default_rng(0).integers(0, 256, (8, 40, 50, 3), np.uint8))
+    with ThreadPoolExecutor(8) as pool:
+        found = [caption.text for caption in pool.map(fresh.caption, pictures)]
+    assert len(built) == 1
+    assert found == [seeing.caption(picture).text for picture in pictures]
 
 
 def test_options_are_keywords(seeing):
