@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Unpack
@@ -39,7 +40,7 @@ class Facts(NamedTuple):
     feature_shape: tuple[int, ...]
 
 
-class PictureCaptioner:
+class PictureCaptioner(ABC):
     """The calls that caption pictures; a subclass searches, prepares a picture, encodes some, and captions features.
 
     Attributes:
@@ -57,25 +58,25 @@ class PictureCaptioner:
     batch_size: int | None = None
     _warned_of_unlike = False
 
+    @abstractmethod
     def facts(self) -> Facts:
         """Return what this captioner is made of."""
-        raise NotImplementedError
 
+    @abstractmethod
     def search(self, n: int = 1, **changes: Any) -> Any:
         """Return the search that gives `n` captions a picture; raises ConfigError where a setting is impossible."""
-        raise NotImplementedError
 
+    @abstractmethod
     def caption_features(self, features: Any, n: int = 1, first: Numbers = 0, **changes: Any) -> list[list[Caption]]:
         """Caption pictures by their features (pictures, ...): for each its captions, best first."""
-        raise NotImplementedError
 
+    @abstractmethod
     def prepare(self, picture: Picture, name: str = "the picture") -> Any:
         """Decode a picture, see `caption`, and bring it to the encoder's size."""
-        raise NotImplementedError
 
+    @abstractmethod
     def encode_prepared(self, pictures: Sequence[Any]) -> Any:
         """Return the features (pictures, ...) of pictures that `prepare` gave."""
-        raise NotImplementedError
 
     def with_confidence(self, captions: Sequence[Sequence[Caption]], features: Any) -> list[list[Caption]]:
         """Return pictures' captions with their confidence, where this captioner can tell.
