@@ -225,6 +225,15 @@ def require_own(output: str | Path, stage: str) -> None:
         )
 
 
+def require_page(output: Path) -> None:
+    """Refuse to replace a file that is no HTML page: it may be a photograph. Raises DataError."""
+    if output.is_file():
+        with output.open("rb") as file:
+            head = file.read(100).lstrip().lower()
+        if head and not head.startswith((b"<!doctype html", b"<html")):
+            raise DataError(f"{output}: is there already and is no page; name another file, or remove it")
+
+
 def remove_manifest(output: str | Path) -> None:
     """Remove the manifest of `output` before it is rewritten: a killed writer must not leave it beside another."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):

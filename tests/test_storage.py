@@ -17,6 +17,7 @@ from captioner.storage import (
     read_json,
     read_manifest,
     read_text,
+    require_page,
     write_bytes,
     write_json,
     write_manifest,
@@ -236,3 +237,14 @@ def test_json_in_one_line_is_read_but_not_with_a_text_of_megabytes(tmp_path):
         path.write_text(json.dumps([text]))
         with pytest.raises(DataError, match="has a text of more than"):
             read_json(path)
+
+
+def test_only_a_page_is_replaced_by_a_page(tmp_path):
+    path = tmp_path / "a.jpg"
+    require_page(path)
+    for content in (b"", b"\n<!DOCTYPE html>\n<p>", b"<html>"):
+        path.write_bytes(content)
+        require_page(path)
+    path.write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(DataError, match=r"a\.jpg: is there already and is no page"):
+        require_page(path)

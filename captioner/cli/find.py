@@ -52,6 +52,7 @@ def command(
     """
     from captioner.config import ConfigError
     from captioner.images.walk import require_folder
+    from captioner.storage import digest_file, require_page
 
     if not text.strip():
         raise ConfigError("TEXT: is empty; describe the pictures that are looked for")
@@ -59,6 +60,8 @@ def command(
         raise ConfigError("--index: holds one folder's pictures; leave it out, or search one folder")
     for folder in folders:
         require_folder(folder)
+    if html is not None:
+        require_page(html)
     load_keras()
     from captioner.captioner import load
     from captioner.pretrained.box import default_model
@@ -66,7 +69,6 @@ def command(
     from captioner.run_folder import CAPTIONER
     from captioner.stages.find import find
     from captioner.stages.picture_index import open_index
-    from captioner.storage import digest_file
     from captioner.writers.lines import as_json as as_line
 
     model = default_model() if model is None else model

@@ -19,9 +19,7 @@ from captioner.report.page import write_page
 from captioner.report.pictures import Shown
 from captioner.results import read_scores, require_whole
 from captioner.run_folder import CAPTIONER, CONFIG, PER_IMAGE, REPORT, SCORES, evaluations, results_of
-from captioner.storage import DataError, read_json, read_manifest
-
-_HEAD = 100  # bytes in which a page says that it is one
+from captioner.storage import DataError, read_json, read_manifest, require_page
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +50,7 @@ def report_run(
         DataError: the run has not been evaluated, or a file is missing or broken.
     """
     output = output or folder / REPORT
-    _require_page(output)
+    require_page(output)
     results = evaluation or results_of(folder)
     for name in (SCORES, PER_IMAGE):
         if not (results / name).is_file():
@@ -78,15 +76,6 @@ def report_run(
     )
     write_page(report, output)
     return output
-
-
-def _require_page(output: Path) -> None:
-    """Refuse to replace a file that is no page: it may be a photograph."""
-    if output.is_file():
-        with output.open("rb") as file:
-            head = file.read(_HEAD).lstrip().lower()
-        if head and not head.startswith((b"<!doctype html", b"<html")):
-            raise DataError(f"{output}: is there already and is no page; name another file with -o, or remove it")
 
 
 def _settings(folder: Path) -> dict[str, Any]:
