@@ -81,7 +81,7 @@ def _require_proportion(path: Path, config: Mapping[str, Any], packed: int) -> N
         if kind == "Sequential" and len(settings["layers"]) > MAX_SEQUENTIAL:
             raise DataError(f"{path}: has a Sequential of {len(settings['layers']):,} layers; it may be hostile")
         if "vocabulary_size" in settings:
-            numbers += _numbers_of_decoder(settings)
+            numbers += (_numbers_of_prefix if "network" in settings else _numbers_of_decoder)(settings)
         elif kind not in _WITHOUT_WEIGHTS and (sizes := sorted(_sizes(settings), reverse=True)):
             numbers += sizes[0] * max([before, *sizes[1:2]])
             before = sizes[0]
@@ -111,6 +111,18 @@ def _numbers_of_decoder(config: Mapping[str, Any]) -> int:
         raise ValueError(f"{layers - 1:,} layers")
     width = max(size for key, size in settings.items() if key.endswith(("units", "embedding_size")))
     return width * (settings["words"] + settings["channels"] + 16 * width * layers)
+
+
+def _numbers_of_prefix(config: Mapping[str, Any]) -> int:
+    """Return how many numbers the weights of a language model and of the mapping network before it have, about."""
+    network, settings, channels = config["network"], config["config"], config["feature_shape"][-1]
+    width, deep = network["hidden_dim"], settings["mapping_layers"] if settings["mapping"] == "transformer" else 0
+    if (layers := network["num_layers"] + deep) > MAX_LAYERS:
+        raise ValueError(f"{layers:,} layers")
+    prefix = settings["prefix_length"] * width
+    mapping = channels * prefix + 8 * deep * width**2 if deep else prefix // 2 * (channels + prefix)
+    words = width * (network["vocabulary_size"] + network["max_sequence_length"])
+    return mapping + words + network["num_layers"] * width * (4 * width + 2 * network["intermediate_dim"])
 
 
 def _sizes(settings: Mapping[str, Any]) -> Iterator[int]:

@@ -221,10 +221,20 @@ def _expanded(value: Any) -> Any:
 
 def _checked(settings: Mapping[str, Any]) -> Recipe:
     recipe = build(Recipe, settings)
-    model_config(recipe.model)
+    _require_pieces(recipe)
     require_metrics(recipe.evaluation.metrics, "evaluation.metrics")
     require_choice(recipe.evaluation)
     return recipe
+
+
+def _require_pieces(recipe: Recipe) -> None:
+    """Refuse the architecture `prefix` with other words than its language model's pieces."""
+    name, model = model_config(recipe.model)
+    if name == "prefix" and recipe.text.pieces != model.language_model:
+        raise ConfigError(
+            f"text.pieces: {recipe.text.pieces or 'missing'}; the architecture prefix needs its language model's: set "
+            f"it to {model.language_model}, and text.vocabulary to bpe"
+        )
 
 
 def _is_sound(settings: Mapping[str, Any]) -> bool:

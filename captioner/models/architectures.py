@@ -12,6 +12,7 @@ from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
 from captioner.models.inject import InitInjectDecoder, ParInjectDecoder, PreInjectDecoder
 from captioner.models.merge import MergeDecoder
+from captioner.models.prefix import PrefixDecoder
 from captioner.models.transformer import TransformerDecoder
 
 DECODERS: dict[str, type[CaptionDecoder]] = {  # by the names in captioner.models.config.ARCHITECTURES
@@ -23,6 +24,7 @@ DECODERS: dict[str, type[CaptionDecoder]] = {  # by the names in captioner.model
     "adaptive": AdaptiveDecoder,
     "attention-on-attention": AttentionOnAttentionDecoder,
     "transformer": TransformerDecoder,
+    "prefix": PrefixDecoder,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from captioner.config import ConfigError, build
 
@@ -224,6 +224,40 @@ class TransformerConfig(WordsConfig):
             raise ValueError(f"heads must divide embedding_size {self.embedding_size}, found {self.heads}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class PrefixConfig:
+    """Settings of a language model that reads the picture as a prefix; `text.pieces` names the same language model.
+
+    Attributes:
+        language_model: a preset of KerasHub's GPT-2, or its folder.
+        train_language_model: whether its weights are trained; otherwise the mapping alone is.
+        mapping: from picture to prefix: `mlp`, or a `transformer`, which suits a language model that is not trained.
+        prefix_length: vectors that the language model reads before the words.
+        mapping_layers: of the transformer.
+        mapping_heads: of the transformer's attention; they divide the language model's width.
+        normalize: whether a picture's features are scaled to a root mean square of 1 beforehand.
+        feature_dropout: dropout on the picture's features; the language model has its own.
+    """
+
+    embeddings: ClassVar[None] = None  # they are the language model's
+    output_bias: ClassVar[str] = "zeros"
+
+    language_model: str = "gpt2_base_en"
+    train_language_model: bool = True
+    mapping: Literal["mlp", "transformer"] = "mlp"
+    prefix_length: int = 10
+    mapping_layers: int = 8
+    mapping_heads: int = 8
+    normalize: bool = False
+    feature_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_sizes(
+            prefix_length=self.prefix_length, mapping_layers=self.mapping_layers, mapping_heads=self.mapping_heads
+        )
+        require_shares(feature_dropout=self.feature_dropout)
+
+
 class Settings(NamedTuple):
     """The dataclass of an architecture's settings, and whether it takes a grid of regions or one vector a picture."""
 
@@ -240,6 +274,7 @@ ARCHITECTURES = {
     "adaptive": Settings(AdaptiveConfig, takes_grid=True),
     "attention-on-attention": Settings(AttentionOnAttentionConfig, takes_grid=True),
     "transformer": Settings(TransformerConfig, takes_grid=True),
+    "prefix": Settings(PrefixConfig, takes_grid=False),
 }
 
 

@@ -13,6 +13,7 @@ from captioner.memory import collector_paused
 from captioner.storage import DataError, digest_json, read_json, write_json
 from captioner.text.bpe import BytePairs, fit_byte_pairs, to_text
 from captioner.text.cleaning import join_words
+from captioner.text.gpt2_pieces import gpt2_pieces
 
 PAD, START, END, UNK = 0, 1, 2, 3
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
@@ -30,6 +31,8 @@ class TextConfig:
         max_size: at most this many words beside the four special ones, the commonest; None keeps all. With `bpe` the
             number of pieces, None for 8,000.
         max_words: longer training captions are cut to this many words, or pieces.
+        pieces: with `bpe`, a preset of KerasHub's GPT-2, or its folder, whose pieces are taken, all of them, instead of
+            some made from the captions; the architecture `prefix` reads no others.
     """
 
     rules: Literal["ptb", "classic", "lower"] = "ptb"
@@ -37,8 +40,11 @@ class TextConfig:
     min_count: int = 1
     max_size: int | None = None
     max_words: int = 40
+    pieces: str | None = None
 
     def __post_init__(self) -> None:
+        if self.pieces is not None and self.vocabulary != "bpe":
+            raise ValueError(f"pieces are byte pairs; set vocabulary to bpe, found {self.vocabulary}")
         if self.min_count < 1:
             raise ValueError(f"min_count is {self.min_count}; it counts appearances and must be 1 or more")
         if self.max_size is not None and self.max_size < 1:
@@ -114,7 +120,10 @@ class Vocabulary:
             seen.pop(special, None)
         if not seen:
             raise DataError("training captions: they hold no words; check the split and the caption file")
-        pairs = fit_byte_pairs(seen, config.max_size, config.min_count, SPECIALS[UNK])
+        if config.pieces is None:
+            pairs = fit_byte_pairs(seen, config.max_size, config.min_count, SPECIALS[UNK])
+        else:
+            pairs = gpt2_pieces(config.pieces, SPECIALS[UNK])
         counts = dict.fromkeys((SPECIALS[UNK], *pairs.pieces), 0)
         for word, count in seen.items():
             for piece in pairs.split(word):

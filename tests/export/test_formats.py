@@ -10,7 +10,7 @@ from captioner.export.litert import write_litert
 from captioner.export.onnx_file import write_onnx
 from captioner.export.saved_model import write_saved_model
 from captioner.storage import DataError
-from tests.export.cases import ALL, assert_same, keras_captions, make, pictures
+from tests.export.cases import ALL, IN_ONNX, assert_same, keras_captions, make, pictures
 
 BEAMS = (1, 3)
 
@@ -46,11 +46,16 @@ def run_saved_model(path, pixels):
 
 
 @pytest.mark.parametrize("beams", BEAMS)
-@pytest.mark.parametrize("architecture", ALL)
+@pytest.mark.parametrize("architecture", IN_ONNX)
 def test_onnx(architecture, beams, tmp_path):
     model = make(architecture)
     write_onnx(tmp_path / "c.onnx", whole_piece(model, beams, beam_size=beams), "float32", {})
     assert_same(run_onnx(tmp_path / "c.onnx", pictures()), expected(model, beams))
+
+
+def test_what_onnx_lacks_is_said_in_one_line(tmp_path):
+    with pytest.raises(DataError, match=r"ONNX has no operator XlaDynamicUpdateSlice.*--format saved_model keeps"):
+        write_onnx(tmp_path / "c.onnx", whole_piece(make("prefix"), 1, beam_size=1), "float32", {})
 
 
 @pytest.mark.parametrize("beams", BEAMS)

@@ -3,6 +3,8 @@
 import keras
 
 from captioner.models.architectures import build_decoder
+from captioner.text.vocabulary import SPECIALS
+from tests.models.gpt2 import small_gpt2
 
 WORDS, CHANNELS, REGIONS = 11, 6, 4
 SMALL = {"embedding_size": 4, "normalize": True}
@@ -34,7 +36,12 @@ CASES = {
         (REGIONS, CHANNELS),
     ),
 }
-DEFAULT = {"merge-lstm-add", "transformer"}
+PREFIX = {"architecture": "prefix", "prefix_length": 3, "normalize": True, "feature_dropout": 0.5}
+CASES["prefix-mlp"] = (PREFIX, (CHANNELS,))
+CASES["prefix-one"] = ({**PREFIX, "prefix_length": 1}, (CHANNELS,))
+_MAPPING = {"mapping": "transformer", "mapping_layers": 1, "mapping_heads": 2}
+CASES["prefix-transformer"] = ({**PREFIX, **_MAPPING}, (CHANNELS,))
+DEFAULT = {"merge-lstm-add", "transformer", "prefix-mlp"}
 GRIDS = {
     "attention": {"attention_units": 7, "doubly_stochastic": 1.0},
     "adaptive": {"attention_units": 7},
@@ -53,5 +60,8 @@ for _name in ("init-inject", "pre-inject", "par-inject", *GRIDS):
 def make(case, **kwargs):
     """Return the case's decoder with fresh weights and changed settings, if any are given in `settings`."""
     keras.utils.set_random_seed(3)
-    settings, shape = CASES[case]
-    return build_decoder({**settings, **kwargs.pop("settings", {})}, kwargs.pop("words", WORDS), shape, **kwargs)
+    (settings, shape), words = CASES[case], kwargs.pop("words", WORDS)
+    settings = {**settings, **kwargs.pop("settings", {})}
+    if settings["architecture"] == "prefix":
+        settings = {"language_model": small_gpt2(words - len(SPECIALS) + 1), **settings}
+    return build_decoder(settings, words, shape, **kwargs)

@@ -9,6 +9,7 @@ from captioner.generation.config import GenerationConfig
 from captioner.generation.greedy import GreedySearch
 from captioner.models.config import ARCHITECTURES
 from tests.models.cases import CASES, DEFAULT, WORDS, make
+from tests.models.gpt2 import small_gpt2
 
 
 @pytest.fixture(params=[pytest.param(name, marks=() if name in DEFAULT else pytest.mark.slow) for name in CASES])
@@ -142,9 +143,13 @@ def test_training_moves_every_weight(decoder, features, tokens):
 @pytest.mark.slow
 def test_memorises_a_few_pictures(case):
     rng = np.random.default_rng(0)
-    settings = {"embedding_size": 32, "feature_dropout": 0.0, "word_dropout": 0.0}
-    settings |= {"dropout": 0.0} if "transformer" in case else {"units": 64, "recurrent_dropout": 0.0}
-    settings |= {"layer_dropout": 0.0} if "deep" in case else {}
+    settings = {"feature_dropout": 0.0}
+    if "prefix" in case:
+        settings["language_model"] = small_gpt2(27, 32, 0.0)
+    else:
+        settings |= {"embedding_size": 32, "word_dropout": 0.0}
+        settings |= {"dropout": 0.0} if "transformer" in case else {"units": 64, "recurrent_dropout": 0.0}
+        settings |= {"layer_dropout": 0.0} if "deep" in case else {}
     decoder = make(case, settings=settings, words=30)
     features = rng.normal(size=(8, *CASES[case][1])).astype("float32")
     tokens = np.concatenate([np.ones((8, 1), "int32"), rng.integers(4, 30, (8, 6)), np.full((8, 1), 2)], axis=1)
