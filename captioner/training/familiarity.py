@@ -43,8 +43,10 @@ class Familiarity:
         rows = directions(features, ids[:: -(-len(ids) // SAMPLE)])  # (pictures, channels)
         centres = _centres(rows, max(1, min(CENTRES, len(rows) // PICTURES_OF_A_KIND)))
         distances = 1 - (rows @ centres.T).max(axis=1)
-        spread = max(float(distances.std()), 1e-6)
-        return cls(centres, float(np.quantile(distances, QUANTILE)), float(np.median(distances)), spread)
+        typical, spread = float(np.median(distances)), max(float(distances.std()), 1e-6)
+        # A few pictures do not show how far others of their kinds can lie.
+        few = 1 + PICTURES_OF_A_KIND / len(rows)
+        return cls(centres, typical + few * (float(np.quantile(distances, QUANTILE)) - typical), typical, few * spread)
 
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Return (pictures,) the distances of pictures from their features (pictures, ...)."""

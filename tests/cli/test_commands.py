@@ -263,4 +263,6 @@ def test_predict_one_picture_in_a_process_of_its_own(trained):
     process = start("predict", "images/p01.png", cwd=trained)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0 and out.count("\n") == 1 and "\t" not in out
-    assert err == "using the captioner in the box; --model RUN takes one of your own\n"
+    said = err.splitlines()
+    assert said[0] == "using the captioner in the box; --model RUN takes one of your own"
+    assert len(said) == 2 and "unlike the pictures that this captioner was trained on" in said[1]  # it is a drawing

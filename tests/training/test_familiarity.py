@@ -43,6 +43,12 @@ def test_few_pictures_have_few_centres():
     assert len(Familiarity.of(Vectors(enumerate(many)), range(len(many))).centres) == CENTRES
 
 
+def test_others_of_the_kinds_of_a_few_pictures_are_familiar():
+    rows = of_kinds([0, 1], pictures=12)
+    few = Familiarity.of(Vectors(enumerate(rows)), range(len(rows)))
+    assert few.unlike(of_kinds([0, 1], seed=5)).mean() < 0.02
+
+
 def test_it_survives_json(known):
     again, rows = Familiarity.from_json(known.to_json()), of_kinds([0, 5], seed=3)
     np.testing.assert_allclose(again.distances(rows), known.distances(rows), atol=1e-3)
