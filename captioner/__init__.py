@@ -72,7 +72,7 @@ def load(path: str | PathLike[str] | None = None, fast: bool = False) -> Caption
 
 
 def _load_hub(name: str, fast: bool) -> Any:
-    """Return a model of KerasHub; its class has no part in the annotations of `load`, which are those of most calls."""
+    """Return a model of KerasHub; its class is not among the annotations of `load`, which are those of most calls."""
     if fast:
         raise importlib.import_module("captioner.storage").DataError(f"{name}: has no graph; load it without fast=True")
     from captioner.keras_settings import import_keras

@@ -33,7 +33,7 @@ class DataError(Exception):
 
 @contextlib.contextmanager
 def reading(path: str | Path) -> Iterator[None]:
-    """Name the file where its content makes a reader fail in a way that nobody foresaw.
+    """Name the file where its content makes a reader fail in an unexpected way.
 
     Raises:
         DataError: in place of what parsers raise on damaged or hostile content.
