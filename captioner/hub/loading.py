@@ -22,7 +22,7 @@ def load_hub(name: str | os.PathLike[str], precision: str | None = None) -> HubC
 
     Raises:
         ConfigError: there is no such preset, or it is of a kind that does not caption pictures.
-        DataError: KerasHub is not installed, the preset cannot be had, or it would be downloaded and downloading was not allowed.
+        DataError: KerasHub is not installed, the preset cannot be had, or downloading it was not allowed.
     """
     require_hub(name)
     preset = preset_of(name)

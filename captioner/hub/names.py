@@ -33,7 +33,7 @@ def require_hub(name: str | os.PathLike[str]) -> None:
     """Refuse a model's name that cannot be loaded, as far as that can be told without loading it.
 
     Raises:
-        DataError: its folder is not there or no preset, or it would be downloaded and downloading was not allowed.
+        DataError: its folder is not there or no preset, or downloading it was not allowed.
     """
     preset = preset_of(name)
     if not preset:
