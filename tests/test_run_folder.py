@@ -39,7 +39,8 @@ def test_a_finished_run_stays_until_the_new_one_is_complete(tmp_path):
     workplace(run, resume=False, overwrite=True)
     assert not place.exists()
     with pytest.raises(DataError, match="finished run"):
-        require_free(run, resume=True, overwrite=False)
+        require_free(run, resume=False, overwrite=False)
+    require_free(run, resume=True, overwrite=False)  # which adds epochs to it
 
 
 def test_a_complete_new_run_takes_the_old_ones_place_with_its_evaluation_gone(tmp_path):

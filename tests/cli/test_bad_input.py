@@ -234,10 +234,11 @@ class TestRuns:
         (trained / RUN / "config.yaml").write_text("features: 3\n")
         refused(2, [f"{RUN}/config.yaml: features: expected text, found 3 (int)"], "evaluate", RUN)
 
-    def test_a_finished_one_is_not_trained_again(self, refused, trained):
+    def test_a_finished_one_is_not_trained_again(self, refused, call, trained):
         words = [f"{RUN}: holds a finished run", "--overwrite"]
         refused(1, words, "train", *RECIPE, "-o", RUN)
-        refused(1, words, "train", *RECIPE, "-o", RUN, "--resume")
+        again = call("train", *RECIPE, "-o", RUN, "--resume")
+        assert again.code == 0 and "--resume --set train.epochs=N with more adds some" in again.err
         refused(2, ["--resume and --overwrite: choose one"], "train", *RECIPE, "--resume", "--overwrite")
 
     def test_an_unfinished_one_of_other_settings(self, call, trained):
