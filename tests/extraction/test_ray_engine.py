@@ -22,7 +22,7 @@ from captioner.images.listing import find_pictures
 from captioner.stages.extract import extract
 from captioner.storage import read_manifest
 
-PICTURES, BATCH = 96, 4
+PICTURES, BATCH = 288, 4
 PROGRAM = (
     "import sys\nfrom captioner.stages.extract import *\n"
     f"engine = dict(batch_size={BATCH}, precision='float32', engine=sys.argv[3], address=sys.argv[4] or None)\n"
