@@ -44,7 +44,7 @@ class _Ours:
         if self.use_ema:  # type: ignore[attr-defined]
             averages = self._model_variables_moving_average  # type: ignore[attr-defined]
             for variable, average in zip(variables, averages, strict=True):
-                average.assign(variable)
+                average.assign(ops.copy(variable.value))  # of its own: JAX gives both away in a step
 
     def finalize_variable_values(self, var_list: Any) -> None:
         """Leave the weights as they are: EpochEnd scores and keeps their average, and training may go on."""
