@@ -30,7 +30,7 @@ class Familiarity:
     Attributes:
         centres: (centres, channels), of length 1.
         limit: the distance beyond which a picture is unlike the training's.
-        typical, spread: median and standard deviation of the training pictures' distances.
+        typical, spread: median and standard deviation of the training pictures' distances, the latter wider for few.
     """
 
     def __init__(self, centres: Sequence[Any] | np.ndarray, limit: float, typical: float, spread: float) -> None:

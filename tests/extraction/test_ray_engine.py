@@ -96,7 +96,7 @@ def cluster():
     folder, port = tempfile.mkdtemp(prefix="ray"), free_port()  # of a short name: sockets lie in it
     ray, host = Path(sys.executable).with_name("ray"), get_node_ip_address()
     common = [f"--node-ip-address={host}", "--num-cpus=1", "--object-store-memory=200000000", "--block"]
-    access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # nobody else is let in
+    access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # for this test alone
     environment = {**os.environ, **access, "RAY_health_check_period_ms": "1000"}
 
     def start(*arguments):

@@ -191,7 +191,7 @@ def save(kind, folder, seed=0):
 
 @functools.cache
 def preset(kind):
-    """Return the folder of a model of a kind, made once and removed at the end; nobody may change it."""
+    """Return the folder of a model of a kind, made once and removed at the end; tests only read it."""
     folder = Path(tempfile.mkdtemp(prefix="captioner-preset-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return save(kind, folder)

@@ -1,4 +1,4 @@
-"""Requests that nobody would send: whatever comes, the server answers, never with an error of its own."""
+"""Requests of every kind, damaged ones too: the server answers each, never with an error of its own."""
 
 import json
 

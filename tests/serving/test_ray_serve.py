@@ -60,7 +60,7 @@ def folder(tmp_path):
 def test_the_lines_of_the_readme_caption_on_two_replicas(folder):
     port, short = free_port(), tempfile.mkdtemp(prefix="ray")  # of a short name: sockets lie in it
     path = os.pathsep.join([str(folder), str(ROOT), os.environ.get("PYTHONPATH", "")])
-    access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # nobody else is let in
+    access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # for this test alone
     patient = {  # beside busy processes
         "RAY_worker_niceness": "0",
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "300",
