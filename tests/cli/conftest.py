@@ -4,7 +4,6 @@ import contextlib
 import io
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ import captioner
 from captioner.cli import main
 from captioner.storage import digest_file
 from tests.cli.project import make_project
+from tests.interrupts import interrupts_heeded
 
 LONGEST_LINE = 400  # what still reads as one line
 
@@ -75,15 +75,9 @@ def start(*arguments, **options):
     root = Path(captioner.__file__).parent.parent
     environment = {**os.environ, "PYTHONPATH": str(root)}
     command = [sys.executable, "-m", "captioner", *map(str, arguments)]
-    return subprocess.Popen(
-        command,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        **options,
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with interrupts_heeded():
+        return subprocess.Popen(command, env=environment, **pipes, **options)
 
 
 class Trained(NamedTuple):

@@ -22,6 +22,7 @@ from captioner.models.architectures import build_decoder
 from captioner.pretrained.box import CARD
 from captioner.storage import write_json
 from captioner.text.vocabulary import TextConfig, Vocabulary
+from tests.interrupts import interrupts_heeded
 from tests.serving.server import Client, picture, until
 
 ROOT = Path(__file__).parents[2]
@@ -92,14 +93,9 @@ class Started:
     def __init__(self, *arguments):
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
         command = [sys.executable, "-m", "captioner", "serve", "--port", "0", "--batch", "2", *map(str, arguments)]
-        self.process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with interrupts_heeded():
+            self.process = subprocess.Popen(command, env=environment, **pipes)
         self.printed = [self.process.stdout.readline() for _ in range(3)]
         found = re.search(r"http://127\.0\.0\.1:(\d+)", self.printed[0])
         assert found, (self.printed, self.process.stderr.read())

@@ -28,6 +28,10 @@ PROGRAM = (
     f"engine = dict(batch_size={BATCH}, precision='float32', engine=sys.argv[3], address=sys.argv[4] or None)\n"
     "extract(sys.argv[1], sys.argv[2], EncoderConfig('vgg16', weights='random'), ExtractionConfig(**engine))"
 )
+BOTH_NODES = (  # a driver that connects sooner works with one node
+    "import ray, sys, time\nray.init(sys.argv[1], log_to_driver=False)\n"
+    "while sum(node['Alive'] for node in ray.nodes()) < 2: time.sleep(0.1)"
+)
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
 
 
@@ -108,6 +112,8 @@ def cluster():
     try:
         wait_until(lambda: is_listening(host, port), 60, "the head node")
         nodes.append(start(f"--address={host}:{port}"))
+        joined = [sys.executable, "-c", BOTH_NODES, f"{host}:{port}"]
+        subprocess.run(joined, env=environment, check=True, timeout=120, capture_output=True)
         yield f"{host}:{port}", access, nodes[1]
     finally:
         for node in reversed(nodes):
@@ -150,8 +156,8 @@ def test_a_cluster_that_loses_a_node_gives_what_a_local_run_gives(cluster, tmp_p
     partial = tmp_path / "ray.h5.partial"
     running = start("ray.h5", "ray", address)
     try:
-        wait_until(lambda: running.poll() is not None or encodes(), 120, "a model on the worker node")
-        wait_until(lambda: running.poll() is not None or partial.stat().st_size > 20_000, 120, "features")
+        wait_until(lambda: running.poll() is not None or encodes(), 300, "a model on the worker node")
+        wait_until(lambda: running.poll() is not None or partial.stat().st_size > 20_000, 300, "features")
         assert running.poll() is None, running.communicate()
         kill(worker)
         out, err = running.communicate(timeout=240)
