@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import zlib
 from collections.abc import Collection, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from captioner.features.store import FeatureStore
 from captioner.images.views import is_mirrored
+
+
+class Store(Protocol):
+    """Features by image_id."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a picture's features."""
+        ...
+
+    def gather(self, ids: Sequence[str]) -> np.ndarray:
+        """Return the features (n, ...) float32 of n pictures."""
+        ...
 
 
 class Views:
@@ -21,11 +36,18 @@ class Views:
     """
 
     def __init__(self, stores: Sequence[FeatureStore], one_sided: Collection[str], seed: int) -> None:
-        self.stores, self.seed = tuple(stores), seed
+        self.stores: tuple[Store, ...] = tuple(stores)
+        self.seed = seed
         self._one_sided = frozenset(one_sided)
         views = [(store.description or {}).get("view", "whole") for store in stores]
         self._upright = [place for place, view in enumerate(views) if not is_mirrored(view)]
         self._epoch = 0
+
+    def through(self, stores: Sequence[Store]) -> Views:
+        """Return the same draws from other stores: what a network has made of these, one by one."""
+        other = copy.copy(self)
+        other.stores = tuple(stores)
+        return other
 
     def start_at(self, epoch: int) -> None:
         """Draw new views for epoch number `epoch` (from 0)."""

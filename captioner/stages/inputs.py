@@ -17,6 +17,9 @@ from captioner.features.layout import Layout
 from captioner.features.store import FeatureStore, open_features
 from captioner.features.views import Views
 from captioner.images.decode import load_image
+from captioner.models.decoder import CaptionDecoder
+from captioner.models.fine_tuned import FineTunedDecoder
+from captioner.training.checks import open_views
 from captioner.training.config import TrainConfig
 from captioner.training.seen_features import SeenFeatures
 
@@ -66,3 +69,34 @@ def make_batches(
     if config.engine == "numpy":
         raise ConfigError("train.engine: numpy reads a feature file; set data.source to files")
     return ShardBatches(features, "train", encoded, size, config.seed, config.least_steps)
+
+
+def with_views(
+    features: Inputs,
+    config: TrainConfig,
+    words: Mapping[str, Sequence[Sequence[str]]],
+    seen: Inputs | SeenFeatures,
+    decoder: CaptionDecoder,
+) -> Inputs | SeenFeatures | Views:
+    """Return the features of several views of the training pictures where the recipe names some, else `seen`.
+
+    Args:
+        features: of the pictures as they are, as the recipe names them.
+        config: the `train` section.
+        words: image_id -> the training captions as words.
+        seen: what is trained on without views: `features`, or the last grids that a tail makes of them.
+        decoder: with that tail, where there is one.
+
+    Raises:
+        ConfigError: the features are not in a file.
+        DataError: see captioner.training.checks.open_views.
+    """
+    if not config.views:
+        return seen
+    if not isinstance(features, FeatureStore):
+        raise ConfigError("train.views: needs feature files; set data.source to files")
+    views = open_views(config.views, features, words, config.seed)
+    if not isinstance(seen, SeenFeatures) or not isinstance(decoder, FineTunedDecoder):
+        return views
+    others = [SeenFeatures(decoder, store, list(words)) for store in views.stores[1:]]
+    return views.through([seen, *others])

@@ -17,8 +17,6 @@ from captioner.data.batches import CaptionBatches, Features
 from captioner.data.captions import references_of
 from captioner.data.dataset import Dataset
 from captioner.encoders.tail import build_tail
-from captioner.features.store import FeatureStore
-from captioner.features.views import Views
 from captioner.locks import hold
 from captioner.metrics.alarms import Health
 from captioner.metrics.labels import describe
@@ -39,7 +37,7 @@ from captioner.run_folder import (
     state_of,
     workplace,
 )
-from captioner.stages.inputs import Inputs, make_batches
+from captioner.stages.inputs import Inputs, make_batches, with_views
 from captioner.stages.resume import add_epochs, differences, is_complete
 from captioner.stages.training_inputs import TrainingInputs, prepare
 from captioner.stages.trust import calibrate
@@ -52,7 +50,6 @@ from captioner.training.begin_from import begin_from
 from captioner.training.best_epoch import DIGITS
 from captioner.training.board import require_tensorboard
 from captioner.training.checkpoint import ANEW, OtherRunError, TrainingState, require_identity
-from captioner.training.checks import open_views
 from captioner.training.config import TrainConfig
 from captioner.training.dev_score import DevScore
 from captioner.training.device import Wanted, describe_device, resolve_precision
@@ -184,7 +181,8 @@ def _fit(
     """Train the decoder, which then has its best weights."""
     config = recipe.train
     trained, seen, of_encoder = _what_is_trained(decoder, prepared, config)
-    batches: Any = make_batches(_with_views(config, prepared, seen), prepared.training, config)
+    shown = with_views(prepared.features, config, prepared.words, seen, decoder)
+    batches: Any = make_batches(shown, prepared.training, config)
     for note in about_data(
         len(prepared.training), len(prepared.captions.split("dev")), batches.batch_size, batches.passes
     ):
@@ -213,19 +211,6 @@ def _what_is_trained(
     ids = [*prepared.training, *prepared.dev]
     logger.info(f"train.encoder_rate is 0: computing the last grids of {len(ids):,} pictures once")
     return decoder.decoder, SeenFeatures(decoder, prepared.features, ids), ()
-
-
-def _with_views(
-    config: TrainConfig, prepared: TrainingInputs, seen: Inputs | SeenFeatures
-) -> Inputs | SeenFeatures | Views:
-    """Return the features of several views of the training pictures, where the recipe names some."""
-    if not config.views:
-        return seen
-    if isinstance(seen, SeenFeatures):
-        raise ConfigError("train.views: not together with train.encoder_rate 0, which computes features once")
-    if not isinstance(seen, FeatureStore):
-        raise ConfigError("train.views: needs feature files; set data.source to files")
-    return open_views(config.views, seen, prepared.words, config.seed)
 
 
 def _report(prepared: TrainingInputs, state: TrainingState, best: Mapping[str, float], looks: Health) -> None:

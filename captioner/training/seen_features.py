@@ -30,6 +30,11 @@ class SeenFeatures:
             grids = np.asarray(decoder.tail.predict_on_batch(inner.reshape(-1, *shape)))
             self._grids[start : start + AT_ONCE] = grids.reshape(-1, *self._grids.shape[1:])
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(regions, channels)."""
+        return self._grids.shape[1:]
+
     def gather(self, ids: Sequence[str]) -> np.ndarray:
         """Return the last grids (n, regions, channels) float32 of n pictures."""
         return self._grids[[self._row[image_id] for image_id in ids]].astype(np.float32)
