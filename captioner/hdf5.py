@@ -108,18 +108,11 @@ def read_hdf5(
     Raises:
         DataError: the file is missing, broken, or takes more time or memory than one of its size may.
     """
-    try:
-        # open as long as its rows are, for the file may be replaced meanwhile
-        file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; check the path") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    file = _open(path)
     stored = None
     try:
         size, begins = os.fstat(file).st_size, os.read(file, len(_SIGNATURE))
-        # the file that is open here, were it replaced by now
-        name = f"/dev/fd/{file}" if Path("/dev/fd").is_dir() else str(path)
+        name = _name(path, file)
         said, data = _ask(path, file, name, size, {"datasets": [*datasets], "rows": rows, "attributes": [*attributes]})
         place, arrays = 0, {}
         for dataset, (code, shape) in said["datasets"].items():
@@ -136,6 +129,39 @@ def read_hdf5(
         if stored is None:
             os.close(file)
     return Hdf5Content(said["names"], arrays, stored, said["attributes"])
+
+
+def require_sound(path: Path, member: str, size: int) -> None:
+    """Refuse a zip archive with an HDF5 file that would harm this process: another one reads all of it first.
+
+    Args:
+        path: the archive.
+        member: the name in it of the HDF5 file.
+        size: of the HDF5 file, unpacked.
+
+    Raises:
+        DataError: the archive is missing, or what is in it broken, forged, or linked to other files.
+    """
+    file = _open(path)
+    try:
+        _ask(path / member, file, _name(path, file), size, {"member": member})
+    finally:
+        os.close(file)
+
+
+def _open(path: Path) -> int:
+    try:
+        # open as long as it is read, for the file may be replaced meanwhile
+        return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; check the path") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _name(path: Path, file: int) -> str:
+    """Return by which name another process opens the file that is open here, were it replaced by now."""
+    return f"/dev/fd/{file}" if Path("/dev/fd").is_dir() else str(path)
 
 
 def _check_places(starts: np.ndarray | None, row: int, size: int) -> None:
@@ -170,7 +196,7 @@ def _ask(path: Path, file: int, name: str, size: int, wanted: Mapping[str, Any])
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment,
-        pass_fds=[file] if name != str(path) else (),
+        pass_fds=[file] if name.startswith("/dev/fd/") else (),
     )
     try:
         output, complaint = process.communicate(timeout=_SECONDS + size / _BYTES_A_SECOND)

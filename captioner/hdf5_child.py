@@ -4,16 +4,19 @@ Run as a script by `captioner.hdf5`; it imports nothing of ours. HDF5 1.14.6 may
 memory on a forged file: here that ends this process only, by limits of processor time and memory.
 
 Arguments: the file; JSON with `datasets` (to be returned whole), `rows` (a dataset of which only the place of each row
-in the file is returned, or None) and `attributes` (texts of the root); the file's size. On stdout comes a line of JSON
-and then the arrays.
+in the file is returned, or None) and `attributes` (texts of the root), or with `member` (an HDF5 file in a zip archive,
+all of which is read and none of it returned); the size of the HDF5 file. On stdout comes a line of JSON and then the
+arrays.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import signal
 import sys
+import zipfile
 from typing import Any
 
 import h5py
@@ -29,6 +32,7 @@ ROWS_FACTOR = 64  # times the file's size that packed rows may take
 MOST_BYTES = 8 * 2**30  # of the file that count for the memory
 BLOCK_BYTES = 2**24
 MAX_NAMES = 1000
+MAX_OBJECTS = 50_000  # groups and datasets of a model
 MAX_TEXT = 2**20
 HARD = h5py.HardLink
 
@@ -101,17 +105,56 @@ def places(found: h5py.Dataset, size: int) -> np.ndarray | None:
 def read_through(found: h5py.Dataset, size: int) -> None:
     """Read a dataset from end to end, as the other process is going to: what crashes crashes here."""
     row = max(1, math.prod(found.shape[1:]) * found.dtype.itemsize)
-    if found.shape[0] * row > WHOLE_BYTES + ROWS_FACTOR * size:
+    if math.prod(found.shape[:1]) * row > WHOLE_BYTES + ROWS_FACTOR * size:
         raise ForgedError(f"{found.name} claims far more than the file holds")
+    if not found.ndim:
+        found[()]
+        return
     step = max(1, BLOCK_BYTES // row)
     for start in range(0, found.shape[0], step):
         found[start : start + step]
+
+
+def walk(path: str, member: str, size: int) -> None:
+    """Read all of an HDF5 file in a zip archive, as Keras is going to read it in the other process."""
+    with zipfile.ZipFile(path) as archive:
+        content = io.BytesIO(archive.read(member))
+    with h5py.File(content, "r") as file:
+        waiting: list[h5py.Group | h5py.Dataset] = [file]
+        met, claimed = set(), 0
+        while waiting:
+            found = waiting.pop()
+            address = h5py.h5o.get_info(found.id).addr
+            if address in met:
+                continue
+            met.add(address)
+            for attribute in found.attrs:
+                found.attrs[attribute]
+            if isinstance(found, h5py.Dataset):
+                if found.external or found.is_virtual:
+                    raise ForgedError(f"{found.name} lies outside the file")
+                if found.dtype.hasobject:
+                    raise ForgedError(f"{found.name} holds no numbers")
+                claimed += math.prod(found.shape) * found.dtype.itemsize
+                if claimed > WHOLE_BYTES + ROWS_FACTOR * size:
+                    raise ForgedError("its weights claim far more than the file holds")
+                read_through(found, size)
+                continue
+            if len(met) + len(waiting) + len(found) > MAX_OBJECTS:
+                raise ForgedError(f"it holds more than {MAX_OBJECTS:,} groups and datasets")
+            for name in found:
+                if not isinstance(found.get(name, getlink=True), HARD):
+                    raise ForgedError(f"{name[:100]} is a link")
+                waiting.append(found[name])
 
 
 def look(path: str, size: int, wanted: dict[str, Any]) -> tuple[dict[str, Any], list[np.ndarray]]:
     """Return what to say of a file, and the arrays that follow it."""
     arrays: list[np.ndarray] = []
     said: dict[str, Any] = {"datasets": {}, "attributes": {}, "rows": None}
+    if "member" in wanted:
+        walk(path, wanted["member"], size)
+        return said, arrays
     with h5py.File(path, "r", locking=False) as file:
         said["names"] = [name for _, name in zip(range(MAX_NAMES), file, strict=False)]
         for name in wanted["datasets"]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from captioner.hdf5 import require_sound
 from captioner.storage import DataError
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
@@ -44,12 +45,13 @@ def require_captioner(path: Path) -> None:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            packed = _require_sizes(path, archive)
+            weights = _require_sizes(path, archive)
             config = json.loads(archive.read(CONFIG))
         name = config["class_name"]
         if config.get("registered_name") != "captioner>Captioner":
             raise DataError(f"{path}: holds a {name!s:.100}, not a captioner; captioner train makes one")
-        _require_proportion(path, config, packed)
+        _require_proportion(path, config, weights.compress_size)
+        require_sound(path, WEIGHTS, weights.file_size)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     except _BROKEN as error:
@@ -58,8 +60,8 @@ def require_captioner(path: Path) -> None:
         raise DataError(f"{path}: cannot be loaded as a captioner ({reason}); train it again") from error
 
 
-def _require_sizes(path: Path, archive: zipfile.ZipFile) -> int:
-    """Return the packed bytes of the weights."""
+def _require_sizes(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    """Return the entry of the weights."""
     entries = archive.infolist()
     if len(entries) > MAX_FILES:
         raise DataError(f"{path}: holds {len(entries):,} files, far more than a captioner's; it may be hostile")
@@ -69,7 +71,7 @@ def _require_sizes(path: Path, archive: zipfile.ZipFile) -> int:
                 f"{path}: {entry.filename[:100]!r} in it unpacks to {entry.file_size:,} bytes from "
                 f"{entry.compress_size:,}; it may be hostile"
             )
-    return archive.getinfo(WEIGHTS).compress_size
+    return archive.getinfo(WEIGHTS)
 
 
 def _require_proportion(path: Path, config: Mapping[str, Any], packed: int) -> None:
