@@ -6,6 +6,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 MOST_WORDS = 4  # of must_include: each doubles the work
+MOST_TEMPERATURE = 1000.0
+LIMITS = {  # a file from a stranger may not ask for more than a machine can give
+    "beam_size": (1, 1000),
+    "max_length": (1, 1000),
+    "groups": (1, 1000),
+    "length_penalty": (0, 10),
+    "diversity": (0, 10**6),
+    "top_k": (0, 10**9),
+    "seed": (0, 2**32 - 1),
+    "min_length": (0, 1000),
+    "no_repeat_ngram": (0, 1000),
+}
 
 
 @dataclass(frozen=True)
@@ -56,12 +68,11 @@ class GenerationConfig:
     prompt: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("beam_size", "max_length", "groups"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, found {getattr(self, name)}")
-        for name in ("length_penalty", "diversity", "top_k", "seed", "min_length", "no_repeat_ngram"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be 0 or more, found {getattr(self, name)}")
+        for name, (least, most) in LIMITS.items():
+            value = getattr(self, name)
+            if not least <= value <= most:  # what is not a number is not within them
+                more = f"at most {most:,}" if value > most else f"{least} or more"
+                raise ValueError(f"{name} must be {more}, found {value}")
         if self.beam_size % self.groups:
             raise ValueError(
                 f"groups must divide the beam into equal parts, found {self.groups} groups of beam_size "
@@ -69,7 +80,9 @@ class GenerationConfig:
             )
         if self.sampling and self.groups > 1:
             raise ValueError(f"groups belong to beam search, found {self.groups} with sampling; choose one")
-        if self.temperature <= 0:
+        if self.temperature > MOST_TEMPERATURE:
+            raise ValueError(f"temperature must be at most {MOST_TEMPERATURE}, found {self.temperature}")
+        if not self.temperature > 0:
             raise ValueError(f"temperature must be above 0, found {self.temperature}; beam_size 1 takes the likeliest")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be above 0 and at most 1, found {self.top_p}")

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from captioner.config import ConfigError, build, to_settings
@@ -9,6 +11,14 @@ from captioner.generation.config import GenerationConfig
     [
         ({"beam_size": 0}, "beam_size must be 1 or more, found 0"),
         ({"max_length": 0}, "max_length must be 1 or more, found 0"),
+        ({"beam_size": 10**9}, "beam_size must be at most 1,000, found 1000000000"),
+        ({"max_length": 10**9}, "max_length must be at most 1,000, found 1000000000"),
+        ({"length_penalty": 1e308}, "length_penalty must be at most 10, found 1e[+]308"),
+        ({"length_penalty": math.nan}, "length_penalty must be 0 or more, found nan"),
+        ({"diversity": math.inf}, "diversity must be at most 1,000,000, found inf"),
+        ({"temperature": math.inf}, "temperature must be at most 1000.0, found inf"),
+        ({"temperature": math.nan}, "temperature must be above 0, found nan"),
+        ({"seed": 2**40}, "seed must be at most"),
         ({"length_penalty": -1.0}, "length_penalty must be 0 or more, found -1.0"),
         ({"beam_size": 5, "groups": 2}, "groups must divide the beam into equal parts, found 2 groups of beam_size 5"),
         ({"sampling": True, "groups": 3}, "groups belong to beam search, found 3 with sampling"),
