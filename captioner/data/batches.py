@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import keras
 import numpy as np
 
-from captioner.features.views import Views
 from captioner.text.vocabulary import PAD
 
 CHUNK = 32  # batches that are sorted by length together: more gives less padding, fewer more varied batches
@@ -22,6 +21,15 @@ class Features(Protocol):
 
     def gather(self, ids: Sequence[str]) -> np.ndarray:
         """Return the features (n, ...) of n pictures."""
+        ...
+
+
+@runtime_checkable
+class DrawnEachEpoch(Protocol):
+    """Features of pictures that look different in each epoch."""
+
+    def start_at(self, epoch: int) -> None:
+        """Draw what pictures look like in epoch number `epoch` (from 0)."""
         ...
 
 
@@ -180,7 +188,7 @@ class CaptionBatches(keras.utils.PyDataset):
         The batches are those of a run that came there by itself.
         """
         self._order = self._shuffle(epoch)[batch:]
-        if isinstance(self.features, Views):
+        if isinstance(self.features, DrawnEachEpoch):
             self.features.start_at(epoch)
 
     def for_keras(self) -> Any:

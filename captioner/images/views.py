@@ -22,7 +22,7 @@ def is_mirrored(view: str) -> bool:
 def look(picture: np.ndarray, view: View) -> np.ndarray:
     """Return a view of a picture.
 
-    A crop is a random rectangle (Szegedy et al. 2015, section 6), the same one each time for the same picture.
+    A crop is a random rectangle, the same one each time for the same picture.
 
     Args:
         picture: (height, width, 3) uint8.
@@ -32,11 +32,12 @@ def look(picture: np.ndarray, view: View) -> np.ndarray:
         (height, width, 3) uint8, not larger than the picture.
     """
     if view.endswith("crop"):
-        picture = _crop(picture, np.random.default_rng([zlib.crc32(picture.tobytes()), VIEWS.index(view)]))
+        picture = random_crop(picture, np.random.default_rng([zlib.crc32(picture.tobytes()), VIEWS.index(view)]))
     return picture[:, ::-1] if is_mirrored(view) else picture
 
 
-def _crop(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def random_crop(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a rectangle of a picture, of half its area or more (Szegedy et al. 2015, section 6)."""
     height, width = picture.shape[:2]
     area = rng.uniform(*SHARES)
     aspect = np.exp(rng.uniform(*np.log(ASPECTS)))

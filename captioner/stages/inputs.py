@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,13 +18,19 @@ from captioner.features.layout import Layout
 from captioner.features.store import FeatureStore, open_features
 from captioner.features.views import Views
 from captioner.images.decode import load_image
+from captioner.images.listing import list_images
 from captioner.models.decoder import CaptionDecoder
 from captioner.models.fine_tuned import FineTunedDecoder
-from captioner.training.checks import open_views
+from captioner.recipe import Recipe
+from captioner.storage import DataError
+from captioner.training.augmented import AugmentedPictures
+from captioner.training.checks import one_sided, open_views
 from captioner.training.config import TrainConfig
+from captioner.training.device import resolve_precision
 from captioner.training.seen_features import SeenFeatures
 
 Inputs = FeatureStore | ShardedFeatures
+Seen = Inputs | SeenFeatures | Views | AugmentedPictures  # by training
 
 
 def open_inputs(data: DataConfig, path: str, encoder: EncoderConfig, layout: Layout = "auto") -> Inputs:
@@ -50,7 +57,7 @@ def _encode(encoder: Encoder, pictures: Sequence[bytes]) -> np.ndarray:
 
 
 def make_batches(
-    features: Inputs | SeenFeatures | Views, encoded: Mapping[str, Sequence[Sequence[int]]], config: TrainConfig
+    features: Seen, encoded: Mapping[str, Sequence[Sequence[int]]], config: TrainConfig
 ) -> TrainingBatches:
     """Return the batches of the training split.
 
@@ -64,33 +71,36 @@ def make_batches(
         DataError: the shards hold none of the pictures.
     """
     size = config.batch_size_for(len(encoded))
-    if isinstance(features, FeatureStore | SeenFeatures | Views):
+    if not isinstance(features, ShardedFeatures):
         return CaptionBatches(features, encoded, size, config.seed, config.least_steps)
     if config.engine == "numpy":
         raise ConfigError("train.engine: numpy reads a feature file; set data.source to files")
     return ShardBatches(features, "train", encoded, size, config.seed, config.least_steps)
 
 
-def with_views(
-    features: Inputs,
-    config: TrainConfig,
+def as_training_sees(
+    recipe: Recipe,
     words: Mapping[str, Sequence[Sequence[str]]],
+    features: Inputs,
     seen: Inputs | SeenFeatures,
     decoder: CaptionDecoder,
-) -> Inputs | SeenFeatures | Views:
-    """Return the features of several views of the training pictures where the recipe names some, else `seen`.
+) -> Seen:
+    """Return the features that training reads: of several views or of changed pictures where the recipe asks for them.
 
     Args:
-        features: of the pictures as they are, as the recipe names them.
-        config: the `train` section.
+        recipe: the recipe.
         words: image_id -> the training captions as words.
-        seen: what is trained on without views: `features`, or the last grids that a tail makes of them.
+        features: of the pictures as they are.
+        seen: what is trained on otherwise: `features`, or the last grids that a tail makes of them.
         decoder: with that tail, where there is one.
 
     Raises:
-        ConfigError: the features are not in a file.
-        DataError: see captioner.training.checks.open_views.
+        ConfigError: the recipe lacks what these settings need, or other settings exclude them.
+        DataError: see captioner.training.checks.open_views and captioner.images.listing.list_images.
     """
+    config = recipe.train
+    if config.augment:
+        return _augmented(recipe, words, seen)
     if not config.views:
         return seen
     if not isinstance(features, FeatureStore):
@@ -100,3 +110,22 @@ def with_views(
         return views
     others = [SeenFeatures(decoder, store, list(words)) for store in views.stores[1:]]
     return views.through([seen, *others])
+
+
+def _augmented(
+    recipe: Recipe, words: Mapping[str, Sequence[Sequence[str]]], seen: Inputs | SeenFeatures
+) -> AugmentedPictures:
+    if isinstance(seen, SeenFeatures):
+        raise ConfigError("train.augment: not together with train.encoder_rate 0, which computes features once")
+    if not isinstance(seen, FeatureStore):
+        raise ConfigError("train.augment: reads the pictures of data.images; set data.source to files")
+    if recipe.data.images is None:
+        raise ConfigError("train.augment: needs the pictures; name their folder in data.images")
+    paths = list_images(recipe.data.images)
+    if missing := [image_id for image_id in words if image_id not in paths]:
+        raise DataError(
+            f"{recipe.data.images}: lacks {len(missing)} of the {len(words)} training pictures, the first is "
+            f"{missing[0]}; train.augment reads them"
+        )
+    encoder = build_encoder(replace(recipe.encoder, trained_to=None), resolve_precision(recipe.train.precision))
+    return AugmentedPictures(paths, encoder, recipe.train.augment, one_sided(words), recipe.train.seed)

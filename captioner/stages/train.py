@@ -37,7 +37,7 @@ from captioner.run_folder import (
     state_of,
     workplace,
 )
-from captioner.stages.inputs import Inputs, make_batches, with_views
+from captioner.stages.inputs import Inputs, as_training_sees, make_batches
 from captioner.stages.resume import add_epochs, differences, is_complete
 from captioner.stages.training_inputs import TrainingInputs, prepare
 from captioner.stages.trust import calibrate
@@ -181,7 +181,7 @@ def _fit(
     """Train the decoder, which then has its best weights."""
     config = recipe.train
     trained, seen, of_encoder = _what_is_trained(decoder, prepared, config)
-    shown = with_views(prepared.features, config, prepared.words, seen, decoder)
+    shown = as_training_sees(recipe, prepared.words, prepared.features, seen, decoder)
     batches: Any = make_batches(shown, prepared.training, config)
     for note in about_data(
         len(prepared.training), len(prepared.captions.split("dev")), batches.batch_size, batches.passes

@@ -66,6 +66,7 @@ def require_possible(recipe: Recipe) -> None:
         ("train.engine", train.engine == "numpy"),
         ("train.self_critical", train.self_critical is not None),
         ("train.views", bool(train.views)),
+        ("train.augment", bool(train.augment)),
         ("data.source", recipe.data.source != "files"),
         ("encoder.trained_to", recipe.encoder.trained_to is not None),
     ):

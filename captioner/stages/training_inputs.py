@@ -77,6 +77,8 @@ def prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
 def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[int]]]) -> str:
     """Return a digest of what makes a run what it is; it may get more epochs, also where its schedule counts them."""
     config = {name: value for name, value in to_settings(recipe.train).items() if f"train.{name}" not in FREE}
+    if not recipe.train.augment:
+        del config["augment"]  # so that a run begun before this setting existed can be continued
     generation = to_settings(recipe.generation)
     name, model = model_config(recipe.model)
     architecture = {"architecture": name, **to_settings(model)}

@@ -67,8 +67,12 @@ def open_views(
         if missing:
             raise DataError(f"{path}: lacks {len(missing)} training pictures, the first is {missing[0]}")
         stores.append(store)
-    one_sided = [image_id for image_id, captions in words.items() if any(SIDES & {*caption} for caption in captions)]
-    return Views(stores, one_sided, seed)
+    return Views(stores, one_sided(words), seed)
+
+
+def one_sided(words: Mapping[str, Sequence[Sequence[str]]]) -> list[str]:
+    """Return the pictures whose captions tell left from right; mirrored, their captions would be wrong."""
+    return [image_id for image_id, captions in words.items() if any(SIDES & {*caption} for caption in captions)]
 
 
 def require_features(features: FeatureStore, captions: Captions) -> None:

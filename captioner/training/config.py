@@ -89,6 +89,9 @@ class TrainConfig:
         seed: of weights, dropout and shuffling.
         views: further feature files of the training pictures, each of another view (`captioner extract --view flip`);
             of each picture and epoch one is drawn. Pictures whose captions say left or right are never shown mirrored.
+        augment: changes drawn for each training picture and epoch: `crop`, `flip`, `color`. The pictures are read from
+            `data.images` and encoded while training runs; the feature file serves the dev split. Pictures whose
+            captions say left or right are never mirrored.
         begin_from: a run folder or `.keras` file whose weights training begins with; null for fresh ones.
         encoder_rate: the learning rate of encoder layers that are trained with the decoder, as a share of
             `learning_rate`; 0 keeps them as they are.
@@ -126,6 +129,7 @@ class TrainConfig:
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     seed: int = 0
     views: tuple[str, ...] = ()
+    augment: tuple[Literal["crop", "flip", "color"], ...] = ()
     begin_from: str | None = None
     encoder_rate: float = 0.1
     self_critical: SelfCriticalConfig | None = None
@@ -187,6 +191,8 @@ class TrainConfig:
             raise ValueError("self_critical needs engine: keras")
         if self.self_critical is not None and self.scheduled_sampling:
             raise ValueError("self_critical draws its own captions; set scheduled_sampling to 0")
+        if self.augment and self.views:
+            raise ValueError("augment and views both change what training sees; choose one")
         if not 0 <= self.encoder_rate <= 1:
             raise ValueError(f"encoder_rate must be between 0 and 1, found {self.encoder_rate}")
 

@@ -4,14 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import captioner
+from captioner.config import ConfigError
 from captioner.encoders.config import EncoderConfig
 from captioner.encoders.encoder import build_encoder
+from captioner.extraction.config import ExtractionConfig
 from captioner.features.store import open_features, write_features
 from captioner.models.fine_tuned import FineTunedDecoder
+from captioner.stages.extract import extract
 from captioner.stages.train import train
 from captioner.storage import DataError
+from captioner.training.config import TrainConfig
 from tests.messages import listening
 from tests.training.project import make_project
 
@@ -92,3 +97,47 @@ def test_views_through_layers_that_stay_as_they_are_equal_those_layers_computed_
         state = train(tmp_path / f"run{rate}", replace(inner, model={**inner.model, **rates}, train=settings))
         losses.append([row["loss"] for row in state.history])
     np.testing.assert_allclose(losses[0], losses[1], rtol=2e-3)  # the grids are kept in float16
+
+
+@pytest.fixture
+def pictured(tmp_path):
+    """The sections of a data set whose pictures are there, with an encoder of a moment's work."""
+    sections = make_project(tmp_path)
+    folder, rng = tmp_path / "images", np.random.default_rng(0)
+    folder.mkdir()
+    for name in open_features(sections.features):
+        Image.fromarray(rng.integers(0, 256, (20, 30, 3), np.uint8)).save(folder / f"{name}.png")
+    encoder = EncoderConfig("tiny", "pool", "random")
+    extract(folder, tmp_path / "small.pkl", encoder, ExtractionConfig(precision="float32"))
+    return replace(
+        sections,
+        data=replace(sections.data, images=str(folder)),
+        features=str(tmp_path / "small.pkl"),
+        encoder=encoder,
+        train=replace(sections.train, epochs=2, augment=("crop", "flip", "color")),
+    )
+
+
+def test_changed_pictures_are_trained_on_and_a_resumed_run_sees_the_same(pictured, tmp_path):
+    plain = train(tmp_path / "plain", replace(pictured, train=replace(pictured.train, augment=())))
+    whole = train(tmp_path / "whole", pictured)
+    assert whole.history[0]["loss"] != pytest.approx(plain.history[0]["loss"], abs=1e-4)
+    train(tmp_path / "parts", replace(pictured, train=replace(pictured.train, epochs=1)))
+    parts = train(tmp_path / "parts", pictured, resume=True)
+    assert parts.history[1]["loss"] == pytest.approx(whole.history[1]["loss"], abs=1e-5)
+
+
+def test_changed_pictures_need_the_pictures(pictured, inner, tmp_path):
+    with pytest.raises(ConfigError, match=r"train.augment: needs the pictures; name their folder in data.images"):
+        train(tmp_path / "run", replace(pictured, data=replace(pictured.data, images=None)))
+    (tmp_path / "images" / "p2.png").unlink()
+    with pytest.raises(DataError, match=r"images: lacks 1 of the 40 training pictures, the first is p2"):
+        train(tmp_path / "run", pictured)
+    frozen = replace(inner.train, encoder_rate=0.0, augment=("flip",))
+    with pytest.raises(ConfigError, match=r"train.augment: not together with train.encoder_rate 0"):
+        train(tmp_path / "frozen", replace(inner, train=frozen, data=pictured.data))
+
+
+def test_views_and_changes_exclude_each_other():
+    with pytest.raises(ValueError, match="augment and views both change"):
+        TrainConfig(augment=("flip",), views=("a.h5",))
