@@ -67,7 +67,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         folder_is_file = isinstance(error, FileExistsError | NotADirectoryError)
         reason = f"{path.parent} is not a folder" if folder_is_file else error.strerror or error
-        raise DataError(f"{path}: cannot be written ({reason}); what was there before is intact") from error
+        intact = "; what was there before is intact" if path.exists() else ""
+        raise DataError(f"{path}: cannot be written ({reason}){intact}") from error
     finally:
         with contextlib.suppress(OSError):  # where the folder is a file, unlink fails too and would hide why
             temporary.unlink()

@@ -129,8 +129,7 @@ def command(
     files = find_pictures(pictures, options["allow_urls"])
     if sidecars and not files.only_files:
         raise ConfigError("--write: writes beside files, and some pictures are in tar files or at addresses; use --out")
-    for sidecar in sidecars:
-        sidecar.check(files)
+    _require_places(files, sidecars, out)
     if not models:
         from captioner.pretrained.box import default_model
 
@@ -251,6 +250,16 @@ def _echo(line: str) -> None:
     with tqdm.external_write_mode(file=sys.stdout):  # a bar on the same terminal makes room
         click.echo(line.encode(errors="surrogateescape"))
         sys.stdout.flush()
+
+
+def _require_places(files: PictureFiles, sidecars: Sequence[Any], out: Path | None) -> None:
+    """Refuse what cannot be written, before Keras is loaded."""
+    from captioner.output_places import require_place
+
+    for sidecar in sidecars:
+        sidecar.check(files)
+    if out is not None:
+        require_place(out)
 
 
 def _precision(models: Sequence[Named], running: dict[str, Any]) -> str | None:

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
+from captioner.output_places import require_place
 from captioner.storage import DataError, read_manifest
 
 ExportPrecision = Literal["float32", "float16", "int8"]
@@ -58,8 +59,9 @@ def require_free(folder: Path, overwrite: bool) -> None:
     """Refuse a folder that holds anything, but for an earlier export that may be replaced.
 
     Raises:
-        DataError: it is in use.
+        DataError: it is in use, or cannot be written to.
     """
+    require_place(folder)
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     manifest = (read_manifest(folder) or {}) if folder.is_dir() else {}

@@ -17,6 +17,7 @@ from captioner.ensemble import Ensemble, JointFeatures
 from captioner.generation.corpus import decode
 from captioner.metrics.config import EvaluationConfig, frequencies_of, require_choice
 from captioner.metrics.scorer import DIVERSITY, RETRIEVAL, Scores, score
+from captioner.output_places import require_place
 from captioner.picture_captioner import PictureCaptioner
 from captioner.recipe import Recipe, read_run
 from captioner.results import digests_of, write_predictions, write_scores
@@ -72,8 +73,10 @@ def evaluate(
 
     Raises:
         ConfigError: more captions a picture are asked for than the search keeps, or a metric needs a decoder of ours.
-        DataError: the features come from another encoder or lack pictures, or a picture has no references.
+        DataError: the features come from another encoder or lack pictures, a picture has no references, or `output`
+            cannot be written to.
     """
+    require_place(output)
     require_same_encoder(captioner, features)
     if RETRIEVAL in config.metrics and not isinstance(captioner, Captioner):
         raise ConfigError(f"evaluation.metrics: {RETRIEVAL} needs a decoder that was trained here; leave it out")

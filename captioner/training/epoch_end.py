@@ -14,16 +14,19 @@ import keras
 from keras import ops
 
 from captioner.models.decoder import CaptionDecoder
+from captioner.output_places import require_space
 from captioner.run_folder import BEST
 from captioner.storage import DataError
 from captioner.training.best_epoch import DIGITS, Ranking
 from captioner.training.board import open_board
-from captioner.training.checkpoint import TrainingState, save_checkpoint, save_variables
+from captioner.training.checkpoint import TrainingState, load_variables, save_checkpoint, save_variables
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_line import TimeLeft, describe_epoch
 from captioner.training.recent_weights import RecentWeights
 
 logger = logging.getLogger(__name__)
+
+FLOAT32_BYTES = 4
 
 
 class Score(Protocol):
@@ -66,6 +69,8 @@ class EpochEnd:
         self._own = RecentWeights(folder, "epoch", config.average_epochs, identity)
         self._scored = RecentWeights(folder, "scored", 2, identity)
         self._left = TimeLeft(config, progress)
+        held = [*variables, *decoder.weights]
+        require_space(folder, FLOAT32_BYTES * sum(math.prod(each.shape) for each in held), "training")
         self._board = open_board(config.tensorboard, folder.parent)
 
     def exhausted(self) -> bool:
@@ -121,6 +126,16 @@ class EpochEnd:
             logger.info(f"no better {self.config.monitor} for {self.config.patience} epochs: stopping")
         elif self._out_of_time():
             logger.info(f"train.max_minutes: {self.config.max_minutes:g} minutes are up: stopping")
+
+    def restore_best(self) -> None:
+        """Give the decoder the weights of the best epoch.
+
+        Raises:
+            DataError: they could not be written, or not be read.
+        """
+        if not self.progress.best_epoch:
+            raise DataError(f"{self.folder}: no epoch's weights could be written; make room there, then train again")
+        load_variables(self.folder / BEST, self.decoder.weights, self.identity)
 
     def save(self) -> None:
         """Write a checkpoint; where that fails, say so: the former one is whole, and training can go on."""

@@ -10,9 +10,8 @@ import keras
 
 from captioner.data.batches import TrainingBatches
 from captioner.models.decoder import CaptionDecoder
-from captioner.run_folder import BEST
 from captioner.training.callbacks import AtEpochEnd, Checkpointing, EpochProgress, Pace, Shuffling
-from captioner.training.checkpoint import TrainingState, load_checkpoint, load_variables
+from captioner.training.checkpoint import TrainingState, load_checkpoint
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd, Score
 from captioner.training.losses import CaptionLoss
@@ -71,7 +70,7 @@ def fit(
         callbacks.append(RisingShare(model, config.scheduled_sampling, config.epochs))
     if not end.exhausted():
         run_epochs(model, batches, callbacks, progress, config.epochs)
-    load_variables(folder / BEST, decoder.weights, identity)
+    end.restore_best()
     return progress
 
 

@@ -23,10 +23,9 @@ from captioner.models.words import normalized
 from captioner.numpy_rnn.cells import Weights
 from captioner.numpy_rnn.model import CaptioningRNN
 from captioner.numpy_rnn.optimizers import NumpyAdam, NumpySGD, clip_by_global_norm
-from captioner.run_folder import BEST
 from captioner.text.vocabulary import PAD
 from captioner.training.callbacks import EpochProgress, Pace
-from captioner.training.checkpoint import TrainingState, load_checkpoint, load_variables
+from captioner.training.checkpoint import TrainingState, load_checkpoint
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd, Score
 
@@ -199,5 +198,5 @@ def fit(
         line.on_epoch_end(progress.epoch)
         twin.keep()
         end.finish(total / progress.step, progress.seconds)
-    load_variables(folder / BEST, decoder.weights, identity)
+    end.restore_best()
     return progress

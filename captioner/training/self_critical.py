@@ -24,9 +24,8 @@ from captioner.generation.config import GenerationConfig
 from captioner.generation.sampling import Sampling
 from captioner.models.decoder import CaptionDecoder
 from captioner.progress import Progress
-from captioner.run_folder import BEST
 from captioner.text.vocabulary import END, START, Vocabulary
-from captioner.training.checkpoint import TrainingState, load_checkpoint, load_variables
+from captioner.training.checkpoint import TrainingState, load_checkpoint
 from captioner.training.config import SelfCriticalConfig, TrainConfig
 from captioner.training.epoch_end import EpochEnd, Score
 from captioner.training.losses import CaptionLoss
@@ -136,7 +135,7 @@ def fit_self_critical(
             logger.info("%s: mean reward of %s samples %.4f", what, f"{drew:,}", earned / drew)
             progress.total_steps += len(batches)
             end.finish(-earned / drew, time.monotonic() - began)
-    load_variables(folder / BEST, decoder.weights, identity)
+    end.restore_best()
     return progress
 
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from captioner.data.parts import PartBatches
 from captioner.models.decoder import CaptionDecoder
-from captioner.run_folder import BEST, CHECKPOINT
+from captioner.run_folder import CHECKPOINT
 from captioner.training.callbacks import Checkpointing, EpochProgress, Pace, Shuffling
-from captioner.training.checkpoint import TrainingState, load_variables, newest_checkpoint, read_variables
+from captioner.training.checkpoint import TrainingState, newest_checkpoint, read_variables
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd, Score
 from captioner.training.fit import compiled, run_epochs
@@ -161,9 +161,9 @@ def fit_together(
         callbacks.append(RisingShare(model, config.scheduled_sampling, config.epochs))
     if not exhausted:
         run_epochs(model, batches, callbacks, progress, config.epochs)
-    if copy is not None:
+    if end is not None:
         with alone():
-            load_variables(folder / BEST, copy.weights, identity)
+            end.restore_best()
     return progress
 
 

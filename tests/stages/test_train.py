@@ -1,7 +1,9 @@
 import contextlib
 import csv
 import json
+import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -196,6 +198,26 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(project, tmp_path, monke
     progress = train(tmp_path / "run", sections)
     assert progress.epoch == 4
     assert caplog.text.count("no checkpoint was written; training continues") == 2
+
+
+def test_a_disk_without_room_for_the_weights_is_said_before_training(project, tmp_path, monkeypatch):
+    _, sections = project
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=1000))
+    with pytest.raises(DataError, match=r"checkpoints: training needs .* are free; make room or name another folder"):
+        train(tmp_path / "run", sections)
+
+
+def test_that_no_weights_could_be_kept_at_all_is_said(project, tmp_path, monkeypatch):
+    _, sections = project
+
+    @contextlib.contextmanager
+    def full(path):
+        raise DataError(f"{path}: cannot be written (No space left on device)")
+        yield
+
+    monkeypatch.setattr(checkpoint, "atomic_path", full)
+    with pytest.raises(DataError, match=r"checkpoints: no epoch's weights could be written; make room there, then"):
+        train(tmp_path / "run", sections)
 
 
 def test_training_ends_when_the_minutes_are_up(project, tmp_path):

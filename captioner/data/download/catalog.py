@@ -9,7 +9,8 @@ from pathlib import Path
 
 from captioner.config import ConfigError
 from captioner.data.download.fetch import RemoteFile, fetch, require_known
-from captioner.data.download.unpack import require_space, unpack
+from captioner.data.download.unpack import unpack
+from captioner.output_places import require_space
 from captioner.progress import amount
 from captioner.storage import DataError, read_manifest, write_manifest, write_text
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from captioner.data.download.unpack import require_space
+from captioner.output_places import require_space
 from captioner.progress import Progress, amount
 from captioner.storage import DataError, read_json, write_json
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from captioner.output_places import require_space
 from captioner.progress import Progress, amount
 from captioner.storage import DataError
 from captioner.tar_archives import BROKEN, BYTES_A_BYTE, FREE_BYTES, fault_of, open_tar, require_end
@@ -83,21 +84,6 @@ def unpack(
         raise DataError(f"{folder}: {archive.name} cannot be unpacked there ({error.strerror or error})") from error
     finally:
         _remove(staging)
-
-
-def require_space(folder: Path, needed: int, what: str) -> None:
-    """Refuse what will not fit on the disk of `folder`, which need not be there yet.
-
-    Raises:
-        DataError: with both figures.
-    """
-    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(place).free
-    if needed > free:
-        raise DataError(
-            f"{folder}: {what} needs {amount(needed, 'B')}, {amount(free, 'B')} are free; "
-            "make room or name another folder"
-        )
 
 
 @contextlib.contextmanager
