@@ -7,6 +7,7 @@ the weights in the file.
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,8 @@ MAX_FILES = 1000
 FREE_BYTES, BYTES_A_BYTE = 2**20, 50  # that a file in it may unpack to: of any size, and for each of its packed bytes
 FREE_OBJECTS, BYTES_AN_OBJECT = 1500, 500  # layers, initializers and the like, and bytes of weights that one more needs
 FREE_NUMBERS, NUMBERS_A_BYTE = 10 * 10**6, 4  # in weights that may be made: in any file, and for each byte of weights
-MAX_LAYERS = 100  # of a decoder
+FREE_LAYERS, BYTES_A_LAYER = 10, 500  # of a decoder of any size, and packed bytes of weights that one more needs
+MAX_LAYERS = 100
 MAX_SEQUENTIAL = 10  # layers: Keras builds all of them again for each
 _WITHOUT_WEIGHTS = (
     "__keras_tensor__",
@@ -83,7 +85,10 @@ def _require_proportion(path: Path, config: Mapping[str, Any], packed: int) -> N
         if kind == "Sequential" and len(settings["layers"]) > MAX_SEQUENTIAL:
             raise DataError(f"{path}: has a Sequential of {len(settings['layers']):,} layers; it may be hostile")
         if "vocabulary_size" in settings:
-            numbers += (_numbers_of_prefix if "network" in settings else _numbers_of_decoder)(settings)
+            layers, size = (_size_of_prefix if "network" in settings else _size_of_decoder)(settings)
+            if layers > min(MAX_LAYERS, FREE_LAYERS + packed // BYTES_A_LAYER):
+                raise DataError(f"{path}: has a decoder of {layers:,} layers, too many for its weights")
+            numbers += size
         elif kind not in _WITHOUT_WEIGHTS and (sizes := sorted(_sizes(settings), reverse=True)):
             numbers += sizes[0] * max([before, *sizes[1:2]])
             before = sizes[0]
@@ -105,26 +110,25 @@ def _objects(value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
             waiting += found
 
 
-def _numbers_of_decoder(config: Mapping[str, Any]) -> int:
-    """Return how many numbers a decoder's weights have, about: matrices between its words, features and layers."""
+def _size_of_decoder(config: Mapping[str, Any]) -> tuple[int, int]:
+    """Return a decoder's layers, and about how many numbers the matrices between words, features and layers have."""
     settings = {**config["config"], "channels": config["feature_shape"][-1], "words": config["vocabulary_size"]}
     layers = 1 + sum(settings.get(key, 0) for key in ("layers", "encoder_layers", "refining_layers"))
-    if layers > MAX_LAYERS:
-        raise ValueError(f"{layers - 1:,} layers")
     width = max(size for key, size in settings.items() if key.endswith(("units", "embedding_size")))
-    return width * (settings["words"] + settings["channels"] + 16 * width * layers)
+    pictures = math.prod(config["feature_shape"])  # Keras runs the network once to make the weights
+    return layers - 1, pictures + width * (settings["words"] + settings["channels"] + 16 * width * layers)
 
 
-def _numbers_of_prefix(config: Mapping[str, Any]) -> int:
-    """Return how many numbers the weights of a language model and of the mapping network before it have, about."""
+def _size_of_prefix(config: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the layers of a language model and of the mapping network before it, and about how many numbers."""
     network, settings, channels = config["network"], config["config"], config["feature_shape"][-1]
     width, deep = network["hidden_dim"], settings["mapping_layers"] if settings["mapping"] == "transformer" else 0
-    if (layers := network["num_layers"] + deep) > MAX_LAYERS:
-        raise ValueError(f"{layers:,} layers")
+    layers = network["num_layers"] + deep
     prefix = settings["prefix_length"] * width
     mapping = channels * prefix + 8 * deep * width**2 if deep else prefix // 2 * (channels + prefix)
     words = width * (network["vocabulary_size"] + network["max_sequence_length"])
-    return mapping + words + network["num_layers"] * width * (4 * width + 2 * network["intermediate_dim"])
+    blocks = network["num_layers"] * width * (4 * width + 2 * network["intermediate_dim"])
+    return layers, mapping + words + blocks
 
 
 def _sizes(settings: Mapping[str, Any]) -> Iterator[int]:
