@@ -26,14 +26,16 @@ LIST = "list"
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to write (default: descriptions.txt).",
+    help="Where to write (default: the recipe's, or descriptions.txt).",
 )
-@click.option("--rules", type=click.Choice(["ptb", "classic", "lower"]), help="Cleaning rules (default: ptb).")
+@click.option(
+    "--rules", type=click.Choice(["ptb", "classic", "lower"]), help="Cleaning rules (default: the recipe's, or ptb)."
+)
 @click.option(
     "--format",
     "form",
     metavar="NAME",
-    help=f"Form of CAPTIONS, where it cannot be told from the content; `--format {LIST}` shows all.",
+    help=f"Form of CAPTIONS; `--format {LIST}` shows all (default: told from the content).",
 )
 @click.option("--images", type=click.Path(path_type=Path), help="Folder of pictures to compare with.")
 @click.option("--stats", is_flag=True, help="Print what the captions are like: counts, lengths, vocabulary.")

@@ -13,7 +13,7 @@ from captioner.cli.scoring import metric_names, scoring_options
 @click.command("compare")
 @click.argument("first", metavar="A", type=click.Path(path_type=Path))
 @click.argument("second", metavar="B", type=click.Path(path_type=Path))
-@scoring_options
+@scoring_options()
 @click.option("--parallel", is_flag=True, help="A single -R file holds plain captions, a line for each prediction.")
 @click.option("--all", "every", is_flag=True, help="A picture that only one of them has captioned is an error.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with scores as fractions.")

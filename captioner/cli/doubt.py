@@ -31,9 +31,17 @@ TABLE, PAGE, KEPT = "doubts.csv", "doubts.html", "captions.txt"
 @click.option(
     "--throw-out", type=click.IntRange(min=0), metavar="N", help="Write captions.txt without the N worst captions."
 )
-@click.option("--features", type=click.Path(path_type=Path), metavar="FILE", help="The pictures' features, if made.")
 @click.option(
-    "--index", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="Where features are kept."
+    "--features",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The pictures' features (default: made now and kept in --index).",
+)
+@click.option(
+    "--index",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where features are kept (default: beside IMAGES, as NAME.captioner-index).",
 )
 def command(
     captions: Path,

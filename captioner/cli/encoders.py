@@ -52,23 +52,27 @@ def _list_encoders() -> None:
 
 
 def _list_layers(name: str) -> None:
-    load_keras()
+    from captioner.encoders.layers import known_layers
     from captioner.encoders.table import canonical_name
-    from captioner.hub_presets import HUB
 
-    name = canonical_name(name)
-    if name.startswith(HUB):
-        from captioner.encoders.hub import hub_layers
-
-        layers = hub_layers(name.removeprefix(HUB))
-    else:
-        from captioner.encoders.applications import inner_layers
-
-        layers = inner_layers(name)
+    layers = known_layers(name) or _layers_of_the_network(canonical_name(name))
     width = max(map(len, layers))
     for layer, shape in layers.items():
         click.echo(f"{layer:{width}}  {_product(shape)}")
     logger.info("`pool` is the pooled vector and `grid` the last grid, whatever its layer is called")
+
+
+def _layers_of_the_network(name: str) -> dict[str, tuple[int, ...]]:
+    load_keras()
+    from captioner.hub_presets import HUB
+
+    if name.startswith(HUB):
+        from captioner.encoders.hub import hub_layers
+
+        return hub_layers(name.removeprefix(HUB))
+    from captioner.encoders.applications import inner_layers
+
+    return inner_layers(name)
 
 
 def _product(shape: tuple[int, ...]) -> str:

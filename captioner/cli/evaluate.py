@@ -30,12 +30,17 @@ logger = logging.getLogger(__name__)
 @click.option(
     "-c", "--config", metavar="RECIPE", help="The recipe whose data a model of KerasHub, hub:PRESET, captions."
 )
-@click.option("--split", metavar="NAME", help="Split to caption (default: the recipe's evaluation.split).")
-@click.option("-n", "count", type=click.IntRange(min=1), help="Captions per picture, for the metric oracle.")
-@click.option("--features", metavar="FILE", help="Feature file, instead of the run's.")
-@click.option("--captions", metavar="FILE", help="Caption file with the references, instead of the run's.")
+@click.option("--split", metavar="NAME", help="Split to caption (default: the recipe's evaluation.split, or dev).")
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(min=1),
+    help="Captions per picture, for the metric oracle (default: the recipe's evaluation.n, or 1).",
+)
+@click.option("--features", metavar="FILE", help="Feature file (default: the run's).")
+@click.option("--captions", metavar="FILE", help="Caption file with the references (default: the run's).")
 @click.option("-P", "--predictions", type=click.Path(path_type=Path), help="Score these captions, made elsewhere.")
-@scoring_options
+@scoring_options("the recipe's, or ")
 @click.option("--parallel", is_flag=True, help="A single -R file holds plain captions, a line for each prediction.")
 @click.option("--all", "every", is_flag=True, help="References without a prediction are an error.")
 @click.option("--training", metavar="FILE", type=click.Path(path_type=Path), help="Training captions, for diversity.")

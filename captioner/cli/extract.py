@@ -29,28 +29,43 @@ def _shard(_context: click.Context, _option: click.Parameter, value: str | None)
     "outputs",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Feature file: .pkl, or .h5 for grids. With several layers, one for each, or one for their names to go into.",
+    help="Feature file: .pkl, or .h5 for grids. With several layers, one for each, or one for their names to go into "
+    "(default: the recipe's, or features.pkl).",
 )
-@click.option("--encoder", metavar="NAME", help="Network, such as vgg16; `captioner encoders` lists them.")
+@click.option(
+    "--encoder",
+    metavar="NAME",
+    help="Network, such as vgg16; `captioner encoders` lists them (default: the recipe's, or efficientnet_lite2, or "
+    "vgg16 without the lite extra).",
+)
 @click.option(
     "--layer",
     "layers",
     metavar="NAME",
     multiple=True,
-    help="pool, grid, or an inner layer such as fc2 or block5_pool. Can be given again: one pass makes them all.",
+    help="pool, grid, or an inner layer such as fc2 or block5_pool. Can be given again: one pass makes them all "
+    "(default: the recipe's, or pool).",
 )
-@click.option("--weights", metavar="WHICH", help="imagenet, or the path of a weights file.")
+@click.option(
+    "--weights",
+    metavar="WHICH",
+    help="imagenet, or the path of a weights file (default: the recipe's, or imagenet).",
+)
 @click.option(
     "--resizing",
     type=click.Choice(["whole", "crop", "pad"]),
-    help="Squeeze the whole picture, crop its middle, or pad it with black.",
+    help="Squeeze the whole picture, crop its middle, or pad it with black (default: the recipe's, or whole).",
 )
 @click.option(
     "--view",
     type=click.Choice(("whole", "flip", "crop", "flip-crop")),
-    help="Show the network each picture mirrored or in part: more to train on.",
+    help="Show the network each picture mirrored or in part: more to train on (default: the recipe's, or whole).",
 )
-@click.option("--engine", type=click.Choice(["local", "ray"]), help="Run here, or on a Ray cluster.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    help="Run here, or on a Ray cluster (default: the recipe's, or local).",
+)
 @click.option("--address", metavar="HOST:PORT", help="The Ray cluster's; without it Ray is started here.")
 @click.option("--shard", metavar="I/N", callback=_shard, help="Only part I of N, for captioner merge-features.")
 @click.option("--verify", is_flag=True, help="Write nothing; check the file, its pictures and its encoder.")
@@ -87,6 +102,7 @@ def command(
     """
     from captioner.config import ConfigError
     from captioner.encoders.config import EncoderConfig
+    from captioner.encoders.layers import require_layers
     from captioner.extraction.config import ExtractionConfig
     from captioner.images.walk import require_folder
     from captioner.stages.freshness import is_extracted
@@ -110,6 +126,7 @@ def command(
         images, features = folder, outputs or (Path(recipe.features),)
         encoding, extraction = replace(recipe.encoder, **changes), replace(recipe.extraction, **running)
     require_folder(images)
+    require_layers(encoding.backbone, layers or (encoding.layer,))
     if verify:
         load_keras()
         from captioner.extraction.outputs import output_paths

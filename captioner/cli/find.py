@@ -29,7 +29,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     "place",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Where the index is kept.  [default: beside the folder, as NAME.captioner-index]",
+    help="Where the index is kept (default: beside the folder, as NAME.captioner-index).",
 )
 def command(
     text: str,

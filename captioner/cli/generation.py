@@ -21,55 +21,55 @@ class WordList(click.ParamType):
         return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
 _WHOLE, _ABOVE_ZERO = click.IntRange(min=0), click.FloatRange(min=0, min_open=True)
 _SHARE = click.FloatRange(min=0, min_open=True, max=1)
-_ENGLISH = 'Words that no caption ends with; "english" stands for a, the, of, with and their like.'
+_ENGLISH = 'Words that no caption ends with; "english" stands for a, the, of, with and their like'
+
+
+def _setting(name: str, help: str, **settings: Any) -> Decorator:  # noqa: A002
+    """Return an option that takes a value; a captioner has its own from the recipe that it was trained with."""
+    return click.option(name, help=f"{help} (default: the model's own).", **settings)
+
 
 # setting of GenerationConfig -> its option
-_OPTIONS = {
-    "beam_size": click.option(
-        "--beam-size", type=click.IntRange(min=1), help="Hypotheses kept per picture; 1 is greedy search."
-    ),
-    "max_length": click.option(
-        "--max-length", type=click.IntRange(min=1), help="The most words of a caption, its end included."
-    ),
-    "length_penalty": click.option(
-        "--length-penalty", type=click.FloatRange(min=0), help="The higher, the longer the captions."
-    ),
-    "groups": click.option(
-        "--groups", type=click.IntRange(min=1), help="Diverse beam search: the beam in so many groups."
-    ),
-    "diversity": click.option(
+_OPTIONS: dict[str, Decorator] = {
+    "beam_size": _setting("--beam-size", "Hypotheses kept per picture; 1 is greedy search", type=click.IntRange(min=1)),
+    "max_length": _setting("--max-length", "The most words of a caption, its end included", type=click.IntRange(min=1)),
+    "length_penalty": _setting("--length-penalty", "The higher, the longer the captions", type=click.FloatRange(min=0)),
+    "groups": _setting("--groups", "Diverse beam search: the beam in so many groups", type=click.IntRange(min=1)),
+    "diversity": _setting(
         "--diversity",
+        "Diverse beam search: penalty for words that other groups have chosen",
         type=click.FloatRange(min=0),
-        help="Diverse beam search: penalty for words that other groups have chosen.",
     ),
     "sampling": click.option(
         "--sample", "sampling", is_flag=True, default=None, help="Draw words by chance, without a beam."
     ),
-    "temperature": click.option(
-        "--temperature", type=_ABOVE_ZERO, help="Sampling: below 1 keeps to likely words, above 1 dares more."
+    "temperature": _setting(
+        "--temperature", "Sampling: below 1 keeps to likely words, above 1 dares more", type=_ABOVE_ZERO
     ),
-    "top_k": click.option("--top-k", type=_WHOLE, help="Sampling: draw from so many of the likeliest words; 0 is all."),
-    "top_p": click.option(
-        "--top-p", type=_SHARE, help="Sampling: draw from the likeliest words that together have this probability."
+    "top_k": _setting("--top-k", "Sampling: draw from so many of the likeliest words; 0 is all", type=_WHOLE),
+    "top_p": _setting(
+        "--top-p", "Sampling: draw from the likeliest words that together have this probability", type=_SHARE
     ),
-    "seed": click.option("--seed", type=_WHOLE, help="Sampling: the same seed gives the same captions."),
-    "min_length": click.option("--min-length", type=_WHOLE, help="The fewest words of a caption."),
-    "no_repeat_ngram": click.option(
-        "--no-repeat-ngram", type=_WHOLE, metavar="N", help="No sequence of N words twice in a caption."
+    "seed": _setting("--seed", "Sampling: the same seed gives the same captions", type=_WHOLE),
+    "min_length": _setting("--min-length", "The fewest words of a caption", type=_WHOLE),
+    "no_repeat_ngram": _setting(
+        "--no-repeat-ngram", "No sequence of N words twice in a caption; 0 allows all", type=_WHOLE, metavar="N"
     ),
-    "banned_words": click.option(
-        "--banned-words", type=WordList(), help="Words that no caption holds, with commas between them."
+    "banned_words": _setting(
+        "--banned-words", "Words that no caption holds, with commas between them", type=WordList()
     ),
-    "bad_endings": click.option("--bad-endings", type=WordList(), help=_ENGLISH),
-    "start": click.option("--start", metavar="TEXT", help="Words that every caption begins with."),
-    "must_include": click.option(
+    "bad_endings": _setting("--bad-endings", _ENGLISH, type=WordList()),
+    "start": _setting("--start", "Words that every caption begins with", metavar="TEXT"),
+    "must_include": _setting(
         "--must-include",
+        "Words that every caption holds, with commas between them; dog|dogs is one or the other",
         type=WordList(),
-        help="Words that every caption holds, with commas between them; dog|dogs is one or the other.",
     ),
-    "prompt": click.option("--prompt", metavar="TEXT", help="What a model of KerasHub (hub:PRESET) is asked."),
+    "prompt": _setting("--prompt", "What a model of KerasHub (hub:PRESET) is asked", metavar="TEXT"),
     "allow_unk": click.option("--allow-unk", is_flag=True, default=None, help="Let captions hold <unk>."),
 }
 

@@ -49,7 +49,7 @@ def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "-c",
         "--config",
         metavar="RECIPE",
-        help="A YAML recipe, or the name of one in the box. Without it: captioner.yaml here, or else the sample's.",
+        help="A YAML recipe, or the name of one in the box (default: captioner.yaml here, or else the sample's).",
     )(function)
 
 

@@ -46,11 +46,11 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     type=click.Choice(["txt", "xmp-sidecar", "metadata"]),
     help="Write captions to NAME.txt or NAME.xmp beside each picture, or into its own metadata (JPEG, PNG, WebP).",
 )
-@click.option("--extension", metavar="ENDING", help="Of the files of --write txt, such as .caption.  [default: .txt]")
+@click.option("--extension", metavar="ENDING", help="Of the files of --write txt, such as .caption (default: .txt).")
 @click.option(
     "--existing",
     type=click.Choice(["skip", "overwrite", "append", "prepend"]),
-    help="What becomes of a text that is there already.  [default: skip]",
+    help="What becomes of a text that is there already (default: skip).",
 )
 @click.option("--prefix", metavar="TEXT", help="Text before every caption that --write writes.")
 @click.option("--suffix", metavar="TEXT", help="Text behind every caption that --write writes.")
@@ -77,14 +77,14 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     help="Leave pictures uncaptioned below this confidence, and list them.",
 )
 @click.option("--allow-urls", is_flag=True, help="Fetch pictures that are named by an http or https address.")
-@click.option("--engine", type=click.Choice(["local", "ray"]), help="Run here, or on a Ray cluster.  [default: local]")
+@click.option("--engine", type=click.Choice(["local", "ray"]), help="Run here, or on a Ray cluster (default: local).")
 @click.option("--address", metavar="HOST:PORT", help="The Ray cluster's; without it Ray is started here.")
 @click.option(
     "--precision",
     type=click.Choice(["auto", "float32", "bfloat16"]),
-    help="Of the encoder.  [default: auto, the faster one where captions stay the same]",
+    help="Of the encoder (default: auto, the faster one where captions stay the same).",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), help="Pictures encoded together.  [default: the fastest]")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Pictures encoded together (default: the fastest).")
 @allow_download
 @generation_options
 @click.pass_context

@@ -38,11 +38,16 @@ def draw_curves(run: Path, path: Path) -> Path:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The page (default: report.html in RUN)."
 )
-@click.option("--scores", type=click.Path(path_type=Path), help="Folder of the results, where RUN does not hold them.")
+@click.option("--scores", type=click.Path(path_type=Path), help="Folder of the results (default: RUN's own).")
 @click.option(
-    "-R", "--references", multiple=True, metavar="FILE", type=click.Path(path_type=Path), help="Instead of the run's."
+    "-R",
+    "--references",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Captions to show (default: the run's).",
 )
-@click.option("--images", type=click.Path(path_type=Path), help="Folder of pictures, instead of the run's.")
+@click.option("--images", type=click.Path(path_type=Path), help="Folder of pictures (default: the run's).")
 @click.option(
     "--pictures",
     type=click.IntRange(min=2),

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 
-def scoring_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --metrics, --cider-df and -R."""
-    for option in (
+def scoring_options(own: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what adds --metrics, --cider-df and -R; `own` says whose settings come before the defaults."""
+    options = (
         click.option(
             "-R",
             "--references",
@@ -24,16 +24,23 @@ def scoring_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--cider-df",
             metavar="corpus|FILE",
-            help="Whose document frequencies CIDEr-D takes: the evaluated references' (corpus) or a caption file's.",
+            help="Whose document frequencies CIDEr-D takes: the evaluated references' (corpus) or a caption file's "
+            f"(default: {own}corpus).",
         ),
         click.option(
             "--metrics",
             metavar="NAMES",
-            help="What to score: bleu,rouge,cider,meteor,diversity,oracle,classic-bleu,retrieval.",
+            help="What to score: bleu,rouge,cider,meteor,diversity,oracle,classic-bleu,retrieval "
+            f"(default: {own}bleu,rouge,cider).",
         ),
-    ):
-        function = option(function)
-    return function
+    )
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in options:
+            function = option(function)
+        return function
+
+    return add
 
 
 def metric_names(given: str | None) -> tuple[str, ...] | None:

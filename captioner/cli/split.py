@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @click.option(
     "--shares",
     metavar="NAMES",
-    help="Shares of the pictures, such as train=0.9,dev=0.1 (default: 0.8, 0.1 and 0.1 of train, dev and test).",
+    help="Shares of the pictures (default: the recipe's, or train=0.8,dev=0.1,test=0.1, or with fewer than 200 "
+    "pictures train=0.75,dev=0.25).",
 )
 @click.option("--seed", type=int, help="Of the division (default: the recipe's, or 0).")
 @click.option("--check", is_flag=True, help="Look for pictures that stand in two splits, by what they show.")

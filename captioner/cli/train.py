@@ -23,6 +23,7 @@ def checked_inputs(source: Source, recipe: Recipe, folder: Path, resume: bool, o
         ConfigError, DataError: as captioner.stages.train.train does.
     """
     from captioner.data.dataset import Dataset
+    from captioner.encoders.layers import require_layers
     from captioner.features.store import open_features
     from captioner.run_folder import require_free
     from captioner.stages.freshness import SPLITS
@@ -30,6 +31,8 @@ def checked_inputs(source: Source, recipe: Recipe, folder: Path, resume: bool, o
     from captioner.training.checks import require_encoder, require_features
 
     require_free(folder, resume, overwrite)
+    if recipe.encoder.trained_to is not None:
+        require_layers(recipe.encoder.backbone, (recipe.encoder.trained_to,))
     data = Dataset(recipe.data)
     captions = data.load(SPLITS)
     if recipe.data.source == "files":
@@ -43,7 +46,7 @@ def checked_inputs(source: Source, recipe: Recipe, folder: Path, resume: bool, o
 
 @click.command("train")
 @output_folder("Run folder (default: runs/ and the recipe's name)")
-@click.option("--features", metavar="FILE", help="Feature file, instead of the recipe's.")
+@click.option("--features", metavar="FILE", help="Feature file (default: the recipe's).")
 @click.option("--resume", is_flag=True, help="Go on with an unfinished run, or add epochs to a finished one.")
 @click.option(
     "--overwrite",

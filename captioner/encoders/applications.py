@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from captioner.config import ConfigError
+from captioner.encoders.layers import LAST_MAP, unknown_layer
 from captioner.encoders.table import WEIGHTS_FOLDER, Backbone, find_backbone
 from captioner.encoders.trunk import (
     NetworkHead,
@@ -27,8 +27,6 @@ from captioner.encoders.trunk import (
     weights_digest,
 )
 from captioner.storage import DataError
-
-LAST_MAP = ("pool", "grid")
 
 _CAFFE_MEAN = np.array([103.939, 116.779, 123.68], np.float32)
 _TORCH_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -84,8 +82,7 @@ def load_trunk(name: str, layers: Sequence[str], weights: str) -> Trunk:
 def _check_layers(name: str, layers: Sequence[str], wanted: Sequence[str], known: Mapping[str, keras.Layer]) -> None:
     for layer, inner in zip(layers, wanted, strict=True):
         if inner not in known:
-            near = ", ".join(get_close_matches(layer, known, n=3, cutoff=0.4)) or f"pool, grid, {list(known)[-1]}"
-            raise ConfigError(f"layer {layer!r} is not in {name}; near it: {near}")
+            raise unknown_layer(layer, name, list(known))
         if layer in LAST_MAP and len(known[inner].output.shape) != 4:
             raise ConfigError(
                 f"{name}: {layer} cannot be had in one pass with layers of its dense top; extract it alone"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from captioner.config import ConfigError
 from captioner.data.dataset import Dataset
+from captioner.encoders.layers import require_layers
 from captioner.recipe import Recipe
 from captioner.results import describe_scores, read_scores
 from captioner.run_folder import SCORES, evaluation_folder, state_of
@@ -47,6 +48,7 @@ def run(recipe: Recipe, folder: Path, load_keras: Callable[[], None] = lambda: N
 
 
 def _extract(recipe: Recipe, images: str, load_keras: Callable[[], None]) -> None:
+    require_layers(recipe.encoder.backbone, (recipe.encoder.layer,))
     if is_extracted(images, recipe.features, recipe.encoder, recipe.extraction):
         return
     load_keras()

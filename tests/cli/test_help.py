@@ -88,6 +88,22 @@ def test_help_imports_nothing_heavy():
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
+def test_the_layers_of_an_encoder_and_a_wrong_one_need_no_keras(tmp_path):
+    (tmp_path / "images").mkdir()
+    calls = [
+        ["encoders", "vgg16"],
+        ["extract", str(tmp_path / "images"), "--encoder", "vgg16", "--layer", "blok5_pool"],
+    ]
+    code = (
+        f"import sys\nfrom captioner.cli import main\nfor call in {calls}:\n"
+        "    try: main(call)\n    except SystemExit as ended: print(ended.code)\n"
+        "assert not {'keras', 'tensorflow', 'jax'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path)
+    assert "block5_pool   7 x 7 x 512\n" in done.stdout and done.stdout.splitlines()[-1] == "2"
+    assert "near it: block5_pool" in done.stderr
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
