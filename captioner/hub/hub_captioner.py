@@ -23,6 +23,7 @@ from captioner.images.pictures import picture_array
 from captioner.picture_captioner import Facts, Picture, PictureCaptioner
 
 PICTURES_PER_BATCH = 8  # these models are large, and so is what they hold of each picture
+TEXTS_KEPT = 64  # a server's clients may ask with ever other prompts
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class HubCaptioner(PictureCaptioner):
         self._scorer = HubScorer(task, family)
         self._functions: dict[tuple[GenerationConfig, bool], tuple[Any, Any]] = {}
         self._texts: dict[tuple[str, str, int], tuple[int, Inputs]] = {}
-        self._lock = threading.RLock()
+        self._lock, self._texts_lock = threading.RLock(), threading.Lock()
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -74,7 +75,8 @@ class HubCaptioner(PictureCaptioner):
         """Return what will be asked of KerasHub.
 
         Raises:
-            ConfigError: KerasHub has no such setting, a value is impossible, or n is above the beam size.
+            ConfigError: KerasHub has no such setting, a value is impossible, n is above the beam size, or prompt or
+                start are too long.
             TypeError: there is no such option.
         """
         config = build(GenerationConfig, {**to_settings(self.generation), **settings_of(changes)})
@@ -84,6 +86,7 @@ class HubCaptioner(PictureCaptioner):
             raise ConfigError(f"beam_size: KerasHub has no beam search for {kind}; take 1, or sample")
         if not config.sampling and n > config.beam_size:
             raise ConfigError(f"n must be at most the beam size, found {n} with beam_size {config.beam_size}")
+        self._text(config)
         return HubSearch(config, n)
 
     def prepare(self, picture: Picture, name: str = "the picture") -> np.ndarray:
@@ -159,9 +162,12 @@ class HubCaptioner(PictureCaptioner):
             ConfigError: prompt or start are too long.
         """
         key = (config.prompt, config.start, config.max_length)
-        if key not in self._texts:
-            self._texts[key] = self._tokenized(config)
-        return self._texts[key]
+        with self._texts_lock:
+            if key not in self._texts:
+                if len(self._texts) == TEXTS_KEPT:
+                    del self._texts[next(iter(self._texts))]
+                self._texts[key] = self._tokenized(config)
+            return self._texts[key]
 
     def _tokenized(self, config: GenerationConfig) -> tuple[int, Inputs]:
         blank = np.zeros((1, *self.input_size, 3), np.uint8)

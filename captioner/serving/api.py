@@ -35,7 +35,7 @@ class Api:
     def __init__(self, service: CaptionService, bodies: BodyReader, with_token: bool) -> None:
         self.service, self.bodies = service, bodies
         self.limits, self.model = service.limits, service.model
-        self._openapi = json.dumps(describe_api(self.limits, self.model.name, with_token)).encode()
+        self._openapi = json.dumps(describe_api(self.limits, self.model.name, self.model.prompt, with_token)).encode()
         self._page, self._docs = (STATIC.joinpath(name).read_text("utf-8") for name in ("index.html", "docs.html"))
 
     async def caption(self, request: Request) -> Response:

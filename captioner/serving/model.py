@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from captioner.config import ConfigError
 from captioner.export.fast import FastCaptioner
 from captioner.hub.names import is_hub, preset_of
 from captioner.images.decode import load_image
 from captioner.loading import Named
 from captioner.serving.options import Options
+from captioner.serving.refusal import RefusalError
 
 if TYPE_CHECKING:
     from captioner.generation.caption import Caption
@@ -59,6 +61,7 @@ class ServedModel:
         self, captioner: PictureCaptioner, name: str = "captioner", scores: dict[str, float] | None = None
     ) -> None:
         self.captioner, self.name, self.scores = captioner, name, scores or {}
+        self.prompt: str = captioner.generation.prompt  # of a model of KerasHub; others take none
         self._members: list[Any] = getattr(captioner, "members", [captioner])
         for member in self._members:
             member.find_encoder()
@@ -84,7 +87,25 @@ class ServedModel:
         """Return the search that gives a request what it wants, one of few.
 
         Several captions come from the search that returns its whole beam, so that each n needs no search of its own.
+
+        Raises:
+            RefusalError: the model cannot do what is asked (400).
         """
+        choice = self._choice(options)
+        if not self.prompt:
+            if options.prompt:
+                raise RefusalError(400, f"prompt: {self.name} takes none, it only captions; leave it out")
+            return choice
+        if options.prompt:
+            choice = choice._replace(changes=tuple(sorted({**dict(choice.changes), "prompt": options.prompt}.items())))
+        try:
+            self.captioner.search(choice.n, **dict(choice.changes))
+        except ConfigError as error:
+            raise RefusalError(400, str(error)) from error
+        return choice
+
+    def _choice(self, options: Options) -> SearchChoice:
+        """Return the search by what every model takes."""
         own = self.captioner.generation
         if options.beam_size is None and own.sampling:
             return SearchChoice(options.n, ())
@@ -132,6 +153,7 @@ class ServedModel:
             "runtime": "onnxruntime" if isinstance(self.captioner, FastCaptioner) else "keras",
             "words": len(self._members[0].vocabulary),
             "attention": self.grid is not None,
+            "prompt": self.prompt or None,
             "scores": self.scores,
         }
 

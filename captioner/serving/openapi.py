@@ -6,7 +6,7 @@ from typing import Any
 
 from captioner import __version__
 from captioner.serving.limits import Limits
-from captioner.serving.options import NAMES
+from captioner.serving.options import NAMES, PROMPT_CHARACTERS
 from captioner.text.styles import STYLES
 
 Schema = dict[str, Any]
@@ -19,12 +19,13 @@ _OLLAMA_OPTIONS: Schema = {
 }
 
 
-def describe_api(limits: Limits, model: str, with_token: bool) -> Schema:
+def describe_api(limits: Limits, model: str, prompt: str, with_token: bool) -> Schema:
     """Return the description.
 
     Args:
         limits: what the server accepts.
         model: the model's name.
+        prompt: what it is asked by default; empty where it takes no prompt.
         with_token: whether requests need a token.
     """
     described: Schema = {
@@ -34,7 +35,7 @@ def describe_api(limits: Limits, model: str, with_token: bool) -> Schema:
             "version": __version__,
             "description": f"Captions of pictures, by the model {model}.",
         },
-        "paths": _paths(limits),
+        "paths": _paths(limits, prompt),
         "components": {"schemas": _schemas()},
     }
     if with_token:
@@ -43,8 +44,14 @@ def describe_api(limits: Limits, model: str, with_token: bool) -> Schema:
     return described
 
 
-def _options(limits: Limits) -> dict[str, Schema]:
+def _options(limits: Limits, prompt: str) -> dict[str, Schema]:
     count: Schema = {"type": "integer", "minimum": 1, "maximum": limits.captions}
+    asked: Schema = {
+        "type": "string",
+        "maxLength": PROMPT_CHARACTERS,
+        "default": prompt,
+        "description": "What the model is asked about the picture.",
+    }
     return {
         "n": {**count, "default": 1, "description": "Captions a picture, best first."},
         "beam_size": {**count, "description": "Hypotheses that the search keeps; the model's own number without it."},
@@ -59,12 +66,15 @@ def _options(limits: Limits) -> dict[str, Schema]:
             "default": False,
             "description": "Also return where each word looked, if the model looks at regions.",
         },
+        **({"prompt": asked} if prompt else {}),
     }
 
 
-def _paths(limits: Limits) -> Schema:
-    options = _options(limits)
-    parameters = [{"name": name, "in": "query", "required": False, "schema": options[name]} for name in NAMES]
+def _paths(limits: Limits, prompt: str) -> Schema:
+    options = _options(limits, prompt)
+    parameters = [
+        {"name": name, "in": "query", "required": False, "schema": options[name]} for name in NAMES if name in options
+    ]
     one = {
         "multipart/form-data": {
             "schema": {
@@ -224,10 +234,11 @@ def _schemas() -> Schema:
         "Captioned": captioned,
         "Several": _object(results={"type": "array", "items": {"anyOf": [_reference("Captioned"), failed]}}),
         "Model": _object(
-            ["name", "runtime", "attention", "styles", "limits", "version"],
+            ["name", "runtime", "attention", "prompt", "styles", "limits", "version"],
             name=text,
             runtime={"type": "string", "enum": ["keras", "onnxruntime"]},
             attention={"type": "boolean"},
+            prompt={"type": ["string", "null"], "description": "What it is asked by default; null takes no prompt."},
             styles={"type": "array", "items": text},
             limits={"type": "object"},
             version=text,

@@ -9,7 +9,8 @@ from typing import Any
 from captioner.serving.refusal import RefusalError
 from captioner.text.styles import STYLES, Style
 
-NAMES = ("n", "beam_size", "style", "attention")
+NAMES = ("n", "beam_size", "style", "attention", "prompt")
+PROMPT_CHARACTERS = 1000
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,14 @@ class Options:
         beam_size: hypotheses kept; None for the model's own.
         style: see captioner.text.styles.
         attention: whether each word's weights over the picture's regions are wanted.
+        prompt: what a model of KerasHub is asked; the model's own where it is empty.
     """
 
     n: int = 1
     beam_size: int | None = None
     style: Style = "plain"
     attention: bool = False
+    prompt: str = ""
 
 
 def read_options(fields: Mapping[str, Any], most: int) -> Options:
@@ -47,7 +50,23 @@ def read_options(fields: Mapping[str, Any], most: int) -> Options:
     style: Style | None = next((one for one in STYLES if one == (wanted or "plain")), None)
     if style is None:
         raise RefusalError(400, f"style: must be one of {', '.join(STYLES)}")
-    return Options(n or 1, beam_size, style, _switch("attention", fields.get("attention")))
+    return Options(
+        n or 1, beam_size, style, _switch("attention", fields.get("attention")), read_prompt(fields.get("prompt"))
+    )
+
+
+def read_prompt(value: Any) -> str:
+    """Return a request's prompt, without spaces around it; empty where there is none.
+
+    Raises:
+        RefusalError: it is no text, or a long one (400).
+    """
+    if value is not None and not isinstance(value, str):
+        raise RefusalError(400, "prompt: must be a text")
+    prompt = (value or "").strip()
+    if len(prompt) > PROMPT_CHARACTERS:
+        raise RefusalError(400, f"prompt: has {len(prompt)} characters; send up to {PROMPT_CHARACTERS}")
+    return prompt
 
 
 def _count(name: str, value: Any, most: int) -> int | None:

@@ -81,13 +81,15 @@ class CaptionService:
             options: how.
 
         Raises:
-            RefusalError: the queue is full (503), or there are more pictures than it ever takes (413).
+            RefusalError: the model cannot do it so (400), the queue is full (503), or there are more pictures than it
+                ever takes (413).
         """
         self.start()
+        search_for = self.model.search_for
+        search = await self.in_thread(search_for, options) if options.prompt else search_for(options)
         wanted = sum(isinstance(picture, bytes) for picture in pictures)
         self._enter_queue(wanted)
         deadline = time.monotonic() + self.limits.deadline
-        search = self.model.search_for(options)
         return list(await asyncio.gather(*(self._one(picture, search, deadline) for picture in pictures)))
 
     async def _one(
@@ -164,8 +166,11 @@ class CaptionService:
         """Run every batch size once: by default settings all, with alternatives the smallest."""
         began = time.monotonic()
         blank = self.model.blank()
-        usual, alternatives = self.model.search_for(Options()), self.model.search_for(Options(n=2))
-        for search, size in [*((usual, size) for size in self.limits.batch_sizes), (alternatives, 1)]:
+        usual = self.model.search_for(Options())
+        wanted = [(usual, size) for size in self.limits.batch_sizes]
+        with contextlib.suppress(RefusalError):  # not every model of KerasHub has a beam
+            wanted.append((self.model.search_for(Options(n=2)), 1))
+        for search, size in wanted:
             if self._ending.is_set():
                 return
             self.model.caption([blank], search, size)

@@ -72,6 +72,14 @@ def test_beams_are_those_of_kerashub(pair):
         assert len({caption.tokens for caption in captions}) == len(captions) <= 3
 
 
+def test_ever_other_prompts_fill_no_memory(pali, monkeypatch):
+    most = len(pali.ours._texts) + 2
+    monkeypatch.setattr("captioner.hub.hub_captioner.TEXTS_KEPT", most)
+    for number in range(1, 6):
+        pali.ours.search(prompt="a " * number)
+    assert len(pali.ours._texts) == most
+
+
 @pytest.mark.parametrize(
     ("options", "make"),
     [

@@ -16,7 +16,7 @@ from tests.encoders.tiny import tiny
 from tests.serving.server import serving
 
 WORDS = [["a", "dog", "runs"], ["a", "cat", "sleeps"], ["the", "bird", "sings", "loudly"]]
-SMALL = Limits(batch=4, window=0.0)
+SMALL = Limits(batch=4, window=0.0, deadline=600)  # a search that is asked for first is compiled first
 
 
 def make_captioner(layer="grid", architecture="attention"):

@@ -93,6 +93,7 @@ def test_styles(client):
         ("n=3&beam_size=2", "n 3 needs beam_size 3 or more (got 2)"),
         ("style=loud", "style: must be one of plain, sentence, alt"),
         ("attention=maybe", "attention: must be true or false"),
+        ("prompt=What+is+this", "prompt: tiny takes none, it only captions; leave it out"),
     ],
 )
 def test_impossible_options(client, options, words):
@@ -176,7 +177,7 @@ def test_what_the_server_says_of_itself(client):
     about = client.get("/model").json
     assert about["name"] == "tiny" and about["attention"] is True and about["architecture"] == "attention"
     assert about["encoder"] == "tiny conv" and about["scores"] == {"bleu_4": 0.5}
-    assert about["styles"] == ["plain", "sentence", "alt"]
+    assert about["styles"] == ["plain", "sentence", "alt"] and about["prompt"] is None
 
 
 def test_the_pages_need_nothing_from_elsewhere(client):
@@ -195,6 +196,8 @@ def test_the_description_names_every_route(client):
     described = json.loads(client.get("/openapi.json").body)
     assert {"/caption", "/captions", "/describe", "/api/tags", "/api/chat", "/api/generate"} <= set(described["paths"])
     assert "security" not in described
+    parameters = {one["name"] for one in described["paths"]["/caption"]["post"]["parameters"]}
+    assert parameters == {"n", "beam_size", "style", "attention"}, "a prompt is for models that take one"
 
     def references(value):
         if isinstance(value, dict):

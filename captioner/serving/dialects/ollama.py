@@ -1,7 +1,8 @@
 """Ollama's dialect, which photo libraries speak: `/api/tags`, `/api/chat` and `/api/generate` with `images`.
 
-Every prompt means the same here: caption the picture. Requests that want something else (a chat without a picture, JSON
-by a schema, tools) are refused in Ollama's own form, `{"error": ...}`.
+Prompts reach only a model that takes them, one of KerasHub, and only with a picture; to every other model each of them
+means the same: caption the picture. Requests that want something else (a chat without a picture, JSON by a schema,
+tools) are refused in Ollama's own form, `{"error": ...}`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from starlette.routing import Route
 from captioner import __version__
 from captioner.serving.bodies import BodyReader
 from captioner.serving.forms import decode_base64, parse_json
-from captioner.serving.options import Options
+from captioner.serving.options import Options, read_prompt
 from captioner.serving.refusal import RefusalError
 from captioner.serving.replies import best_text
 from captioner.serving.service import CaptionService
@@ -87,7 +88,7 @@ class Ollama:
             if content.get("prompt"):
                 raise RefusalError(400, f"{_CAPTIONS_ONLY}; send a picture in images")
             return self._answer(content, [{"response": "", **_no_picture(content)}])
-        text = await self._caption(images)
+        text = await self._caption(images, content.get("prompt"))
         parts = [{"response": text, "done": False}, {"response": "", "done": True, **_end(text, began)}]
         return self._answer(content, parts, "response")
 
@@ -100,10 +101,10 @@ class Ollama:
             raise RefusalError(400, "messages: must be a list of messages")
         if not messages:
             return self._answer(content, [{"message": _message(""), **_no_picture(content)}])
-        images = next((one["images"] for one in reversed(messages) if one.get("images")), None)
-        if not images:
+        pictured = next((one for one in reversed(messages) if one.get("images")), None)
+        if pictured is None:
             raise RefusalError(400, f"{_CAPTIONS_ONLY}; send a picture in the message's images")
-        text = await self._caption(images)
+        text = await self._caption(pictured["images"], pictured.get("content"))
         parts = [
             {"message": _message(text), "done": False},
             {"message": _message(""), "done": True, **_end(text, began)},
@@ -126,7 +127,7 @@ class Ollama:
         if name.removesuffix(TAG) != self.name:
             raise RefusalError(404, f"model '{name[:100]}' not found; this server has {self.name}")
 
-    async def _caption(self, images: Any) -> str:
+    async def _caption(self, images: Any, prompt: Any) -> str:
         """Return the captions of pictures in base64, a line each."""
         if not isinstance(images, list):
             raise RefusalError(400, "images: must be a list of pictures in base64")
@@ -135,7 +136,8 @@ class Ollama:
                 413, f"images: {len(images)} at once are too many; send up to {self.service.limits.pictures}"
             )
         pictures = [await self.service.in_thread(decode_base64, image) for image in images]
-        options = Options(style=STYLE)
+        asked = read_prompt(prompt) if self.service.model.prompt else ""
+        options = Options(style=STYLE, prompt=asked)
         lines = []
         for found in await self.service.caption(pictures, options):
             if isinstance(found, RefusalError):
