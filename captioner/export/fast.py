@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from captioner.config import ConfigError, build, to_settings
+from captioner.export.numpy_constrained import ConstrainedNumpySearch
 from captioner.export.numpy_search import NumpySearch
 from captioner.export.runtime import import_onnxruntime
 from captioner.generation.caption import Caption, captions_of
@@ -40,7 +41,7 @@ SETTINGS = frozenset(
     (
         *("beam_size", "max_length", "normalization", "length_penalty", "groups", "diversity", "sampling"),
         *("temperature", "top_k", "top_p", "seed", "min_length", "no_repeat_ngram", "banned_words", "bad_endings"),
-        "allow_unk",
+        *("allow_unk", "start", "must_include"),
     )
 )
 
@@ -133,7 +134,8 @@ class FastCaptioner(PictureCaptioner):
         with self._lock:
             try:
                 if (n, config) not in self._searches:
-                    self._searches[n, config] = NumpySearch(self, config, n, self.vocabulary)
+                    kind = ConstrainedNumpySearch if config.must_include else NumpySearch
+                    self._searches[n, config] = kind(self, config, n, self.vocabulary)
             except ValueError as error:
                 raise ConfigError(str(error)) from None
             return self._searches[n, config]

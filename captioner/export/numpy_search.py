@@ -124,6 +124,12 @@ class NumpySearch:
     def _block(self, logits: np.ndarray, tokens: np.ndarray, last: np.ndarray, position: int) -> None:
         """Make the words impossible that are out at this step; see Constraints.blocked."""
         rules = self.rules
+        if position < len(rules.start):  # its next word alone, whatever else is asked for
+            word = rules.start[position]
+            own = logits[:, word].copy()
+            logits[:] = IMPOSSIBLE
+            logits[:, word] = own
+            return
         no_end = np.full(len(last), position < rules.min_length)
         if rules.endings:
             no_end |= np.isin(last, rules.endings)
@@ -146,7 +152,7 @@ class NumpySearch:
         if self.config.sampling:
             return self._sample(beams, logits, total, draws)
         pictures, parents = beams.log_probs.shape
-        best, words = _top(logits + self._penalty, min(self.beams, logits.shape[1]))
+        best, words = top(logits + self._penalty, min(self.beams, logits.shape[1]))
         count = best.shape[1]
         words = words.reshape(pictures, parents, count)
         log_probs = (best - total).reshape(pictures, parents, count)
@@ -186,7 +192,7 @@ class NumpySearch:
         if not config.top_k and config.top_p == 1:
             words = _invert(_softmax(allowed / np.float32(config.temperature)), draws)
         else:
-            best, ranked = _top(allowed, min(config.top_k or allowed.shape[1], allowed.shape[1]))
+            best, ranked = top(allowed, min(config.top_k or allowed.shape[1], allowed.shape[1]))
             weights = np.exp((best - best[:, :1]) / np.float32(config.temperature))
             weights /= weights.sum(-1, keepdims=True)
             if config.top_p < 1:  # the smallest set of the likeliest that has the mass
@@ -220,14 +226,14 @@ class NumpySearch:
     def _can_improve(self, beams: Beams) -> np.ndarray:
         """Tell for each picture whether an open hypothesis could still enter the n best; see Search."""
         done = np.where(beams.finished, self._scores(beams), np.float32(2 * IMPOSSIBLE))
-        nth_best = _top(done, self.n)[0][:, -1]
+        nth_best = top(done, self.n)[0][:, -1]
         longest = np.full_like(beams.lengths, self.config.max_length)
         bound = np.where(beams.finished, np.float32(2 * IMPOSSIBLE), self._normalized(beams.log_probs, longest))
         return bound.max(1) > nth_best
 
     def _best(self, beams: Beams, history: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Return the n best of each picture, best first."""
-        scores, order = _top(self._scores(beams), self.n)
+        scores, order = top(self._scores(beams), self.n)
         log_probs = np.take_along_axis(beams.log_probs, order, axis=1)
         best = {
             "tokens": np.take_along_axis(beams.tokens, order[:, :, None], axis=1),
@@ -243,7 +249,7 @@ class NumpySearch:
         return best
 
 
-def _top(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def top(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the `count` largest of each row (rows, places), falling, and where they stand; ties by place."""
     places = np.argpartition(-values, count - 1, axis=1)[:, :count] if count < values.shape[1] else None
     places = np.broadcast_to(np.arange(values.shape[1]), values.shape) if places is None else np.sort(places, axis=1)
@@ -262,7 +268,7 @@ def _best_of(
     def flat(values: np.ndarray, filling: float) -> np.ndarray:
         return np.pad(values.reshape(pictures, -1), ((0, 0), (0, missing)), constant_values=filling)
 
-    _, chosen = _top(flat(ranks, 4 * IMPOSSIBLE), beams)
+    _, chosen = top(flat(ranks, 4 * IMPOSSIBLE), beams)
     return (
         np.minimum(chosen // count, parents - 1),
         np.take_along_axis(flat(words, PAD), chosen, axis=1),

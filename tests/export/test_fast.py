@@ -22,6 +22,12 @@ OPTIONS = (
     (2, {"beam_size": 4, "groups": 2, "diversity": 1.5}),
     (30, {"beam_size": 30, "max_length": 2}),
     (3, {"sample": True, "seed": 3}),
+    (2, {"start": "the dog", "no_repeat_ngram": 1, "banned_words": ("a",)}),
+    (2, {"start": "a", "sample": True, "seed": 5}),
+    (2, {"must_include": ("dog", "box|cat"), "beam_size": 3}),
+    (3, {"must_include": ("dog",), "start": "a", "min_length": 4, "bad_endings": ("dog",), "normalization": "wu"}),
+    (1, {"must_include": ("ball",), "beam_size": 1, "max_length": 3}),
+    (30, {"must_include": ("dog|ball",), "beam_size": 30, "max_length": 2}),
     (2, {"top_p": 0.8, "top_k": 9, "temperature": 0.7, "max_length": 11}),
 )
 

@@ -1,0 +1,80 @@
+"""The sets of wanted words that a caption may hold so far, each with a beam of its own. Needs no Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from captioner.generation.word_rules import IMPOSSIBLE
+from captioner.text.vocabulary import END
+
+
+class Candidates(NamedTuple):
+    """Where the candidates of each set come from, (sets, candidates) each.
+
+    Attributes:
+        parents: the places of the hypotheses.
+        columns: which of the parent's words, among those looked at.
+        possible: whether there is such a one.
+    """
+
+    parents: np.ndarray
+    columns: np.ndarray
+    possible: np.ndarray
+
+
+class WordSets:
+    """The sets of constrained beam search; see captioner.generation.constrained.
+
+    A set is a number whose bits are the words that it holds. The place of a hypothesis among all of a picture is `set *
+    width + rank`.
+
+    Args:
+        wanted: the words by their numbers, each with what may stand for it.
+        words: in the vocabulary.
+        width: of the beam of a set.
+    """
+
+    def __init__(self, wanted: Sequence[Sequence[int]], words: int, width: int) -> None:
+        self.count, self.width = 1 << len(wanted), width
+        pairs = [(bit, number) for bit, numbers in enumerate(wanted) for number in numbers]
+        self.numbers = np.array([number for _, number in pairs], np.int32)  # (alternatives,)
+        missing = np.array([[not held >> bit & 1 for bit, _ in pairs] for held in range(self.count)])
+        stay = np.zeros((self.count, words), np.float32)
+        for held in range(self.count):
+            stay[held, self.numbers[missing[held]]] = IMPOSSIBLE
+            stay[held, END] = 0.0 if held == self.count - 1 else IMPOSSIBLE
+        self._stay = np.repeat(stay, width, axis=0)
+        # coming into a set by an alternative: from the set without its word, (sets, alternatives)
+        self._come_from = np.array([[held & ~(1 << bit) for bit, _ in pairs] for held in range(self.count)])
+        self._can_come = np.array([[bool(held >> bit & 1) for bit, _ in pairs] for held in range(self.count)])
+
+    @property
+    def whole(self) -> np.ndarray:
+        """Which places hold all words: (sets x width,)."""
+        return np.arange(self.count * self.width) >= (self.count - 1) * self.width
+
+    def staying(self, parents: int) -> np.ndarray:
+        """Return what keeps hypotheses in their sets, to be added to the logits: (parents, words).
+
+        No word that leads to another set, and no end before all words are there. A single parent, the one before the
+        first word, holds none of them.
+        """
+        return self._stay[:1] if parents == 1 else self._stay
+
+    def candidates(self, parents: int, count: int) -> tuple[Candidates, Candidates]:
+        """Return the candidates that stay in a set, among `count` words a parent, and those that come into it."""
+        width = 1 if parents == 1 else self.width
+        rank, column = np.divmod(np.arange(width * count), count)
+        held = np.arange(self.count)[:, None]
+        there = (held == 0) if parents == 1 else np.ones_like(held, bool)
+        columns = np.broadcast_to(column, (self.count, len(column)))
+        own = Candidates(np.where(there, held * width, 0) + rank, columns, np.broadcast_to(there, columns.shape))
+        alternatives = len(self.numbers)
+        rank, column = np.divmod(np.arange(width * alternatives), alternatives)
+        before = self._come_from[:, column]  # (sets, width x alternatives)
+        exists = self._can_come[:, column] & ((before == 0) | (parents > 1))
+        places = np.where(exists, before * width, 0) + rank
+        return own, Candidates(places, np.broadcast_to(column, before.shape), exists)
