@@ -25,6 +25,7 @@ COMMANDS = {
     "clean": "Clean a caption file into descriptions.txt.",
     "shard": "Write features or pictures with their captions into TFRecord shards.",
     "train": "Train a captioner from features and captions.",
+    "average": "Average the weights of several runs into one captioner.",
     "evaluate": "Caption a split and score it, or score captions made elsewhere.",
     "compare": "Tell whether two runs' captions differ by more than chance.",
     "report": "Write a run's scores, captions and pictures into one HTML page.",

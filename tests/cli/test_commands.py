@@ -157,6 +157,19 @@ def test_compare_two_runs(call, trained):
     assert found["pictures"] == 4 and found["scores"]["rouge_l"]["p"] == 1
 
 
+def test_average_two_runs(call, trained):
+    shutil.copytree(RUN, "runs/other")
+    refused = call("average", RUN, "-o", "runs/mean")
+    assert (refused.code, refused.err) == (2, "captioner: average: needs two runs or more\n")
+    result = call("average", RUN, "runs/other", "-o", "runs/mean")
+    assert result.code == 0 and result.out == "runs/mean\n", result.err
+    of_one, of_mean = (call("predict", "images/p03.png", "--model", run).out for run in (RUN, "runs/mean"))
+    assert of_one == of_mean  # the mean of equals
+    assert call("evaluate", "runs/mean").code == 0 and call("report", "runs/mean").code == 0
+    again = call("average", RUN, "runs/other", "-o", "runs/mean")
+    assert again.code == 1 and "--overwrite" in again.err
+
+
 def test_report(call, trained):
     assert call("evaluate", RUN).code == 0
     result = call("report", RUN)

@@ -1,0 +1,49 @@
+"""captioner average."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from captioner.cli.backend import load_keras
+
+
+@click.command("average")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Run folder for the averaged captioner.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace what is in the run folder.")
+def command(runs: tuple[Path, ...], output: Path, overwrite: bool) -> None:
+    """Average the weights of several runs into one captioner.
+
+    Runs that began from the same weights (train.begin_from) and differ in seed, epochs or settings often caption
+    better together: their mean is as fast as one of them. The first run's recipe says on which dev split the mean is
+    scored.
+
+    \b
+    Examples:
+      captioner average runs/fine_tuned runs/fine_tuned_seed1 -o runs/mean
+      captioner evaluate runs/mean
+    """
+    from captioner.config import ConfigError
+    from captioner.run_folder import require_finished, require_free
+
+    if len(runs) < 2:
+        raise ConfigError("average: needs two runs or more")
+    for run in runs:
+        require_finished(run)
+    require_free(output, resume=False, overwrite=overwrite)
+    load_keras()
+    from captioner.stages.average import average
+    from captioner.stages.export import add_fast_graph
+
+    average(output, runs, overwrite=overwrite)
+    add_fast_graph(output)
+    click.echo(output)
