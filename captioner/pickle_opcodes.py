@@ -11,21 +11,14 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, ClassVar
 
-from captioner.pickle_values import BadPickleError, ForeignPickleError, Name, Pairs, Stretch
+from captioner.pickle_input import COST, MAX_MARKS, PickleInput
+from captioner.pickle_values import BadPickleError, ForeignPickleError, Name, Pairs
 
-LAZY_BYTES = 256  # a longer text is left in the file until it is needed
-LINE_BYTES = 4096  # of numbers and names
 MAX_STACK = 100_000  # what pickle writes in one go is a few thousand values
-MAX_MARKS = 1000
-MAX_INTEGER_BYTES = 16
-FREE_BYTES = 100 * 10**6
-COST = 64  # bytes that a small object takes, about
 
 
-class PickleMachine:
+class PickleMachine(PickleInput):
     """Runs the opcodes of a pickle.
-
-    What it holds never takes more than `FREE_BYTES` and three times the file's size.
 
     Args:
         file: open for reading bytes, at the pickle's beginning.
@@ -34,11 +27,9 @@ class PickleMachine:
     """
 
     def __init__(self, file: BinaryIO, size: int, names: Mapping[tuple[str, str], Any]) -> None:
-        self._file, self._size, self._names = file, size, names
-        self._stack: list[Any] = []
-        self._marks: list[int] = []
+        super().__init__(file, size)
+        self._names = names
         self._memo: list[Any] = []
-        self._left = FREE_BYTES + 3 * size
         self._steps = 0
 
     def load(self) -> Any:
@@ -72,100 +63,6 @@ class PickleMachine:
     def persistent(self, key: Any) -> Any:
         """Return what a persistent id stands for."""
         raise BadPickleError("it points at things outside of it")
-
-    # reading
-
-    def _take(self, count: int) -> bytes:
-        data = self._file.read(count)
-        if len(data) != count:
-            raise BadPickleError("it breaks off")
-        return data
-
-    def _line(self) -> bytes:
-        line = self._file.readline(LINE_BYTES)
-        if not line.endswith(b"\n"):
-            raise BadPickleError("it breaks off" if len(line) < LINE_BYTES else "a line of it is too long")
-        return line[:-1]
-
-    def _number(self, form: str) -> int:
-        return struct.unpack(form, self._take(struct.calcsize(form)))[0]
-
-    def _charge(self, count: int) -> None:
-        self._left -= count
-        if self._left < 0:
-            raise BadPickleError("it asks for far more memory than a file of its size needs")
-
-    def _push(self, value: Any) -> None:
-        self._charge(COST)
-        self._stack.append(value)
-
-    def _mark(self) -> None:
-        if len(self._marks) >= MAX_MARKS:
-            raise BadPickleError("it is nested too deep")
-        self._marks.append(len(self._stack))
-
-    def _pop_mark(self) -> list[Any]:
-        place = self._marks.pop()
-        if place > len(self._stack):
-            raise BadPickleError("it takes away more than there is")
-        items = self._stack[place:]
-        del self._stack[place:]
-        return items
-
-    # numbers, texts, bytes
-
-    def _long_text(self, count: int, coding: str) -> None:
-        start = self._file.tell()
-        if count < 0 or count > self._size - start:
-            raise BadPickleError("it breaks off, or claims more bytes than the file has")
-        self._file.seek(start + count)
-        self._push(Stretch(start, count, coding))
-
-    def _bytes(self, form: str) -> None:
-        count = self._number(form)
-        if count > LAZY_BYTES or count < 0:
-            self._long_text(count, "raw")
-        else:
-            self._push(self._take(count))
-
-    def _text(self, form: str) -> None:
-        count = self._number(form)
-        if count > LAZY_BYTES or count < 0:
-            self._long_text(count, "text")
-        else:
-            self._push(self._take(count).decode())
-
-    def _text_line(self) -> None:
-        start, line = self._file.tell(), self._file.readline()
-        if not line.endswith(b"\n"):
-            raise BadPickleError("it breaks off")
-        if len(line) > LAZY_BYTES:
-            self._push(Stretch(start, len(line) - 1, "line"))
-        else:
-            self._push(line[:-1].decode("raw-unicode-escape"))
-
-    def _quoted_line(self) -> None:
-        start, line = self._file.tell(), self._file.readline()
-        quoted = line.rstrip()
-        if len(quoted) < 2 or quoted[:1] != quoted[-1:] or quoted[:1] not in (b"'", b'"'):
-            raise BadPickleError("it breaks off, or a text in it lacks its quotes")
-        stretch = Stretch(start + 1, len(quoted) - 2, "quoted")
-        self._push(stretch if len(line) > LAZY_BYTES else stretch.decode(quoted[1:-1]))
-
-    def _decimal(self) -> None:
-        line = self._line().removesuffix(b"L")
-        if line in (b"00", b"01"):  # how protocol 0 writes False and True
-            self._push(line == b"01")
-        elif len(line) <= 3 * MAX_INTEGER_BYTES:
-            self._push(int(line))
-        else:
-            raise BadPickleError("a number in it has too many digits")
-
-    def _long(self, form: str) -> None:
-        count = self._number(form)
-        if not 0 <= count <= MAX_INTEGER_BYTES:
-            raise BadPickleError("a number in it has too many digits")
-        self._push(int.from_bytes(self._take(count), "little", signed=True))
 
     # tuples, lists, dicts
 
@@ -268,15 +165,15 @@ class PickleMachine:
     _TABLE: ClassVar[dict[bytes, Callable[[Any], Any]]] = {
         b"\x80": _protocol,
         b"\x95": _skip_frame,
-        b"(": _mark,
+        b"(": PickleInput._mark,
         b"0": lambda m: m._stack.pop() if len(m._stack) > (m._marks or [0])[-1] else m._pop_mark(),
-        b"1": _pop_mark,
+        b"1": PickleInput._pop_mark,
         b"2": lambda m: m._stack.append(m._stack[-1]),
         b"N": lambda m: m._stack.append(None),
         b"\x88": lambda m: m._stack.append(True),
         b"\x89": lambda m: m._stack.append(False),
-        b"I": _decimal,
-        b"L": _decimal,
+        b"I": PickleInput._decimal,
+        b"L": PickleInput._decimal,
         b"J": lambda m: m._push(m._number("<i")),
         b"K": lambda m: m._stack.append(m._take(1)[0]),
         b"M": lambda m: m._push(m._number("<H")),
@@ -284,14 +181,14 @@ class PickleMachine:
         b"\x8b": lambda m: m._long("<i"),
         b"F": lambda m: m._push(float(m._line())),
         b"G": lambda m: m._push(m._number(">d")),
-        b"S": _quoted_line,
+        b"S": PickleInput._quoted_line,
         b"T": lambda m: m._bytes("<i"),
         b"U": lambda m: m._bytes("<B"),
         b"B": lambda m: m._bytes("<I"),
         b"C": lambda m: m._bytes("<B"),
         b"\x8e": lambda m: m._bytes("<Q"),
         b"\x96": lambda m: m._bytes("<Q"),
-        b"V": _text_line,
+        b"V": PickleInput._text_line,
         b"X": lambda m: m._text("<I"),
         b"\x8c": lambda m: m._text("<B"),
         b"\x8d": lambda m: m._text("<Q"),

@@ -1,11 +1,15 @@
 """Changes the code in small ways, one at a time, and tells which changes no test notices.
 
-    .venv/bin/python scripts/mutate.py captioner/training/optimizers.py tests/training/test_optimizers.py
-    .venv/bin/python scripts/mutate.py captioner/metrics tests/metrics --sample 40
+    .venv/bin/python scripts/mutate.py captioner/training/optimizers.py
+    .venv/bin/python scripts/mutate.py captioner/generation captioner/metrics --sample 5
+    .venv/bin/python scripts/mutate.py captioner/training/fit.py --tests tests/stages/test_train.py
 
 A change turns a comparison or an operator around, moves a number, swaps `and` and `or`, drops a `not`, or empties a
 statement. Each is made in a copy of the package, never in the checkout, and the tests run on it until the first
-failure. A change that survives is printed as a line: a test is missing, or the change means the same.
+failure: those of --tests, or the test module that mirrors the changed one. A change that survives is printed as a
+line: a test is missing, or the change means the same. scripts/mutations.md has the results of the last run.
+
+TensorFlow is imported once, and every change is tested in a fork. pytest's plugins are not loaded.
 """
 
 import argparse
@@ -14,15 +18,18 @@ import copy
 import os
 import random
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
-SECONDS = 600  # that the tests may take on a changed package; a change that makes them hang is noticed
+SECONDS = 300  # that the tests may take on a changed package; a change that makes them hang is noticed
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -93,45 +100,97 @@ def _replace(tree: ast.AST, target: ast.AST, replacement: ast.AST) -> None:
                         return
 
 
-def survives(mutation: Mutation, tests: list[str]) -> bool:
-    """Return whether the tests pass on a copy of the package with the change in it."""
-    with tempfile.TemporaryDirectory() as folder:
+class Copy:
+    """A copy of what the tests need, in which one module at a time is changed."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
         for name in ("captioner", "tests", "configs", "scripts"):
-            shutil.copytree(ROOT / name, Path(folder, name), ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, self.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", folder)
-        Path(folder, "data").mkdir()
-        Path(folder, "data", "sample").symlink_to(ROOT / "data" / "sample")
-        Path(folder, mutation.path.relative_to(ROOT)).write_text(mutation.source, encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n0", "-x", "-q", *tests]
-        environment = {**os.environ, "PYTHONPATH": folder}
+        (self.folder / "data").mkdir()
+        (self.folder / "data" / "sample").symlink_to(ROOT / "data" / "sample")
+
+    def survives(self, mutation: Mutation, tests: list[str]) -> bool:
+        """Return whether the tests pass with the change."""
+        path = self.folder / mutation.path.relative_to(ROOT)
+        for compiled in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
+            compiled.unlink()
+        path.write_text(mutation.source, encoding="utf-8")
         try:
-            result = subprocess.run(
-                command, cwd=folder, env=environment, capture_output=True, timeout=SECONDS, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return False
-        return result.returncode == 0
+            return self.passes(tests)
+        finally:
+            shutil.copy(mutation.path, path)
+
+    def passes(self, tests: list[str], keep_compiled: bool = False) -> bool:
+        """Return whether the tests pass in the copy. `keep_compiled` makes the next runs faster."""
+        child = os.fork()
+        if child == 0:
+            os.setsid()  # so that what the tests start ends with them
+            os.chdir(self.folder)
+            sys.path.insert(0, str(self.folder))
+            sys.dont_write_bytecode = not keep_compiled
+            os.environ.update(PYTHONPATH=str(self.folder), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+            silent = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(silent, 1)
+            os.dup2(silent, 2)
+            options = ["-p", "no:cacheprovider", "-x", "-q", "--tb=no"]
+            os._exit(int(pytest.main([*options, *tests])))
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status) == 0
+            time.sleep(0.05)
+        os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return False
+
+
+def mirror(path: Path) -> Path:
+    """Return the test module of a module."""
+    folder = path.parent.relative_to(ROOT / "captioner")
+    return ROOT / "tests" / folder / f"test_{path.stem}.py"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("code", type=Path, help="A module or a folder of captioner/.")
-    parser.add_argument("tests", nargs="+", help="The tests that should notice, as pytest takes them.")
-    parser.add_argument("--sample", type=int, help="So many changes, drawn at random (default: all).")
+    parser.add_argument("code", nargs="+", type=Path, help="Modules or folders of captioner/.")
+    parser.add_argument("--tests", nargs="+", help="The tests that should notice (default: each module's own).")
+    parser.add_argument("--sample", type=int, help="So many changes of each module, drawn at random (default: all).")
     parser.add_argument("--seed", type=int, default=0, help="Of the draw.")
     arguments = parser.parse_args()
-    code = (ROOT / arguments.code).resolve()
-    modules = sorted(code.rglob("*.py")) if code.is_dir() else [code]
-    found = [mutation for path in modules for mutation in mutations(path)]
+    import keras  # noqa: F401 - the forks share it
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy_ = Copy(folder)
+        for code in arguments.code:
+            code = (ROOT / code).resolve()
+            for path in sorted(code.rglob("*.py")) if code.is_dir() else [code]:
+                report(copy_, path, arguments)
+
+
+def report(copy_: Copy, path: Path, arguments: argparse.Namespace) -> None:
+    """Test the changes of a module; print those that survive, and the count."""
+    name = path.relative_to(ROOT)
+    found = list(mutations(path))
+    tests = arguments.tests or [str(mirror(path).relative_to(ROOT))]
+    if not found:
+        return
+    if not all((ROOT / test.split("::")[0]).exists() for test in tests):
+        print(f"{name}: has no {tests[0]}; name its tests with --tests", flush=True)
+        return
+    if not copy_.passes(tests, keep_compiled=True):
+        print(f"{name}: {' '.join(tests)} fails without a change", flush=True)
+        return
     if arguments.sample is not None and arguments.sample < len(found):
         found = random.Random(arguments.seed).sample(found, arguments.sample)
     alive = 0
     for mutation in found:
-        if survives(mutation, arguments.tests):
+        if copy_.survives(mutation, tests):
             alive += 1
-            where = f"{mutation.path.relative_to(ROOT)}:{mutation.line}"
-            print(f"{where}: survives: {mutation.before!r} -> {mutation.after!r}", flush=True)
-    print(f"{len(found)} changes, {len(found) - alive} noticed, {alive} survive")
+            print(f"{name}:{mutation.line}: survives: {mutation.before!r} -> {mutation.after!r}", flush=True)
+    print(f"{name}: {len(found)} changes, {len(found) - alive} noticed, {alive} survive", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from captioner.data.batches import Batch, CaptionBatches, Encoded, Features, lay_out
+from captioner.data.batches import Batch, CaptionBatches, Encoded, lay_out
 from captioner.text.vocabulary import PAD
 
 
@@ -69,20 +69,12 @@ class PartBatches(CaptionBatches):
     """A process' parts of the batches of an epoch: it reads the features of its own pictures only.
 
     Args:
-        features, captions, batch_size, seed, least_steps: see CaptionBatches; they are the same in all processes.
         part: the process' own.
+        arguments, named: those of CaptionBatches; they are the same in all processes.
     """
 
-    def __init__(
-        self,
-        features: Features,
-        captions: Mapping[str, Encoded],
-        batch_size: int,
-        seed: int,
-        least_steps: int,
-        part: Part,
-    ) -> None:
-        super().__init__(features, captions, batch_size, seed, least_steps)
+    def __init__(self, part: Part, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
         self.part = part
 
     def batch(self, index: int) -> Batch:

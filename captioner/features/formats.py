@@ -21,7 +21,7 @@ from captioner.features.pickle_arrays import StoredArray, image_key, read_arrays
 from captioner.hdf5 import StoredRows, read_hdf5
 from captioner.images.ids import normalize_ids
 from captioner.images.index import IdIndex
-from captioner.pickle_opcodes import FREE_BYTES
+from captioner.pickle_input import FREE_BYTES
 from captioner.pickle_values import BadPickleError, Name, Pairs, Stretch
 from captioner.storage import DataError
 

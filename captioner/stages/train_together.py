@@ -122,4 +122,4 @@ def _batches(recipe: Recipe, prepared: TrainingInputs, part: Part) -> PartBatche
         raise ConfigError("data.source: not in several processes; set it to files")
     config = recipe.train
     size = config.batch_size_for(len(prepared.training))
-    return PartBatches(prepared.features, prepared.training, size, config.seed, config.least_steps, part)
+    return PartBatches(part, prepared.features, prepared.training, size, config.seed, config.least_steps)

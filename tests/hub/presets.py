@@ -20,6 +20,10 @@ WORDS = re.findall(
     r"\w+", "a red green blue white picture photo of dog cat man on the caption en answer in one sentence"
 )
 SIZE = 16  # pixels of a side
+WIDTHS = {"hidden_dim": 16, "intermediate_dim": 32}
+BLOCKS = {"num_heads": 2, **WIDTHS}
+GEMMA = {"num_layers": 2, "num_query_heads": 2, "num_key_value_heads": 1, "head_dim": 8, **WIDTHS}
+BLIP2_WORDS = {"num_query_tokens": 4, "qformer_hidden_dim": 16, **BLOCKS}
 
 
 def sentencepiece(*signs, unk_first=False):
@@ -53,17 +57,12 @@ def pali_gemma():
     backbone = models.PaliGemmaBackbone(
         vocabulary_size=tokenizer.vocabulary_size(),
         image_size=SIZE,
-        num_layers=2,
-        num_query_heads=2,
-        num_key_value_heads=1,
-        hidden_dim=16,
-        intermediate_dim=32,
-        head_dim=8,
         vit_patch_size=8,
         vit_num_heads=2,
         vit_hidden_dim=16,
         vit_num_layers=1,
         vit_intermediate_dim=32,
+        **GEMMA,
     )
     preprocessor = models.PaliGemmaCausalLMPreprocessor(tokenizer, converter, sequence_length=24)
     return models.PaliGemmaCausalLM(preprocessor, backbone)
@@ -75,9 +74,6 @@ def _blip2(language_model):
         image_size=SIZE,
         patch_size=8,
         num_layers=1,
-        num_heads=2,
-        hidden_dim=16,
-        intermediate_dim=32,
         use_patch_bias=True,
         use_class_token=True,
         use_mha_bias=True,
@@ -85,17 +81,16 @@ def _blip2(language_model):
         dropout_rate=0.0,
         layer_norm_epsilon=1e-6,
         initializer_range=0.02,
+        **BLOCKS,
     )
     former = models.BLIP2QFormer(
         num_query_tokens=4,
         num_layers=2,
-        num_heads=2,
-        hidden_dim=16,
-        intermediate_dim=32,
         vision_dim=16,
         cross_attention_frequency=2,
         dropout=0.0,
         layer_norm_epsilon=1e-6,
+        **BLOCKS,
     )
     return models.BLIP2Backbone(vision, former, language_model)
 
@@ -104,17 +99,8 @@ def blip2_opt():
     models = keras_hub.models
     pieces = ["<pad>", "</s>", "<image>", "Ċ", "Ġ", *"abcdefghijklmnopqrstuvwxyz", "Ġa"]
     tokenizer = models.BLIP2OPTTokenizer({piece: number for number, piece in enumerate(pieces)}, ["Ġ a"])
-    language_model = models.BLIP2CustomOPT(
-        vocabulary_size=tokenizer.vocabulary_size(),
-        num_layers=2,
-        num_heads=2,
-        hidden_dim=16,
-        intermediate_dim=32,
-        num_query_tokens=4,
-        dropout=0.0,
-        max_sequence_length=64,
-        qformer_hidden_dim=16,
-    )
+    size = tokenizer.vocabulary_size()
+    language_model = models.BLIP2CustomOPT(size, num_layers=2, dropout=0.0, max_sequence_length=64, **BLIP2_WORDS)
     converter = keras_hub.layers.BLIP2ImageConverter(image_size=(SIZE, SIZE))
     preprocessor = models.BLIP2CausalLMPreprocessor(tokenizer, converter, sequence_length=32)
     return models.BLIP2CausalLM(preprocessor, _blip2(language_model))
@@ -123,15 +109,7 @@ def blip2_opt():
 def blip2_t5():
     models = keras_hub.models
     tokenizer = models.BLIP2FlanT5Tokenizer(sentencepiece(unk_first=True))
-    language_model = models.BLIP2FlanT5(
-        vocabulary_size=tokenizer.vocabulary_size(),
-        num_layers=1,
-        num_heads=2,
-        hidden_dim=16,
-        intermediate_dim=32,
-        num_query_tokens=4,
-        qformer_hidden_dim=16,
-    )
+    language_model = models.BLIP2FlanT5(tokenizer.vocabulary_size(), num_layers=1, **BLIP2_WORDS)
     converter = keras_hub.layers.BLIP2ImageConverter(image_size=(SIZE, SIZE))
     preprocessor = models.BLIP2Seq2SeqLMPreprocessor(tokenizer, converter, 12, 24)
     return models.BLIP2Seq2SeqLM(preprocessor=preprocessor, backbone=_blip2(language_model))
@@ -142,25 +120,10 @@ def gemma3():
     signs = ("<img>", "<start_of_image>", "<end_of_image>", "<start_of_turn>", "<end_of_turn>", "\n")
     tokenizer = models.Gemma3Tokenizer(proto=sentencepiece(*signs))
     vision = models.Gemma3VisionEncoder(
-        image_size=SIZE,
-        patch_size=4,
-        num_heads=2,
-        hidden_dim=16,
-        num_layers=1,
-        intermediate_dim=32,
-        output_dim=16,
-        pool_size=2,
+        image_size=SIZE, patch_size=4, num_layers=1, output_dim=16, pool_size=2, **BLOCKS
     )
     backbone = models.Gemma3Backbone(
-        vocabulary_size=tokenizer.vocabulary_size(),
-        image_size=SIZE,
-        num_layers=2,
-        num_query_heads=2,
-        num_key_value_heads=1,
-        hidden_dim=16,
-        intermediate_dim=32,
-        head_dim=8,
-        vision_encoder=vision,
+        vocabulary_size=tokenizer.vocabulary_size(), image_size=SIZE, vision_encoder=vision, **GEMMA
     )
     converter = keras_hub.layers.Gemma3ImageConverter(image_size=(SIZE, SIZE), scale=1 / 127.5, offset=-1.0)
     preprocessor = models.Gemma3CausalLMPreprocessor(
