@@ -94,7 +94,7 @@ class Captioner(PictureCaptioner, keras.Model):
             if isinstance(familiarity, Familiarity) or familiarity is None
             else Familiarity.from_json(familiarity)
         )
-        # Made when first needed; in a namespace, because what stands in a dict would be saved with the model.
+        # Made when first needed; in a namespace, because a dict's content would be saved with the model.
         self._made = SimpleNamespace(encoder=None, searches={}, lock=threading.RLock())
         self.built = True
 

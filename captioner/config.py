@@ -72,7 +72,7 @@ def _read_yaml(text: str) -> Any:
 
 
 def _expanded_size(node: yaml.Node, known: dict[int, int], depth: int) -> int:
-    """Return how many values a node stands for, every alias counted as what it stands for."""
+    """Return how many values a node has, with the values behind every alias."""
     if depth > MAX_DEPTH:
         raise yaml.MarkedYAMLError(problem="nested too deep, or an alias within itself", problem_mark=node.start_mark)
     if id(node) not in known:
@@ -80,7 +80,7 @@ def _expanded_size(node: yaml.Node, known: dict[int, int], depth: int) -> int:
         flat = (part for child in children for part in (child if isinstance(child, tuple) else (child,)))
         known[id(node)] = 1 + sum(_expanded_size(child, known, depth + 1) for child in flat)
     if known[id(node)] > MAX_VALUES:
-        raise yaml.MarkedYAMLError(problem="aliases that stand for too many values", problem_mark=node.start_mark)
+        raise yaml.MarkedYAMLError(problem="aliases for too many values", problem_mark=node.start_mark)
     return known[id(node)]
 
 
@@ -127,7 +127,7 @@ def build(cls: type[T], settings: Mapping[str, Any] | None, where: str = "") -> 
         cls: a dataclass; its fields' types may be bool, int, float, str, Literal, unions, tuple[X, ...], dict[str, X]
             and dataclasses.
         settings: keys and plain values, as YAML gives them.
-        where: the key under which `settings` stand, for messages.
+        where: the key of `settings`, for messages.
 
     Raises:
         ConfigError: an unknown or missing key (the nearest known one is named), a value of the wrong type, or a value

@@ -126,7 +126,7 @@ def _java() -> Finding:
 
 
 def _extras() -> list[Finding]:
-    """Return for each extra what is installed of the packages that it names."""
+    """Return for each extra which of its packages are installed."""
     try:
         requirements = metadata.requires("captioner") or []
     except metadata.PackageNotFoundError:

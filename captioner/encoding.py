@@ -71,7 +71,7 @@ def _escaped(error: UnicodeError) -> tuple[str, int]:
 def _percent(sign: str) -> str:
     if "\udc80" <= sign <= "\udcff":  # how Python holds a byte of a file name that is not UTF-8
         return f"%{ord(sign) - 0xDC00:02X}"
-    return "?" if "\ud800" <= sign <= "\udfff" else quote(sign, safe="")  # half a pair stands for nothing
+    return "?" if "\ud800" <= sign <= "\udfff" else quote(sign, safe="")  # half a pair is no character
 
 
 codecs.register_error(ESCAPE, _escaped)

@@ -1,7 +1,7 @@
 """HDF5 files of anybody, read without letting the HDF5 library touch a forged one in this process.
 
 Another process opens the file, within limits of time and memory, and says where in it the numbers lie; they are read
-from there with nothing but the operating system. Only what is compressed or cut up otherwise is then opened here, when
+from there with nothing but the operating system. Only data that are compressed or chunked are then opened here, when
 the other process has read all of it without harm.
 """
 
@@ -97,7 +97,7 @@ class Hdf5Content:
 def read_hdf5(
     path: Path, datasets: Sequence[str] = (), rows: str | None = None, attributes: Sequence[str] = ()
 ) -> Hdf5Content:
-    """Return the parts of an HDF5 file that are asked for; what is not in it, or only linked to, is left out.
+    """Return the parts of an HDF5 file that are asked for; parts that are missing, or only links, are left out.
 
     Args:
         path: the file.
@@ -187,7 +187,7 @@ def _array(
 
 def _ask(path: Path, file: int, name: str, size: int, wanted: Mapping[str, Any]) -> tuple[dict[str, Any], memoryview]:
     """Return what the other process says of a file, and the bytes of the arrays that follow."""
-    # -P and -s: nothing beside the script and nothing of the user's is imported in place of what is meant
+    # -P and -s: nothing beside the script and nothing of the user's is imported by mistake
     command = [sys.executable, "-P", "-s", str(_CHILD), name, json.dumps(wanted), str(size)]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
     process = subprocess.Popen(

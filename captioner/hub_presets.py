@@ -1,4 +1,4 @@
-"""KerasHub and its presets: what is said where either cannot be had. Importing this imports neither."""
+"""KerasHub and its presets: the messages where one is missing. Importing this imports neither."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A `.keras` file of anybody, looked at before Keras builds it: it must not claim more than its bytes are for.
+"""A `.keras` file from any source, checked before Keras builds it: it must not claim more than its bytes are for.
 
-Keras' safe mode refuses code, but builds any number of layers of any width. What is asked for here is in proportion to
-the weights in the file.
+Keras' safe mode refuses code, but builds any number of layers of any width. The size that is allowed here is in
+proportion to the weights in the file.
 """
 
 from __future__ import annotations

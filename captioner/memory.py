@@ -12,7 +12,7 @@ def collector_paused() -> Iterator[None]:
     """Pause the collector of reference cycles while a block builds lists and dicts that stay.
 
     It runs whenever enough new ones are there, and each time looks at old ones, too: reading a captions file of COCO's
-    size took half as long again. What is freed by its last reference going is freed as ever.
+    size took half as long again. Objects whose last reference goes are freed as always.
     """
     was_on = gc.isenabled()
     gc.disable()

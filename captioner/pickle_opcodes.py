@@ -53,7 +53,7 @@ class PickleMachine(PickleInput):
             raise BadPickleError(f"it is broken near byte {self._file.tell()}") from error
 
     def call(self, name: Name, arguments: tuple[Any, ...]) -> Any:
-        """Return what calling `name`, one of the names that may be asked for, stands for."""
+        """Return the value of calling `name`, one of the names that may be asked for."""
         raise ForeignPickleError(name.module, name.name)
 
     def set_state(self, thing: Any, state: Any) -> None:
@@ -61,7 +61,7 @@ class PickleMachine(PickleInput):
         raise BadPickleError(f"it gives a state to {type(thing).__name__}")
 
     def persistent(self, key: Any) -> Any:
-        """Return what a persistent id stands for."""
+        """Return the value of a persistent id."""
         raise BadPickleError("it points at things outside of it")
 
     # tuples, lists, dicts

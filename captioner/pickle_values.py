@@ -17,7 +17,7 @@ class ForeignPickleError(BadPickleError):
 
     Attributes:
         module: where the name lies.
-        name: what is asked for.
+        name: the name asked for.
     """
 
     def __init__(self, module: str, name: str) -> None:
@@ -49,7 +49,7 @@ class Stretch:
     coding: str
 
     def decode(self, data: bytes) -> bytes:
-        """Return the bytes that `data`, what is in the file, stands for."""
+        """Return the bytes that `data`, read from the file, encodes."""
         return _DECODERS[self.coding](data)
 
 

@@ -22,9 +22,9 @@ class Progress:
     connection, which says nothing about the rest.
 
     Args:
-        what: what is being done, the beginning of the line.
+        what: the work, the beginning of the line.
         total: how much there is to do; None where it is not known.
-        unit: what is counted, in the plural, or "B" for bytes.
+        unit: of the count, in the plural, or "B" for bytes.
         done: how much was done before.
         clock: returns seconds.
     """
@@ -69,7 +69,7 @@ class Progress:
             logger.info(self.line())
 
     def line(self) -> str:
-        """Return what is done, how fast it goes, and how long the rest will take."""
+        """Return the count, the speed, and how long the rest will take."""
         done = amount(self.done, self.unit)
         if self.total is not None:
             done = f"{done.removesuffix(f' {self.unit}')} of {amount(self.total, self.unit)}"

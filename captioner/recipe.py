@@ -46,7 +46,7 @@ class Recipe:
         model: `architecture` and its settings.
         train: how the decoder is trained.
         generation: how captions are generated.
-        evaluation: what is scored.
+        evaluation: the settings of the scores.
     """
 
     data: DataConfig
@@ -154,7 +154,7 @@ def load_recipe(source: Source, assignments: Sequence[str] = (), places: Sequenc
     except ConfigError as error:
         where = "--set" if assignments and _is_sound(settings) else source.path
         raise ConfigError(f"{where}: {error}") from None
-    if not overridden.get("features"):  # what is made goes beside the recipe, as what it names lies there
+    if not overridden.get("features"):  # features are made beside the recipe, where its other files are
         recipe = replace(recipe, features=placed(recipe.features, places[:1]))
     if "split_lists" not in overridden["data"]:
         recipe = replace(recipe, data=replace(recipe.data, split_lists=placed(recipe.data.split_lists, places[:1])))

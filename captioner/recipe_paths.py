@@ -9,7 +9,7 @@ from typing import Any
 
 from captioner.storage import DataError
 
-# What stands in a path's place and is none.
+# Values in a path's place that are no paths.
 NAMES = {"encoder.weights": ("imagenet", "random"), "evaluation.cider_df": ("corpus",)}
 PATHS = (
     "data.images",
@@ -45,7 +45,7 @@ def with_paths(settings: Mapping[str, Any], change: Callable[[str], str]) -> dic
 
     Args:
         settings: as YAML gives them, checked or not.
-        change: takes a path as it stands and returns it as it is to be.
+        change: takes a path and returns the changed one.
     """
     result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in settings.items()}
     for name in PATHS:

@@ -13,7 +13,7 @@ REGISTERED = "captioner>Captioner"  # the name under which a `.keras` file holds
 
 
 class LaterCaptioner:
-    """Stands for Captioner among Keras' custom objects until the first one is loaded."""
+    """Takes the place of Captioner among Keras' custom objects until the first one is loaded."""
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:

@@ -130,7 +130,7 @@ def results_of(folder: Path) -> Path:
 def workplace(folder: Path, resume: bool, overwrite: bool) -> Path:
     """Return where a training writes: `folder`, or a place in it as long as it holds a finished run to be replaced.
 
-    What `overwrite` throws away of an unfinished run is removed here; `resume` continues with what is there.
+    `overwrite` removes the files of an unfinished run here; `resume` keeps them.
     """
     if state_of(folder) != "finished":
         if overwrite:

@@ -28,7 +28,7 @@ _DAMAGED = (
 
 
 class DataError(Exception):
-    """A file or what is in it cannot be used. The message is one line: the file, the fault and the way out."""
+    """A file or its content cannot be used. The message is one line: the file, the fault and the way out."""
 
 
 @contextlib.contextmanager

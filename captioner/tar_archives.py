@@ -1,4 +1,4 @@
-"""Tar archives of anybody, read within bounds: what a header claims, or what is packed, must not take gigabytes."""
+"""Tar archives from any source, read within bounds: neither a header's claim nor the content may take gigabytes."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def require_end(archive: tarfile.TarFile) -> None:
 
 
 def fault_of(error: BaseException) -> str:
-    """Return what is wrong with an archive, in a few words."""
+    """Return the fault of an archive, in a few words."""
     if isinstance(error, RecursionError):
         return "too many headers before a member"
     return next(iter(str(error).splitlines()), type(error).__name__).rstrip(":")

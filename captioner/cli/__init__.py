@@ -34,7 +34,7 @@ COMMANDS = {
     "doubt": "List captions that do not seem to belong to their picture.",
     "serve": "Caption pictures over HTTP, with a page for people.",
     "export": "Write a captioner for onnxruntime, TensorFlow, LiteRT or the browser.",
-    "doctor": "Say what captioner finds on this machine, and what is missing.",
+    "doctor": "Say what captioner finds on this machine, and what it lacks.",
     "completion": "Print the script for a shell's completion.",
     "run": "Do all of it: whatever is missing or out of date, in order.",
     "init": "Look at a folder of pictures and write a recipe for it.",
@@ -173,7 +173,7 @@ def _end_at_once_if_awaited(code: int) -> None:
 
 
 def _run(arguments: list[str], debug: bool) -> int:
-    # --debug is taken wherever it stands; click would want it before the command.
+    # --debug is taken at any place; click would want it before the command.
     rest = [argument for argument in arguments if argument != "--debug"]
     try:
         with messages_printed():

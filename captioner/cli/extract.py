@@ -92,7 +92,7 @@ def command(
     """Encode the pictures of the folder IMAGES into a feature file.
 
     A picture that cannot be read is passed over and named in FILE.skipped.csv. A killed extraction continues where it
-    stopped, and one whose folder has changed encodes what is new.
+    stopped, and one whose folder has changed encodes the new pictures.
 
     \b
     Examples:

@@ -25,7 +25,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _WHOLE, _ABOVE_ZERO = click.IntRange(min=0), click.FloatRange(min=0, min_open=True)
 _SHARE = click.FloatRange(min=0, min_open=True, max=1)
-_ENGLISH = 'Words that no caption ends with; "english" stands for a, the, of, with and their like'
+_ENGLISH = 'Words that no caption ends with; "english": a, the, of, with and their like'
 
 
 def _setting(name: str, help: str, **settings: Any) -> Decorator:  # noqa: A002
@@ -50,9 +50,9 @@ _OPTIONS: dict[str, Decorator] = {
     "temperature": _setting(
         "--temperature", "Sampling: below 1 keeps to likely words, above 1 dares more", type=_ABOVE_ZERO
     ),
-    "top_k": _setting("--top-k", "Sampling: draw from so many of the likeliest words; 0 is all", type=_WHOLE),
+    "top_k": _setting("--top-k", "Sampling: draw from so many of the most probable words; 0 is all", type=_WHOLE),
     "top_p": _setting(
-        "--top-p", "Sampling: draw from the likeliest words that together have this probability", type=_SHARE
+        "--top-p", "Sampling: draw from the most probable words that together have this probability", type=_SHARE
     ),
     "seed": _setting("--seed", "Sampling: the same seed gives the same captions", type=_WHOLE),
     "min_length": _setting("--min-length", "The fewest words of a caption", type=_WHOLE),

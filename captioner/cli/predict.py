@@ -37,7 +37,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a picture, one a line.")
 @click.option("--out", type=FOLDER, metavar="FOLDER", help="Write the pictures with their captions, and results.csv.")
-@click.option("--overwrite", is_flag=True, help="Replace what is in the --out folder.")
+@click.option("--overwrite", is_flag=True, help="Replace the captions in the --out folder.")
 @click.option("--attention", type=FOLDER, metavar="FOLDER", help="Draw what each word looked at; needs the plot extra.")
 @click.option(
     "--write",

@@ -179,7 +179,7 @@ def worker_app() -> Starlette:
 
 
 def _load(config: ServerConfig) -> ServedModel:
-    """Load what is served. Raises DataError where it cannot be had."""
+    """Load the captioner to serve. Raises DataError where it cannot be loaded."""
     from captioner.loading import require_model
     from captioner.serving.run import served_model
 
@@ -232,6 +232,6 @@ def _print_greeting(address: str, model: ServedModel, paths: tuple[Named, ...]) 
 
 
 def _quieten() -> None:
-    """Keep back what is of no use to those who run a server."""
+    """Hide messages that are of no use to those who run a server."""
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it takes compiling for several batch sizes for a mistake

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     "pictures train=0.75,dev=0.25).",
 )
 @click.option("--seed", type=int, help="Of the division (default: the recipe's, or 0).")
-@click.option("--check", is_flag=True, help="Look for pictures that stand in two splits, by what they show.")
+@click.option("--check", is_flag=True, help="Look for pictures that are in two splits, by what they show.")
 @recipe_options
 def command(
     captions: tuple[Path, ...],
@@ -88,7 +88,7 @@ def _check(data: DataConfig) -> None:
     if len(splits) < 2:
         raise ConfigError(f"--check: needs two splits or more, found {', '.join(splits) or 'none'}")
     compared = require_different(splits, data.images)
-    click.echo(f"no picture stands in two splits under two names: {compared:,} pictures compared")
+    click.echo(f"no picture is in two splits under two names: {compared:,} pictures compared")
 
 
 def _read_shares(text: str) -> dict[str, float]:

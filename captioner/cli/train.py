@@ -51,7 +51,7 @@ def checked_inputs(source: Source, recipe: Recipe, folder: Path, resume: bool, o
 @click.option(
     "--overwrite",
     is_flag=True,
-    help="Replace what is in the run folder, a finished run only when the new one is complete.",
+    help="Replace the run in the folder; a finished one only when the new one is complete.",
 )
 @click.option(
     "--processes",

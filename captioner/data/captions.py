@@ -27,7 +27,7 @@ class Captions:
     Attributes:
         references: image_id -> the picture's captions as RAW text, in the order of the source.
         pictures: image_id -> the picture's file, where known.
-        splits: name -> the split's image_ids in the order of the source; no id stands in two splits.
+        splits: name -> the split's image_ids in the order of the source; no id is in two splits.
         ranked: whether a picture's captions are alternatives, the best one first.
     """
 
@@ -77,13 +77,13 @@ def require_apart(splits: Mapping[str, Iterable[str]]) -> None:
         if shared:
             raise DataError(
                 f"splits {owners[shared[0]]!r} and {name!r} share {len(shared):,} pictures, first {shared[0]!r}; "
-                "a picture may stand in one split only"
+                "a picture may be in one split only"
             )
         owners.update(dict.fromkeys(ids, name))
 
 
 def merge(parts: Sequence[tuple[Path, Captions]]) -> Captions:
-    """Put the captions of several files together; a picture that stands in two of them has the captions of both.
+    """Put the captions of several files together; a picture that is in two of them has the captions of both.
 
     Raises:
         DataError: a picture is in two splits.

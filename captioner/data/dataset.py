@@ -75,7 +75,7 @@ class DataConfig:
 
 
 def read_captions(path: Sources, format: str = "auto") -> Mapping[str, tuple[str, ...]]:
-    """Read captions: image_id -> captions as they stand in the source, both in its order.
+    """Read captions: image_id -> captions as they are in the source, both in its order.
 
     Args:
         path: a file, a folder, a pattern, or several.

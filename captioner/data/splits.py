@@ -1,4 +1,4 @@
-"""Splits: lists of pictures as files, splits made by shares, and pictures that stand on two sides of them."""
+"""Splits: lists of pictures as files, splits made by shares, and pictures that are in two of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 FEW, FEW_SHARES = 200, {"train": 0.75, "dev": 0.25}  # of few pictures a tenth would be too few to tell epochs apart
-SHOWN = 3  # so many groups stand in a message
+SHOWN = 3  # so many groups are in a message
 
 
 def read_split(path: str | Path, known: Collection[str] = ()) -> tuple[str, ...]:
@@ -120,7 +120,7 @@ def write_splits(
     Args:
         folder: where the lists go.
         ids, shares, seed: see `make_splits`.
-        images: the pictures' folder; what is not in it is left out. None: only ids are looked at.
+        images: the pictures' folder; others are left out. None: only ids are looked at.
         compare: keep pictures of that folder that look alike on one side.
 
     Returns:
@@ -178,7 +178,7 @@ def require_different(splits: Mapping[str, Sequence[str]], images: str | Path) -
     if leaks:
         first = ", ".join(f"{image_id} ({owners[image_id]})" for image_id in leaks[0])
         raise DataError(
-            f"{images}: {len(leaks):,} {'pictures stand' if len(leaks) > 1 else 'picture stands'} in two splits under "
+            f"{images}: {len(leaks):,} {'pictures are' if len(leaks) > 1 else 'picture is'} in two splits under "
             f"two names, the first as {first}; take one of them off its list"
         )
     return len(pictures)

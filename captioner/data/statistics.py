@@ -1,4 +1,4 @@
-"""What a set of captions is like: counts, lengths, how far a vocabulary reaches, what is said most often."""
+"""What a set of captions is like: counts, lengths, how far a vocabulary reaches, its commonest captions and words."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _lengths(part: SplitStatistics) -> str:
     half, most, nearly = (int(length) for length in np.percentile(part.lengths, [50, 95, 99]))
     longest = int(part.lengths.max())
     lines = [f"words a caption: half have up to {half}, 95 % up to {most}, 99 % up to {nearly}, the longest {longest}"]
-    width = max(1, -(-nearly // 16))  # words a bar; the few that are longer stand in the last
+    width = max(1, -(-nearly // 16))  # words a bar; the few longer captions are in the last
     first = int(part.lengths.min()) // width * width
     starts = list(range(first, nearly + 1, width))
     counts = [int(((part.lengths >= start) & (part.lengths < start + width)).sum()) for start in starts]

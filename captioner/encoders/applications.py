@@ -95,7 +95,7 @@ def _end(layer: keras.Layer, averaged: bool) -> tuple[Tensor, Callable[[Tensor],
         return layer.output, regions
     if not isinstance(layer, keras.layers.LayerNormalization):
         return layer.output, pooled
-    # ConvNeXt normalizes what is pooled, not what is to be pooled
+    # ConvNeXt normalizes after pooling, not before
     norm = keras.layers.LayerNormalization.from_config(layer.get_config())
     norm.build((None, layer.output.shape[-1]))
     norm.set_weights(layer.get_weights())
@@ -151,7 +151,7 @@ def _load_file(network: keras.Model, backbone: Backbone, needs_top: str | None, 
             whole.load_weights(path)
             _copy(whole, network)
             return
-    missing = f" up to {needs_top!r}, which stands in the dense top (a `notop` file has none)" if needs_top else ""
+    missing = f" up to {needs_top!r}, which is in the dense top (a `notop` file has none)" if needs_top else ""
     raise DataError(f"{path}: not the weights of {network.name}{missing} ({reason})")
 
 
@@ -174,7 +174,7 @@ def _download(backbone: Backbone, needs_top: str | None) -> keras.Model:
     except Exception as error:
         reason = " ".join(str(error).split())
         file = backbone.files[needs_top is not None] if backbone.files else "the weights"
-        top = f" ({needs_top!r} stands in the dense top; `pool` and `grid` do without it)" if needs_top else ""
+        top = f" ({needs_top!r} is in the dense top; `pool` and `grid` do without it)" if needs_top else ""
         raise DataError(
             f"{file}: cannot be downloaded ({reason}); put it into a folder and name that folder in "
             f"{WEIGHTS_FOLDER}{top}"

@@ -27,7 +27,7 @@ class EncoderConfig:
         weights: `imagenet` (a hub preset's own), `random` (seeded, for tests), or the path of a weights file.
         resizing: how a picture comes to the input size, see `captioner.images.decode.resize`.
         filter: how pixels are weighed in resizing.
-        view: what is shown of each picture: all of it, mirrored (`flip`), a random `crop`, or both; see
+        view: the part of each picture that is encoded: all of it, mirrored (`flip`), a random `crop`, or both; see
             `captioner.images.views`. Views other than `whole` are for training only (`train.views`).
         trained_to: a later layer; those after `layer` up to it are trained together with the decoder. None trains none.
     """

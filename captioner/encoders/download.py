@@ -12,7 +12,7 @@ ALLOW_DOWNLOAD = "CAPTIONER_ALLOW_DOWNLOAD"
 def require_allowed(backbone: str) -> None:
     """Refuse a backbone that is an address on the net, such as `hub:hf://somebody/model`, unless downloads are allowed.
 
-    Presets and weights by a published name come from their publishers; what is at an address can be anything.
+    Presets and weights by a published name come from their publishers; a file at an address can be anything.
 
     Raises:
         DataError: it is an address, and downloading was not allowed.

@@ -134,7 +134,7 @@ def _load_family(preset: str, load_weights: bool) -> Any:
 
 
 def _load_scaling(preset: str) -> tuple[Any, Any]:
-    """Return what pictures are multiplied by and what is added then, each a number or one a channel."""
+    """Return the factor and the offset of pictures, each a number or one a channel."""
     hub = import_keras_hub(preset)
     with explained(preset, _presets(hub)):
         converter = hub.layers.ImageConverter.from_preset(preset)
@@ -204,5 +204,5 @@ def _as_it_is(pooled: Tensor) -> Tensor:
 
 
 def _last(count: int) -> Callable[[Tensor], Tensor]:
-    """Return what keeps the patches' tokens: those of the class and the registers stand before them."""
+    """Return a function that keeps the patches' tokens: those of the class and the registers come before them."""
     return lambda tokens: tokens[:, -count:]  # (batch, patches, channels), row by row

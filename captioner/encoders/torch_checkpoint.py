@@ -31,7 +31,7 @@ class _View(NamedTuple):
     strides: tuple[int, ...]
 
 
-# what the names of types in a checkpoint stand for here
+# the types' names in a checkpoint, and their NumPy types here
 _STORAGES: dict[tuple[str, str], np.dtype] = {
     ("torch", "FloatStorage"): np.dtype("<f4"),
     ("torch", "LongStorage"): np.dtype("<i8"),

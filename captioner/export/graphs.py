@@ -1,4 +1,4 @@
-"""What is exported, as functions for TensorFlow to trace: the encoder, the first state, a step, and the whole loop."""
+"""The functions that TensorFlow traces for an export: the encoder, the first state, a step, and the whole loop."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class NumpySearch:
             beams.log_probs = beams.log_probs + np.where(beams.finished, np.float32(0), log_probs)
             beams.lengths = beams.lengths + ~beams.finished
             beams.tokens[:, :, position], beams.sources[:, :, position] = words, parents
-            # where the words do not fill the beam, an impossible hypothesis stands in: it must not end
+            # where the words do not fill the beam, an impossible hypothesis fills it: it must not end
             beams.finished = beams.finished | ((words == END) & (beams.log_probs > IMPOSSIBLE / 2))
             last = words.reshape(-1).astype(np.int32)
             if not self._can_improve(beams).any():
@@ -195,7 +195,7 @@ class NumpySearch:
             best, ranked = top(allowed, min(config.top_k or allowed.shape[1], allowed.shape[1]))
             weights = np.exp((best - best[:, :1]) / np.float32(config.temperature))
             weights /= weights.sum(-1, keepdims=True)
-            if config.top_p < 1:  # the smallest set of the likeliest that has the mass
+            if config.top_p < 1:  # the smallest set of the most probable words that has the mass
                 weights = np.where(weights.cumsum(-1) - weights < config.top_p, weights, np.float32(0))
             words = np.take_along_axis(ranked, _invert(weights, draws), axis=1)
         log_probs = np.take_along_axis(logits, words, axis=1) - total
@@ -250,7 +250,7 @@ class NumpySearch:
 
 
 def top(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the `count` largest of each row (rows, places), falling, and where they stand; ties by place."""
+    """Return the `count` largest of each row (rows, places), falling, and their places; ties by place."""
     places = np.argpartition(-values, count - 1, axis=1)[:, :count] if count < values.shape[1] else None
     places = np.broadcast_to(np.arange(values.shape[1]), values.shape) if places is None else np.sort(places, axis=1)
     found = np.take_along_axis(values, places, axis=1)
@@ -261,7 +261,7 @@ def top(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 def _best_of(
     words: np.ndarray, log_probs: np.ndarray, ranks: np.ndarray, beams: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Choose the best-ranked of each picture's candidates; impossible ones stand in where there are fewer."""
+    """Choose the best-ranked candidates of each picture; impossible ones fill a beam that has fewer."""
     pictures, parents, count = ranks.shape
     missing = max(0, beams - parents * count)
 

@@ -11,7 +11,7 @@ from captioner.images.listing import Pictures
 
 logger = logging.getLogger(__name__)
 
-STALE = -1  # the size that stands for a file that was not read since it changed
+STALE = -1  # the size noted for a file that was not read since it changed
 
 
 class Changes:

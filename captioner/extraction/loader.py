@@ -25,7 +25,7 @@ Prepare = Callable[[np.ndarray], np.ndarray]
 
 
 class Listing(Protocol):
-    """What is needed of `captioner.images.listing.Pictures`."""
+    """The part of `captioner.images.listing.Pictures` that the loader uses."""
 
     @property
     def bytes(self) -> np.ndarray:
@@ -82,7 +82,7 @@ class Decoded:
     """A batch of pictures.
 
     Attributes:
-        places: (pictures,) where they stand in the listing.
+        places: (pictures,) their places in the listing.
         pictures: (pictures, height, width, 3) uint8, or of the decoder's own shape; black where one could not be read,
             so that the others keep their place in the batch however often it runs.
         sources: (pictures,) of `SOURCE`, what the files were as they were read.
@@ -96,7 +96,7 @@ class Decoded:
 
 
 def in_batches(marked: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Yield the places of what is marked (pictures,), `size` at a time, without a list of all of them."""
+    """Yield the places of the marked pictures (pictures,), `size` at a time, without a list of all of them."""
     places = np.zeros(0, np.int64)
     for start in range(0, len(marked), PLACES_AT_ONCE):
         found = start + np.flatnonzero(marked[start : start + PLACES_AT_ONCE])
@@ -116,7 +116,7 @@ def decode_batches(
     Args:
         pictures: the listing.
         batches: the places in it of the pictures that go together. An empty batch says that no more are known for now:
-            what is under way is waited for and handed out, and then the empty batch.
+            batches under way are waited for and handed out, and then the empty batch.
         decoder: how files become pictures.
         threads: that decode.
     """

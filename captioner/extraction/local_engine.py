@@ -50,7 +50,7 @@ class Waits:
 
 
 class Forward(Protocol):
-    """What is needed of `captioner.encoders.encoder.Encoder`."""
+    """The part of `captioner.encoders.encoder.Encoder` that the engine uses."""
 
     def encode_layers(self, pictures: np.ndarray, at_least: int = 0) -> list[np.ndarray]:
         """Return arrays of features of prepared pictures (pictures, ...), from one pass."""

@@ -1,4 +1,4 @@
-"""The files that an extraction is to make: what they are called, what is there already, and writing them."""
+"""The files that an extraction makes: their names, those that are there already, and writing them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Target:
         description: the encoder's, of the layer that goes into it.
         dtype: of its numbers.
         manifest: of a file of the same encoder that is there already; None where there is none.
-        finished: whether that file is what is to be made.
+        finished: whether that file is the one to be made.
     """
 
     path: Path
@@ -69,7 +69,7 @@ class Target:
 def find_target(
     path: Path, description: Mapping[str, Any], dtype: Storage, inputs: str, precision: str, overwrite: bool
 ) -> Target:
-    """Look at what is there at `path`.
+    """Look at the file at `path`.
 
     Args:
         path: the feature file.
@@ -172,7 +172,7 @@ class Reusable:
         return self._store.at([self.places[place]])[0]
 
     def source(self, place: int) -> np.void:
-        """Return what is known of a picture's file, of `KEPT`."""
+        """Return the fields of `KEPT` of a picture's file."""
         return self._sources[self.places[place]]
 
 

@@ -19,7 +19,7 @@ from captioner.storage import DataError
 
 DIGEST_BYTES = 16
 
-# what is written down of a picture as it was read: the file's size, when it was changed, and the digest of its content
+# noted of a picture as it was read: the file's size, when it was changed, and the digest of its content
 SOURCE = np.dtype([("bytes", "<i8"), ("modified", "<i8"), ("digest", f"V{DIGEST_BYTES}")])
 
 
@@ -28,7 +28,7 @@ class EncodedBatch:
     """Pictures that went through the network together.
 
     Attributes:
-        places: (pictures,) where they stand in the listing.
+        places: (pictures,) their places in the listing.
         sources: (pictures,) of `SOURCE`.
         skipped: place -> why it could not be read.
         features: an array (pictures, ...) a layer; rows of skipped pictures mean nothing.
@@ -41,9 +41,9 @@ class EncodedBatch:
 
 
 class PartialFeatures:
-    """What is extracted so far, of one layer or several, and the lock that keeps a second writer away.
+    """The features extracted so far, of one layer or several, and the lock that keeps a second writer away.
 
-    The file is a line of JSON that says what is extracted how, then blocks: a line of JSON with ids, and a record for
+    The file is a line of JSON that describes the extraction, then blocks: a line of JSON with ids, and a record for
     each. A block that a kill has cut off, or that does not fit its checksum, is dropped when the file is opened again.
 
     Attributes:
@@ -73,10 +73,10 @@ class PartialFeatures:
         """Get ready to append; where the file's header stays, recover what it holds.
 
         Args:
-            header: what is extracted how.
+            header: describes the extraction.
             pictures: the listing.
             rows: the type and shape of a picture's features, a pair a layer.
-            go_on: keep what is there, but not of pictures whose files have changed since.
+            go_on: keep the features in the file, but not those of pictures whose files have changed since.
 
         Returns:
             the places of those pictures.
@@ -110,7 +110,7 @@ class PartialFeatures:
         return self._read(place)[f"layer{layer}"]
 
     def source(self, place: int) -> np.void:
-        """Return what is known of a picture with features as it was read, of `SOURCE`."""
+        """Return the fields of `SOURCE` of a picture with features, as it was read."""
         return self._read(place)["source"]
 
     def undone(self) -> np.ndarray:

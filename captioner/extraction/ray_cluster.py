@@ -26,7 +26,7 @@ PASSED_ON = ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL", WEIGHTS_FOLDER)
 
 
 class RelativePaths(Listing, Protocol):
-    """What is needed of a listing whose pictures other nodes read, too."""
+    """A listing whose pictures other nodes read, too."""
 
     def relative(self, place: int) -> str:
         """Return a picture's path relative to the folder that all nodes have, or its whole path."""
@@ -35,11 +35,11 @@ class RelativePaths(Listing, Protocol):
 
 @dataclass(frozen=True)
 class Portion:
-    """Batches that one worker encodes one after the other: a listing of their pictures, and where each stands in it.
+    """Batches that one worker encodes one after the other: a listing of their pictures, and the place of each in it.
 
     Attributes:
         folder: of the pictures, the same on every node.
-        places: (pictures,) where they stand in the whole listing.
+        places: (pictures,) their places in the whole listing.
         paths: relative to the folder.
         bytes: (pictures,) the files' sizes.
         modified: (pictures,) when they were changed last, in nanoseconds.

@@ -1,4 +1,4 @@
-"""One extraction: choosing how, encoding what is missing, and writing the files."""
+"""One extraction: choosing how, encoding the missing pictures, and writing the files."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class ExtractionRun:
         wide: Encoder,
         config: ExtractionConfig,
     ) -> None:
-        """Take what is to be done.
+        """Prepare an extraction.
 
         Args:
             images: the folder.
@@ -150,7 +150,7 @@ class ExtractionRun:
     def _choose(self, reused: np.ndarray) -> tuple[Encoder, Chosen]:
         config, count = self._config, len(reused) - int(reused.sum())
         before = self._targets[0].manifest
-        if before is not None and reused.any():  # what is added to a file is made as the file was
+        if before is not None and reused.any():  # new rows of a file are made as its others were
             batch_size = before.get("chosen", {}).get("batch_size", DEFAULT_BATCH_SIZE)
             chosen = Chosen(before["encoder"]["precision"], batch_size)
             return self._in_precision(chosen.precision), chosen
@@ -199,10 +199,10 @@ class ExtractionRun:
         logger.info(", ".join(part for part in parts if part))
 
     def _encode(self, todo: np.ndarray, whole: int, encoder: Encoder, chosen: Chosen) -> float:
-        """Encode what is marked; return how many pictures a second, 0 where it was over too soon to tell.
+        """Encode the marked pictures; return how many a second, 0 where it took too short to tell.
 
         Args:
-            todo: (pictures,) what is left to be done.
+            todo: (pictures,) which are left to be encoded.
             whole: how many pictures an undisturbed run would encode.
             encoder: the network.
             chosen: the batch size.

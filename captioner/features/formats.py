@@ -46,7 +46,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Content:
-    """What is to be written to a feature file.
+    """The content of a new feature file.
 
     Attributes:
         ids: the pictures'.
@@ -67,7 +67,7 @@ class Content:
 
 
 def read_pickle(path: Path, layout: Layout = "auto") -> Held:
-    """Read a dict image_id -> array whole; see `captioner.features.store.open_features` for what is refused.
+    """Read a dict image_id -> array whole; see `captioner.features.store.open_features` for the refusals.
 
     The arrays are read row by row to where they stay, so this takes hardly more memory than they do.
     """
@@ -147,7 +147,7 @@ def check_finite(path: Path, rows: np.ndarray, ids: Iterable[str]) -> None:
 
 
 def read_h5(path: Path) -> Held:
-    """Open an HDF5 file of ours; see `captioner.features.store.open_features` for what is refused."""
+    """Open an HDF5 file of ours; see `captioner.features.store.open_features` for the refusals."""
     content = read_hdf5(path, ["ids"], "features", ["encoder"])
     rows = content.rows
     if rows is None or "ids" not in content.arrays:

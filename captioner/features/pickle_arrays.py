@@ -217,7 +217,7 @@ def _encode(text: Any, coding: Any) -> bytes | Stretch:
         return text.encode("latin-1")
     if isinstance(text, Stretch) and text.coding in ("text", "line"):
         return Stretch(text.start, text.length, f"{text.coding}-latin1")
-    raise BadPickleError("it encodes what is no text")
+    raise BadPickleError("it encodes a value that is not a text")
 
 
 def read_arrays(path: Path) -> tuple[Any, int]:

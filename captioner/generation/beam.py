@@ -1,4 +1,4 @@
-"""Beam search: the likeliest hypotheses are kept at every step; a finished one keeps its place and never changes."""
+"""Beam search: the most probable hypotheses are kept at every step; a finished one keeps its place unchanged."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from captioner.text.vocabulary import PAD
 
 
 class BeamCandidates(NamedTuple):
-    """How each hypothesis may go on, its likeliest words; (pictures, parents, candidates) each.
+    """How each hypothesis may continue, its most probable words; (pictures, parents, candidates) each.
 
     Attributes:
         words: int32.
         log_probs: of the words.
-        ranks: what is chosen by, the higher the better.
+        ranks: of each candidate; the highest are chosen.
     """
 
     words: Tensor
@@ -30,7 +30,7 @@ class BeamCandidates(NamedTuple):
 
 @keras.saving.register_keras_serializable("captioner")
 class BeamSearch(Search):
-    """Keeps the beam_size likeliest hypotheses.
+    """Keeps the beam_size most probable hypotheses.
 
     A hypothesis that ends is frozen and keeps its place, so the beam of the open ones shrinks by one (Xu et al. 2015);
     the search ends when all have ended, or when no open one can beat the n best.
@@ -41,7 +41,7 @@ class BeamSearch(Search):
         return best_of(self.candidates(hypotheses, logits, total), self.beams)
 
     def candidates(self, hypotheses: Hypotheses, logits: Tensor, total: Tensor) -> BeamCandidates:
-        """Return each hypothesis' likeliest words: no more than `beams` of one can be kept. See Search.choose."""
+        """Return each hypothesis' most probable words: no more than `beams` of one can be kept. See Search.choose."""
         parents = hypotheses.log_probs.shape[1]
         best, words = top_k(logits, self.beams, self.constraints.forbidden)
         count = best.shape[-1]
@@ -54,7 +54,7 @@ class BeamSearch(Search):
 
 
 def best_of(candidates: BeamCandidates, beams: int) -> Choice:
-    """Choose the `beams` best-ranked of each picture's candidates; impossible ones stand in where there are fewer."""
+    """Choose the `beams` best-ranked candidates of each picture; impossible ones fill a beam that has fewer."""
     _, parents, count = candidates.ranks.shape
     missing = ((0, 0), (0, max(0, beams - parents * count)))
 

@@ -34,8 +34,8 @@ class GenerationConfig:
         diversity: what a group's words lose in log-probability for each earlier group that chose them at the same step.
         sampling: words are drawn by their probability; no beam is used.
         temperature: in sampling, logits are divided by it: below 1 likely words become likelier.
-        top_k: in sampling, only so many of the likeliest words are drawn from; 0 is all of them.
-        top_p: in sampling, only the likeliest words that together have this probability (the nucleus) are drawn from.
+        top_k: in sampling, only so many of the most probable words are drawn from; 0 is all of them.
+        top_p: in sampling, only the nucleus is drawn from: the most probable words that have this probability together.
         seed: of the numbers that sampling draws by; the same seed gives the same captions.
         min_length: the fewest words of a caption, `<end>` not counted.
         no_repeat_ngram: no sequence of this many words appears twice in a caption; 0 allows it.
@@ -83,7 +83,9 @@ class GenerationConfig:
         if self.temperature > MOST_TEMPERATURE:
             raise ValueError(f"temperature must be at most {MOST_TEMPERATURE}, found {self.temperature}")
         if not self.temperature > 0:
-            raise ValueError(f"temperature must be above 0, found {self.temperature}; beam_size 1 takes the likeliest")
+            raise ValueError(
+                f"temperature must be above 0, found {self.temperature}; beam_size 1 takes the most probable word"
+            )
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be above 0 and at most 1, found {self.top_p}")
         if self.min_length > self.max_length:

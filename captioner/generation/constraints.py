@@ -46,7 +46,7 @@ class Constraints(WordRules):
 
         Args:
             logits: (hypotheses, words) as the decoder gives them.
-            blocked: the same without what is out at this step.
+            blocked: the same without the words that are out at this step.
             position: scalar, the index of the next word.
         """
         if not self.start:

@@ -45,7 +45,7 @@ class DiverseBeamSearch(BeamSearch):
         return Choice(*(ops.concatenate(parts, axis=1) for parts in zip(*chosen, strict=True)))
 
     def _scores(self, hypotheses: Hypotheses) -> Tensor:
-        """See Search; a caption that stands in an earlier beam already is impossible."""
+        """See Search; a caption that is in an earlier beam already is impossible."""
         scores = super()._scores(hypotheses)
         tokens = hypotheses.tokens
         same = ops.all(tokens[:, :, None] == tokens[:, None], axis=-1)  # (pictures, beams, beams)

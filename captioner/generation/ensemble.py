@@ -9,13 +9,13 @@ from keras import ops
 
 from captioner.models.decoder import CaptionDecoder, State, Tensor
 
-LEAST = 1e-20  # stands for nothing where a logarithm is taken
+LEAST = 1e-20  # in place of 0 where a logarithm is taken
 
 
 class EnsembleDecoder(CaptionDecoder):
     """Decoders with the same words; a word's log-probability is the mean of theirs.
 
-    The probabilities that such means stand for add up to less than 1. What is missing goes to `<pad>`, which no search
+    The probabilities of such means add up to less than 1. The rest goes to `<pad>`, which no search
     emits, so that a caption's log-probability is the mean of those that the members give it.
 
     Features, memory and state are tuples with one entry a member, each as that member has it. The attention is the mean

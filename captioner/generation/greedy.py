@@ -1,4 +1,4 @@
-"""Greedy search: the likeliest word at every step."""
+"""Greedy search: the most probable word at every step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from captioner.generation.top_k import top_k
 
 @keras.saving.register_keras_serializable("captioner")
 class GreedySearch(Search):
-    """Takes the likeliest word at every step; the beam size must be 1."""
+    """Takes the most probable word at every step; the beam size must be 1."""
 
     branches = False
 

@@ -8,7 +8,7 @@ Tensor = Any
 
 
 class Hypotheses(NamedTuple):
-    """The captions so far; a picture's beams stand side by side.
+    """The captions so far; a picture's beams are side by side.
 
     Attributes:
         tokens: (pictures, beams, max_length) int32, `<pad>` after the end.

@@ -1,4 +1,4 @@
-"""How likely a text is for a picture, and which words a picture calls up: what search by text stands on."""
+"""How likely a text is for a picture, and which words a picture calls up: search by text uses both."""
 
 from __future__ import annotations
 

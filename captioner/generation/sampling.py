@@ -23,7 +23,7 @@ class Sampling(Search):
     The numbers that words are drawn by are an input: the search itself is a plain function, the same on every backend.
     `call` takes {"features": ..., "draws": (pictures, n, max_length) from 0 to below 1}, as `inputs` gives it; for
     features alone the backend draws the numbers by the seed. Log-probabilities are the model's own, before the
-    reshaping; captions stand by them, best first. Nucleus: Holtzman et al., "The Curious Case of Neural Text
+    reshaping; captions are sorted by them, best first. Nucleus: Holtzman et al., "The Curious Case of Neural Text
     Degeneration", 2020.
     """
 
@@ -71,7 +71,7 @@ class Sampling(Search):
         best, ranked = top_k(logits, config.top_k or words, forbidden)  # (hypotheses, ranks)
         weights = ops.exp((best - best[:, :1]) / config.temperature)  # the first is the largest
         weights /= ops.sum(weights, axis=-1, keepdims=True)
-        if config.top_p < 1:  # the smallest set of the likeliest that has the mass, the word that reaches it included
+        if config.top_p < 1:  # the smallest set of the most probable words that has this mass
             weights = ops.where(ops.cumsum(weights, axis=-1) - weights < config.top_p, weights, 0.0)
         return ops.take_along_axis(ranked, invert(weights, draws), axis=1)
 

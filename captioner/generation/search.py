@@ -172,7 +172,7 @@ class Search(keras.Model):
             state = tree.map_structure(lambda leaf: ops.take(leaf, rows, axis=0), state)
         words = ops.where(old.finished, PAD, choice.words)  # (pictures, beams)
         log_probs = old.log_probs + ops.where(old.finished, 0.0, choice.log_probs)
-        # Where the words do not fill the beam, an impossible hypothesis stands in: it must not end and keep its place.
+        # Where the words do not fill the beam, an impossible hypothesis fills it: it must not end and keep its place.
         ended = ops.logical_and(words == END, log_probs > IMPOSSIBLE / 2)
         now = ops.arange(length) == position  # (max_length,)
         hypotheses = Hypotheses(

@@ -1,4 +1,4 @@
-"""The likeliest words of every hypothesis, without a search for the best through the whole vocabulary."""
+"""The most probable words of every hypothesis, without a search for the best through the whole vocabulary."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class WordRules:
         endings: no caption ends with one of them, be it for `<end>` or for want of room.
         no_repeat_ngram, min_length, max_length: see GenerationConfig.
         start: what every caption begins with.
-        must_include: words that a caption holds, each with what may stand for it.
+        must_include: words that a caption holds, each with the words that count as it.
     """
 
     forbidden: tuple[int, ...]

@@ -28,7 +28,7 @@ TEXTS_KEPT = 64  # a server's clients may ask with ever other prompts
 
 @dataclass(frozen=True)
 class HubSearch:
-    """What is asked of KerasHub.
+    """The settings that KerasHub is called with.
 
     Attributes:
         config: how captions are generated.

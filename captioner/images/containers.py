@@ -1,4 +1,4 @@
-"""What is around the pixels of a JPEG or a PNG, taken away before a decoder sees it: only pixels decide.
+"""Removes everything but the pixels from a JPEG or a PNG before a decoder sees it: only pixels decide.
 
 A wrong checksum in a text, a huge colour profile or a broken thumbnail make no broken picture, and a checksum that says
 that pixels are broken is believed: decoders pass over it.
@@ -38,7 +38,7 @@ _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 
 @dataclass(frozen=True)
 class Bare:
-    """A picture's file without what is only about it.
+    """A picture's file without its metadata.
 
     Attributes:
         data: the file.

@@ -74,7 +74,7 @@ def load_image(
 ) -> np.ndarray:
     """Decode a picture (of the kinds in `captioner.images.files`) to uint8 RGB, (height, width, 3).
 
-    Only pixels decide whether it is read: what is wrong in texts, colour profiles and EXIF is passed over. It is turned
+    Only pixels decide whether it is read: faults in texts, colour profiles and EXIF are ignored. It is turned
     as its EXIF orientation says; transparency lies on white; 16 bits are scaled to 8; an animation gives its first
     frame.
 
@@ -135,7 +135,7 @@ def _decode(name: str, kind: str, data: bytes, max_pixels: int, at_least: tuple[
         _check_pixels(name, image.size, pixels, max_pixels)
         needed = pixels * _bytes_a_pixel(kind, image.mode, at_least is None) + _BYTES_A_ROW * image.height
         _check_memory(name, image.size, needed, max_pixels, len(data))
-        image.load()  # before anything else is asked for: Pillow may load to answer, and hide what is broken
+        image.load()  # before anything else is asked for: Pillow may load to answer, and hide a fault
         orientation = orientation or _orientation(image)  # now: TIFF has turned it
         return _upright(image, orientation, at_least)
 
@@ -147,7 +147,7 @@ def _decode_jpeg(name: str, data: bytes, max_pixels: int, at_least: tuple[int, i
     except OSError as error:
         if "truncated" not in str(error) or not has_all_scans(bare.data):
             raise
-        # Its end may be all that is missing. What is decoded of missing rows depends on what follows in their place.
+        # Only its end may be missing. The pixels of missing rows depend on the bytes in their place.
         start = bare.data.rstrip(b"\xff")
         image, other = (_drafted(name, bare, start + end, max_pixels, at_least) for end in _ENDS)
         if image.tobytes() != other.tobytes():

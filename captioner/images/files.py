@@ -83,7 +83,7 @@ def can_read_heif() -> bool:
 
 
 def read_picture(path: Path) -> tuple[bytes, os.stat_result]:
-    """Return a picture's file and its status. What is no picture by its first bytes is not read any further.
+    """Return a picture's file and its status. A file whose first bytes are not a picture's is not read any further.
 
     Raises:
         DataError: missing, no regular file (a pipe would be waited for without end), too large, or no picture.

@@ -40,7 +40,7 @@ class Health:
     cut_off: float
 
     def alarms(self) -> list[str]:
-        """Return what is wrong, a sentence each; nothing where all is well."""
+        """Return the faults, a sentence each; nothing where all is well."""
         if self.pictures < FEWEST:
             return []
         found = []

@@ -8,7 +8,7 @@ from captioner.metrics.matching import Candidates
 from captioner.metrics.ngrams import ORDERS
 from captioner.metrics.statistics import Statistics
 
-# The evaluation code's own: they keep a caption that matches nothing at zero and stand in for smoothing per picture.
+# The evaluation code's own: they keep a caption that matches nothing at zero and replace smoothing per picture.
 _TINY, _SMALL = 1e-15, 1e-9
 
 # The columns of what `match` returns.

@@ -24,7 +24,7 @@ def classic_bleu(candidates: Candidates) -> Statistics:
     """Return the statistics of the tutorials' four BLEU scores. Do not report them as BLEU.
 
     They are nltk's corpus_bleu without smoothing, with the start and end words kept on both sides, where they match
-    always, and against references from which the `classic` rules have taken what is hard to hit.
+    always, and against references from which the `classic` rules have removed the words that are hard to hit.
 
     Args:
         candidates: cleaned by the `classic` rules, as their references are.

@@ -20,7 +20,7 @@ class EvaluationConfig:
 
     Attributes:
         split: the split that is decoded.
-        metrics: what is scored, names of captioner.metrics.scorer.
+        metrics: names of captioner.metrics.scorer.
         n: captions a picture; the best one is scored, and by the metric `oracle` the best by each score.
         cider_df: whose document frequencies CIDEr-D takes: `corpus` for the evaluated references, or a caption file.
         confidence: whether confidence intervals are drawn.

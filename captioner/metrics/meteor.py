@@ -30,7 +30,7 @@ _OPTIONS = [
 
 
 class UnavailableError(Exception):
-    """METEOR cannot be had here. The message says what is missing."""
+    """METEOR cannot run here. The message names the missing part."""
 
 
 def meteor(candidates: Candidates) -> Statistics:

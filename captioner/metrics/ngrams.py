@@ -23,7 +23,7 @@ class NGrams(NamedTuple):
     Attributes:
         key: (distinct,) the n-grams of all captions, rising.
         caption: (entries,) the caption's number, rising.
-        ngram: (entries,) where the n-gram stands in `key`, rising within a caption.
+        ngram: (entries,) the n-gram's place in `key`, rising within a caption.
         times: (entries,) how often the caption holds it.
     """
 
@@ -33,7 +33,7 @@ class NGrams(NamedTuple):
     times: np.ndarray
 
     def number(self, key: np.ndarray) -> np.ndarray:
-        """Return where n-grams (n,) stand in `self.key`: (n,), -1 for one that no caption holds."""
+        """Return the places of n-grams (n,) in `self.key`: (n,), -1 for one that no caption holds."""
         if not len(self.key):
             return np.full(len(key), -1)
         near = np.minimum(np.searchsorted(self.key, key), len(self.key) - 1)

@@ -47,7 +47,7 @@ def _common_length(places: Mapping[str, int], length: int, other: Sequence[str])
     revisited"): bit i of `row` is clear where the table grows from column i to i + 1.
 
     Args:
-        places: the caption's tokens, each with the bits of the places where it stands.
+        places: the caption's tokens, each with the bits of its places.
         length: the caption's tokens.
         other: the tokens of the other caption.
     """

@@ -39,7 +39,7 @@ METRICS: dict[str, Metric] = {
     "classic-bleu": Metric("classic", classic_bleu),  # classic_bleu_1 ... classic_bleu_4, inflated
 }
 
-# What is no comparison of one candidate with its references: the variety of all candidates (distinct_1, distinct_2,
+# Scores that do not compare one candidate with its references: the variety of all candidates (distinct_1, distinct_2,
 # vocabulary, mean_length, novel), and what the best of several candidates a picture scores (oracle_ and each key).
 DIVERSITY, ORACLE = "diversity", "oracle"
 RETRIEVAL = "retrieval"  # scores the model, not captions: evaluate adds it, see captioner.stages.retrieval

@@ -82,7 +82,7 @@ class AdaptiveDecoder(RecurrentDecoder):
     def step(
         self, token: Tensor, position: Tensor, state: State, memory: AdaptiveMemory
     ) -> tuple[Tensor, State, Tensor]:
-        """See CaptionDecoder.step; the attention to the sentinel is what is missing to a sum of 1."""
+        """See CaptionDecoder.step; the attention to the sentinel is 1 minus the sum of the others."""
         pictures = ops.shape(memory.whole)[0]
         words = self.words(token)  # (hypotheses, embedding_size)
         whole = per_caption(memory.whole, ops.shape(token)[0] // pictures)
@@ -110,7 +110,7 @@ class AdaptiveDecoder(RecurrentDecoder):
 
         Args:
             read: (n, 2 x embedding_size), the words at the layout's positions.
-            layout: where they stand.
+            layout: of the words.
             training: whether dropout is on.
 
         Returns:

@@ -113,7 +113,7 @@ class AttentionDecoder(RecurrentDecoder):
     def hidden_at(self, tokens: Tensor, positions: Tensor, memory: Memory, training: bool = False) -> Tensor:
         """See CaptionDecoder.hidden_at.
 
-        The captions stand in the order of their lengths: a step has no work with those that have ended.
+        The captions are in the order of their lengths: a step has no work with those that have ended.
         """
         layout = Layout(positions, *ops.shape(tokens))
         rows, longest = layout.rows, layout.longest_first()
@@ -185,8 +185,8 @@ class AttentionDecoder(RecurrentDecoder):
             state, memory: see CaptionDecoder.step.
             weights: from `_step_weights`.
             masks: of the recurrent layers' dropout.
-            laid_out: where each hypothesis stands among the pictures' captions side by side, (hypotheses,), and how
-                many places there are; None where all stand there in their order.
+            laid_out: the place of each hypothesis among the pictures' captions side by side, (hypotheses,), and how
+                many places there are; None where they are in that order already.
 
         Returns:
             output (hypotheses, units), the new state, context (hypotheses, channels), attention (hypotheses, regions).

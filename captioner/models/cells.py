@@ -103,9 +103,9 @@ class Recurrent(keras.layers.Layer):
         """Read captions, all the words of each.
 
         Args:
-            inputs: (n, channels), what is read with each word.
+            inputs: (n, channels), read with each word.
             state: what each caption begins with, leaves (captions, units).
-            layout: where the words stand.
+            layout: of the words.
             training: whether dropout is on.
 
         Returns:

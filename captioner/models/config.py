@@ -94,7 +94,7 @@ class RecurrentConfig(WordsConfig):
     Attributes:
         cell: the recurrent layer's kind.
         units: its width.
-        layers: how many stand one above the other.
+        layers: how many, one above the other.
         recurrent_dropout: dropout on the previous output inside a layer, the same for all words of a caption.
         layer_dropout: dropout between two layers.
         layer_norm: whether each layer's output is normalized.
@@ -112,7 +112,7 @@ class RecurrentConfig(WordsConfig):
         require_sizes(units=self.units, layers=self.layers)
         require_shares(recurrent_dropout=self.recurrent_dropout, layer_dropout=self.layer_dropout)
         if self.layer_dropout and self.layers == 1:
-            raise ValueError("layer_dropout stands between layers; there is only 1")
+            raise ValueError("layer_dropout needs 2 layers or more, found 1; set it to 0")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The decoder contract: the methods behind which every architecture stands."""
+"""The decoder contract: the methods that every architecture has."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Tanti, Gatt and Camilleri, "Where to put the image in an image caption generator", 2018, call them init-inject (the
 picture is the first state), pre-inject (the picture is the first word: "Show and Tell", Vinyals et al. 2015) and
-par-inject (the picture stands beside every word).
+par-inject (the picture is beside every word).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class InjectDecoder(RecurrentDecoder):
         self.built = True
 
     def picture_size(self) -> int:
-        """Return how many numbers stand for the picture."""
+        """Return the number of the picture's channels."""
         return self.config.embedding_size
 
     def input_size(self) -> int:
@@ -101,7 +101,7 @@ class PreInjectDecoder(InjectDecoder):
 
 @keras.saving.register_keras_serializable("captioner")
 class ParInjectDecoder(InjectDecoder):
-    """The picture stands beside every word."""
+    """The picture is beside every word."""
 
     def input_size(self) -> int:
         """See InjectDecoder."""

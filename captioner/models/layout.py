@@ -1,4 +1,4 @@
-"""Where the words of a batch of captions stand."""
+"""The order of the words of a batch of captions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Tensor = Any
 
 
 class Layout(NamedTuple):
-    """Where the words of a batch stand: dense layers see them in one row, others see them in their captions.
+    """The order of the words of a batch: dense layers see them in one row, others see them in their captions.
 
     Attributes:
         positions: (n,) of the words, different indices into the flattened tokens.
@@ -54,7 +54,7 @@ class LongestFirst(NamedTuple):
 
     Attributes:
         order: (rows,) the captions.
-        places: (n,) where the words stand in (time x rows), flattened.
+        places: (n,) of the words in (time x rows), flattened.
         rows: how many captions there are.
         unended: (time,) how many have not ended; None where shapes cannot change.
     """

@@ -49,7 +49,7 @@ class Block(keras.layers.Layer):
         width: of inputs and outputs.
         heads: of every attention.
         feedforward_units: width inside the feed-forward block.
-        dropout: on what is added to the input.
+        dropout: of the branch that is added to the input.
     """
 
     def __init__(self, width: int, heads: int, feedforward_units: int, dropout: float, **kwargs: Any) -> None:
@@ -121,14 +121,14 @@ class DecoderLayer(Block):
         self.cross_output = self._dense("cross_output", width, width)
 
     def read_captions(self, words: Tensor, memory: Tensor, layout: Layout, training: bool = False) -> Tensor:
-        """Return new words (n, width), given memory (pictures, regions, 2 x width) and where the words stand."""
+        """Return new words (n, width), given memory (pictures, regions, 2 x width) and the words' places."""
         query, keys_values = self.read(words)
         places = ops.arange(layout.time)
         # The gaps between captions are not masked: they come after every word of theirs.
         earlier = places[:, None] >= places[None]
         seen, _ = attend(layout.by_caption(query), layout.by_caption(keys_values), self.heads, earlier)
         words = self.add(words, layout.in_a_row(seen), training)
-        # All words of a picture's captions stand in one row of queries: keys and values are neither copied nor reread.
+        # All words of a picture's captions are one row of queries: keys and values are neither copied nor reread.
         query = layout.by_caption(self.cross_query(self.cross_norm(words)))
         query = ops.reshape(query, (layout.pictures, -1, self.width))
         seen, _ = attend(query, memory, self.heads)

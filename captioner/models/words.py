@@ -113,6 +113,6 @@ def normalized(features: Tensor) -> Tensor:
     """
     axes = tuple(range(1, len(features.shape)))
     largest = ops.max(ops.abs(features), axis=axes, keepdims=True)
-    features = features / ops.maximum(1.0, largest * 1e-15)  # what is above 1e19 has no square in float32
+    features = features / ops.maximum(1.0, largest * 1e-15)  # values above 1e19 have no square in float32
     mean_square = ops.mean(ops.square(features), axis=axes, keepdims=True)
     return features * ops.rsqrt(mean_square + 1e-12)

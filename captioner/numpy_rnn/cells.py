@@ -54,7 +54,7 @@ def rnn_backward(dstate: State, cache: Any) -> tuple[Array, State, Weights]:
 def lstm_forward(x: Array, state: State, weights: Weights) -> tuple[State, Any]:
     """Take a step of an LSTM (Hochreiter & Schmidhuber 1997; the forget gate is from Gers, Schmidhuber & Cummins 2000).
 
-    The gates stand in Keras' order i, f, g, o (Keras calls g "c"); * is element-wise:
+    The gates are in Keras' order i, f, g, o (Keras calls g "c"); * is element-wise:
 
         [i f g o] = x W + h U + b, then sigmoid over i, f and o, tanh over g
         c' = f * c + i * g
@@ -98,7 +98,7 @@ def lstm_backward(dstate: State, cache: Any) -> tuple[Array, State, Weights]:
 def gru_forward(x: Array, state: State, weights: Weights) -> tuple[State, Any]:
     """Take a step of a GRU (Cho et al. 2014, equations 5 to 8) as Keras computes it with reset_after=True.
 
-    The gates stand in Keras' order z (update), r (reset), g (candidate). The reset gate acts after the product with the
+    The gates are in Keras' order z (update), r (reset), g (candidate). The reset gate acts after the product with the
     recurrent weights, as in cuDNN, so that input and state have a bias each; * is element-wise:
 
         [p_z p_r p_g] = x W + b[0]        [q_z q_r q_g] = h U + b[1]
@@ -148,7 +148,7 @@ class Cell:
     Attributes:
         forward: (x, state, weights) -> (the next state, cache).
         backward: (the next state's gradient, cache) -> (dx, the state's gradient, the weights' gradients).
-        gates: how many blocks of H stand in the weights.
+        gates: how many blocks of H the weights have.
         states: how many arrays make a state.
         biases: how many rows the bias has; 1 means a plain vector.
     """

@@ -101,7 +101,7 @@ class CaptioningRNN:
         return loss, gradients
 
     def decode(self, features: Array, start: int, end: int, max_length: int) -> list[list[int]]:
-        """Greedy decoding: at each step the likeliest next word.
+        """Greedy decoding: at each step the most probable next word.
 
         Args:
             features: (N, F).

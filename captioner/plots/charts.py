@@ -24,7 +24,7 @@ def curves(title: str, xs: Sequence[float], series: Sequence[Series], marked: fl
 
     Args:
         title: what a screen reader says.
-        xs: where the values stand, rising.
+        xs: the values' places, rising.
         series: the lines, a value for each x.
         marked: an x to point out.
     """
@@ -53,7 +53,7 @@ def columns(title: str, labels: Sequence[str], bars: Series, outline: Series | N
         labels: of the bars; every so many are written.
         bars: a value for each label, 0 or more.
         outline: the same of somebody else.
-        every: how many labels apart the written ones stand.
+        every: one label in so many is written.
     """
     several = [bars, *([outline] if outline else [])]
     ticks = _ticks(0.0, max(max(row.values) for row in several))

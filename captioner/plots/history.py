@@ -21,7 +21,7 @@ CHARTS: tuple[tuple[str, tuple[tuple[str, str, float], ...]], ...] = (
 
 
 def charts_of(history: Sequence[Mapping[str, float]]) -> list[tuple[str, Lines]]:
-    """Return what is drawn of a history: the title of each chart, and its lines by name, as epochs and values.
+    """Return the charts of a history: the title of each, and its lines by name, as epochs and values.
 
     Args:
         history: a row for each epoch; a chart has the epochs whose rows have its numbers.

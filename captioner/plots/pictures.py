@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NARROWEST = 320  # pixels: room for text under small pictures
-LARGEST = 1600  # pixels of the longer side of what is drawn
+LARGEST = 1600  # pixels of the longer side of a drawing
 PANEL = 360  # pixels of the longer side of one of many
 COLUMNS = 5
 READABLE = 400  # pixels of the longer side of a word's map, at least
@@ -174,7 +174,7 @@ def to_png(drawn: Figure | Image.Image) -> bytes:
 
 
 def _plain(text: str) -> str:
-    return text.replace("$", r"\$")  # matplotlib sets what is between two in mathematics
+    return text.replace("$", r"\$")  # matplotlib sets the text between two of them as mathematics
 
 
 def _attention(caption: Caption) -> np.ndarray:

@@ -39,7 +39,7 @@ def the_box() -> Path:
 
 
 def default_model() -> Path:
-    """Return what is used where no model is named, and say so: the box, or the newest run where there is none.
+    """Return the captioner for commands that name no model, and say so: the box, or the newest run where there is none.
 
     Raises:
         DataError: there is neither.

@@ -15,7 +15,7 @@ from captioner.storage import write_text
 
 
 class FoundLike(Protocol):
-    """What is needed of captioner.stages.find.FoundPicture."""
+    """The part of captioner.stages.find.FoundPicture that a gallery shows."""
 
     @property
     def path(self) -> Path:
@@ -34,7 +34,7 @@ class FoundLike(Protocol):
 
 
 class DoubtLike(Protocol):
-    """What is needed of captioner.stages.doubt.Doubt."""
+    """The part of captioner.stages.doubt.Doubt that a gallery shows."""
 
     @property
     def image_id(self) -> str:

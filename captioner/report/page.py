@@ -64,7 +64,7 @@ def _scores_note(report: Report) -> str:
     if not report.intervals:
         return ""
     return (
-        f"Under a score stands its {100 * LEVEL:g} % confidence interval: how far the score would move with other "
+        f"Under a score is its {100 * LEVEL:g} % confidence interval: how far the score would move with other "
         "pictures of this kind."
     )
 

@@ -1,4 +1,4 @@
-"""Pictures and attention maps small enough to stand in a page."""
+"""Pictures and attention maps small enough to be embedded in a page."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def embed_attention(tokens: Sequence[str], attention: np.ndarray, columns: int, 
 
 
 def grid_columns(regions: int, input_size: Sequence[int]) -> int:
-    """Return how many of the regions stand in a row, in a grid as wide for its height as the encoder's input."""
+    """Return how many of the regions make a row, in a grid as wide for its height as the encoder's input."""
     height, width = input_size
     fitting = [columns for columns in range(1, regions + 1) if regions % columns == 0]
     return min(fitting, key=lambda columns: abs(math.log(columns * columns / regions * height / width)))

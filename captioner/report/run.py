@@ -1,4 +1,4 @@
-"""From a run folder to its report: which files belong to it, and what is known of it."""
+"""From a run folder to its report: its files, and the facts about it."""
 
 from __future__ import annotations
 

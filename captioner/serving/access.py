@@ -1,4 +1,4 @@
-"""What stands around every request: its id, its log line, its count, and the token that lets it in."""
+"""What every request has: its id, its log line, its count, and the token that lets it in."""
 
 from __future__ import annotations
 

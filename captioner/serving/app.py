@@ -52,7 +52,7 @@ def create_app(
             one; or a model of KerasHub, `hub:PRESET`.
         token: what clients must send as `Authorization: Bearer TOKEN`; None lets everybody in.
         origins: web pages of other addresses that may ask, such as `https://example.org`; `*` is all.
-        limits: what is accepted at most.
+        limits: of requests.
 
     Raises:
         DataError: there is no captioner at `model`, or its encoder cannot be had.

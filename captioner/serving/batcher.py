@@ -66,7 +66,7 @@ class Batcher:
                 self._thread.start()
 
     def close(self) -> None:
-        """Run what is queued, and end the thread."""
+        """Run the queue, and end the thread."""
         with self._changed:
             thread, self._thread = self._thread, None
             self._closing = True

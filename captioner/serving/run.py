@@ -39,7 +39,7 @@ WORKER_SECONDS = 600  # without a sign of life, as while TensorFlow is imported 
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """What is served, and to whom.
+    """The captioner to serve, and its clients.
 
     Attributes:
         models: run folders or `.keras` files, of which several are an ensemble; or a model of KerasHub.
@@ -69,7 +69,7 @@ class ServerConfig:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that has the port; 0 takes a free one. Nobody is let in yet.
+    """Return a socket that has the port; 0 takes a free one. It does not listen yet.
 
     Raises:
         DataError: the port is taken or not allowed, or the host is not this machine's.

@@ -38,12 +38,12 @@ class Answered(NamedTuple):
 
 
 class CaptionService:
-    """Decodes in threads, captions in batches, refuses what is too much.
+    """Decodes in threads, captions in batches, refuses requests beyond the limits.
 
     Args:
         model: the captioner.
-        limits: what is too much.
-        metrics: what is counted.
+        limits: of requests.
+        metrics: the counters.
     """
 
     def __init__(self, model: ServedModel, limits: Limits, metrics: Metrics) -> None:
@@ -60,7 +60,7 @@ class CaptionService:
         self._batcher.start(self._compile)
 
     def close(self) -> None:
-        """Answer what is accepted, then stop."""
+        """Answer the accepted requests, then stop."""
         self._ending.set()
         self.ready.clear()
         self.metrics.ready.set(0)

@@ -28,7 +28,7 @@ from captioner.text.cleaning import clean_captions
 
 logger = logging.getLogger(__name__)
 
-SHOWN = 3  # so many names stand in a message
+SHOWN = 3  # so many names are in a message
 
 
 def write_descriptions(path: str | Path, descriptions: Mapping[str, Sequence[str]]) -> None:

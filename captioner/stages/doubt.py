@@ -34,7 +34,7 @@ class Doubt:
     Attributes:
         image_id: of the picture.
         number: which of the picture's captions it is, from 0 on.
-        caption: as it stands in the source.
+        caption: as it is in the source.
         score: log p(caption | picture) - log p(caption), in nats; below 0 it fits other pictures better.
     """
 
@@ -64,7 +64,7 @@ def doubt(captioner: Captioner, captions: Mapping[str, Sequence[str]], features:
 
     Args:
         captioner: the trained captioner.
-        captions: image_id -> captions as they stand in the source.
+        captions: image_id -> captions as they are in the source.
         features: of the pictures; captions of others are not weighed.
         seed: of the choice of other pictures.
 

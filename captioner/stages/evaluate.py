@@ -66,7 +66,7 @@ def evaluate(
         captioner: the trained captioner.
         captions: references and the split; where the metric `diversity` is asked for, the training split too.
         features: of the split's pictures, with `gather`, `description` and `path`.
-        config: what is decoded and how it is scored.
+        config: the search and the scores.
         output: a folder.
         inputs: what the manifest says of where things came from.
         generation: settings of GenerationConfig that differ from the captioner's defaults.

@@ -87,7 +87,7 @@ def export(
         changes: options of generation that differ from the captioner's.
 
     Raises:
-        ConfigError: the format cannot hold what is asked for.
+        ConfigError: the format does not support the options.
         DataError: the folder is in use, a run is none, or an encoder cannot be had.
     """
     require_tensorflow()

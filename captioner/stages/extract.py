@@ -1,4 +1,4 @@
-"""A folder of pictures into feature files: what is to be made, what is there already, and the run between."""
+"""A folder of pictures into feature files: which to make, which are there already, and the run between."""
 
 from __future__ import annotations
 

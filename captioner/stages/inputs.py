@@ -62,7 +62,7 @@ def make_batches(
     """Return the batches of the training split.
 
     Args:
-        features: from `open_inputs`, or what is made of them.
+        features: from `open_inputs`, or made of them.
         encoded: image_id -> its captions as numbers.
         config: the `train` section.
 

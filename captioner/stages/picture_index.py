@@ -37,7 +37,7 @@ class PictureIndex:
         pictures: the folder's pictures, by image_id.
         features: of those that can be read.
         captions: (pictures,) the features' pictures in their order: what the model says of each.
-        words: (pictures, KEPT) the numbers of each one's likeliest words.
+        words: (pictures, KEPT) the numbers of each one's most probable words.
         chances: (pictures, KEPT) their probabilities, float16.
     """
 
@@ -69,7 +69,7 @@ class PictureIndex:
         return total
 
     def background(self, seed: int = 0) -> np.ndarray:
-        """Return the places of pictures that stand for any picture."""
+        """Return the places of pictures that represent all pictures."""
         places = np.random.default_rng(seed).permutation(len(self))[:BACKGROUND]
         return np.sort(places)
 
@@ -158,7 +158,7 @@ def _read_words(path: Path, model: str) -> dict[str, np.ndarray] | None:
 def _words(
     captioner: Captioner, features: FeatureStore, keys: Sequence[str], known: dict[str, np.ndarray] | None
 ) -> dict[str, Any]:
-    """Return captions, words and their probabilities of all pictures; what is known is not made again."""
+    """Return captions, words and their probabilities of all pictures; those in the index are not made again."""
     before = {} if known is None else {key: row for row, key in enumerate(known["keys"].tolist())}
     kept = min(KEPT, len(captioner.vocabulary))
     words, chances = np.zeros((len(keys), kept), np.int32), np.zeros((len(keys), kept), np.float16)
@@ -190,7 +190,7 @@ def index_digest(parts: Sequence[str]) -> str:
 
 
 def log_probability(likelihood: Likelihood, features: Any, tokens: np.ndarray) -> np.ndarray:
-    """Return log p(text), (texts,): the mean of p(text | picture) over pictures that stand for any picture.
+    """Return log p(text), (texts,): the mean of p(text | picture) over pictures that represent all pictures.
 
     Args:
         likelihood: of the captioner.

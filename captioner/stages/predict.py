@@ -1,4 +1,4 @@
-"""Pictures in, captions out, however many: what is to be captioned, by which engine, and who writes it down."""
+"""Pictures in, captions out, however many: the pictures, the engine and the writer of the captions."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def _is_real(stream: BinaryIO) -> bool:
 
 
 def _meant(path: Path) -> list[Path]:
-    """Return the pictures that a line of standard input means; what is wrong with a path is said when it is read."""
+    """Return the pictures that a line of standard input means; a fault of a path is reported when it is read."""
     if not path.is_dir():
         return [path]
     try:

@@ -19,7 +19,7 @@ class Outcome:
     """What became of a picture.
 
     Attributes:
-        place: where it stands in the list.
+        place: in the list.
         captions: best first.
         fault: why there are none, in one line.
     """

@@ -40,7 +40,7 @@ def retrieval(
         references: image_id -> raw references.
         features: of the pictures, with `gather`.
         looked_at: captions that the decoder weighs for each picture.
-        seed: of the choice of pictures that stand for any.
+        seed: of the choice of pictures that represent all.
     """
     ids, vocabulary = list(captions), captioner.vocabulary
     texts = [vocabulary.encode(clean_caption(references[image_id][0], vocabulary.rules)) for image_id in ids]

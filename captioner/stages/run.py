@@ -23,7 +23,7 @@ def run(recipe: Recipe, folder: Path, load_keras: Callable[[], None] = lambda: N
     """Bring extraction, cleaning, training and evaluation up to date; return the scores on one line.
 
     Args:
-        recipe: what is wanted.
+        recipe: the settings of the run.
         folder: the run folder.
         load_keras: called before the first stage that has something to do: a run that is up to date goes without Keras.
 

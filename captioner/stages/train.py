@@ -49,7 +49,7 @@ from captioner.training.baseline import nearest_captions
 from captioner.training.begin_from import begin_from
 from captioner.training.best_epoch import DIGITS
 from captioner.training.board import require_tensorboard
-from captioner.training.checkpoint import ANEW, OtherRunError, TrainingState, require_identity
+from captioner.training.checkpoint import START_AGAIN, OtherRunError, TrainingState, require_identity
 from captioner.training.config import TrainConfig
 from captioner.training.dev_score import DevScore
 from captioner.training.device import Wanted, describe_device, resolve_precision
@@ -68,10 +68,10 @@ def train(
 
     Args:
         folder: the run folder.
-        recipe: what is trained, on what and how.
+        recipe: the settings of the run.
         data: the recipe's data set, where it has been read already.
         resume: continue an unfinished run.
-        overwrite: replace what is in the folder; a finished run only when the new one is complete.
+        overwrite: replace the folder's content; a finished run only when the new one is complete.
 
     Raises:
         DataError: the folder is in use, an input is missing or broken, or the inputs do not fit together.
@@ -116,7 +116,7 @@ def resumes(folder: Path, recipe: Recipe, prepared: TrainingInputs, resume: bool
             require_identity(place / CHECKPOINTS, prepared.identity)
         except OtherRunError as error:
             different = differences(place, recipe) or "its captions or its features"
-            raise DataError(f"{error.path}: {error.fault}: {different}; {ANEW}") from None
+            raise DataError(f"{error.path}: {error.fault}: {different}; {START_AGAIN}") from None
     return resume
 
 
@@ -157,7 +157,7 @@ def build(recipe: Recipe, prepared: TrainingInputs, precision: Wanted) -> Captio
 
 
 def announce(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder) -> None:
-    """Log what is trained, where and on what."""
+    """Log the model, the device and the data."""
     logger.info(describe_device(resolve_precision(recipe.train.precision)))
     logger.info(
         f"training on {len(prepared.training)} pictures with {len(_flat(prepared.training))} captions, "
@@ -203,7 +203,7 @@ def _fit(
 def _what_is_trained(
     decoder: CaptionDecoder, prepared: TrainingInputs, config: TrainConfig
 ) -> tuple[CaptionDecoder, Inputs | SeenFeatures, Sequence[keras.Variable]]:
-    """Return what is trained, the features that it reads, and its weights that are an encoder's."""
+    """Return the model to train, the features that it reads, and those of its weights that are an encoder's."""
     if not isinstance(decoder, FineTunedDecoder):
         return decoder, prepared.features, ()
     if config.encoder_rate:
@@ -239,7 +239,7 @@ def _scores_of(
     partial = config.score_pictures is not None or "cider_d" not in best
     if not partial and resolve_precision(config.precision) == "float32":
         return best
-    # what is saved computes in float32, and its scores differ a little from bfloat16's
+    # the saved model computes in float32; its scores differ a little from bfloat16's
     scores = dev_score(recipe, prepared, final, prepared.features, examples=0)()
     return {**best, **{name: round(value, DIGITS) for name, value in scores.items()}}
 

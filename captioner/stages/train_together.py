@@ -36,11 +36,11 @@ def train_together(
 
     Args:
         folder: the run folder, which only process 0 looks at and writes to.
-        recipe: what is trained, on what and how; the same in all processes.
+        recipe: the settings of the run; the same in all processes.
         part: this process' own, from captioner.training.processes.join.
         data: the recipe's data set, where it has been read already.
         resume: continue an unfinished run.
-        overwrite: replace what is in the folder; a finished run only when the new one is complete.
+        overwrite: replace the folder's content; a finished run only when the new one is complete.
 
     Raises:
         DataError: see captioner.stages.train.train; or another process has ended.

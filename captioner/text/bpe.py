@@ -58,7 +58,7 @@ def fit_byte_pairs(words: Counter[str], size: int | None, min_count: int, unknow
         words: how often each word appears.
         size: at most this many pieces, letters included; None for DEFAULT_SIZE.
         min_count: letters and pairs that appear less often are left out.
-        unknown: the piece that stands for letters that were left out.
+        unknown: the piece for letters that were left out.
 
     Raises:
         ConfigError: the `tokenizers` library is not installed, or `size` is too small for the letters.

@@ -13,7 +13,7 @@ from captioner.text import ptb
 
 _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
-# Chinese, Japanese, Thai, Lao, Burmese and Khmer put no spaces between words: each letter stands for itself, with the
+# Chinese, Japanese, Thai, Lao, Burmese and Khmer put no spaces between words: each letter is a word, with the
 # signs that belong to it.
 _SPACELESS = (
     "\u3005\u3007\u3041-\u3096\u3099\u309a\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3105-\u312f\u31f0-\u31ff\u3400-\u4dbf"
@@ -46,14 +46,14 @@ def clean_classic(text: str) -> list[str]:
 def clean_ptb(text: str) -> list[str]:
     """Split text into the tokens that captions are scored by; see `captioner.text.ptb`.
 
-    Letters of scripts without spaces stand for themselves, where the reference tool takes a whole sentence for a word.
+    Letters of scripts without spaces are words of their own; the reference tool takes a whole sentence for a word.
     """
     tokens = ptb.tokenize(text)
     return tokens if text.isascii() else [part for token in tokens for part in _ALONE.findall(token)]
 
 
 class _Signs(dict[int, str]):
-    """What stays of each sign: letters, marks and digits; what may stand inside a word; spaces for everything else."""
+    """What each sign becomes: letters, digits and the marks within words stay, all others become spaces."""
 
     def __missing__(self, code: int) -> str:
         sign = chr(code)

@@ -1,4 +1,4 @@
-"""What is known about English words: which ones cannot end a sentence, and neutral ones for gendered ones."""
+"""English words: which ones cannot end a sentence, and neutral ones for gendered ones."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ NEUTRAL = {
     "queen": "monarch",
 }
 
-# Words that say little about what is in a picture.
+# Words that say little about a picture.
 FUNCTION_WORDS = frozenset(
     (*ENGLISH_ENDINGS, "it", "they", "them", "he", "she", "him", "not", "there", "another", "other")
 )

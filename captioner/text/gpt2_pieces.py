@@ -19,7 +19,7 @@ def gpt2_pieces(preset: str, unknown: str) -> BytePairs:
 
     Args:
         preset: a preset of KerasHub's GPT-2, or its folder.
-        unknown: the piece that stands for letters that are in none.
+        unknown: the piece for letters that are in none.
 
     Raises:
         ConfigError: there is no such preset.

@@ -175,7 +175,7 @@ def tokenize(text: str) -> list[str]:
             if match[-2:-1] == "." and match[:-2].lower() in _LETTER_BEHIND and not match[-1:].isdigit():
                 match = match[:-1]
             if len(match) > 3 and "@" not in match and _NOT.fullmatch(match, len(match) - 3):
-                match = match[:-3]  # what is behind the word is a match of its own, and may be longer
+                match = match[:-3]  # the text after the word is a match of its own, and may be longer
             begin, position = position, position + len(match)
             tokens += _written(
                 text[begin:position], before_clitic=_CLITIC.match(read, position) or _NOT.match(read, position)

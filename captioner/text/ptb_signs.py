@@ -54,7 +54,7 @@ def _by_category() -> tuple[set[int], set[int]]:
 
 
 def _class(codes: Iterable[int]) -> str:
-    """Return signs as they stand within the brackets of a regular expression."""
+    """Return signs as they are written within the brackets of a regular expression."""
     pieces: list[list[int]] = []
     for code in sorted(codes):
         if pieces and pieces[-1][1] == code - 1:

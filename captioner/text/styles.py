@@ -35,7 +35,7 @@ def styled(text: str, style: Style = "plain", neutral: Mapping[str, str] | None 
         text: the caption.
         style: `plain` leaves it; `sentence` gives it its capital and full stop; `alt` besides drops "an image of" and
             stays within 125 characters, cut at a word's end.
-        neutral: gendered words and what stands for them, see `neutral_words`; None leaves them.
+        neutral: gendered words and their replacements, see `neutral_words`; None leaves them.
 
     Example:
         >>> styled("a picture of a man riding a horse", "alt", NEUTRAL)
@@ -100,7 +100,7 @@ def _like(word: str, model: str) -> str:
 
 
 def neutral_words(path: Path | None = None) -> dict[str, str]:
-    """Return gendered words and what stands for them, a user's own list before ours.
+    """Return gendered words and their replacements, a user's own list before ours.
 
     Args:
         path: a text file, `word = replacement` a line; `word = word` keeps a word, lines with # are notes.

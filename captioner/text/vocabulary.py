@@ -169,7 +169,7 @@ class Vocabulary:
 
     @property
     def digest(self) -> str:
-        """64 hexadecimal digits that stand for the words, their order, the rules and the cut."""
+        """The SHA-256, in hexadecimal digits, of the words, their order, the rules and the cut."""
         content = self.to_json()
         del content["counts"]
         return digest_json(content)

@@ -46,7 +46,7 @@ class Ranking:
         return counting[-2:] if last else counting[-2:-1]
 
     def rank(self, history: Sequence[Row], row: Row) -> tuple[float, ...]:
-        """Return what is greater for a better epoch: epochs that score, by their score; of the others, by the loss."""
+        """Return a key that is greater for a better epoch: the score where there is one, else the loss."""
         seen = self._mean(history, row) if self.with_neighbours else row
         if self.monitor == "val_loss":
             return (-seen["val_loss"],)

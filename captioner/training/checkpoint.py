@@ -15,7 +15,7 @@ from keras import ops
 from captioner.run_folder import CHECKPOINT, IN_TURN
 from captioner.storage import DataError, atomic_path
 
-ANEW = "captioner train --overwrite starts again"
+START_AGAIN = "captioner train --overwrite starts again"
 
 
 class OtherRunError(DataError):
@@ -23,7 +23,7 @@ class OtherRunError(DataError):
 
     def __init__(self, path: Path) -> None:
         self.path, self.fault = path, "belongs to a run with other settings or data"
-        super().__init__(f"{path}: {self.fault}; {ANEW}")
+        super().__init__(f"{path}: {self.fault}; {START_AGAIN}")
 
 
 @dataclass
@@ -123,7 +123,7 @@ def read_variables(path: Path, identity: str) -> tuple[dict[str, Any], list[np.n
     except FileNotFoundError:
         raise DataError(f"{path}: no such checkpoint; train without --resume") from None
     except Exception as error:  # a broken archive raises nearly anything
-        raise DataError(f"{path}: not a whole checkpoint ({error}); {ANEW}") from error
+        raise DataError(f"{path}: not a whole checkpoint ({error}); {START_AGAIN}") from error
     if header["identity"] != identity:
         raise OtherRunError(path)
     return header, arrays
@@ -138,7 +138,7 @@ def load_variables(path: Path, variables: Sequence[keras.Variable], identity: st
     header, arrays = read_variables(path, identity)
     shapes = [variable.shape for variable in variables]
     if [tuple(array.shape) for array in arrays] != [tuple(shape) for shape in shapes]:
-        raise DataError(f"{path}: holds other weights than this model has; {ANEW}")
+        raise DataError(f"{path}: holds other weights than this model has; {START_AGAIN}")
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
     return TrainingState(**header["progress"])

@@ -1,4 +1,4 @@
-"""What is checked of features and captions before hours of training."""
+"""Checks of features and captions before hours of training."""
 
 from __future__ import annotations
 

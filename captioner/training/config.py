@@ -70,7 +70,7 @@ class TrainConfig:
             whose captions score no more than they do for the wrong pictures.
         best_by: what an epoch is chosen by: its own dev score (`epoch`), or the mean of its own and those of the scored
             epochs before and after it (`neighbours`), as the last half point of a single score is chance.
-        average_epochs: the mean of the weights at the ends of so many epochs, the newest ones, is what is evaluated and
+        average_epochs: the mean of the weights at the ends of so many epochs, the newest ones, is evaluated and
             saved; 1 for each epoch's own. Training continues with its own.
         score_every: captions are generated and scored after every so many epochs, and after the last; the dev loss is
             taken after each.

@@ -53,7 +53,7 @@ class DevScore:
     """Scores a decoder, as it is at the time of the call, on the dev split.
 
     Args:
-        decoder: what is scored.
+        decoder: the one that is scored.
         vocabulary: its words.
         features: of the dev pictures.
         captions: their raw references.

@@ -41,7 +41,7 @@ class EpochEnd:
     """Scores the epoch, keeps the best weights, writes the checkpoint, halves the learning rate, says when to stop.
 
     Args:
-        decoder: what is trained.
+        decoder: the one in training.
         optimizer: what trains it; its `learning_rate` can be set.
         config: the settings.
         progress: the run's, continued in place.
@@ -200,7 +200,7 @@ class EpochEnd:
             weight.assign(ops.cast(value, weight.dtype))
 
     def _swap_average(self) -> None:
-        """Exchange the weights and their moving average, so that the average is what is scored and kept."""
+        """Exchange the weights and their moving average, so that the average is scored and kept."""
         if self.config.ema is None:
             return
         averages = self.optimizer._model_variables_moving_average  # no public name for it

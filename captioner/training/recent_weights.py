@@ -35,7 +35,7 @@ class RecentWeights:
     def keep(self, weights: Sequence[keras.Variable], progress: TrainingState) -> None:
         """Keep the weights of `progress.epoch`, and forget those of epochs that are not needed any more.
 
-        Where the disk is full, that is logged, and the epoch is left out of what is made of several.
+        Where the disk is full, that is logged, and the epoch is left out of means of several.
         """
         by_epoch = self._by_epoch()
         for epoch in [epoch for epoch in by_epoch if epoch > progress.epoch]:  # of a run that went further, and died

@@ -22,7 +22,7 @@ class ScheduledSampling(keras.Model):
     """A decoder in training that reads its own words in place of some of the reference's.
 
     Args:
-        decoder: what is trained; it is used without this model afterwards.
+        decoder: the one to train; it is used without this model afterwards.
         seed: of the choice of words.
     """
 

@@ -22,7 +22,7 @@ from captioner.storage import (
 from captioner.writers.result import Captioned
 from captioner.writers.targets import HopelessError, as_hopeless
 
-SIZE = (LARGEST, LARGEST)  # pixels; what is drawn is no larger
+SIZE = (LARGEST, LARGEST)  # pixels; a drawing is no larger
 TABLE, JOB = "results.csv", ".results.job.json"
 COLUMNS = ["file", "rank", "caption", "log_prob", "confidence", "annotated"]
 
@@ -30,7 +30,7 @@ COLUMNS = ["file", "rank", "caption", "log_prob", "confidence", "annotated"]
 class ResultsFolder:
     """A folder of pictures with their captions drawn underneath, and results.csv, which grows row by row.
 
-    The same command continues where it was killed: what is in the table is not captioned again.
+    The same command continues where it was killed: pictures in the table are not captioned again.
 
     Args:
         folder: made when the first picture is written.

@@ -1,4 +1,4 @@
-"""What becomes of a caption that is there already, and what is written in its place."""
+"""Whether a caption that is there already is kept, replaced or extended."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Wording:
         return f"{self.prefix}{caption}{self.suffix}"
 
     def merged(self, before: str, caption: str, between: str) -> str | None:
-        """Return what is to be written where `before` is there, None for leaving it.
+        """Return the text to write where `before` is there, None to leave it.
 
         A caption that is there already is not added again, so that the same command can continue a killed run.
         """

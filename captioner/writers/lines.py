@@ -54,7 +54,7 @@ class JsonLines:
 
 
 def entry(caption: Caption) -> dict[str, Any]:
-    """Return a caption as JSON holds it; what is not known is null."""
+    """Return a caption as JSON holds it; unknown values are null."""
 
     def rounded(value: float | None, digits: int = 6) -> float | None:
         return None if value is None or value in (float("inf"), float("-inf")) else round(value, digits)

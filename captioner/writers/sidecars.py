@@ -146,7 +146,7 @@ def has_text(packet: bytes) -> bool:
 
 
 def described(packet: bytes, wording: Wording, caption: str) -> bytes | None:
-    """Return a packet with a caption as description and alt text, None where what is there is to stay.
+    """Return a packet with a caption as description and alt text, None where the present ones are kept.
 
     Raises:
         DamagedError: the packet cannot be read.

@@ -115,7 +115,5 @@ def test_a_list_may_name_pictures_in_other_folders_or_with_labels(tmp_path: Path
 
 def test_a_picture_in_two_splits_under_two_names_is_named(images: Path) -> None:
     splits = {"train": ("p1", "p2", "p3"), "dev": ("p7", "p8")}
-    with pytest.raises(
-        DataError, match=r"images: 1 picture stands in two splits .* p3 \(train\), p7 \(dev\); take one"
-    ):
+    with pytest.raises(DataError, match=r"images: 1 picture is in two splits .* p3 \(train\), p7 \(dev\); take one"):
         require_different(splits, images)

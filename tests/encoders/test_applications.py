@@ -116,10 +116,10 @@ def test_the_weights_folder_is_searched_first(tmp_path, monkeypatch, small_row):
 
 def test_a_layer_of_the_top_needs_the_file_with_the_top(tmp_path, monkeypatch, small_row):
     small(False, None, (9, 9, 3)).save_weights(tmp_path / "notop.weights.h5")
-    with pytest.raises(DataError, match=r"up to 'fc', which stands in the dense top \(a `notop` file has none\)"):
+    with pytest.raises(DataError, match=r"up to 'fc', which is in the dense top \(a `notop` file has none\)"):
         load_trunk("small", ["fc"], str(tmp_path / "notop.weights.h5"))
     monkeypatch.setenv(WEIGHTS_FOLDER, str(tmp_path))
-    with pytest.raises(DataError, match=r"top\.weights\.h5: cannot be downloaded .*'fc' stands in the dense top"):
+    with pytest.raises(DataError, match=r"top\.weights\.h5: cannot be downloaded .*'fc' is in the dense top"):
         load_trunk("small", ["fc"], "imagenet")
 
 

@@ -22,7 +22,7 @@ from captioner.generation.config import GenerationConfig
         ({"length_penalty": -1.0}, "length_penalty must be 0 or more, found -1.0"),
         ({"beam_size": 5, "groups": 2}, "groups must divide the beam into equal parts, found 2 groups of beam_size 5"),
         ({"sampling": True, "groups": 3}, "groups belong to beam search, found 3 with sampling"),
-        ({"temperature": 0.0}, "temperature must be above 0, found 0.0; beam_size 1 takes the likeliest"),
+        ({"temperature": 0.0}, "temperature must be above 0, found 0.0; beam_size 1 takes the most probable"),
         ({"temperature": -0.5}, "temperature must be above 0, found -0.5"),
         ({"top_p": 0.0}, "top_p must be above 0 and at most 1, found 0.0"),
         ({"top_p": 1.1}, "top_p must be above 0 and at most 1, found 1.1"),

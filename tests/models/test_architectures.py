@@ -53,7 +53,7 @@ def test_a_grid_is_refused_by_the_inject_models(architecture):
     [
         ({"freeze_embeddings": True}, "freeze_embeddings needs embeddings"),
         ({"layers": 0}, "layers must be 1 or more, found 0"),
-        ({"layer_dropout": 0.2}, "layer_dropout stands between layers"),
+        ({"layer_dropout": 0.2}, "layer_dropout needs 2 layers or more"),
         ({"l2": {"words": -1.0}}, r"l2: words must be 0 or more, found -1\.0"),
         ({"architecture": "transformer", "heads": 3}, "heads must divide embedding_size 256, found 3"),
         ({"architecture": "transformer", "encoder_layers": -1}, "encoder_layers must be 0 or more"),

@@ -18,10 +18,11 @@ def test_the_mean_is_of_the_epoch_and_the_scored_ones_before_and_after():
     ranking = Ranking("cider_d", True)
     assert ranking.rank(rows, rows[0]) == pytest.approx((0.15, -2.0))
     assert ranking.rank(rows, rows[2]) == pytest.approx((0.3, -2.0))
+    assert ranking.rank(rows, rows[3]) == pytest.approx((0.4, -2.0))
 
 
 def test_epochs_that_are_no_better_than_chance_are_ranked_below_all_that_are():
-    rows = [*history(0.9, chance=0.95), {"epoch": 2, "val_loss": 9.0, "cider_d": 0.1, "chance": 0.0}]
+    rows = [*history(0.9, chance=0.9), {"epoch": 2, "val_loss": 9.0, "cider_d": 0.1, "chance": 0.0}]
     ranking = Ranking("cider_d", False)
     assert ranking.rank(rows, rows[1]) > ranking.rank(rows, rows[0])
 

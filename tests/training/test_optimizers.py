@@ -92,6 +92,18 @@ def test_adamw_decays_weights_and_leaves_biases():
     np.testing.assert_allclose(moved, [[2 - 2 * 0.1 * 0.01], [2]], rtol=1e-6)
 
 
+@pytest.mark.parametrize("settings", [{"optimizer": "sgd"}, {"optimizer": "adamw", "weight_decay": 0.5}])
+def test_an_encoder_learns_at_its_rate_and_does_not_decay(settings):
+    weights = variables([2], [2])
+    config = TrainConfig(learning_rate=0.1, encoder_rate=0.25, **settings)
+    optimizer = make_optimizer(config, steps=1, of_encoder=weights[1:])
+    before = move(optimizer, weights, ([0], [0]))
+    assert before[1] == 2 and (before[0] < 2) == ("weight_decay" in settings)
+    after = move(optimizer, weights, ([1], [1]))
+    others = before[0] - after[0] - 0.1 * settings.get("weight_decay", 0) * before[0]
+    np.testing.assert_allclose(before[1] - after[1], 0.25 * others, rtol=1e-4)
+
+
 def test_the_moving_average_of_three_steps():
     weights = variables([0])
     optimizer = make_optimizer(TrainConfig(learning_rate=1.0, optimizer="sgd", ema=0.9), steps=3)

@@ -22,7 +22,22 @@ def test_the_mean_is_of_the_newest_epochs_and_of_their_type(recent):
     [mean] = recent.mean(3)
     np.testing.assert_array_equal(mean, np.full(3, 2.5, "float32"))
     assert mean.dtype == "float32"
+    np.testing.assert_array_equal(recent.mean(1), [np.full(3, 1, "float32")])
     assert recent.mean(9) is None
+
+
+def test_on_a_full_disk_an_epoch_is_left_out_and_training_continues(recent, said, monkeypatch):
+    keep(recent, 1, 1)
+
+    def full(*_):
+        raise DataError("epoch-0002.npz: the disk is full")
+
+    monkeypatch.setattr("captioner.training.recent_weights.save_variables", full)
+    keep(recent, 2, 2)
+    assert said == [
+        "note: epoch 2 is left out of the mean of several; training continues: epoch-0002.npz: the disk is full"
+    ]
+    np.testing.assert_array_equal(recent.mean(2), [np.full(3, 1, "float32")])
 
 
 def test_old_epochs_are_forgotten(recent, tmp_path):

@@ -40,6 +40,19 @@ def test_inverse_square_root_falls_from_the_end_of_the_warm_up():
     np.testing.assert_allclose(found, [0.05, 0.1, 0.05, 0.1 / 3], rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("settings", "at", "expected"),
+    [
+        ({"schedule": "step", "epochs": 10, "decay_epochs": 1, "decay_rate": 0.5}, [0, 1], [0.1, 0.05]),
+        ({"schedule": "inverse_sqrt", "warmup": 0.1}, [0, 3], [0.1, 0.05]),
+        ({"schedule": "cosine", "warmup": 0.9}, [4, 5], [0.1, 0.0]),
+    ],
+    ids=["step", "inverse_sqrt", "cosine"],
+)
+def test_runs_too_short_for_their_schedule_have_it_at_its_shortest(settings, at, expected):
+    np.testing.assert_allclose(rates(4, at, **settings), expected, atol=1e-7)
+
+
 @pytest.mark.parametrize("schedule", ["cosine", "inverse_sqrt", "step"])
 def test_schedules_can_be_saved(schedule):
     rate = learning_rate(TrainConfig(schedule=schedule, warmup=0.2), 50)

@@ -148,7 +148,7 @@ def download(
     only: Sequence[str] = (),
     keep: bool = False,
 ) -> None:
-    """Fetch and unpack a data set; what is there already is not fetched again.
+    """Fetch and unpack a data set; files that are there already are not fetched again.
 
     Args:
         name: in DATA_SETS.

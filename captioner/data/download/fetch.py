@@ -105,7 +105,7 @@ def require_known(remote: RemoteFile, path: Path) -> None:
 
 
 def _require_digest(remote: RemoteFile, part: Path) -> None:
-    """Check what was fetched; what is wrong is thrown away, or the next call would go on from it."""
+    """Check the fetched file; a wrong one is removed, or the next call would continue it."""
     try:
         require_known(remote, part)
     except DataError as error:
@@ -118,7 +118,7 @@ def _require_digest(remote: RemoteFile, part: Path) -> None:
 
 
 def _continue(remote: RemoteFile, part: Path) -> None:
-    """Fetch what is missing in `part`; raise _PassingError where it broke off."""
+    """Fetch the rest of `part`; raise _PassingError where it broke off."""
     had = _size(part)
     if remote.size is not None and had > remote.size:
         part.unlink()

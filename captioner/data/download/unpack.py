@@ -63,7 +63,7 @@ def unpack(
         the files.
 
     Raises:
-        DataError: the archive is broken or encrypted; a name in it is absolute, leads out of the folder or stands
+        DataError: the archive is broken or encrypted; a name in it is absolute, leads out of the folder or is
             twice; it holds a link or a device, or more than it may or claims; or the disk is full.
     """
     staging = folder / f".{archive.name}.unpacking"
@@ -138,7 +138,7 @@ def _check(archive: Path, members: list[ArchiveMember], max_bytes: int, max_file
         if path.is_absolute() or odd or ".." in path.parts:
             raise DataError(f"{archive}: {member.name!r} leads out of the folder; it may be hostile")
         if (key := path.as_posix().casefold()) in seen:
-            raise DataError(f"{archive}: {member.name!r} stands in it twice; it may be hostile")
+            raise DataError(f"{archive}: {member.name!r} is in it twice; it may be hostile")
         seen.add(key)
 
 

@@ -19,7 +19,7 @@ LONGEST_WORD = 8  # letters of a script without spaces; what has more is a whole
 
 
 class Row(NamedTuple):
-    """A picture and some of its captions, as they stand in a file.
+    """A picture and some of its captions, as they are in a file.
 
     Attributes:
         name: of the picture, however the file writes it.

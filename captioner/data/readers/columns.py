@@ -35,7 +35,7 @@ _OTHER = re.compile(r"[^a-z0-9]+")
 
 
 class Columns(NamedTuple):
-    """Where a table has what: names of columns as they stand in it."""
+    """The names of a table's columns, as they are in it."""
 
     image: str
     captions: tuple[str, ...]

@@ -43,8 +43,8 @@ def read_cs231n(path: str | Path) -> Captions:
 def import_features(path: str | Path, output: str | Path) -> Path:
     """Write the features that CS231n computed into a feature file of ours, called by the ids of `read_cs231n`.
 
-    They stand as train_features in the file itself, or in train2014_vgg16_fc7_pca.h5 or train2014_vgg16_fc7.h5 beside
-    it. Nobody wrote down which preprocessing made them, so they carry no description of an encoder.
+    They are train_features in the file itself, or in train2014_vgg16_fc7_pca.h5 or train2014_vgg16_fc7.h5 beside
+    it. Their preprocessing is not known, so they carry no description of an encoder.
 
     Args:
         path: coco2014_captions.h5.

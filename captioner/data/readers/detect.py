@@ -87,7 +87,7 @@ def _read(path: Path, format: str, predictions: bool) -> Captions:
 
 
 def spell(captions: Sources) -> str:
-    """Return captions as they stand on a command line."""
+    """Return captions as they are written on a command line."""
     return str(captions) if isinstance(captions, str | Path) else " ".join(map(str, captions))
 
 

@@ -27,7 +27,7 @@ def read_tokens(path: str | Path) -> Captions:
 
 
 def read_descriptions(path: str | Path, predictions: bool = False) -> Captions:
-    """Read lines of `image_id caption` (descriptions.txt); a tab may stand between them, and then blanks in the name.
+    """Read lines of `image_id caption` (descriptions.txt); a tab may separate them; then the name may hold blanks.
 
     Args:
         path: the file.

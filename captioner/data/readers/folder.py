@@ -1,4 +1,4 @@
-"""Readers of captions that stand beside their pictures: a folder with `name.txt` files, and webdataset tars."""
+"""Readers of captions that are beside their pictures: a folder with `name.txt` files, and webdataset tars."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def read_webdataset(path: str | Path) -> Captions:
 
 
 def _samples(path: str | Path, archive: tarfile.TarFile) -> Iterator[Row]:
-    """Yield each picture's name and captions; the members of a sample stand side by side."""
+    """Yield each picture's name and captions; the members of a sample are side by side."""
     key, picture, texts = "", "", dict[str, Texts]()
 
     def sample() -> Iterator[Row]:

@@ -20,7 +20,7 @@ class CandidatesAndReferences(NamedTuple):
     Attributes:
         candidates: image_id -> the caption, the best one of an n-best list.
         alternatives: image_id -> the other captions of its list, where there are some.
-        references: image_id -> captions as they stand in the files.
+        references: image_id -> captions as they are in the files.
     """
 
     candidates: dict[str, str]

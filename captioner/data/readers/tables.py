@@ -26,7 +26,7 @@ _QUOTED = re.compile(r'\s*"(?:[^"]|"")*"\s*')
 def read_table(path: str | Path, predictions: bool = False) -> Captions:
     """Read a table: commas, tabs, semicolons or bars between its columns.
 
-    A picture's captions may stand in several rows, in several columns, or as a list in one cell. Where there is one
+    A picture's captions may be in several rows, in several columns, or as a list in one cell. Where there is one
     column of captions and it is the last, its delimiters need no quotes. A column `split` gives the splits. A table
     without a header is read where one of its columns is pictures' names and one is text.
 

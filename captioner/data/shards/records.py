@@ -27,7 +27,7 @@ class Record(NamedTuple):
     """What a shard says of a picture.
 
     Attributes:
-        image_id: as it stands in the shard.
+        image_id: as it is in the shard.
         captions: raw texts; in others' shards the words of one caption joined by spaces.
         features: float32, or None.
         picture: encoded bytes, or None.

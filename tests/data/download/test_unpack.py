@@ -138,7 +138,7 @@ def test_a_link_that_waits_in_the_folder_leads_nothing_out(tmp_path: Path) -> No
 @pytest.mark.parametrize("make", [make_zip, make_tar])
 def test_a_name_that_stands_twice(tmp_path: Path, make) -> None:
     path = make(tmp_path / "set", {"a.txt": b"one", "A.TXT": b"two"})
-    with pytest.raises(DataError, match=r"'A\.TXT' stands in it twice"):
+    with pytest.raises(DataError, match=r"'A\.TXT' is in it twice"):
         unpack(path, tmp_path / "out")
 
 
