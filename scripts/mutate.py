@@ -67,7 +67,7 @@ def mutations(path: Path) -> Iterator[Mutation]:
 
 
 def _changed(node: ast.AST) -> list[ast.AST]:
-    """Return what may stand in a node's place."""
+    """Return the changes that may take a node's place."""
     if isinstance(node, ast.Compare) and len(node.ops) == 1:
         return [ast.Compare(node.left, [COMPARISONS[type(node.ops[0])]()], node.comparators)]
     if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:

@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from captioner.metrics.alarms import health, shuffled
+from captioner.metrics.alarms import ALIKE, CUT_OFF, FEWEST, Health, health, shuffled
 
 COLOURS = ["red", "green", "blue", "black", "white", "brown", "pink", "grey"]
 THINGS = ["dog", "cat", "horse", "ball", "car", "boat"]
@@ -48,3 +50,30 @@ def test_no_caption_stays_with_its_own_picture():
     moved = shuffled(GOOD)
     assert sorted(moved.values()) == sorted(GOOD.values())
     assert all(moved[name] != GOOD[name] for name in GOOD)
+
+
+WELL = Health(
+    pictures=FEWEST,
+    empty=CUT_OFF,
+    distinct=ALIKE,
+    commonest=("a dog", 0.1),
+    cider_d=0.02,
+    shuffled=0.0,
+    bad_ending=CUT_OFF,
+    cut_off=CUT_OFF,
+)
+
+
+def test_at_its_limits_a_model_is_still_healthy():
+    assert WELL.alarms() == []
+
+
+def test_scores_are_said_times_a_hundred():
+    [alarm] = replace(WELL, cider_d=0.01, shuffled=0.03).alarms()
+    assert "the captions score CIDEr-D 1.0, and 3.0 when each is given to another picture" in alarm
+
+
+def test_captions_that_are_alike_because_most_are_empty_are_only_empty():
+    assert len(replace(WELL, empty=0.5, distinct=0.0).alarms()) == 2
+    [alarm] = replace(WELL, empty=0.51, distinct=0.0).alarms()
+    assert "51% of the captions are empty" in alarm

@@ -26,6 +26,7 @@ from captioner.training import checkpoint
 from captioner.training.checkpoint import newest_checkpoint
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd
+from tests.interrupts import kept_at
 from tests.messages import listening
 from tests.training.project import make_project
 
@@ -57,14 +58,43 @@ def stopped_after(epoch):
         yield
 
 
+@pytest.fixture(scope="module")
+def finished_once(project):
+    """A finished run of one epoch; tests that change it take `finished`."""
+    folder, sections = project
+    fit_to(folder / "finished", sections, epochs=1)
+    return folder / "finished"
+
+
+@pytest.fixture
+def finished(finished_once, tmp_path):
+    """A copy of the finished run."""
+    return shutil.copytree(finished_once, tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def stopped_once(project):
+    """A run of four epochs, stopped after the second; tests take `stopped`."""
+    folder, sections = project
+    with stopped_after(2):
+        train(folder / "stopped", sections)
+    return folder / "stopped"
+
+
+@pytest.fixture
+def stopped(stopped_once, tmp_path):
+    """A copy of the stopped run."""
+    return shutil.copytree(stopped_once, tmp_path / "run")
+
+
 def test_learns_and_leaves_a_whole_run_folder(project):
     folder, sections = project
-    progress = fit_to(folder / "run", sections, epochs=25, patience=None)
+    progress = fit_to(folder / "run", sections, epochs=10, patience=None)
     assert progress.history[-1]["loss"] < progress.history[0]["loss"] / 2
     assert progress.best > 2  # CIDEr-D on pictures that it has not seen
     assert state_of(folder / "run") == "finished"
     rows = list(csv.DictReader((folder / "run" / "history.csv").read_text().splitlines()))
-    assert [int(float(row["epoch"])) for row in rows] == list(range(1, 26))
+    assert [int(float(row["epoch"])) for row in rows] == list(range(1, 11))
     manifest = json.loads((folder / "run" / "manifest.json").read_text())
     assert manifest["best"]["cider_d"] == pytest.approx(progress.best, abs=1e-5)
     loaded = captioner.load(folder / "run")
@@ -89,9 +119,8 @@ def test_learns_and_leaves_a_whole_run_folder(project):
 def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path, changes):
     _, sections = project
     sections = replace(sections, train=replace(sections.train, patience=None, **changes))
-    whole = train(tmp_path / "whole", sections)
-    with stopped_after(2):
-        train(tmp_path / "broken", sections)
+    with kept_at("epoch 2/", tmp_path / "whole", tmp_path / "broken"):
+        whole = train(tmp_path / "whole", sections)
     assert state_of(tmp_path / "broken") == "unfinished"
     resumed = train(tmp_path / "broken", sections, resume=True)
     assert whole.best_epoch == resumed.best_epoch
@@ -118,18 +147,16 @@ def test_a_run_killed_within_an_epoch_resumes_at_the_next_batch(project, tmp_pat
     _, sections = project
     settings = {"patience": None, "epochs": 3, "checkpoint_steps": 2, **changes}
     sections = replace(sections, train=replace(sections.train, **settings))
-    whole = train(tmp_path / "whole", sections)
-    save, saved = EpochEnd.save, []
+    save = EpochEnd.save
 
-    def save_and_die(end):
+    def save_and_keep(end):
         save(end)
-        saved.append((end.progress.epoch, end.progress.step))
-        if saved[-1] == (1, 2):
-            raise StopNowError
+        if (end.progress.epoch, end.progress.step) == (1, 2):  # a kill would leave this
+            shutil.copytree(tmp_path / "whole", tmp_path / "broken")
 
-    with monkeypatch.context() as patch, pytest.raises(StopNowError):
-        patch.setattr(EpochEnd, "save", save_and_die)
-        train(tmp_path / "broken", sections)
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochEnd, "save", save_and_keep)
+        whole = train(tmp_path / "whole", sections)
     resumed = train(tmp_path / "broken", sections, resume=True)
     assert resumed.total_steps == whole.total_steps
     for row, other in zip(whole.history, resumed.history, strict=True):
@@ -171,15 +198,13 @@ def test_shards_and_a_feature_file_give_one_history_for_one_order(project, tmp_p
             assert row[name] == pytest.approx(other[name], abs=2e-6), name
 
 
-def test_a_broken_checkpoint_leaves_the_one_before(project, tmp_path):
+def test_a_broken_checkpoint_leaves_the_one_before(project, stopped):
     _, sections = project
-    with stopped_after(2):
-        train(tmp_path / "run", sections)
-    folder = tmp_path / "run" / "checkpoints"
+    folder = stopped / "checkpoints"
     newest = newest_checkpoint(folder)
     newest.write_bytes(newest.read_bytes()[:100])
     assert newest_checkpoint(folder) not in (None, newest)
-    assert train(tmp_path / "run", sections, resume=True).epoch == 4
+    assert train(stopped, sections, resume=True).epoch == 4
 
 
 def test_a_full_disk_costs_a_checkpoint_and_not_the_run(project, tmp_path, monkeypatch, caplog):
@@ -228,11 +253,10 @@ def test_training_ends_when_the_minutes_are_up(project, tmp_path):
     assert state_of(tmp_path / "run") == "finished"
 
 
-def test_the_average_of_the_weights_is_what_is_saved(project, tmp_path):
+def test_the_average_of_the_weights_is_saved(project, finished_once, tmp_path):
     _, sections = project
-    fit_to(tmp_path / "plain", sections, epochs=1)
     fit_to(tmp_path / "average", sections, epochs=1, ema=0.9)
-    plain, average = (captioner.load(tmp_path / name).get_weights() for name in ("plain", "average"))
+    plain, average = (captioner.load(run).get_weights() for run in (finished_once, tmp_path / "average"))
     assert max(np.abs(a - b).max() for a, b in zip(plain, average, strict=True)) > 1e-3
 
 
@@ -255,11 +279,12 @@ def test_a_run_goes_to_tensorboard(project, tmp_path):
     assert b"dev/cider_d" in events.read_bytes()
 
 
-def test_same_seed_same_weights_other_seed_others(project, tmp_path):
+def test_same_seed_same_weights_other_seed_others(project, finished_once, tmp_path):
     _, sections = project
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+    for name, seed in (("same", sections.train.seed), ("other", 2)):
         fit_to(tmp_path / name, sections, epochs=1, seed=seed)
-    a, b, c = (captioner.load(tmp_path / name).get_weights()[0] for name in "abc")
+    runs = (finished_once, tmp_path / "same", tmp_path / "other")
+    a, b, c = (captioner.load(run).get_weights()[0] for run in runs)
     np.testing.assert_allclose(a, b, atol=1e-6)
     assert np.abs(a - c).max() > 1e-3
 
@@ -308,40 +333,33 @@ def test_test_captions_stay_out_of_the_vocabulary(project, tmp_path):
     assert "unheard" not in (tmp_path / "run" / "vocabulary.json").read_text()
 
 
-def test_a_finished_run_is_not_overwritten_unasked(project, tmp_path):
+def test_a_finished_run_is_not_overwritten_unasked(project, finished):
     _, sections = project
-    fit_to(tmp_path / "run", sections, epochs=1)
-    before = (tmp_path / "run" / "captioner.keras").read_bytes()
+    before = (finished / "captioner.keras").read_bytes()
     with pytest.raises(DataError, match="holds a finished run; give another folder, or --overwrite"):
-        fit_to(tmp_path / "run", sections, epochs=1)
-    assert (tmp_path / "run" / "captioner.keras").read_bytes() == before
+        fit_to(finished, sections, epochs=1)
+    assert (finished / "captioner.keras").read_bytes() == before
 
 
-def test_an_unfinished_run_asks_what_to_do(project, tmp_path):
+def test_an_unfinished_run_asks_what_to_do(project, stopped):
     _, sections = project
-    with stopped_after(1):
-        train(tmp_path / "run", sections)
     with pytest.raises(DataError, match="--resume continues it, --overwrite starts again"):
-        fit_to(tmp_path / "run", sections)
+        fit_to(stopped, sections)
 
 
-def test_resuming_with_other_settings_is_refused(project, tmp_path):
+def test_resuming_with_other_settings_is_refused(project, stopped):
     _, sections = project
-    with stopped_after(1):
-        train(tmp_path / "run", sections)
     other = replace(sections, train=TrainConfig(epochs=4, batch_size=4))
     with pytest.raises(DataError, match="belongs to a run with other settings or data"):
-        train(tmp_path / "run", other, resume=True)
+        train(stopped, other, resume=True)
 
 
-def test_a_broken_checkpoint_is_named(project, tmp_path):
+def test_broken_checkpoints_are_named(project, stopped):
     _, sections = project
-    with stopped_after(1):
-        train(tmp_path / "run", sections)
-    checkpoint = tmp_path / "run" / "checkpoints" / "checkpoint.npz"
-    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    with pytest.raises(DataError, match=r"checkpoint\.npz: not a whole checkpoint"):
-        train(tmp_path / "run", sections, resume=True)
+    for path in (stopped / "checkpoints").glob("checkpoint*.npz"):
+        path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(DataError, match=r"checkpoint[\w-]*\.npz: not a whole checkpoint"):
+        train(stopped, sections, resume=True)
 
 
 def test_features_that_lack_pictures_are_refused(project, tmp_path):
@@ -366,31 +384,27 @@ def test_features_of_another_encoder_than_the_recipe_says_are_refused(project, t
         fit_to(tmp_path / "run", other)
 
 
-def test_overwrite_loses_nothing_when_an_input_is_missing(project, tmp_path):
+def test_overwrite_loses_nothing_when_an_input_is_missing(project, finished):
     _, sections = project
-    fit_to(tmp_path / "run", sections, epochs=1)
-    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
     with pytest.raises(DataError, match="no such file"):
-        train(tmp_path / "run", replace(sections, features="missing.pkl"), overwrite=True)
+        train(finished, replace(sections, features="missing.pkl"), overwrite=True)
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_overwrite_trains_anew(project, tmp_path):
+def test_overwrite_trains_again(project, finished):
     _, sections = project
-    fit_to(tmp_path / "run", sections, epochs=1)
     changed = replace(sections, train=replace(sections.train, epochs=2))
-    assert train(tmp_path / "run", changed, overwrite=True).epoch == 2
-    assert state_of(tmp_path / "run") == "finished"
+    assert train(finished, changed, overwrite=True).epoch == 2
+    assert state_of(finished) == "finished"
 
 
-def test_a_refused_resume_leaves_the_run_as_it_was(project, tmp_path):
+def test_a_refused_resume_leaves_the_run_as_it_was(project, stopped):
     _, sections = project
-    with stopped_after(1):
-        train(tmp_path / "run", sections)
     other = replace(sections, train=replace(sections.train, seed=9))
     with pytest.raises(DataError, match="other settings or data"):
-        train(tmp_path / "run", other, resume=True)
-    assert load_yaml(tmp_path / "run" / "config.yaml")["train"]["seed"] == sections.train.seed
+        train(stopped, other, resume=True)
+    assert load_yaml(stopped / "config.yaml")["train"]["seed"] == sections.train.seed
 
 
 def test_descriptions_of_other_captions_are_refused(project, tmp_path):

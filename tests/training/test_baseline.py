@@ -11,7 +11,7 @@ class Vectors(dict):
 
 
 REFERENCES = {
-    "dog": ("A dog runs .", "A brown dog runs on grass .", "Dog running ."),
+    "dog": ("Dog running .", "A dog runs .", "A brown dog runs on grass ."),
     "cat": ("A cat sleeps .", "The cat ."),
 }
 

@@ -66,3 +66,9 @@ def test_grids_are_averaged_over_their_regions(known):
     rows = of_kinds([0, 7], pictures=4, seed=4)
     grids = np.stack([rows - 1, rows + 1], axis=1)  # (pictures, regions, channels)
     np.testing.assert_allclose(known.distances(grids), known.distances(rows), atol=1e-5)
+
+
+def test_strangeness_counts_spreads_beyond_the_first():
+    known = Familiarity([[1.0, 0.0]], limit=0.5, typical=0.1, spread=0.2)
+    rows = np.array([[1, 0], [0, 1], [3, 4]], np.float32)  # cosines 1, 0 and 0.6
+    np.testing.assert_allclose(known.strangeness(rows), [0, 3.5, 0.5], atol=1e-6)
