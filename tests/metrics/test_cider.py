@@ -43,6 +43,14 @@ def test_a_words_frequency_is_the_pictures_that_hold_it() -> None:
     assert cider(given, source).corpus()["cider_d"] == pytest.approx(expected, abs=1e-12)
 
 
+def test_a_caption_of_one_word_is_shorter_than_one_of_two() -> None:
+    """By hand: the length is that in pairs of words, 0 and 1."""
+    source = References({"1": [["a", "dog"], ["dog"]], "2": [["dog", "runs"]], "3": [["a"]], "4": [["a"]]})
+    given = beside({"x": ["dog"]}, {"x": [["dog", "runs"]]})
+    expected = 10 / 4 * np.log(2) / np.hypot(np.log(2), np.log(4)) * np.exp(-1 / 72)
+    assert cider(given, source).corpus()["cider_d"] == pytest.approx(expected, abs=1e-12)
+
+
 def test_many_candidates_score_as_each_alone() -> None:
     scorer = CiderD(REFERENCES)
     ids = [*CANDIDATES, *CANDIDATES, "a"]

@@ -17,6 +17,10 @@ def test_novel_is_what_the_training_does_not_hold_as_a_whole() -> None:
     assert diversity(CAPTIONS, set())["novel"] == 1
 
 
+def test_a_single_word_is_all_the_variety_there_can_be() -> None:
+    assert diversity([["cat"]])["distinct_1"] == diversity([["a", "cat"]])["distinct_2"] == 1
+
+
 def test_captions_without_words_are_no_variety() -> None:
     assert diversity([[], []], {()}) == {
         "distinct_1": 0, "distinct_2": 0, "vocabulary": 0, "mean_length": 0, "novel": 0,

@@ -4,7 +4,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from captioner.metrics.ngrams import count_ngrams, document_frequencies, flatten
+from captioner.metrics.ngrams import NGrams, count_ngrams, document_frequencies, flatten
 
 CAPTIONS = [caption.split() for caption in ["the dog and the dog and the cat", "", "the", "a dog and the", "a a a a a"]]
 
@@ -52,3 +52,8 @@ def test_a_document_counts_once_whatever_it_repeats() -> None:
     frequency = document_frequencies(words, document)
     of = {word: frequency[words.number(count_ngrams([[word]])[1][0].key)[0]] for word in ["a", "dog", "cat", "the"]}
     assert of == {"a": 2, "dog": 2, "cat": 1, "the": 1}
+
+
+def test_keys_before_between_and_after_the_known_ones_have_no_place() -> None:
+    known = NGrams(np.array([2, 5], np.uint64), *(np.array([0, 1]) for _ in range(3)))
+    assert known.number(np.array([1, 2, 3, 5, 9], np.uint64)).tolist() == [-1, 0, -1, 1, -1]
