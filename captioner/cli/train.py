@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,8 +58,10 @@ def checked_inputs(source: Source, recipe: Recipe, folder: Path, resume: bool, o
     "--processes",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Train in so many processes on this machine, for a trial; needs KERAS_BACKEND=jax.",
+    help="Train in so many processes, here for a trial or on the cluster; needs KERAS_BACKEND=jax.",
 )
+@click.option("--engine", type=click.Choice(["local", "ray"]), help="Run here, or on a Ray cluster.")
+@click.option("--address", metavar="HOST:PORT", help="The Ray cluster's; without it Ray is started here.")
 @recipe_options
 def command(
     output: Path | None,
@@ -66,6 +69,8 @@ def command(
     resume: bool,
     overwrite: bool,
     processes: int | None,
+    engine: str | None,
+    address: str | None,
     config: str | None,
     assignments: tuple[str, ...],
 ) -> int | None:
@@ -76,7 +81,9 @@ def command(
 
     On JAX, several processes on one machine or on many train one captioner together: start the same command with
     KERAS_DISTRIBUTION_JOB_ADDRESSES (host:port of process 0), KERAS_DISTRIBUTION_NUM_PROCESSES and
-    KERAS_DISTRIBUTION_PROCESS_ID in each. Process 0 writes the run folder. All GPUs of a process are used.
+    KERAS_DISTRIBUTION_PROCESS_ID in each. Process 0 writes the run folder. All GPUs of a process are used. --engine ray
+    starts them on a Ray cluster, one a GPU or, where there is none, one a node; every node needs this folder, with the
+    data and the run folder, under the same path.
 
     \b
     Examples:
@@ -84,12 +91,16 @@ def command(
         captioner train --set train.epochs=30 --set model.units=512 -o runs/longer
         captioner train -o runs/merge --resume
         captioner train -o runs/merge --resume --set train.epochs=60
+        captioner train -o runs/merge --engine ray --address head:6379
     """
     from captioner.config import ConfigError
     from captioner.stages.resume import is_complete
 
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite: choose one")
+    if engine == "local" and address is not None:
+        raise ConfigError("--address: is a Ray cluster's; leave it out, or give --engine ray")
+    on_ray = engine == "ray" or address is not None
     source, recipe = read_recipe(config, assignments)
     if features is not None:
         recipe = replace(recipe, features=features)
@@ -98,8 +109,19 @@ def command(
         click.echo(folder)
         return None
     data = checked_inputs(source, recipe, folder, resume, overwrite)
-    if processes is not None:
-        return _launch(processes, folder, features, resume, overwrite, config, assignments)
+    if processes is not None or on_ray:
+        from captioner.training.launch import launch
+        from captioner.training.ray_launch import launch_on_ray
+
+        require_jax("--engine ray" if on_ray else "--processes")
+        options = [*(["--resume"] if resume else []), *(["--overwrite"] if overwrite else [])]
+        options += ["--features", features] if features is not None else []
+        arguments = train_arguments(folder, options, config, assignments)
+        if processes is not None and not on_ray:
+            return launch(arguments, processes)
+        launch_on_ray(arguments, folder, processes, address)
+        click.echo(folder)
+        return None
     load_keras()
     from captioner.stages.export import add_fast_graph
     from captioner.stages.train import train
@@ -118,27 +140,22 @@ def command(
     return None
 
 
-def _launch(
-    processes: int,
-    folder: Path,
-    features: str | None,
-    resume: bool,
-    overwrite: bool,
-    config: str | None,
-    assignments: tuple[str, ...],
-) -> int:
-    """Run the same command in several processes; return the exit code."""
+def require_jax(option: str) -> None:
+    """Refuse several processes on another backend.
+
+    Raises:
+        ConfigError: naming the option.
+    """
     from captioner.config import ConfigError
     from captioner.keras_settings import find_backend
-    from captioner.training.launch import launch
 
     if find_backend() != "jax":
-        raise ConfigError("--processes: several processes train on JAX only; set KERAS_BACKEND=jax")
-    arguments = ["train", "-o", str(folder)]
-    arguments += ["-c", config] if config is not None else []
-    arguments += ["--features", features] if features is not None else []
-    arguments += ["--resume"] if resume else []
-    arguments += ["--overwrite"] if overwrite else []
+        raise ConfigError(f"{option}: several processes train on JAX only; set KERAS_BACKEND=jax")
+
+
+def train_arguments(folder: Path, options: Sequence[str], config: str | None, assignments: Sequence[str]) -> list[str]:
+    """Return the arguments of the command that each of several processes runs."""
+    arguments = ["train", "-o", str(folder), *options, *(["-c", config] if config is not None else [])]
     for assignment in assignments:
         arguments += ["--set", assignment]
-    return launch(arguments, processes)
+    return arguments

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -112,13 +112,13 @@ def run_portions(
         ConfigError: Ray is not installed.
         DataError: no cluster answers, a node lacks what it needs, or no worker is left.
     """
-    ray = _import_ray()
+    ray = import_ray()
     whole = [batch for batch in batches if len(batch)]
     if not whole:
         return
-    _connect(ray, config.address)
+    connect(ray, config.address)
     try:
-        workers, resources = _workers(ray, config)
+        workers, resources = share_out(ray, config.workers, config.address)
         threads = max(1, int(resources["num_cpus"])) if config.threads == "auto" else config.threads
         rows = [{"portion": pickle.dumps(portion)} for portion in portions(pictures, folder, whole, workers)]
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
@@ -136,7 +136,12 @@ def run_portions(
         ray.shutdown()
 
 
-def _import_ray() -> Any:
+def import_ray() -> Any:
+    """Return the module.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what matters comes back as an exception
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -147,7 +152,12 @@ def _import_ray() -> Any:
     return ray
 
 
-def _connect(ray: Any, address: str | None) -> None:
+def connect(ray: Any, address: str | None) -> None:
+    """Connect to a cluster, or start one on this machine.
+
+    Raises:
+        DataError: none answers, or it asks for a token.
+    """
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     try:
         ray.init(
@@ -167,16 +177,24 @@ def _connect(ray: Any, address: str | None) -> None:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
-def _workers(ray: Any, config: ExtractionConfig) -> tuple[int, dict[str, float]]:
-    """Return how many workers there are to be, and the resources of each."""
+def share_out(ray: Any, workers: int | Literal["auto"], address: str | None) -> tuple[int, dict[str, float]]:
+    """Return how many workers there are to be, and the resources of each.
+
+    Args:
+        workers: that are wanted; `auto` takes one a GPU or, where there is none, one a node.
+        address: of the cluster, for what is said.
+
+    Raises:
+        DataError: no node has a core.
+    """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
     if gpus := int(sum(node.get("GPU", 0) for node in nodes)):
         cores = min(node["CPU"] // node["GPU"] for node in nodes if node.get("GPU"))
-        return gpus if config.workers == "auto" else config.workers, {"num_gpus": 1, "num_cpus": max(1, int(cores))}
+        return gpus if workers == "auto" else workers, {"num_gpus": 1, "num_cpus": max(1, int(cores))}
     if not nodes:
-        raise DataError(f"{config.address or 'the Ray cluster'}: has no node with a core to spare; add one")
+        raise DataError(f"{address or 'the Ray cluster'}: has no node with a core to spare; add one")
     smallest = min(node["CPU"] for node in nodes)
-    workers = len(nodes) if config.workers == "auto" else config.workers
+    workers = len(nodes) if workers == "auto" else workers
     a_node = -(-workers // len(nodes))
     return workers, {"num_cpus": max(1, int(smallest // a_node))}
 

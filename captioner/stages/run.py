@@ -19,13 +19,19 @@ from captioner.storage import DataError
 logger = logging.getLogger(__name__)
 
 
-def run(recipe: Recipe, folder: Path, load_keras: Callable[[], None] = lambda: None) -> str:
+def run(
+    recipe: Recipe,
+    folder: Path,
+    load_keras: Callable[[], None] = lambda: None,
+    train_elsewhere: Callable[[], None] | None = None,
+) -> str:
     """Bring extraction, cleaning, training and evaluation up to date; return the scores on one line.
 
     Args:
         recipe: the settings of the run.
         folder: the run folder.
         load_keras: called before the first stage that has something to do: a run that is up to date goes without Keras.
+        train_elsewhere: trains in other processes, in place of this one.
 
     Raises:
         ConfigError, DataError: as the stages do.
@@ -42,7 +48,7 @@ def run(recipe: Recipe, folder: Path, load_keras: Callable[[], None] = lambda: N
     logger.info("== clean ==")
     _clean(recipe, data)
     logger.info("== train ==")
-    _train(recipe, folder, data, load_keras)
+    _train(recipe, folder, data, load_keras, train_elsewhere)
     logger.info("== evaluate ==")
     return _evaluate(recipe, folder, data, load_keras)
 
@@ -67,8 +73,17 @@ def _clean(recipe: Recipe, data: Dataset) -> None:
         clean.clean(config.captions, config.descriptions, rules, config.format, config.images, data)
 
 
-def _train(recipe: Recipe, folder: Path, data: Dataset, load_keras: Callable[[], None]) -> None:
+def _train(
+    recipe: Recipe,
+    folder: Path,
+    data: Dataset,
+    load_keras: Callable[[], None],
+    train_elsewhere: Callable[[], None] | None,
+) -> None:
     if state_of(folder) != "finished":
+        if train_elsewhere is not None:
+            train_elsewhere()
+            return
         load_keras()
         from captioner.stages.export import add_fast_graph
         from captioner.stages.train import train

@@ -23,7 +23,7 @@ GRACE = 20.0  # seconds that processes have to end by themselves when another on
 POLL = 0.2
 
 
-def launch(arguments: Sequence[str], count: int) -> int:
+def launch(arguments: Sequence[str], count: int, *, results: bool = True) -> int:
     """Run a command in `count` processes that find each other by the variables of keras.distribution.
 
     Process 0 prints; of another one only the line is printed that it ends with when it fails first.
@@ -31,11 +31,12 @@ def launch(arguments: Sequence[str], count: int) -> int:
     Args:
         arguments: of the command line, such as `["train", "-o", "runs/a"]`.
         count: of the processes.
+        results: whether what process 0 writes to standard output is printed, too.
 
     Returns:
         the exit code: 0 where all have ended well. A process that ends otherwise ends the others.
     """
-    variables = {ADDRESSES: f"127.0.0.1:{_free_port()}", COUNT: str(count), LAUNCHED: "1"}
+    variables = {ADDRESSES: f"127.0.0.1:{free_port()}", COUNT: str(count), LAUNCHED: "1"}
     with contextlib.ExitStack() as files:
         said = [files.enter_context(tempfile.TemporaryFile()) for _ in range(count)]
         processes = [
@@ -43,7 +44,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
                 [*COMMAND, *arguments],
                 env={**os.environ, **variables, NUMBER: str(number)},
                 stdin=subprocess.DEVNULL,
-                stdout=None if number == 0 else subprocess.DEVNULL,
+                stdout=None if results and number == 0 else subprocess.DEVNULL,
                 stderr=None if number == 0 else said[number],
                 start_new_session=True,  # Ctrl-C is this process' own
             )
@@ -97,7 +98,8 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nothing uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -258,6 +258,30 @@ class TestRuns:
         assert_one_line(result.err.splitlines(keepends=True)[-1], *words)
 
 
+class TestSeveralProcesses:
+    @pytest.mark.parametrize(
+        ("option", "command"),
+        [
+            ("--processes", [*TRAIN, "--processes", "2"]),
+            ("--processes", ["run", *RECIPE, "--processes", "2"]),
+            ("--engine ray", [*TRAIN, "--engine", "ray"]),
+            ("--engine ray", [*TRAIN, "--address", "head:6379"]),
+        ],
+    )
+    def test_on_another_backend(self, refused, trained, monkeypatch, option, command):
+        monkeypatch.setattr("captioner.keras_settings.find_backend", lambda: "tensorflow")
+        refused(2, [f"{option}: several processes train on JAX only; set KERAS_BACKEND=jax"], *command)
+
+    def test_a_cluster_for_what_runs_here(self, refused, trained):
+        command = [*TRAIN, "--engine", "local", "--address", "head:6379"]
+        refused(2, ["--address: is a Ray cluster's; leave it out, or give --engine ray"], *command)
+
+    def test_run_as_one_of_them(self, refused, untrained, monkeypatch):
+        monkeypatch.setenv("KERAS_DISTRIBUTION_NUM_PROCESSES", "2")
+        words = "KERAS_DISTRIBUTION_NUM_PROCESSES: captioner run is one process; give it --processes"
+        refused(2, [words], "run")
+
+
 class TestScores:
     def test_an_unknown_metric(self, refused, trained):
         words = ["--metrics: 'blue' is not known (known: bleu, rouge, cider"]

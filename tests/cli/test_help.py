@@ -25,7 +25,7 @@ OPTIONS = {
     "download": ("-o", "--mirror", "--only", "--keep"),
     "split": ("-o", "--images", "--shares", "--seed", "--check", "-c", "--set"),
     "clean": ("--rules", "--format", "--images", "--stats", "--plot", "--features", "-c", "--set"),
-    "train": ("--features", "--resume", "--overwrite", "-c", "--set"),
+    "train": (*("--features", "--resume", "--overwrite", "--processes", "--engine", "--address", "-c", "--set"),),
     "evaluate": (
         *("--split", "--metrics", *GENERATION, "-n", "--predictions", "--references", "--parallel", "--all"),
         *("--cider-df", "--training", "--confidence", "-o"),
@@ -43,7 +43,7 @@ OPTIONS = {
     ),
     "find": ("--model", "-n", "--json", "--html", "--index"),
     "doubt": ("-o", "--model", "-n", "--shown", "--throw-out", "--features", "--index"),
-    "run": ("-o", "-c", "--set"),
+    "run": ("-o", "--processes", "-c", "--set"),
     "average": ("-o", "--overwrite"),
     "shard": ("-o", "--pictures", "--per-shard", "--overwrite", "-c", "--set"),
     "export": ("-o", "--format", "--precision", "--overwrite", "--data-licence", "--web-runtime"),

@@ -11,6 +11,8 @@ def test_process_0_prints_and_all_must_end_well(capfd):
     assert launch(["settings", "train.epochs"], 2) == 0
     out, err = capfd.readouterr()
     assert out.count("train.epochs") == 1 and err == ""
+    assert launch(["settings", "train.epochs"], 2, results=False) == 0
+    assert capfd.readouterr() == ("", "")
 
 
 def test_what_process_0_says_of_its_failure_is_all_that_is_said(capfd, said):
