@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
-from captioner.cli import cli
 from captioner.storage import digest_file, read_manifest
 from tests.cli.conftest import start
+from tests.cli.project import make_project
 
 RUN = "runs/captioner"
 
@@ -273,14 +273,17 @@ def test_run_does_what_is_missing(call, untrained):
     assert other.code == 1 and "train.seed: 0 then, 3 now" in other.err.splitlines()[-1]
 
 
-def test_run_trains_in_several_processes(call, trained, monkeypatch):
+def test_run_trains_in_several_processes(call, tmp_path, monkeypatch):
+    make_project(tmp_path)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("captioner.keras_settings.find_backend", lambda: "jax")
+    for stage in ("_extract", "_clean"):
+        monkeypatch.setattr(f"captioner.stages.run.{stage}", lambda *_: None)
+    monkeypatch.setattr("captioner.stages.run._evaluate", lambda *_: "scores")
     started, codes = [], [1, 0]
 
     def launch(arguments, count, *, results):
         started.append((arguments, count, results))
-        if codes[0] == 0:
-            cli.main(args=arguments, standalone_mode=False)
         return codes.pop(0)
 
     monkeypatch.setattr("captioner.training.launch.launch", launch)
@@ -289,10 +292,8 @@ def test_run_trains_in_several_processes(call, trained, monkeypatch):
     assert (failed.code, failed.out) == (1, "")
     assert "== evaluate ==" not in failed.err
     done = call("run", *options)
-    assert done.code == 0 and done.out.splitlines()[-1].startswith("BLEU-1 ")
+    assert (done.code, done.out) == (0, "scores\n")
     assert started == [(["train", "-o", "runs/two", "--resume", "--set", "train.seed=3"], 2, False)] * 2
-    assert call("run", *options).err.count("up to date") == 3
-    assert len(started) == 2
 
 
 def test_predict_one_picture_in_a_process_of_its_own(trained):
