@@ -150,11 +150,11 @@ class AttentionDecoder(RecurrentDecoder):
         ]
         return ops.concatenate(parts, axis=-1)  # (n, embedding_size + units + channels)
 
-    def logits(self, hidden: Tensor, training: bool = False) -> Tensor:
-        """Return the words' logits of word, output and context side by side (eq. 7)."""
+    def before_output(self, hidden: Tensor, training: bool = False) -> Tensor:
+        """Return the sum of word, output and context, which are side by side (eq. 7)."""
         size, units = self.config.embedding_size, self.config.units
         words, output, context = ops.split(hidden, [size, size + units], axis=-1)
-        return self.words.logits(words + self.output_words(output) + self.context_words(context), training=training)
+        return words + self.output_words(output) + self.context_words(context)
 
     def _step_weights(self) -> StepWeights:
         cells = self.recurrent.cell_weights()

@@ -80,8 +80,12 @@ class CaptionDecoder(keras.Model):
         return ops.reshape(hidden, (*shape, hidden.shape[-1]))
 
     def logits(self, hidden: Tensor, training: bool = False) -> Tensor:
-        """Return the words' logits (..., words) of the output layer's inputs (..., units)."""
-        raise _missing(self, "logits")
+        """Return the words' logits (..., words) of what `hidden_at` returns (..., units)."""
+        return self.words.logits(self.before_output(hidden, training=training), training=training)
+
+    def before_output(self, hidden: Tensor, training: bool = False) -> Tensor:
+        """Return what Words.logits reads (..., width) of what `hidden_at` returns (..., units)."""
+        return hidden
 
     def call(self, inputs: tuple[Tensor, ...], training: bool = False) -> Tensor:
         """Return the logits of whole captions in one pass; logits[t] predicts tokens[t + 1].

@@ -64,10 +64,6 @@ class RecurrentDecoder(CaptionDecoder):
             features = normalized(features)
         return self.feature_dropout(features, training=training)
 
-    def logits(self, hidden: Tensor, training: bool = False) -> Tensor:
-        """See CaptionDecoder.logits."""
-        return self.words.logits(hidden, training=training)
-
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "config": asdict(self.config)}

@@ -111,10 +111,6 @@ class TransformerDecoder(CaptionDecoder):
             x = layer.read_captions(x, keys_values, layout, training)
         return self.output_norm(x)
 
-    def logits(self, hidden: Tensor, training: bool = False) -> Tensor:
-        """See CaptionDecoder.logits."""
-        return self.words.logits(hidden, training=training)
-
     def _placed(self, words: Tensor, places: Tensor) -> Tensor:
         """Scale embeddings (n, width) by the root of their width and add the sinusoids of `places` (n,) or (1,)."""
         width = self.config.embedding_size

@@ -71,14 +71,23 @@ class Words(keras.layers.Layer):
 
     def logits(self, hidden: Tensor, training: bool = False) -> Tensor:
         """Return the words' logits (..., words) of the output layer's inputs (..., units)."""
-        hidden = self.output_dropout(hidden, training=training)
+        hidden = self.read_out(hidden, training=training)
         if self.output_layer is not None:
             return self.output_layer(hidden)
-        if self.projection is not None:
-            hidden = self.projection(hidden)
         matrix = ops.cast(self.embedding.embeddings, self.compute_dtype)  # (words, embedding_size)
         logits = ops.matmul(ops.cast(hidden, self.compute_dtype), ops.transpose(matrix))
         return logits + ops.cast(self.bias, self.compute_dtype)
+
+    def read_out(self, hidden: Tensor, training: bool = False) -> Tensor:
+        """Return what the matrix of the output layer is multiplied with (..., width)."""
+        hidden = self.output_dropout(hidden, training=training)
+        return hidden if self.projection is None else self.projection(hidden)
+
+    def output_weights(self) -> tuple[Tensor, Tensor]:
+        """Return the matrix of the output layer (width, words) and its bias (words,)."""
+        if self.output_layer is not None:
+            return self.output_layer.kernel, self.output_layer.bias
+        return ops.transpose(self.embedding.embeddings), self.bias
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

@@ -12,6 +12,7 @@ from captioner.data.batches import TrainingBatches
 from captioner.models.decoder import CaptionDecoder
 from captioner.training.callbacks import AtEpochEnd, Checkpointing, EpochProgress, Pace, Shuffling
 from captioner.training.checkpoint import TrainingState, load_checkpoint
+from captioner.training.chunked_loss import TrainedInChunks, suits
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd, Score
 from captioner.training.losses import CaptionLoss
@@ -86,10 +87,15 @@ def compiled(
         of_encoder: see `make_optimizer`.
     """
     optimizer = make_optimizer(config, steps=steps * config.epochs, of_encoder=of_encoder)
-    model: keras.Model = ScheduledSampling(decoder, config.seed) if config.scheduled_sampling else decoder
+    model: keras.Model = decoder
+    if config.scheduled_sampling:
+        model = ScheduledSampling(decoder, config.seed)
+    elif suits(decoder):
+        model = TrainedInChunks(decoder, config.label_smoothing)
     # On TensorFlow's CPU, XLA's matrix products are slower than the ordinary ones; JAX has no others.
     jit = "auto" if keras.backend.backend() != "tensorflow" else False
-    model.compile(optimizer=optimizer, loss=CaptionLoss(config.label_smoothing), jit_compile=jit)
+    loss = None if isinstance(model, TrainedInChunks) else CaptionLoss(config.label_smoothing)
+    model.compile(optimizer=optimizer, loss=loss, jit_compile=jit)
     optimizer.build(decoder.trainable_variables)
     return model, optimizer
 
