@@ -23,6 +23,7 @@ from captioner.storage import DataError
 
 CORE = ("keras", "tensorflow", "numpy", "pillow", "nltk", "click", "h5py", "tqdm", "PyYAML")
 LITTLE = 5 * 10**9  # bytes; less is too little for a data set and its features
+SHOWN = 3  # of the packages that an extra lacks
 PATIENCE = 120  # seconds for a program that is asked
 
 # Asked in a process of its own: Keras takes seconds, and a broken backend must not end the examination.
@@ -133,18 +134,30 @@ def _extras() -> list[Finding]:
         return [Finding("extras", "cannot be told: captioner itself is not installed", None, "pip install -e .")]
     wanted: dict[str, list[str]] = {}
     for requirement in requirements:
-        package, extra = re.match(r"[\w.-]+", requirement), re.search(r"extra == ['\"]([\w-]+)['\"]", requirement)
-        if package and extra and package[0] != "captioner":
-            wanted.setdefault(extra[1], []).append(package[0])
+        found = re.match(r"([\w.-]+)(?:\[([\w,-]+)\])?.*extra == ['\"]([\w-]+)['\"]", requirement)
+        if found and found[1] != "captioner":
+            inner = [name for part in (found[2] or "").split(",") if part for name in _named_by(found[1], part)]
+            wanted.setdefault(found[3], []).extend([found[1], *inner])
     findings = []
     for name, names in wanted.items():
         if name in ("dev", "bench"):
             continue
         missing = [one for one in names if _version(one) is None]
-        value = "installed" if not missing else f"missing {', '.join(missing)}"
+        others = f" and {len(missing) - SHOWN} others" if len(missing) > SHOWN else ""
+        value = "installed" if not missing else f"missing {', '.join(missing[:SHOWN])}{others}"
         hint = f"pip install 'captioner[{name}]'" if missing else ""
         findings.append(Finding(f"extra {name}", value, True if not missing else None, hint))
     return findings
+
+
+def _named_by(package: str, extra: str) -> list[str]:
+    """Return the packages of another package's extra, such as `tensorflow[and-cuda]`, that every machine needs."""
+    try:
+        requirements = metadata.requires(package) or []
+    except metadata.PackageNotFoundError:
+        return []
+    plain = (re.match(rf"([\w.-]+)[^;]*; extra == ['\"]{re.escape(extra)}['\"]$", one) for one in requirements)
+    return [found[1] for found in plain if found]
 
 
 def _weights() -> list[Finding]:
