@@ -49,6 +49,7 @@ class PictureCaptioner(ABC):
         familiarity: tells pictures that are unlike those of the training; None where it is not known.
         encoder_description: which encoder it takes pictures through; None where that is not known.
         batch_size: how many pictures it takes at a time; None where that is chosen by the machine and the work.
+        tells_of_unlike: whether it still logs that pictures are unlike those of the training; it does so once.
     """
 
     generation: GenerationConfig
@@ -56,7 +57,7 @@ class PictureCaptioner(ABC):
     familiarity: Familiarity | None = None
     encoder_description: dict[str, Any] | None = None
     batch_size: int | None = None
-    _warned_of_unlike = False
+    tells_of_unlike: bool = True
 
     @abstractmethod
     def facts(self) -> Facts:
@@ -102,9 +103,9 @@ class PictureCaptioner(ABC):
 
     def warn_of_unlike(self, features: Any) -> None:
         """Log, once, that pictures are unlike those of the training, from their features (pictures, ...)."""
-        if self._warned_of_unlike or self.familiarity is None or not self.familiarity.unlike(features).any():
+        if not self.tells_of_unlike or self.familiarity is None or not self.familiarity.unlike(features).any():
             return
-        self._warned_of_unlike = True
+        self.tells_of_unlike = False
         logger.warning(
             "some of these pictures are unlike the pictures that this captioner was trained on; what it says of them "
             "is likely to be wrong"

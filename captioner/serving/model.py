@@ -61,6 +61,7 @@ class ServedModel:
         self, captioner: PictureCaptioner, name: str = "captioner", scores: dict[str, float] | None = None
     ) -> None:
         self.captioner, self.name, self.scores = captioner, name, scores or {}
+        captioner.tells_of_unlike = False  # the log would not say whose; each confidence does
         self.prompt: str = captioner.generation.prompt  # of a model of KerasHub; others take none
         self._members: list[Any] = getattr(captioner, "members", [captioner])
         for member in self._members:

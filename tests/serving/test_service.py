@@ -8,11 +8,13 @@ import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from captioner.serving.app import create_app
-from tests.serving.conftest import SMALL
+from tests.serving.conftest import SMALL, make_captioner
 from tests.serving.server import Gated, form, picture, serving, until
 
 
@@ -166,3 +168,15 @@ def test_nothing_reaches_the_disk(model, tmp_path, monkeypatch):
         assert client.post_form("/caption", [("file", "../../a/b.bmp", large)]).status == 200
         assert client.post_form("/caption", [("file", "x\x00y.bmp", large)]).status == 200
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_does_not_log_that_pictures_are_unlike_the_training(tiny_encoder, said):
+    """It prepares itself with black ones, and would not say whose picture it was."""
+    captioner = make_captioner()
+    captioner.familiarity = SimpleNamespace(unlike=lambda features: np.ones(len(features), bool))
+    with serving(create_app(captioner, limits=SMALL)) as client:
+        assert client.post_picture("/caption", picture()).status == 200
+    assert not [line for line in said if "unlike" in line]
+    captioner.tells_of_unlike = True
+    captioner.caption(picture())
+    assert [line for line in said if "unlike" in line], "or nothing is tested"
