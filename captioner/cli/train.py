@@ -60,7 +60,7 @@ def checked_inputs(source: Source, recipe: Recipe, folder: Path, resume: bool, o
     metavar="N",
     help="Train in so many processes, here for a trial or on the cluster; needs KERAS_BACKEND=jax.",
 )
-@click.option("--engine", type=click.Choice(["local", "ray"]), help="Run here, or on a Ray cluster.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), help="Run here, or on a Ray cluster (default: local).")
 @click.option("--address", metavar="HOST:PORT", help="The Ray cluster's; without it Ray is started here.")
 @recipe_options
 def command(
