@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,14 +15,15 @@ from captioner.storage import write_text
 
 def commands() -> Iterator[tuple[str, click.Command, click.Context]]:
     """Yield every command: its name, itself, and a context to ask it for its help."""
-    parent = click.Context(cli, info_name="captioner", terminal_width=100, max_content_width=100)
+    width: dict[str, Any] = {"terminal_width": 100, "max_content_width": 100}
+    # with the settings of the group: Click remembers the help option of the first context
+    parent = click.Context(cli, info_name="captioner", **width, **cli.context_settings)
     yield "captioner", cli, parent
     for name in COMMANDS:
         command = cli.get_command(parent, name)
         if command is None:
             raise LookupError(name)
-        context = click.Context(command, parent, info_name=name, terminal_width=100, max_content_width=100)
-        yield f"captioner {name}", command, context
+        yield f"captioner {name}", command, click.Context(command, parent, info_name=name, **width)
 
 
 def command_reference() -> str:

@@ -23,7 +23,7 @@ from captioner.cli.backend import load_keras
 def command(runs: tuple[Path, ...], output: Path, overwrite: bool) -> None:
     """Average the weights of several runs into one captioner.
 
-    Runs that began from the same weights (train.begin_from) and differ in seed, epochs or settings often caption
+    RUNs that began from the same weights (train.begin_from) and differ in seed, epochs or settings often caption
     better together: their mean is as fast as one of them. The first run's recipe says on which dev split the mean is
     scored.
 
