@@ -11,7 +11,7 @@ from captioner.generation.word_rules import IMPOSSIBLE
 from captioner.text.vocabulary import END
 
 
-class Candidates(NamedTuple):
+class SetCandidates(NamedTuple):
     """Where the candidates of each set come from, (sets, candidates) each.
 
     Attributes:
@@ -64,17 +64,17 @@ class WordSets:
         """
         return self._stay[:1] if parents == 1 else self._stay
 
-    def candidates(self, parents: int, count: int) -> tuple[Candidates, Candidates]:
+    def candidates(self, parents: int, count: int) -> tuple[SetCandidates, SetCandidates]:
         """Return the candidates that stay in a set, among `count` words a parent, and those that come into it."""
         width = 1 if parents == 1 else self.width
         rank, column = np.divmod(np.arange(width * count), count)
         held = np.arange(self.count)[:, None]
         there = (held == 0) if parents == 1 else np.ones_like(held, bool)
         columns = np.broadcast_to(column, (self.count, len(column)))
-        own = Candidates(np.where(there, held * width, 0) + rank, columns, np.broadcast_to(there, columns.shape))
+        own = SetCandidates(np.where(there, held * width, 0) + rank, columns, np.broadcast_to(there, columns.shape))
         alternatives = len(self.numbers)
         rank, column = np.divmod(np.arange(width * alternatives), alternatives)
         before = self._come_from[:, column]  # (sets, width x alternatives)
         exists = self._can_come[:, column] & ((before == 0) | (parents > 1))
         places = np.where(exists, before * width, 0) + rank
-        return own, Candidates(places, np.broadcast_to(column, before.shape), exists)
+        return own, SetCandidates(places, np.broadcast_to(column, before.shape), exists)
