@@ -1,4 +1,4 @@
-"""Building millions of small objects without the collector walking over all of them again and again."""
+"""Building and keeping millions of small objects without the collector walking over all of them again and again."""
 
 from __future__ import annotations
 
@@ -21,3 +21,13 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+@contextlib.contextmanager
+def collector_passes_over() -> Iterator[None]:
+    """Let the collector of reference cycles pass over the objects that there are at the start of a block."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

@@ -2,7 +2,7 @@ import gc
 
 import pytest
 
-from captioner.memory import collector_paused
+from captioner.memory import collector_passes_over, collector_paused
 
 
 def test_the_collector_pauses_and_goes_on_whatever_happens():
@@ -16,3 +16,11 @@ def test_the_collector_pauses_and_goes_on_whatever_happens():
     with pytest.raises(ValueError), collector_paused():
         raise ValueError
     assert gc.isenabled()
+
+
+def test_what_is_there_is_passed_over_and_counts_again_afterwards():
+    before = gc.get_freeze_count()
+    with pytest.raises(ValueError), collector_passes_over():
+        assert gc.get_freeze_count() > before
+        raise ValueError
+    assert gc.get_freeze_count() == before

@@ -75,7 +75,7 @@ def command(
         _list_formats()
         return
     from captioner.data.dataset import DataConfig, Dataset
-    from captioner.stages.clean import clean
+    from captioner.stages.clean import clean, is_cleaned
 
     if plot is not None:
         from captioner.plots.statistics import require_plot
@@ -91,7 +91,10 @@ def command(
     else:
         data = DataConfig(captions=tuple(map(str, captions)), format=form or "auto")
     dataset = Dataset(data)
-    result = clean(data.captions, output or Path("descriptions.txt"), rules or "ptb", data.format, images, dataset)
+    output, rules = output or Path("descriptions.txt"), rules or "ptb"
+    if not (stats or plot or features) and is_cleaned(output, rules, dataset, images):
+        return
+    result = clean(data.captions, output, rules, data.format, images, dataset)
     if features is not None:
         _import_features(captions, features)
     if stats or plot is not None:

@@ -81,7 +81,7 @@ def command(
     from captioner.run_folder import CAPTIONER
     from captioner.stages.doubt import doubt, without, write_captions, write_table
     from captioner.stages.evaluate import require_same_encoder
-    from captioner.stages.picture_index import open_index
+    from captioner.stages.indexing import open_index
     from captioner.storage import digest_file
 
     model = default_model() if model is None else model

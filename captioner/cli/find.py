@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from captioner.cli.backend import load_keras
+
+if TYPE_CHECKING:
+    from captioner.stages.find import TextLikelihood
+    from captioner.stages.picture_index import PictureIndex
+    from captioner.text.vocabulary import Vocabulary
+
+    Searched = tuple[TextLikelihood, Vocabulary, list[PictureIndex]]
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -52,7 +62,7 @@ def command(
     """
     from captioner.config import ConfigError
     from captioner.images.walk import require_folder
-    from captioner.storage import digest_file, require_page
+    from captioner.storage import require_page
 
     if not text.strip():
         raise ConfigError("TEXT: is empty; describe the pictures that are looked for")
@@ -62,20 +72,14 @@ def command(
         require_folder(folder)
     if html is not None:
         require_page(html)
-    load_keras()
-    from captioner.captioner import load
     from captioner.pretrained.box import default_model
     from captioner.report.gallery import write_found
-    from captioner.run_folder import CAPTIONER
     from captioner.stages.find import find
-    from captioner.stages.picture_index import open_index
     from captioner.writers.lines import as_json as as_line
 
     model = default_model() if model is None else model
-    captioner = load(model)
-    digest = digest_file(model / CAPTIONER if model.is_dir() else model)
-    indexes = [open_index(captioner, digest, folder, place) for folder in folders]
-    found = find(captioner, indexes, text, count)
+    searched = _by_graph(model, folders, place) or _by_keras(model, folders, place)
+    found = find(*searched, text, count)
     for each in found:
         if as_json:
             line = as_line({"file": str(each.path), "score": round(each.score, 4), "caption": each.caption})
@@ -84,3 +88,46 @@ def command(
         click.echo(line.encode(errors="surrogateescape"))
     if html is not None:
         write_found(text, found, html)
+
+
+def _by_graph(model: Path, folders: Sequence[Path], place: Path | None) -> Searched | None:
+    """Return what is searched with, without Keras; None where the model has no graph or an index is not up to date."""
+    if find_spec("onnxruntime") is None:
+        return None
+    from captioner.export.fast import NoGraphError, has_graph, load_fast
+    from captioner.export.graph_likelihood import GraphLikelihood
+    from captioner.stages.picture_index import MAX_LENGTH, read_index
+
+    if not has_graph(model):
+        return None
+    try:
+        captioner = load_fast(model)
+    except NoGraphError:
+        return None
+    digest, indexes = _digest(model), []
+    for folder in folders:
+        index = read_index(captioner.encoder_description, digest, folder, place)
+        if index is None or index.features.shape != captioner.feature_shape:
+            return None
+        indexes.append(index)
+    return GraphLikelihood(captioner, MAX_LENGTH), captioner.vocabulary, indexes
+
+
+def _by_keras(model: Path, folders: Sequence[Path], place: Path | None) -> Searched:
+    """Return what is searched with, the indexes brought up to date."""
+    load_keras()
+    from captioner.captioner import load
+    from captioner.generation.likelihood import Likelihood
+    from captioner.stages.indexing import open_index
+    from captioner.stages.picture_index import MAX_LENGTH
+
+    captioner, digest = load(model), _digest(model)
+    indexes = [open_index(captioner, digest, folder, place) for folder in folders]
+    return Likelihood(captioner.decoder, MAX_LENGTH), captioner.vocabulary, indexes
+
+
+def _digest(model: Path) -> str:
+    from captioner.run_folder import CAPTIONER
+    from captioner.storage import digest_file
+
+    return digest_file(model / CAPTIONER if model.is_dir() else model)

@@ -32,7 +32,7 @@ def without_unreadable(captions: Captions, stores: Collection[Any], share: float
     for store in stores:
         if not isinstance(store, FeatureStore):  # shards hold what could be read
             continue
-        missing = {name: [image_id for image_id in ids if image_id not in store] for name, ids in splits.items()}
+        missing = {name: store.missing(ids) for name, ids in splits.items()}
         if not any(missing.values()):
             continue
         skipped = read_skipped(store.path)

@@ -41,13 +41,16 @@ class FeatureStore(Mapping[str, np.ndarray]):
         description: the Encoder's description, or None where the file does not say.
         shape: (channels,) or (regions, channels), the same for every picture.
         digest: the SHA-256 of the file.
+        ours: whether captioner wrote the file, which has no number then that is not finite.
     """
 
-    def __init__(self, path: Path, held: Held, description: Mapping[str, Any] | None, digest: str) -> None:
+    def __init__(
+        self, path: Path, held: Held, description: Mapping[str, Any] | None, digest: str, ours: bool = False
+    ) -> None:
         self.path, self.ids = path, held.ids
         self.description = None if description is None else dict(description)
         self.shape: tuple[int, ...] = tuple(held.rows.shape[1:])
-        self.digest = digest
+        self.digest, self.ours = digest, ours
         self._rows: Any = held.rows  # (pictures, channels) or (pictures, regions, channels)
 
     def __getitem__(self, image_id: str) -> np.ndarray:
@@ -64,6 +67,10 @@ class FeatureStore(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def missing(self, ids: Sequence[str]) -> list[str]:
+        """Return those of `ids` that have no features, in their order."""
+        return [ids[int(place)] for place in np.flatnonzero(self.ids.find(ids) < 0)]
 
     def gather(self, ids: Sequence[str]) -> np.ndarray:
         """Return the features of `ids` in their order, (n, channels) or (n, regions, channels) float32.
@@ -122,6 +129,29 @@ def open_features(path: str | Path, layout: Layout = "auto") -> FeatureStore:
     """
     path = Path(path)
     read = _by_suffix(path, READERS)
+    manifest, digest = _identify(path)
+    with reading(path):
+        if read is read_pickle:
+            # what a manifest describes was written by captioner, channels last
+            held = read_pickle(path, "channels_last" if layout == "auto" and "encoder" in manifest else layout)
+        else:
+            held = read(path)
+    if not len(held.ids):
+        raise DataError(f"{path}: no features in it; extract them again")
+    return FeatureStore(path, held, manifest.get("encoder", held.description), digest, ours="digest" in manifest)
+
+
+def digest_features(path: str | Path) -> str:
+    """Return the digest that `open_features` gives the file, without reading the features.
+
+    Raises:
+        DataError: missing, or not the file that its manifest describes.
+    """
+    return _identify(Path(path))[1]
+
+
+def _identify(path: Path) -> tuple[Mapping[str, Any], str]:
+    """Return a file's manifest, {} where it has none, and its digest."""
     if not path.is_file():
         raise DataError(f"{path}: no such file; `captioner extract -c RECIPE` makes it")
     manifest = read_manifest(path) or {}
@@ -131,15 +161,7 @@ def open_features(path: str | Path, layout: Layout = "auto") -> FeatureStore:
             f"{path}: its digest is {digest[:12]}, its manifest's {manifest['digest'][:12]}; "
             f"extract the features again, or remove {manifest_path(path).name} if the file is meant to be another"
         )
-    with reading(path):
-        if read is read_pickle:
-            # what a manifest describes was written by captioner, channels last
-            held = read_pickle(path, "channels_last" if layout == "auto" and "encoder" in manifest else layout)
-        else:
-            held = read(path)
-    if not len(held.ids):
-        raise DataError(f"{path}: no features in it; extract them again")
-    return FeatureStore(path, held, manifest.get("encoder", held.description), digest)
+    return manifest, digest
 
 
 def current_digest(path: Path, manifest: Mapping[str, Any]) -> str:

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from captioner.generation.padding import padded
 from captioner.models.decoder import CaptionDecoder
-from captioner.text.vocabulary import END, PAD
+from captioner.text.vocabulary import PAD
 
 LARGEST_LOGITS = 2**25  # numbers of a batch's logits
 FEWEST_PAIRS = 8
@@ -81,11 +82,7 @@ class Likelihood:
 
     def padded(self, texts: Sequence[Sequence[int]]) -> np.ndarray:
         """Return texts, numbers from `<start>` to `<end>`, as an array (texts, max_length + 1) int32."""
-        tokens = np.full((len(texts), self.max_length + 1), PAD, np.int32)
-        for row, text in zip(tokens, texts, strict=True):
-            cut = text if len(text) <= len(row) else [*text[: len(row) - 1], END]
-            row[: len(cut)] = cut
-        return tokens
+        return padded(texts, self.max_length)
 
     def of_pairs(self, features: Any, tokens: np.ndarray) -> np.ndarray:
         """Return log p(text | picture) of some texts for each picture.
@@ -135,12 +132,6 @@ class Likelihood:
             found = np.asarray(self._words.predict_on_batch((part, tokens[rows][:, :-1])))
             result.append(found[: pictures - top])
         return np.concatenate(result)
-
-
-def log_mean_exp(values: np.ndarray, axis: int) -> np.ndarray:
-    """Return the logarithm of the mean of exponentials along an axis."""
-    top = values.max(axis=axis, keepdims=True)
-    return (np.log(np.exp(values - top).mean(axis=axis, keepdims=True)) + top).squeeze(axis)
 
 
 def _power(count: int) -> int:

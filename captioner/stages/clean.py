@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from captioner.storage import (
     DataError,
     atomic_path,
     digest_file,
+    digest_json,
     read_manifest,
     remove_manifest,
     require_own,
@@ -111,7 +112,7 @@ def clean(
     write_manifest(
         output,
         "clean",
-        **made_of(rules, data),
+        **made_of(rules, data, pictures),
         source=str(source) if isinstance(source, str | Path) else [str(path) for path in source],
         digest=digest_file(output),
         pictures=result.pictures,
@@ -124,15 +125,26 @@ def clean(
     return result
 
 
-def made_of(rules: str, data: Dataset) -> dict[str, Any]:
-    """Return what the manifest holds about the making of descriptions; `is_up_to_date` compares the same."""
-    return {"rules": rules, "source_digest": data.digest}
+def made_of(rules: str, data: Dataset, pictures: Iterable[str] | None) -> dict[str, Any]:
+    """Return what the manifest holds about the making of descriptions; `is_cleaned` compares the same."""
+    names = None if pictures is None else digest_json(list(pictures))
+    return {"rules": rules, "source_digest": data.digest, "image_ids_digest": names}
 
 
-def is_up_to_date(output: str | Path, rules: str, data: Dataset) -> bool:
-    """Return whether `output` was cleaned by these rules from the captions as they are."""
+def is_cleaned(output: str | Path, rules: str, data: Dataset, images: str | Path | None = None) -> bool:
+    """Return whether `output` is what `clean` would write, from the captions and pictures as they are; log it if so.
+
+    Raises:
+        DataError: the captions cannot be read, or `images` is no folder of pictures.
+    """
     manifest = read_manifest(output) if Path(output).is_file() else None
-    return manifest is not None and made_of(rules, data).items() <= manifest.items()
+    if manifest is None or manifest.get("digest") != digest_file(output):
+        return False
+    pictures = list_images(images) if images is not None else None
+    if not made_of(rules, data, pictures).items() <= manifest.items():
+        return False
+    logger.info(f"{output}: up to date ({manifest['pictures']:,} pictures, {manifest['captions']:,} captions)")
+    return True
 
 
 def _report(result: CleanResult, output: str | Path, images: str | Path | None) -> None:

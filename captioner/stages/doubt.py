@@ -13,7 +13,8 @@ import numpy as np
 
 from captioner.captioner import Captioner
 from captioner.features.store import FeatureStore
-from captioner.generation.likelihood import Likelihood, log_mean_exp
+from captioner.generation.likelihood import Likelihood
+from captioner.generation.padding import log_mean_exp
 from captioner.metrics.calibration import area_under_curve
 from captioner.progress import Progress
 from captioner.stages.picture_index import MAX_LENGTH

@@ -161,7 +161,7 @@ def evaluate_run(
     stores = [_fitting(*member) for member in zip(members, folders, recipes, strict=True)]
     captions = without_unreadable(captions, stores, recipe.data.max_unreadable)
     captioners = [digest_file(path / CAPTIONER) for path in folders]
-    inputs = evaluation_inputs(captioners, stores, data, config.split)
+    inputs = evaluation_inputs(captioners, [store.digest for store in stores], data, config.split)
     features: Any = JointFeatures(stores) if others else stores[0]
     return evaluate(captioner, captions, features, config, output, inputs=inputs, generation=generation)
 

@@ -94,5 +94,5 @@ def evaluate_hub(
     captions = data.load((config.split, "train") if novelty else (config.split,))
     pictures = SplitPictures(captioner, captions.pictures, recipe.data.images or "data.images")
     pictures.gather(captions.split(config.split))  # one that is missing is said before the first is captioned
-    inputs = evaluation_inputs([digest_hub(name)], [pictures], data, config.split)
+    inputs = evaluation_inputs([digest_hub(name)], [pictures.digest], data, config.split)
     return evaluate(captioner, captions, pictures, config, output, inputs=inputs, generation=changes)

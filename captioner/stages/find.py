@@ -6,12 +6,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
-from captioner.captioner import Captioner
-from captioner.generation.likelihood import Likelihood
-from captioner.stages.picture_index import MAX_LENGTH, PictureIndex, log_probability
+from captioner.generation.padding import log_mean_exp, padded
+from captioner.stages.picture_index import MAX_LENGTH, PictureIndex
 from captioner.storage import DataError
 from captioner.text.cleaning import clean_caption
 from captioner.text.english import FUNCTION_WORDS
@@ -20,6 +20,13 @@ from captioner.text.vocabulary import UNK, Vocabulary
 logger = logging.getLogger(__name__)
 
 LOOKED_AT = 300  # pictures whose text is weighed by the decoder, the best by their words
+
+
+class TextLikelihood(Protocol):
+    """Tells how likely texts are for pictures, by Keras or by a graph."""
+
+    def of_all(self, features: Any, tokens: np.ndarray) -> np.ndarray:
+        """Return log p(text | picture) of texts (texts, time) from `padded`, (pictures, texts)."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,12 @@ def encode_text(text: str, vocabulary: Vocabulary) -> list[int]:
 
 
 def find(
-    captioner: Captioner, indexes: Sequence[PictureIndex], text: str, count: int = 10, looked_at: int = LOOKED_AT
+    likelihood: TextLikelihood,
+    vocabulary: Vocabulary,
+    indexes: Sequence[PictureIndex],
+    text: str,
+    count: int = 10,
+    looked_at: int = LOOKED_AT,
 ) -> list[FoundPicture]:
     """Return the pictures that a text fits best, best first.
 
@@ -64,7 +76,8 @@ def find(
     the text as a whole for the best of them.
 
     Args:
-        captioner: the one that the indexes were made with.
+        likelihood: of the captioner that the indexes were made with.
+        vocabulary: that captioner's.
         indexes: of one or more folders.
         text: a description.
         count: how many pictures are returned.
@@ -73,10 +86,8 @@ def find(
     Raises:
         DataError: the model knows none of the words.
     """
-    vocabulary = captioner.vocabulary
     numbers = encode_text(text, vocabulary)
-    likelihood = Likelihood(captioner.decoder, MAX_LENGTH)
-    tokens = likelihood.padded([numbers])  # (1, time)
+    tokens = padded([numbers], MAX_LENGTH)  # (1, time)
     telling = [number for number in dict.fromkeys(numbers[1:-1]) if vocabulary.words[number] not in FUNCTION_WORDS]
     owner = np.concatenate([np.full(len(index), which) for which, index in enumerate(indexes)])
     place = np.concatenate([np.arange(len(index)) for index in indexes])
@@ -84,7 +95,7 @@ def find(
     best = np.argsort(-cheap, kind="stable")[: max(looked_at, count)]
     features = np.concatenate([indexes[owner[row]].features.at([place[row]]) for row in best])
     background = np.concatenate([index.features.at(index.background()) for index in indexes])
-    usual = float(log_probability(likelihood, background, tokens)[0])
+    usual = float(log_mean_exp(likelihood.of_all(background, tokens), axis=0)[0])  # log p(text)
     scores = likelihood.of_all(features, tokens)[:, 0] - usual  # (pictures,)
     order = np.argsort(-scores, kind="stable")[:count]
     return [

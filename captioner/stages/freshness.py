@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from captioner.config import to_settings
 from captioner.data.dataset import Dataset
 from captioner.encoders.config import EncoderConfig
 from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.outputs import output_paths, up_to_date
-from captioner.features.store import open_features
+from captioner.features.store import digest_features
 from captioner.images.listing import find_pictures
 from captioner.metrics.config import EvaluationConfig, scoring_settings
 from captioner.metrics.scorer import is_available
@@ -21,9 +21,6 @@ from captioner.recipe import Recipe, read_run
 from captioner.recipe_paths import with_paths
 from captioner.run_folder import CAPTIONER, SCORES, state_of
 from captioner.storage import digest_file, read_manifest
-
-if TYPE_CHECKING:
-    from captioner.stages.inputs import Inputs
 
 logger = logging.getLogger(__name__)
 
@@ -55,10 +52,16 @@ def is_extracted(
     return True
 
 
-def inputs_of(data: Dataset, features: Inputs) -> dict[str, Any]:
-    """Return what a run's manifest holds about its inputs; `training_differences` compares the same."""
+def inputs_of(data: Dataset, path: str | Path, digest: str) -> dict[str, Any]:
+    """Return what a run's manifest holds about its inputs; `training_differences` compares the same.
+
+    Args:
+        data: the captions.
+        path: of the features file or the shards.
+        digest: of the features.
+    """
     return {
-        "features": {"path": str(features.path), "digest": features.digest},
+        "features": {"path": str(path), "digest": digest},
         "captions": {"path": data.config.captions, "digest": data.digest},
         "splits": {name: digest for name, digest in data.split_digests().items() if name in SPLITS},
     }
@@ -69,12 +72,13 @@ def is_trained(folder: Path, recipe: Recipe, data: Dataset | None = None) -> boo
     return state_of(folder) == "finished" and not training_differences(folder, recipe, data)
 
 
-def _open(recipe: Recipe) -> Inputs:
+def _digest_inputs(recipe: Recipe) -> str:
+    """Return the digest of the features that the recipe names, without reading them."""
     if recipe.data.source == "files":
-        return open_features(recipe.features, recipe.features_layout)
+        return digest_features(recipe.features)
     from captioner.stages.inputs import open_inputs  # with TensorFlow, which reads shards
 
-    return open_inputs(recipe.data, recipe.features, recipe.encoder, recipe.features_layout)
+    return open_inputs(recipe.data, recipe.features, recipe.encoder, recipe.features_layout).digest
 
 
 def training_differences(folder: Path, recipe: Recipe, data: Dataset | None = None) -> list[str]:
@@ -91,7 +95,7 @@ def training_differences(folder: Path, recipe: Recipe, data: Dataset | None = No
             if old.get(key) != new.get(key):
                 found.append(f"{section}.{key}: {old.get(key)} then, {new.get(key)} now")
     then = _digests(read_manifest(folder) or {})
-    now = _digests(inputs_of(data or Dataset(recipe.data), _open(recipe)))
+    now = _digests(inputs_of(data or Dataset(recipe.data), Path(recipe.features), _digest_inputs(recipe)))
     for name, digest in then.items():
         new_digest = now.get(name) or "nothing"
         if digest is not None and digest != new_digest:
@@ -128,18 +132,20 @@ def is_evaluated(folder: Path, output: Path, recipe: Recipe, data: Dataset | Non
     manifest = read_manifest(output / SCORES) if (output / SCORES).is_file() else None
     if manifest is None or any(is_available(name) for name in manifest.get("skipped", ())):
         return False
-    stores = [_open(recipe)]
     inputs = evaluation_inputs(
-        [digest_file(folder / CAPTIONER)], stores, data or Dataset(recipe.data), recipe.evaluation.split
+        [digest_file(folder / CAPTIONER)],
+        [_digest_inputs(recipe)],
+        data or Dataset(recipe.data),
+        recipe.evaluation.split,
     )
     return made_of(recipe.evaluation, {}, inputs).items() <= manifest.items()
 
 
-def evaluation_inputs(captioners: list[str], stores: Sequence[Any], data: Dataset, split: str) -> dict[str, Any]:
+def evaluation_inputs(captioners: list[str], features: list[str], data: Dataset, split: str) -> dict[str, Any]:
     """Return what an evaluation's manifest holds about its inputs: digests of captioners, features and captions."""
     return {
         "captioner": _one_or_all(captioners),
-        "features": _one_or_all([store.digest for store in stores]),
+        "features": _one_or_all(features),
         "captions": data.digest,
         "pictures": data.split_digests().get(split, ""),
     }

@@ -1,31 +1,25 @@
-"""An index of a folder's pictures for search by text: their features, and the words that each of them calls up."""
+"""An index of a folder's pictures for search by text: their features, and the words that each of them calls up.
+
+Reading one that is up to date needs no Keras; captioner.stages.indexing makes it.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from captioner.captioner import Captioner
-from captioner.encoders.config import EncoderConfig, differences
-from captioner.extraction.config import ExtractionConfig
+from captioner.encoders.config import differences
 from captioner.features.store import FeatureStore, open_features
-from captioner.generation.likelihood import Likelihood, log_mean_exp
 from captioner.images.listing import Pictures, find_pictures
-from captioner.progress import Progress
-from captioner.stages.extract import extract
-from captioner.storage import DataError, atomic_path, digest_json, read_manifest, write_manifest
-
-logger = logging.getLogger(__name__)
+from captioner.storage import DataError, read_manifest
 
 SUFFIX = ".captioner-index"  # of the folder that lies beside the pictures' folder
 FEATURES, WORDS = "features.h5", "words.npz"
 KEPT = 64  # words of a picture
 LEAST = 1e-4  # the probability of a word that is not among them
-AT_ONCE = 64  # pictures that are captioned together
 BACKGROUND = 128  # pictures that log p(text) is estimated on
 MAX_LENGTH = 24  # words of a text, its end included
 
@@ -80,62 +74,38 @@ def index_folder(folder: Path) -> Path:
     return folder.with_name(folder.name + SUFFIX)
 
 
-def open_index(
-    captioner: Captioner, model: str, folder: Path, place: Path | None = None, config: ExtractionConfig | None = None
-) -> PictureIndex:
-    """Return the index of a folder, made or brought up to date first: only new and changed pictures are encoded.
+def read_index(
+    described: Mapping[str, Any] | None, model: str, folder: Path, place: Path | None = None
+) -> PictureIndex | None:
+    """Return the index of a folder, None where there is none or it is not up to date.
 
     Args:
-        captioner: whose encoder and words it is made of.
-        model: the captioner's digest; the words of another model are found again.
+        described: the encoder's description in the captioner that searches.
+        model: that captioner's digest.
         folder: of pictures.
         place: of the index; beside the folder otherwise.
-        config: how pictures are encoded.
 
     Raises:
-        DataError: no pictures, no place that can be written to, or the captioner's encoder cannot be had.
+        DataError: no pictures.
     """
     pictures = find_pictures(folder)
     place = index_folder(folder) if place is None else place
-    features = _features(captioner, pictures, folder, place / FEATURES, config)
-    known = _read_words(place / WORDS, model)
-    keys = _keys(features)
-    if known is not None and known["keys"].tolist() == keys:
-        return PictureIndex(pictures, features, known["captions"], known["words"], known["chances"])
-    made = _words(captioner, features, keys, known)
-    with atomic_path(place / WORDS) as temporary:
-        np.savez(temporary, allow_pickle=False, keys=np.array(keys), **made)
-    write_manifest(place / WORDS, "index", model=model, pictures=len(keys))
-    return PictureIndex(pictures, features, made["captions"], made["words"], made["chances"])
+    if described is None or not are_fresh(place / FEATURES, described, pictures):
+        return None
+    features = open_features(place / FEATURES)
+    known = read_words(place / WORDS, model)
+    if known is None or known["keys"].tolist() != keys_of(features):
+        return None
+    return PictureIndex(pictures, features, known["captions"], known["words"], known["chances"])
 
 
-def _features(
-    captioner: Captioner, pictures: Pictures, folder: Path, path: Path, config: ExtractionConfig | None
-) -> FeatureStore:
-    described = captioner.encoder_description
-    if described is None:
-        captioner.find_encoder()  # says why there is none
-        raise DataError("an ensemble has no index of its own; name one model")
-    manifest = read_manifest(path) if path.is_file() else None
-    if manifest is not None:
-        same = not differences(manifest.get("encoder") or {}, described)
-        if same and manifest.get("inputs") == pictures.digest():
-            return open_features(path)
-        if not same:
-            logger.warning(f"{path}: is of another encoder and is made again")
-    settings = {key: described[key] for key in ("backbone", "layer", "resizing", "filter")}
-    encoder = EncoderConfig(**settings, weights=described.get("source", "imagenet"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"{path.parent}: the index cannot be made there ({error.strerror}); name another place with --index"
-        ) from None
-    extract(folder, path, encoder, config, overwrite=True)
-    return open_features(path)
+def are_fresh(path: Path, described: Mapping[str, Any], pictures: Pictures) -> bool:
+    """Return whether the features at `path` are an encoder's, and of the pictures as they are now."""
+    manifest = (read_manifest(path) or {}) if path.is_file() else {}
+    return manifest.get("inputs") == pictures.digest() and not differences(manifest.get("encoder") or {}, described)
 
 
-def _keys(features: FeatureStore) -> list[str]:
+def keys_of(features: FeatureStore) -> list[str]:
     """Return what each picture's words were made of: its id and its content."""
     sources = features.sources()
     if sources is None:
@@ -143,7 +113,7 @@ def _keys(features: FeatureStore) -> list[str]:
     return [f"{name} {bytes(source['digest']).hex()}" for name, source in zip(features.ids, sources, strict=True)]
 
 
-def _read_words(path: Path, model: str) -> dict[str, np.ndarray] | None:
+def read_words(path: Path, model: str) -> dict[str, np.ndarray] | None:
     """Return the words of an index of the same model, None where there are none that can be used."""
     try:
         manifest = read_manifest(path) if path.is_file() else None
@@ -153,48 +123,3 @@ def _read_words(path: Path, model: str) -> dict[str, np.ndarray] | None:
             return {name: file[name] for name in ("keys", "captions", "words", "chances")}
     except (DataError, OSError, ValueError, KeyError):
         return None
-
-
-def _words(
-    captioner: Captioner, features: FeatureStore, keys: Sequence[str], known: dict[str, np.ndarray] | None
-) -> dict[str, Any]:
-    """Return captions, words and their probabilities of all pictures; those in the index are not made again."""
-    before = {} if known is None else {key: row for row, key in enumerate(known["keys"].tolist())}
-    kept = min(KEPT, len(captioner.vocabulary))
-    words, chances = np.zeros((len(keys), kept), np.int32), np.zeros((len(keys), kept), np.float16)
-    captions = [""] * len(keys)
-    for row, key in enumerate(keys):
-        if key in before and known is not None:
-            old = before[key]
-            words[row], chances[row], captions[row] = known["words"][old], known["chances"][old], known["captions"][old]
-    new = np.array([row for row, key in enumerate(keys) if key not in before], int)
-    likelihood = Likelihood(captioner.decoder, MAX_LENGTH)
-    with Progress("indexed", len(new), "pictures") as progress:
-        for start in range(0, len(new), AT_ONCE):
-            rows = new[start : start + AT_ONCE]
-            batch = features.at(rows)
-            found = captioner.caption_features(batch)
-            tokens = [captioner.vocabulary.encode(several[0].tokens if several else ()) for several in found]
-            each = likelihood.words(batch, likelihood.padded(tokens))
-            best = np.argpartition(-each, kept - 1, axis=1)[:, :kept]
-            words[rows], chances[rows] = best, np.take_along_axis(each, best, axis=1)
-            for row, several in zip(rows, found, strict=True):
-                captions[row] = several[0].text if several else ""
-            progress.advance(len(rows))
-    return {"captions": np.array(captions, str), "words": words, "chances": chances}
-
-
-def index_digest(parts: Sequence[str]) -> str:
-    """Return one digest for several models."""
-    return digest_json(list(parts))
-
-
-def log_probability(likelihood: Likelihood, features: Any, tokens: np.ndarray) -> np.ndarray:
-    """Return log p(text), (texts,): the mean of p(text | picture) over pictures that represent all pictures.
-
-    Args:
-        likelihood: of the captioner.
-        features: (pictures, ...) of such pictures.
-        tokens: (texts, max_length + 1) from `Likelihood.padded`.
-    """
-    return log_mean_exp(likelihood.of_all(features, tokens), axis=0)

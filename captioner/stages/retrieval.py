@@ -9,7 +9,8 @@ import numpy as np
 
 from captioner.captioner import Captioner
 from captioner.generation.caption import Caption
-from captioner.generation.likelihood import Likelihood, log_mean_exp
+from captioner.generation.likelihood import Likelihood
+from captioner.generation.padding import log_mean_exp
 from captioner.metrics.retrieval import ranks_of, recalls
 from captioner.progress import Progress
 from captioner.stages.picture_index import KEPT, LEAST, MAX_LENGTH

@@ -67,9 +67,7 @@ def _clean(recipe: Recipe, data: Dataset) -> None:
     config, rules = recipe.data, recipe.text.rules
     if config.descriptions is None:
         logger.info("training cleans the captions itself (the recipe names no data.descriptions)")
-    elif clean.is_up_to_date(config.descriptions, rules, data):
-        logger.info(f"{config.descriptions} is up to date")
-    else:
+    elif not clean.is_cleaned(config.descriptions, rules, data, config.images):
         clean.clean(config.captions, config.descriptions, rules, config.format, config.images, data)
 
 

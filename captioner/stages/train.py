@@ -18,6 +18,7 @@ from captioner.data.captions import references_of
 from captioner.data.dataset import Dataset
 from captioner.encoders.tail import build_tail
 from captioner.locks import hold
+from captioner.memory import collector_passes_over
 from captioner.metrics.alarms import Health
 from captioner.metrics.labels import describe
 from captioner.metrics.scorer import score
@@ -90,6 +91,13 @@ def _train(folder: Path, recipe: Recipe, data: Dataset | None, resume: bool, ove
     require_tensorboard(recipe.train.tensorboard)
     started = time.monotonic()
     prepared = prepare(recipe, data or Dataset(recipe.data))
+    with collector_passes_over():  # the captions as numbers are millions of objects
+        return _train_on(prepared, folder, recipe, resume, overwrite, started)
+
+
+def _train_on(
+    prepared: TrainingInputs, folder: Path, recipe: Recipe, resume: bool, overwrite: bool, started: float
+) -> TrainingState:
     resume = resumes(folder, recipe, prepared, resume, overwrite)
     decoder = new_decoder(recipe, prepared)
     place = begin(folder, recipe, prepared, resume, overwrite)

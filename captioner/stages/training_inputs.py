@@ -12,7 +12,8 @@ from captioner.data.captions import Captions
 from captioner.data.dataset import Dataset
 from captioner.data.training_text import training_text
 from captioner.data.unreadable import without_unreadable
-from captioner.features.store import FeatureStore, open_features
+from captioner.features.store import FeatureStore, digest_features
+from captioner.memory import collector_paused
 from captioner.models.config import model_config
 from captioner.recipe import Recipe
 from captioner.run_folder import CAPTIONER
@@ -48,6 +49,7 @@ class TrainingInputs:
     identity: str
 
 
+@collector_paused()
 def prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
     """Read and check the inputs, and turn the captions into numbers."""
     captions = data.load(SPLITS)
@@ -69,7 +71,7 @@ def prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
         words=training,
         training=encoded,
         dev=vocabulary.encode_all(dev),
-        inputs=inputs_of(data, features),
+        inputs=inputs_of(data, features.path, features.digest),
         identity=_identity(recipe, features, encoded),
     )
 
@@ -87,7 +89,7 @@ def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[
         path = Path(recipe.train.begin_from)
         parts["begin_from"] = digest_file(path / CAPTIONER if path.is_dir() else path)
     if recipe.train.views:
-        parts["views"] = [open_features(path).digest for path in recipe.train.views]
+        parts["views"] = [digest_features(path) for path in recipe.train.views]
     if recipe.encoder.trained_to is not None:
         parts["trained_to"] = recipe.encoder.trained_to
     return digest_json({**parts, "captions": encoded})

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from resident import peak_gib
@@ -23,8 +24,8 @@ MIN_COUNT = 5
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "captions.txt"
 
 
-def make_file(path: Path, source: str) -> None:
-    """Write a captions_train2017.json of COCO's size and form.
+def make_file(path: Path, source: str, pictures: int = PICTURES) -> None:
+    """Write a captions_train2017.json of COCO's form, and of its size where `pictures` is not said.
 
     A caption is the first half of one caption of `source` and the second half of another.
     """
@@ -33,7 +34,7 @@ def make_file(path: Path, source: str) -> None:
     images: list[dict[str, object]] = []
     annotations: list[dict[str, object]] = []
     distinct = set()
-    for number in range(1, PICTURES + 1):
+    for number in range(1, pictures + 1):
         name = f"{number:012}.jpg"
         address = f"http://images.cocodataset.org/train2017/{name}"
         images.append({"license": 3, "file_name": name, "coco_url": address, "height": 480, "width": 640, "id": number})
@@ -45,7 +46,7 @@ def make_file(path: Path, source: str) -> None:
     rng.shuffle(annotations)
     path.write_text(json.dumps({"info": {}, "images": images, "licenses": [], "annotations": annotations}))
     size = path.stat().st_size / 1e6
-    print(f"{PICTURES * EACH:,} captions, {len(distinct):,} of them distinct, {size:.0f} MB of COCO's JSON", flush=True)
+    print(f"{pictures * EACH:,} captions, {len(distinct):,} of them distinct, {size:.0f} MB of COCO's JSON", flush=True)
 
 
 def measure_least(path: Path, _: str) -> None:
@@ -90,7 +91,7 @@ def report(whose: str, elapsed: float, count: int) -> None:
     print(f"{whose:<22} {elapsed:5.1f} s  {count / elapsed:8,.0f} captions/s  peak resident {peak_gib():.2f} GiB")
 
 
-CHILDREN = {"make": make_file, "captioner": measure_ours, "least": measure_least}
+CHILDREN: dict[str, Callable[..., None]] = {"make": make_file, "captioner": measure_ours, "least": measure_least}
 
 
 def main() -> None:

@@ -6,11 +6,10 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from machine import device
@@ -19,14 +18,18 @@ from captioner.captioner import Captioner, load
 from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.loader import read_listed
 from captioner.extraction.local_engine import AT_ONCE, available_cores
+from captioner.features.formats import Content
+from captioner.features.store import open_features, write_content
 from captioner.generation.decode import generate
 from captioner.images.decode import load_image
+from captioner.images.listing import find_pictures as list_folder
 from captioner.images.picture_list import PictureFiles
-from captioner.stages.find import find
-from captioner.stages.picture_index import KEPT, PictureIndex
+from captioner.run_folder import CAPTIONER
+from captioner.stages.picture_index import FEATURES, KEPT, WORDS, index_folder, keys_of
 from captioner.stages.predict import predict
 from captioner.stages.prediction_engine import TOGETHER, Encoders, choose_encoders
 from captioner.stages.prediction_inputs import find_pictures
+from captioner.storage import digest_file, write_manifest
 from captioner.writers.result import Captioned
 
 
@@ -95,60 +98,39 @@ def end_to_end_rate(captioner: Captioner, files: PictureFiles, config: Extractio
     return (len(times) - 1 - first) / max(1e-9, times[-1] - times[first])
 
 
-def cold_seconds(model: Path, picture: Path) -> float:
-    """Return the seconds from the start of a process to its caption."""
-    command = [sys.executable, "-m", "captioner", "predict", str(picture), "--model", str(model)]
+def process_seconds(*arguments: str) -> float:
+    """Return the seconds that a captioner command takes from the start of its process."""
+    command = [sys.executable, "-m", "captioner", *arguments]
     root = Path(__file__).parent.parent.parent
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(root)})
     return time.perf_counter() - began
 
 
-class SameFeatures:
-    """Features of many pictures that are never written to a disk."""
-
-    def __init__(self, rows: np.ndarray) -> None:
-        self.rows = rows
-        self.ids = [f"p{place}" for place in range(len(rows))]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def at(self, places: Sequence[int]) -> np.ndarray:
-        """Return the features at places."""
-        return self.rows[np.asarray(places)]
-
-
-class Folder:
-    """The listing of such pictures."""
-
-    class ids:  # noqa: N801 - as it is called there
-        @staticmethod
-        def find(names: Sequence[str]) -> np.ndarray:
-            """Return places."""
-            return np.array([int(name[1:]) for name in names])
-
-    @staticmethod
-    def path(place: int) -> Path:
-        """Return a path."""
-        return Path(f"p{place}.jpg")
-
-
-def find_seconds(captioner: Captioner, features: np.ndarray, count: int) -> float:
-    """Return the seconds of a search over an index of `count` pictures, after one that compiles."""
+def find_seconds(model: Path, captioner: Captioner, features: np.ndarray, count: int) -> float:
+    """Return the seconds of a search in an index of `count` pictures, from the start of the process to its answer."""
     rng = np.random.default_rng(0)
-    rows = features[rng.integers(len(features), size=count)]
     kept = min(KEPT, len(captioner.vocabulary))
-    words = rng.integers(4, len(captioner.vocabulary), (count, kept)).astype(np.int32)
-    store: Any = SameFeatures(rows)
-    listing: Any = Folder()
-    chances = rng.random((count, kept)).astype(np.float16)
-    index = PictureIndex(listing, store, np.full(count, "a caption"), words, chances)
-    known = " ".join(captioner.vocabulary.words[4:14])
-    find(captioner, [index], known)
-    began = time.perf_counter()
-    find(captioner, [index], known)
-    return time.perf_counter() - began
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = Path(folder) / "pictures"
+        pictures.mkdir()
+        for number in range(count):
+            (pictures / f"p{number}.jpg").touch()
+        listed, place = list_folder(pictures), index_folder(pictures)
+        place.mkdir()
+        rows = (features[row].astype(np.float16) for row in rng.integers(len(features), size=count))
+        content = Content(listed.ids, rows, features.shape[1:], captioner.encoder_description, "float16")
+        write_content(place / FEATURES, content, inputs=listed.digest())
+        np.savez(
+            place / WORDS,
+            keys=np.array(keys_of(open_features(place / FEATURES))),
+            captions=np.full(count, "a caption"),
+            words=rng.integers(4, len(captioner.vocabulary), (count, kept)).astype(np.int32),
+            chances=rng.random((count, kept)).astype(np.float16),
+        )
+        write_manifest(place / WORDS, "index", model=digest_file(model / CAPTIONER if model.is_dir() else model))
+        text = " ".join(captioner.vocabulary.words[4:14])
+        return min(process_seconds("find", text, str(pictures), "--model", str(model)) for _ in range(3))
 
 
 def main() -> None:
@@ -168,13 +150,13 @@ def main() -> None:
     encode, features = encoding_rate(encoders, pictures)
     caption = captioning_rate(captioner, features)
     whole = end_to_end_rate(captioner, files, config)
+    cold = process_seconds("predict", str(files.path(0)), "--model", str(options.model))
     apart = 1 / (1 / encode + 1 / caption)
     print(f"decoding files    {decode:8.1f} pictures/s ({available_cores()} threads)")
     print(f"encoder alone     {encode:8.1f} pictures/s")
     print(f"decoder alone     {caption:8.1f} pictures/s ({TOGETHER} at a time, beam {captioner.generation.beam_size})")
     print(f"one after another {apart:8.1f} pictures/s")
     print(f"predict, whole    {whole:8.1f} pictures/s: {whole / apart:.2f} of that")
-    print(f"cold process      {cold_seconds(options.model, files.path(0)):8.1f} s to its caption")
-    print(
-        f"find              {find_seconds(captioner, features, options.index):8.2f} s over {options.index:,} pictures"
-    )
+    print(f"cold process      {cold:8.2f} s to its caption")
+    found = find_seconds(options.model, captioner, features, options.index)
+    print(f"find              {found:8.2f} s over {options.index:,} pictures, a cold process, too")

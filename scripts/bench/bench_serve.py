@@ -202,7 +202,9 @@ def main() -> None:
         growth = server.resident() / before - 1
         rate = options.requests / seconds
         p99 = percentile(latencies, 0.99)
-        print(f"{CLIENTS} clients: {rate:.1f} pictures/s, {rate / alone:.2f} of the model alone (wanted 0.9)")
+        print(
+            f"{CLIENTS} clients: {rate:.1f} pictures/s, {rate / alone:.2f} of the model alone (wanted 0.9)", flush=True
+        )
         median = percentile(latencies, 0.5)
         print(f"latency: one client {1000 * usual:.0f} ms; {CLIENTS} clients: median {1000 * median:.0f} ms")
         print(f"p99 {1000 * p99:.0f} ms: {p99 / usual:.1f} times one client's (wanted 5)")
@@ -211,8 +213,10 @@ def main() -> None:
             f" {len(list(server.files.rglob('*')))} files left",
             flush=True,
         )
-        seconds, _, _ = load(server, pictures, HONEST, few)
+        seconds, latencies, _ = load(server, pictures, HONEST, few)
         honest = few / seconds
+        p99 = percentile(latencies, 0.99)
+        print(f"{HONEST} clients: p99 {1000 * p99:.0f} ms, {p99 / usual:.1f} times one client's", flush=True)
         stop = threading.Event()
         loris = threading.Thread(target=slow_loris, args=(server, stop))
         loris.start()

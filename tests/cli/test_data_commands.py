@@ -26,6 +26,12 @@ def test_the_forms_are_listed(call):
     assert [line.split()[0] for line in result.out.splitlines()] == list(READERS)
 
 
+def test_a_recipes_captions_are_cleaned_once(call, untrained):
+    first, second = call("clean"), call("clean")  # of captioner.yaml in the folder
+    assert "distinct words" in first.err and "up to date" in second.err and "distinct words" not in second.err
+    assert "distinct words" in call("clean", "--rules", "classic").err
+
+
 def test_statistics_of_a_recipes_captions(call, untrained):
     pytest.importorskip("matplotlib")
     result = call("clean", "--stats", "--plot", "stats.png", "--set", "data.splits.test=gone.txt")

@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from captioner.data.dataset import read_captions
@@ -13,7 +14,7 @@ from tests.cli.conftest import assert_one_line
 RUN = "runs/captioner"
 
 
-def test_pictures_are_found_and_the_index_is_kept(call, trained):
+def test_pictures_are_found_and_the_index_is_kept(call, trained, monkeypatch):
     asked = ["find", "a red ball", "images", "--model", RUN]
     first = call(*asked, "-n", "16", "--html", "found.html")
     assert first.code == 0 and "extracting" in first.err
@@ -29,10 +30,13 @@ def test_pictures_are_found_and_the_index_is_kept(call, trained):
     ]
     page = Path("found.html").read_text()
     assert page.count("<figure>") == 16 and page.index("a red ball") > 0 and "data:image/jpeg;base64," in page
-    again = call(*asked, "-n", "3", "--json")
+    with monkeypatch.context() as patch:
+        patch.setattr("captioner.cli.find.load_keras", lambda: pytest.fail("the graph suffices"))
+        again = call(*asked, "-n", "3", "--json")
     assert again.code == 0 and again.err == ""  # nothing had to be done
     found = [json.loads(line) for line in again.out.splitlines()]
     assert [entry["file"] for entry in found] == [path for _, path in rows[:3]] and found[0]["caption"]
+    np.testing.assert_allclose([entry["score"] for entry in found], scores[:3], atol=0.02)
     shutil.copy(rows[0][1], "images/new.png")
     third = call(*asked, "-n", "17")
     found_now = {path: score for score, path in (line.split("\t") for line in third.out.splitlines())}

@@ -4,7 +4,8 @@ import pytest
 
 from captioner.captioner import Captioner
 from captioner.generation.config import GenerationConfig
-from captioner.generation.likelihood import Likelihood, log_mean_exp
+from captioner.generation.likelihood import Likelihood
+from captioner.generation.padding import log_mean_exp
 from captioner.models.architectures import build_decoder
 from captioner.text.vocabulary import TextConfig, Vocabulary
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from captioner.config import ConfigError
+from captioner.data.dataset import DataConfig, Dataset
 from captioner.data.readers.detect import digest_captions
-from captioner.stages.clean import clean, read_descriptions, write_descriptions
+from captioner.stages.clean import clean, is_cleaned, read_descriptions, write_descriptions
 from captioner.storage import DataError, digest_file, manifest_path, read_manifest
 
 TOKENS = "b.jpg#0\tA dog's ball .\nb.jpg#1\t. ,\na.jpg#0\tA cat\nc.jpg.1#0\tTwo cats\n"
@@ -50,6 +51,30 @@ def test_the_manifest_names_the_source(source: Path, tmp_path: Path) -> None:
     assert (manifest["stage"], manifest["rules"], manifest["captions"]) == ("clean", "ptb", 3)
     assert manifest["source_digest"] == digest_file(source)
     assert manifest["digest"] == digest_file(output)
+
+
+def test_descriptions_are_up_to_date_until_something_that_they_come_from_changes(
+    source: Path, tmp_path: Path, said: list[str]
+) -> None:
+    output, images = tmp_path / "descriptions.txt", tmp_path / "images"
+    images.mkdir()
+    (images / "a.jpg").touch()
+
+    def fresh(rules: str = "ptb") -> bool:
+        return is_cleaned(output, rules, Dataset(DataConfig(captions=str(source))), images)
+
+    assert not fresh()
+    clean(source, output, "ptb", images=images)
+    assert fresh() and not fresh("classic")
+    assert said[-1] == f"{output}: up to date (3 pictures, 3 captions)"
+    (images / "b.jpg").touch()
+    assert not fresh()
+    clean(source, output, "ptb", images=images)
+    output.write_text(output.read_text() + "d edited by hand\n")
+    assert not fresh()
+    clean(source, output, "ptb", images=images)
+    source.write_text(TOKENS + "d.jpg#0\tA bird\n")
+    assert not fresh()
 
 
 def test_several_sources_are_cleaned_together(source: Path, tmp_path: Path) -> None:
