@@ -45,16 +45,15 @@ def encoder_piece(encoder: Encoder, pictures: int | None = None) -> GraphPiece:
 
 
 def start_piece(decoder: CaptionDecoder) -> GraphPiece:
-    """Return features and the captions' longest length -> memory_0, ..., and the first state_0, ..."""
+    """Return features -> memory_0, ..., and the first state_0, ...: one that holds a number a word has none yet."""
     import tensorflow as tf
 
-    def start(features: Tensor, max_length: Tensor) -> dict[str, Tensor]:
+    def start(features: Tensor) -> dict[str, Tensor]:
         memory = decoder.encode(features)
-        state = decoder.initial_state(memory, max_length)
+        state = decoder.initial_state(memory, 0)
         return {**_named("memory_", memory), **_named("state_", state)}
 
-    features = tf.TensorSpec((None, *decoder.feature_shape), tf.float32, name="features")
-    return GraphPiece(start, [features, tf.TensorSpec((), tf.int32, name="max_length")])
+    return GraphPiece(start, [tf.TensorSpec((None, *decoder.feature_shape), tf.float32, name="features")])
 
 
 def step_piece(decoder: CaptionDecoder) -> GraphPiece:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from captioner.export.numpy_search import Beams, NumpySearch, Step, top
+from captioner.export.largest import top
+from captioner.export.numpy_search import Beams, NumpySearch, Step
 from captioner.generation.config import GenerationConfig
 from captioner.generation.word_rules import IMPOSSIBLE
 from captioner.generation.word_sets import WordSets

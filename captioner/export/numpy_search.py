@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from captioner.export.largest import top
 from captioner.generation.config import GenerationConfig
 from captioner.generation.word_rules import IMPOSSIBLE, Numbers, WordRules
 from captioner.text.vocabulary import END, PAD, START, Vocabulary
@@ -247,15 +248,6 @@ class NumpySearch:
             rows = sources + np.arange(len(order))[:, None, None] * self.beams
             best["attention"] = attention[steps, rows]  # (pictures, n, steps, regions)
         return best
-
-
-def top(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the `count` largest of each row (rows, places), falling, and their places; ties by place."""
-    places = np.argpartition(-values, count - 1, axis=1)[:, :count] if count < values.shape[1] else None
-    places = np.broadcast_to(np.arange(values.shape[1]), values.shape) if places is None else np.sort(places, axis=1)
-    found = np.take_along_axis(values, places, axis=1)
-    order = np.argsort(-found, axis=1, kind="stable")
-    return np.take_along_axis(found, order, axis=1), np.take_along_axis(places, order, axis=1)
 
 
 def _best_of(

@@ -14,7 +14,7 @@ from captioner.config import build
 from captioner.models.config import TransformerConfig
 from captioner.models.decoder import CaptionDecoder, State, Tensor
 from captioner.models.layout import Layout
-from captioner.models.transformer_layers import DecoderLayer, EncoderLayer
+from captioner.models.transformer_layers import DecoderLayer, EncoderLayer, Pair, keys_and_values
 from captioner.models.words import Words, normalized
 
 
@@ -72,24 +72,24 @@ class TransformerDecoder(CaptionDecoder):
         self.words.build()
         self.built = True
 
-    def encode(self, features: Tensor, training: bool = False) -> tuple[Tensor, ...]:
-        """Return each layer's keys and values (pictures, regions, 2 x width) side by side."""
+    def encode(self, features: Tensor, training: bool = False) -> tuple[Pair, ...]:
+        """Return each layer's keys and values, (pictures, heads, regions, width / heads) each."""
         features = normalized(features) if self.config.normalize else features
         regions = self.picture(self.feature_dropout(features, training=training))  # (pictures, regions, width)
         regions = regions + ops.cast(self.region_positions, regions.dtype)
         for layer in self.encoder_layers:
             regions = layer(regions, training=training)
         memory = self.memory_layer(self.memory_norm(regions))
-        return tuple(ops.split(memory, self.config.layers, axis=-1))
+        return tuple(keys_and_values(one, self.config.heads) for one in ops.split(memory, self.config.layers, axis=-1))
 
-    def initial_state(self, memory: tuple[Tensor, ...], max_length: int) -> State:
-        """Return per layer an empty cache of keys and values, (pictures, max_length, 2 x width)."""
-        pictures, width = ops.shape(memory[0])[0], self.config.embedding_size
-        empty = ops.zeros((pictures, max_length, 2 * width), dtype=self.compute_dtype)
-        return (empty,) * self.config.layers
+    def initial_state(self, memory: tuple[Pair, ...], max_length: int) -> State:
+        """Return per layer empty caches of keys and values, (pictures, heads, max_length, width / heads) each."""
+        heads, size = self.config.heads, self.config.embedding_size // self.config.heads
+        empty = ops.zeros((ops.shape(memory[0][0])[0], heads, max_length, size), dtype=self.compute_dtype)
+        return ((empty, empty),) * self.config.layers
 
     def step(
-        self, token: Tensor, position: Tensor, state: State, memory: tuple[Tensor, ...]
+        self, token: Tensor, position: Tensor, state: State, memory: tuple[Pair, ...]
     ) -> tuple[Tensor, State, Tensor]:
         """See CaptionDecoder.step; the attention is the last layer's, the mean over its heads."""
         x = self._placed(self.words(token), ops.cast(ops.reshape(position, (1,)), "float32"))  # (hypotheses, width)
@@ -100,9 +100,7 @@ class TransformerDecoder(CaptionDecoder):
         logits = self.logits(self.output_norm(x))
         return logits, tuple(new_state), attention
 
-    def hidden_at(
-        self, tokens: Tensor, positions: Tensor, memory: tuple[Tensor, ...], training: bool = False
-    ) -> Tensor:
+    def hidden_at(self, tokens: Tensor, positions: Tensor, memory: tuple[Pair, ...], training: bool = False) -> Tensor:
         """See CaptionDecoder.hidden_at: norms and dense layers see the words at `positions` only."""
         layout = Layout(positions, *ops.shape(tokens))
         words = self.words(ops.take(ops.reshape(tokens, (-1,)), positions), training=training)  # (n, width)

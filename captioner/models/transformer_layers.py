@@ -10,36 +10,47 @@ from keras import ops
 from captioner.models.layout import Layout
 
 Tensor = Any
+Pair = tuple[Tensor, ...]  # keys and values
 UNSEEN = -1e9  # score of what must not be looked at; finite, so that softmax stays defined
 
 
-def attend(query: Tensor, keys_values: Tensor, heads: int, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def by_head(x: Tensor, heads: int) -> Tensor:
+    """Return x (n, length, width) as (n, heads, length, width / heads)."""
+    length = -1 if x.shape[1] is None else x.shape[1]
+    return ops.transpose(ops.reshape(x, (ops.shape(x)[0], length, heads, x.shape[-1] // heads)), (0, 2, 1, 3))
+
+
+def side_by_side(x: Tensor) -> Tensor:
+    """Return x (n, heads, length, size) as (n, length, heads x size)."""
+    _, heads, length, size = x.shape
+    length = -1 if length is None else length
+    return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (ops.shape(x)[0], length, heads * size))
+
+
+def keys_and_values(x: Tensor, heads: int) -> tuple[Tensor, Tensor]:
+    """Return x (n, places, 2 x width), keys and values side by side, as two (n, heads, places, width / heads)."""
+    keys, values = ops.split(x, 2, axis=-1)
+    return by_head(keys, heads), by_head(values, heads)
+
+
+def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Scaled dot-product attention with several heads (Vaswani et al. 2017, eq. 1).
 
     Args:
-        query: (n, queries, width).
-        keys_values: (n, places, 2 x width), keys and values side by side.
-        heads: divides the width.
+        query: (n, heads, queries, size).
+        keys, values: (n, heads, places, size).
         mask: (queries, places), true where a query may look; None for everywhere.
 
     Returns:
-        (n, queries, width), and the attention (n, heads, queries, places) in float32.
+        (n, heads, queries, size), and the attention (n, heads, queries, places) in float32.
     """
-    width = query.shape[-1]
-    size = width // heads
-
-    def by_head(x: Tensor) -> Tensor:  # (n, length, width) -> (n, heads, length, size)
-        return ops.transpose(ops.reshape(x, (ops.shape(x)[0], -1, heads, size)), (0, 2, 1, 3))
-
-    keys, values = map(by_head, ops.split(keys_values, 2, axis=-1))
-    scores = ops.matmul(by_head(query) * size**-0.5, ops.transpose(keys, (0, 1, 3, 2)))  # (n, heads, queries, places)
-    scores = ops.cast(scores, "float32")
+    scores = ops.matmul(query * keys.shape[-1] ** -0.5, ops.transpose(keys, (0, 1, 3, 2)))
+    scores = ops.cast(scores, "float32")  # (n, heads, queries, places)
     if mask is not None:
         scores = ops.where(mask, scores, UNSEEN)
     # Keras warns of a softmax over one place.
     attention = ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
-    seen = ops.matmul(ops.cast(attention, values.dtype), values)  # (n, heads, queries, size)
-    return ops.reshape(ops.transpose(seen, (0, 2, 1, 3)), (ops.shape(query)[0], -1, width)), attention
+    return ops.matmul(ops.cast(attention, values.dtype), values), attention
 
 
 class Block(keras.layers.Layer):
@@ -106,8 +117,8 @@ class EncoderLayer(Block):
     def call(self, regions: Tensor, training: bool = False) -> Tensor:
         """Return new regions (pictures, regions, width)."""
         query, keys_values = self.read(regions)
-        seen, _ = attend(query, keys_values, self.heads)
-        return self.feed_forward(self.add(regions, seen, training), training)
+        seen, _ = attend(by_head(query, self.heads), *keys_and_values(keys_values, self.heads))
+        return self.feed_forward(self.add(regions, side_by_side(seen), training), training)
 
 
 @keras.saving.register_keras_serializable("captioner")
@@ -120,44 +131,56 @@ class DecoderLayer(Block):
         self.cross_query = self._dense("cross_query", width, width)
         self.cross_output = self._dense("cross_output", width, width)
 
-    def read_captions(self, words: Tensor, memory: Tensor, layout: Layout, training: bool = False) -> Tensor:
-        """Return new words (n, width), given memory (pictures, regions, 2 x width) and the words' places."""
+    def read_captions(self, words: Tensor, memory: Pair, layout: Layout, training: bool = False) -> Tensor:
+        """Return new words (n, width), given the regions' keys and values (pictures, heads, regions, size)."""
         query, keys_values = self.read(words)
         places = ops.arange(layout.time)
         # The gaps between captions are not masked: they come after every word of theirs.
         earlier = places[:, None] >= places[None]
-        seen, _ = attend(layout.by_caption(query), layout.by_caption(keys_values), self.heads, earlier)
-        words = self.add(words, layout.in_a_row(seen), training)
+        pair = keys_and_values(layout.by_caption(keys_values), self.heads)
+        seen, _ = attend(by_head(layout.by_caption(query), self.heads), *pair, earlier)
+        words = self.add(words, layout.in_a_row(side_by_side(seen)), training)
         # All words of a picture's captions are one row of queries: keys and values are neither copied nor reread.
         query = layout.by_caption(self.cross_query(self.cross_norm(words)))
         query = ops.reshape(query, (layout.pictures, -1, self.width))
-        seen, _ = attend(query, memory, self.heads)
-        words = self.add_seen(words, layout.in_a_row(seen), training)
+        seen, _ = attend(by_head(query, self.heads), *memory)
+        words = self.add_seen(words, layout.in_a_row(side_by_side(seen)), training)
         return self.feed_forward(words, training)
 
     def add_seen(self, words: Tensor, seen: Tensor, training: bool = False) -> Tensor:
         """Add what the cross-attention has seen, (..., width)."""
         return words + self.dropout(self.cross_output(seen), training=training)
 
-    def step(self, word: Tensor, position: Tensor, cache: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def step(self, word: Tensor, position: Tensor, cache: Pair, memory: Pair) -> tuple[Tensor, Pair, Tensor]:
         """Read one word.
 
         Args:
             word: (hypotheses, width).
             position: scalar.
-            cache: (hypotheses, max_length, 2 x width), keys and values of the words before.
-            memory: (pictures, regions, 2 x width).
+            cache: keys and values of the words before, (hypotheses, heads, max_length, size) each. In an exported step,
+                where the length is not known, they hold no more than these words and grow by one.
+            memory: keys and values of the regions, (pictures, heads, regions, size) each.
 
         Returns:
             (hypotheses, width), the cache with this word, and the attention to the regions (hypotheses, regions).
         """
-        query, keys_values = self.read(word)
-        places = ops.arange(ops.shape(cache)[1])  # in an exported step the caption's length is not fixed
-        cache = ops.where((places == position)[:, None], keys_values[:, None], cache)
-        seen, _ = attend(query[:, None], cache, self.heads, (places <= position)[None])
-        word = self.add(word, seen[:, 0], training=False)
-        query = ops.reshape(self.cross_query(self.cross_norm(word)), (ops.shape(memory)[0], -1, self.width))
-        seen, attention = attend(query, memory, self.heads)
-        word = self.add_seen(word, ops.reshape(seen, (-1, self.width)))
-        attention = ops.reshape(ops.mean(attention, axis=1), (-1, memory.shape[1]))  # (hypotheses, regions)
-        return self.feed_forward(word, training=False), cache, attention
+        size = self.width // self.heads
+        query, *new = (
+            ops.reshape(one, (-1, self.heads, 1, size))
+            for one in ops.split(self.self_layer(self.self_norm(word)), 3, -1)
+        )
+        if cache[0].shape[2] is None:
+            keys, values = (ops.concatenate(pair, axis=2) for pair in zip(cache, new, strict=True))
+            mask = None
+        else:  # a compiled loop keeps its shapes
+            places = ops.arange(cache[0].shape[2])
+            here = (places == position)[:, None]
+            keys, values = (ops.where(here, one, before) for before, one in zip(cache, new, strict=True))
+            mask = (places <= position)[None]
+        seen, _ = attend(query, keys, values, mask)
+        word = self.add(word, ops.reshape(seen, (-1, self.width)), training=False)
+        query = ops.reshape(self.cross_query(self.cross_norm(word)), (ops.shape(memory[0])[0], -1, self.width))
+        seen, attention = attend(by_head(query, self.heads), *memory)
+        word = self.add_seen(word, ops.reshape(side_by_side(seen), (-1, self.width)))
+        attention = ops.reshape(ops.mean(attention, axis=1), (-1, memory[0].shape[2]))  # (hypotheses, regions)
+        return self.feed_forward(word, training=False), (keys, values), attention

@@ -8,7 +8,7 @@ from keras import ops
 from captioner.models.cells import Recurrent
 from captioner.models.config import WordsConfig
 from captioner.models.layout import Layout
-from captioner.models.transformer_layers import DecoderLayer, EncoderLayer
+from captioner.models.transformer_layers import DecoderLayer, EncoderLayer, keys_and_values
 from captioner.models.words import Words
 
 WORDS, UNITS = 9, 6
@@ -32,7 +32,8 @@ def decoder_outputs(layer):
     rng = np.random.default_rng(0)
     words, memory = rng.normal(size=(6, UNITS)), rng.normal(size=(2, 4, 2 * UNITS))
     layout = Layout(np.arange(6, dtype="int32"), 2, 1, 3)
-    return layer.read_captions(words.astype("float32"), memory.astype("float32"), layout)
+    keys_values = keys_and_values(memory.astype("float32"), layer.heads)
+    return layer.read_captions(words.astype("float32"), keys_values, layout)
 
 
 CASES = {
