@@ -9,7 +9,7 @@ import numpy as np
 from captioner.export.fast import FastCaptioner
 from captioner.text.vocabulary import PAD
 
-AT_ONCE = 64  # pictures
+AT_ONCE = 16  # pictures; more take longer each
 
 
 class GraphLikelihood:

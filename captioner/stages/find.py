@@ -19,7 +19,7 @@ from captioner.text.vocabulary import UNK, Vocabulary
 
 logger = logging.getLogger(__name__)
 
-LOOKED_AT = 300  # pictures whose text is weighed by the decoder, the best by their words
+LOOKED_AT = 200  # pictures whose text is weighed by the decoder, the best by their words
 
 
 class TextLikelihood(Protocol):

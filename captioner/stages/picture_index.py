@@ -20,7 +20,7 @@ SUFFIX = ".captioner-index"  # of the folder that lies beside the pictures' fold
 FEATURES, WORDS = "features.h5", "words.npz"
 KEPT = 64  # words of a picture
 LEAST = 1e-4  # the probability of a word that is not among them
-BACKGROUND = 128  # pictures that log p(text) is estimated on
+BACKGROUND = 64  # pictures that log p(text) is estimated on
 MAX_LENGTH = 24  # words of a text, its end included
 
 
