@@ -252,6 +252,8 @@ def _session(path: Path) -> Any:
         raise NoGraphError(f"{path}: no such graph; captioner export makes it")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # warnings of its optimizer say nothing to users
+    # Another session's threads must not wait in a loop while this one computes: encoder, start and step take turns.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     options.enable_cpu_mem_arena = False  # it keeps twice the memory that a picture needs
     threads = os.environ.get("OMP_NUM_THREADS", "")
     if threads.isdigit() and int(threads):
