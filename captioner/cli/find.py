@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from captioner.text.vocabulary import Vocabulary
 
     Searched = tuple[TextLikelihood, Vocabulary, list[PictureIndex]]
+
+logger = logging.getLogger(__name__)
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -102,7 +105,8 @@ def _by_graph(model: Path, folders: Sequence[Path], place: Path | None) -> Searc
         return None
     try:
         captioner = load_fast(model)
-    except NoGraphError:
+    except NoGraphError as error:
+        logger.warning(f"{error}; using Keras, which takes seconds to start")
         return None
     digest, indexes = _digest(model), []
     for folder in folders:

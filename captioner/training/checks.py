@@ -97,7 +97,7 @@ def require_features(features: FeatureStore, captions: Captions) -> None:
 
 
 def require_finite(features: FeatureStore, captions: Captions) -> None:
-    """Read all features once: `gather` refuses one that is not a number. What says nothing of the pictures is logged.
+    """Read the features once: `gather` refuses one that is not a number. What says nothing of the pictures is logged.
 
     A file that captioner wrote was checked then; of that, some pictures spread over all are enough.
 
