@@ -70,6 +70,7 @@ class Recipe:
 def default_features(images: str, encoder: EncoderConfig) -> str:
     """Return the feature file of a recipe that names none: each folder and each encoder have their own."""
     parts = [Path(images).resolve().name, encoder.backbone.replace(":", "_").replace("/", "_"), encoder.layer]
+    parts += [] if encoder.input_size is None else [str(encoder.input_size)]
     parts += [] if encoder.weights == "imagenet" else [Path(encoder.weights).stem]
     parts += [] if encoder.resizing == "whole" else [encoder.resizing]
     return str(FEATURES / f"{'_'.join(parts)}.{'pkl' if encoder.layer == 'pool' else 'h5'}")

@@ -162,6 +162,8 @@ def test_features_that_are_not_named_have_a_file_for_each_folder_encoder_and_lay
     assert load_recipe(recipe_file(folder, text)).features == "features/photos_efficientnet_lite0_pool.pkl"
     grid = load_recipe(recipe_file(folder, text), ["encoder.layer=grid", "encoder.resizing=crop"])
     assert grid.features == "features/photos_efficientnet_lite0_grid_crop.h5"
+    large = load_recipe(recipe_file(folder, text), ["encoder.layer=grid", "encoder.input_size=320"])
+    assert large.features == "features/photos_efficientnet_lite0_grid_320.h5"
     with pytest.raises(ConfigError, match=r"features: missing; name the feature file, or the folder of pictures"):
         load_recipe(recipe_file(folder, "data: {captions: captions.txt}"))
 

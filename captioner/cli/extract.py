@@ -52,6 +52,13 @@ def _shard(_context: click.Context, _option: click.Parameter, value: str | None)
     help="imagenet, or the path of a weights file (default: the recipe's, or imagenet).",
 )
 @click.option(
+    "--input-size",
+    type=int,
+    metavar="PIXELS",
+    help="Height and width that pictures come to: larger ones give more regions and take longer (default: the "
+    "recipe's, or what the network was trained on).",
+)
+@click.option(
     "--resizing",
     type=click.Choice(["whole", "crop", "pad"]),
     help="Squeeze the whole picture, crop its middle, or pad it with black (default: the recipe's, or whole).",
@@ -78,6 +85,7 @@ def command(
     encoder: str | None,
     layers: tuple[str, ...],
     weights: str | None,
+    input_size: int | None,
     resizing: str | None,
     view: str | None,
     engine: str | None,
@@ -107,9 +115,9 @@ def command(
     from captioner.images.walk import require_folder
     from captioner.stages.freshness import is_extracted
 
-    settings = {"backbone": encoder, "layer": layers[0] if layers else None, "weights": weights}
-    settings |= {"resizing": resizing, "view": view}
-    changes: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    settings: dict[str, Any] = {"backbone": encoder, "layer": layers[0] if layers else None, "weights": weights}
+    settings |= {"input_size": input_size, "resizing": resizing, "view": view}
+    changes = {name: value for name, value in settings.items() if value is not None}
     running: dict[str, Any] = {} if engine is None else {"engine": engine}
     if address is not None:
         running = {"engine": "ray", **running, "address": address}

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ PREPROCESSING: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def load_trunk(name: str, layers: Sequence[str], weights: str) -> Trunk:
+def load_trunk(name: str, layers: Sequence[str], weights: str, size: tuple[int, int] | None = None) -> Trunk:
     """Return the network `name` up to `layers`, with its weights, in float32.
 
     Args:
@@ -51,17 +52,26 @@ def load_trunk(name: str, layers: Sequence[str], weights: str) -> Trunk:
         layers: the names of inner layers; `grid` means the last one that has height and width, `pool` the mean over it.
         weights: `imagenet` (the folder named by CAPTIONER_WEIGHTS, then Keras' cache, then a download), `random`
             (seeded), or the path of a weights file.
+        size: (height, width) in pixels of the pictures; the network's own otherwise.
 
     Raises:
-        ConfigError: there is no such network or layer, or a layer gives neither vectors nor a grid.
+        ConfigError: there is no such network or layer, a layer gives neither vectors nor a grid, or the network does
+            not take pictures of that size.
         DataError: the weights are missing, cannot be downloaded, or do not fit.
     """
     backbone = find_backbone(name)
-    network = _build(backbone, include_top=False)
+    own = backbone.input_size
+    if size is not None:
+        backbone = replace(backbone, input_size=size)
+    network = _without_top(name, backbone)
     last = list(stable_names(network))[-1]
     wanted = [last if layer in LAST_MAP else layer for layer in layers]
     needs_top = next((layer for layer in wanted if layer not in stable_names(network)), None)
     if needs_top is not None:
+        if backbone.input_size != own:
+            whole = stable_names(_build(find_backbone(name), include_top=True))
+            _check_layers(name, layers, wanted, whole)
+            raise ConfigError(f"input_size: layer {needs_top!r} of {name} needs pictures of {own[0]} pixels")
         network = _build(backbone, include_top=True)
         _check_layers(name, layers, wanted, stable_names(network))
     _set_weights(network, backbone, needs_top, weights)
@@ -77,6 +87,13 @@ def load_trunk(name: str, layers: Sequence[str], weights: str) -> Trunk:
     model = keras.Model(network.inputs[0], outputs)
     preprocess = PREPROCESSING[backbone.preprocessing]
     return Trunk(model, tuple(heads), backbone.preprocessing, preprocess, clone_in)
+
+
+def _without_top(name: str, backbone: Backbone) -> keras.Model:
+    try:
+        return _build(backbone, include_top=False)
+    except ValueError as error:  # each network of keras.applications has a least size of its own
+        raise ConfigError(f"input_size: {name} refuses {backbone.input_size[0]} pixels ({error})") from None
 
 
 def _check_layers(name: str, layers: Sequence[str], wanted: Sequence[str], known: Mapping[str, keras.Layer]) -> None:

@@ -12,9 +12,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from captioner.config import ConfigError, build
+from captioner.config import ConfigError
 from captioner.encoders.applications import PREPROCESSING, load_trunk, pooled, regions
-from captioner.encoders.config import IDENTITY, OPTIONAL, Precision, differences
+from captioner.encoders.config import IDENTITY, OPTIONAL, Precision, config_of, differences
 from captioner.encoders.config import EncoderConfig as EncoderConfig
 from captioner.encoders.folding import fold_normalizations
 from captioner.encoders.trunk import NetworkHead, Trunk, as_list, clone_in
@@ -164,7 +164,7 @@ def build_encoder(config: EncoderConfig, precision: str = "float32", layers: Seq
 
         trunk = load_hub_trunk(config.backbone.removeprefix(HUB), wanted, config.weights)
     else:
-        trunk = load_trunk(config.backbone, wanted, config.weights)
+        trunk = load_trunk(config.backbone, wanted, config.weights, config.size)
     encoder = Encoder(replace(trunk, model=fold_normalizations(trunk.model)), config, layers=wanted)
     return encoder if precision == "float32" else encoder.in_precision(precision)
 
@@ -184,15 +184,13 @@ def encoder_from_description(
     """
     if missing := [key for key in IDENTITY if key not in description and key not in OPTIONAL]:
         raise DataError(f"the encoder's description lacks {', '.join(missing)}; make the features again")
-    settings = {key: description[key] for key in ("backbone", "layer", "resizing", "filter")}
-    settings["view"] = description.get("view", "whole")
-    source = weights or description.get("source", "imagenet")
     try:
-        encoder = build_encoder(build(EncoderConfig, {**settings, "weights": source}), precision)
+        config = config_of(description, weights)
+        encoder = build_encoder(config, precision)
     except ConfigError as error:
         raise DataError(f"the encoder's description cannot be followed: {error}") from None
     if found := differences(description, encoder.description):
-        raise DataError(f"the encoder built from {source!r} is not the one described: {'; '.join(found)}")
+        raise DataError(f"the encoder built from {config.weights!r} is not the one described: {'; '.join(found)}")
     return encoder
 
 
@@ -211,5 +209,4 @@ def encoder_from_network(network: keras.Model, description: Mapping[str, Any]) -
     )
     preprocess = PREPROCESSING[description["preprocessing"]]
     trunk = Trunk(network, (head,), description["preprocessing"], preprocess, clone_in)
-    settings = {key: description[key] for key in ("backbone", "layer", "resizing", "filter")}
-    return Encoder(trunk, build(EncoderConfig, {**settings, "weights": description.get("source", "imagenet")}))
+    return Encoder(trunk, config_of(description))

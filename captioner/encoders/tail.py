@@ -32,7 +32,7 @@ def build_tail(config: EncoderConfig) -> keras.Model:
     where = f"encoder.trained_to: {config.trained_to!r} of {config.backbone}"
     if config.trained_to is None or config.backbone.startswith(HUB):
         raise ConfigError(f"{where}: only the upper layers of a convolutional network can be trained")
-    trunk = load_trunk(config.backbone, (config.layer, config.trained_to), config.weights)
+    trunk = load_trunk(config.backbone, (config.layer, config.trained_to), config.weights, config.size)
     if any(head.layer == "pool" for head in trunk.heads):
         raise ConfigError(f"{where}: name grids, not pool, both in encoder.layer and in encoder.trained_to")
     begin, end = replace(trunk, model=fold_normalizations(trunk.model)).model.outputs

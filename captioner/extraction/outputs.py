@@ -125,6 +125,8 @@ def up_to_date(
         dtype = "float32" if path.suffix == ".pkl" else config.dtype
         if (
             not asked.items() <= made_by.items()
+            or made_by.get("view", "whole") != encoder.view
+            or made_by.get("input_size") != list(encoder.size or made_by["input_size"])
             or layer not in (made_by.get("layer"), made_by.get("asked"))
             or config.precision not in ("auto", made_by.get("precision"))
             or (manifest.get("inputs"), manifest.get("dtype")) != (inputs, dtype)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from captioner.config import ConfigError
-from captioner.encoders.config import EncoderConfig, differences
+from captioner.encoders.config import config_of, differences
 from captioner.encoders.encoder import Encoder, build_encoder
 from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.loader import Decoder
@@ -62,9 +62,7 @@ class EncodingJob:
 
 def _build(job: EncodingJob, node: str) -> Encoder:
     first = job.descriptions[0]
-    settings = {key: first[key] for key in ("backbone", "layer", "resizing", "filter")}
-    config = EncoderConfig(**settings, weights=first["source"])
-    encoder = build_encoder(config, job.precision, [description["layer"] for description in job.descriptions])
+    encoder = build_encoder(config_of(first), job.precision, [description["layer"] for description in job.descriptions])
     for there, here in zip(job.descriptions, encoder.descriptions, strict=True):
         if found := differences(there, here):
             raise DataError(f"the encoder on the node {node} is another one: {'; '.join(found)}")

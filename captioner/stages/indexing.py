@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from captioner.captioner import Captioner
-from captioner.encoders.config import EncoderConfig, differences
+from captioner.encoders.config import config_of, differences
 from captioner.extraction.config import ExtractionConfig
 from captioner.features.store import FeatureStore, open_features
 from captioner.generation.likelihood import Likelihood
@@ -76,15 +76,13 @@ def _features(
     manifest = read_manifest(path) if path.is_file() else None
     if manifest is not None and differences(manifest.get("encoder") or {}, described):
         logger.warning(f"{path}: is of another encoder and is made again")
-    settings = {key: described[key] for key in ("backbone", "layer", "resizing", "filter")}
-    encoder = EncoderConfig(**settings, weights=described.get("source", "imagenet"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(
             f"{path.parent}: the index cannot be made there ({error.strerror}); name another place with --index"
         ) from None
-    extract(folder, path, encoder, config, overwrite=True)
+    extract(folder, path, config_of(described), config, overwrite=True)
     return open_features(path)
 
 

@@ -30,11 +30,13 @@ def require_encoder(features: FeatureStore | ShardedFeatures, encoder: EncoderCo
         DataError: naming what differs, both values.
     """
     made_by = {"view": "whole", **features.description} if features.description else {}
+    wishes = {**to_settings(encoder), "input_size": list(encoder.size) if encoder.size else None}
+    # `grid` is recorded under the layer's real name, `weights` as a digest
+    compared = {name: wanted for name, wanted in wishes.items() if name not in ("weights", "trained_to")}
     unlike = [
         f"{name}: {made_by[name]} in the file, {wanted} in the recipe"
-        for name, wanted in to_settings(encoder).items()
-        # `grid` is recorded under the layer's real name, `weights` as a digest.
-        if name not in ("weights", "trained_to") and wanted != "grid" and made_by.get(name, wanted) != wanted
+        for name, wanted in compared.items()
+        if wanted not in (None, "grid") and made_by.get(name, wanted) != wanted
     ]
     if unlike:
         raise DataError(

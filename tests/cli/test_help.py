@@ -17,8 +17,8 @@ GENERATION = (
 )
 OPTIONS = {
     "extract": (
-        *("-o", "--encoder", "--layer", "--weights", "--resizing", "--engine", "--address", "--shard", "--verify"),
-        *("--strict", "--overwrite", "-c", "--set"),
+        *("-o", "--encoder", "--layer", "--weights", "--input-size", "--resizing", "--engine", "--address", "--shard"),
+        *("--verify", "--strict", "--overwrite", "-c", "--set"),
     ),
     "merge-features": ("-o", "--overwrite"),
     "encoders": ("NAME",),

@@ -93,6 +93,37 @@ def test_the_description_rebuilds_the_encoder():
     np.testing.assert_array_equal(encoder.encode(batch), again.encode(batch))
 
 
+def test_larger_pictures_give_more_regions_by_the_same_weights():
+    own, larger = build_encoder(config(layer="grid")), build_encoder(config(layer="grid", input_size=32))
+    assert larger.encode(pictures(2, 32, 32)).shape == (2, 15 * 15, 6)
+    assert differences(own.description, larger.description) == ["input_size: 9 x 13 against 32 x 32"]
+    again = encoder_from_description(larger.description)
+    batch = pictures(2, 32, 32)
+    np.testing.assert_array_equal(larger.encode(batch), again.encode(batch))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"input_size": 31}, "input_size: must be 32 to 2048 pixels, found 31"),
+        ({"input_size": 4000}, "input_size: must be 32 to 2048 pixels, found 4000"),
+        ({"input_size": 224, "backbone": "hub:x"}, "hub:x has a size of its own; leave input_size out"),
+        ({"input_size": 32, "layer": "fc"}, "layer 'fc' of tiny needs pictures of 9 pixels"),
+        ({"input_size": 40, "backbone": "inception_v3"}, "inception_v3 refuses 40 pixels"),
+    ],
+)
+def test_sizes_that_cannot_be(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        build_encoder(config(**settings))
+
+
+def test_a_description_with_a_size_that_cannot_be():
+    description = build_encoder(config()).description
+    for size in ([9, 14], [10**9, 10**9], "large", None, [32]):
+        with pytest.raises(DataError, match="cannot be followed: input_size"):
+            encoder_from_description({**description, "input_size": size})
+
+
 def test_grid_is_another_name_of_the_last_map():
     grid, named = build_encoder(config(layer="grid")), build_encoder(config(layer="conv"))
     assert differences(grid.description, named.description) == []

@@ -1,5 +1,7 @@
 """The upper layers of an encoder cut off: together with what is below they are the encoder."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,11 @@ def test_what_is_below_and_the_tail_are_the_encoder():
     assert tail.input_shape == (None, 7, 7, 192) and tail.output_shape == (None, 7, 7, 1280)
     found = np.asarray(tail(inner.reshape(2, 7, 7, 192)))
     np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_tail_is_cut_for_the_recipes_pictures():
+    tail = build_tail(replace(config(), input_size=320))
+    assert tail.input_shape == (None, 10, 10, 192) and tail.output_shape == (None, 10, 10, 1280)
 
 
 def test_normalizations_are_folded_so_that_they_stay_frozen():

@@ -20,7 +20,8 @@ PICTURES, BATCH = 288, 4
 PROGRAM = (
     "import sys\nfrom captioner.stages.extract import *\n"
     f"engine = dict(batch_size={BATCH}, precision='float32', engine=sys.argv[3], address=sys.argv[4] or None)\n"
-    "extract(sys.argv[1], sys.argv[2], EncoderConfig('vgg16', weights='random'), ExtractionConfig(**engine))"
+    "encoder = EncoderConfig('vgg16', weights='random', view='flip', input_size=192)\n"
+    "extract(sys.argv[1], sys.argv[2], encoder, ExtractionConfig(**engine))"
 )
 
 

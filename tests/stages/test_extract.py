@@ -1,5 +1,6 @@
 import csv
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -18,6 +19,7 @@ from captioner.extraction.probe import Chosen
 from captioner.features.store import open_features
 from captioner.images.decode import load_image
 from captioner.stages.extract import extract
+from captioner.stages.freshness import is_extracted
 from captioner.storage import DataError, read_manifest
 
 SHARED = Path(__file__).parents[2].parent / "shared"
@@ -332,6 +334,16 @@ def test_what_is_up_to_date_is_left_alone(folder, tmp_path):
     changed = extract(folder, output, tiny(), SMALL)
     assert (changed.up_to_date, changed.pictures, changed.encoded) == (False, 12, 2)
     assert not extract(folder, output, tiny(), ExtractionConfig(dtype="float32")).up_to_date
+
+
+@pytest.mark.parametrize("change", [{"view": "flip"}, {"input_size": 32}, {"resizing": "crop"}])
+def test_features_of_another_view_or_size_are_not_up_to_date(folder, tmp_path, change):
+    extract(folder, tmp_path / "f.h5", tiny(), SMALL)
+    assert is_extracted(folder, tmp_path / "f.h5", tiny(), SMALL)
+    other = replace(tiny(), **change)
+    assert not is_extracted(folder, tmp_path / "f.h5", other, SMALL)
+    assert not extract(folder, tmp_path / "f.h5", other, SMALL, overwrite=True).up_to_date
+    assert is_extracted(folder, tmp_path / "f.h5", other, SMALL)
 
 
 def test_an_output_of_another_encoder_or_of_nobody_is_refused(folder, tmp_path):

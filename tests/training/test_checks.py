@@ -54,6 +54,12 @@ def test_features_of_another_encoder_are_refused_with_all_that_differs(tmp_path)
     assert "backbone: vgg16 in the file, vgg19 in the recipe; layer: block5_pool in the file, fc2" in str(error.value)
     with pytest.raises(DataError, match="view: whole in the file, flip in the recipe"):
         require_encoder(features, EncoderConfig("vgg16", "block5_pool", view="flip"))
+    with pytest.raises(DataError, match=r"input_size: \[224, 224\] in the file, \[320, 320\] in the recipe"):
+        require_encoder(features, EncoderConfig("vgg16", "block5_pool", input_size=320))
+    larger = store(tmp_path / "larger.h5", np.ones((2, 3)), input_size=[320, 320])
+    require_encoder(larger, EncoderConfig("vgg16", "block5_pool", input_size=320))
+    with pytest.raises(DataError, match=r"input_size: \[320, 320\] in the file, \[224, 224\] in the recipe"):
+        require_encoder(larger, EncoderConfig("vgg16", "block5_pool"))
 
 
 def test_pictures_whose_captions_tell_left_from_right():
