@@ -166,7 +166,10 @@ def _uvicorn_config(app: Any, **settings: Any) -> uvicorn.Config:
 
 
 class _ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """Closes a connection that does not get its request's first lines together: uvicorn would wait for ever."""
+    """Closes a connection that does not get its request's first lines together: uvicorn would wait for ever.
+
+    One that is kept open after an answer, and sends nothing, is uvicorn's to close.
+    """
 
     _timer: asyncio.TimerHandle | None = None
 
@@ -175,22 +178,24 @@ class _ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         self._watch()
 
     def data_received(self, data: bytes) -> None:
+        before = self.cycle
         super().data_received(data)
-        if self._timer is None and self._is_between_requests():
+        if self.cycle is not before:  # the first lines of a request are complete
+            self._stop_watching()
+        elif self._timer is None and self._is_between_requests():
             self._watch()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_watching()
         super().connection_lost(error)
 
     def _watch(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(HEADER_SECONDS, self._give_up)
+        self._timer = asyncio.get_running_loop().call_later(HEADER_SECONDS, self.transport.close)
 
-    def _give_up(self) -> None:
-        self._timer = None
-        if self._is_between_requests():
-            self.transport.close()
+    def _stop_watching(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _is_between_requests(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
