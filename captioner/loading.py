@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captioner.hub.names import digest_hub, is_hub, require_hub
-from captioner.run_folder import CAPTIONER, captioner_file
+from captioner.run_folder import captioner_file
 from captioner.storage import DataError, digest_file
 
 if TYPE_CHECKING:
@@ -58,4 +58,4 @@ def digest_model(name: Named) -> str:
     """Return a digest that tells a captioner from others."""
     if is_hub(name):
         return digest_hub(name)
-    return digest_file(Path(name) / CAPTIONER if Path(name).is_dir() else name)
+    return digest_file(captioner_file(Path(name)))

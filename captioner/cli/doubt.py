@@ -78,7 +78,7 @@ def command(
     from captioner.features.store import open_features
     from captioner.pretrained.box import default_model
     from captioner.report.gallery import write_doubts
-    from captioner.run_folder import CAPTIONER
+    from captioner.run_folder import captioner_file
     from captioner.stages.doubt import doubt, without, write_captions, write_table
     from captioner.stages.evaluate import require_same_encoder
     from captioner.stages.indexing import open_index
@@ -90,8 +90,7 @@ def command(
         store, pictures = open_features(features), find_pictures(images)
         require_same_encoder(captioner, store)
     else:
-        digest = digest_file(model / CAPTIONER if model.is_dir() else model)
-        made = open_index(captioner, digest, images, index)
+        made = open_index(captioner, digest_file(captioner_file(model)), images, index)
         store, pictures = made.features, made.pictures
     found = doubt(captioner, texts, store)
     missing = sum(image_id not in store for image_id in texts)

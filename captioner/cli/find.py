@@ -131,7 +131,7 @@ def _by_keras(model: Path, folders: Sequence[Path], place: Path | None) -> Searc
 
 
 def _digest(model: Path) -> str:
-    from captioner.run_folder import CAPTIONER
+    from captioner.run_folder import captioner_file
     from captioner.storage import digest_file
 
-    return digest_file(model / CAPTIONER if model.is_dir() else model)
+    return digest_file(captioner_file(model))

@@ -13,7 +13,7 @@ from captioner.config import ConfigError
 from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.ray_cluster import Portion, run_portions
 from captioner.images.picture_list import PictureFiles
-from captioner.run_folder import CAPTIONER
+from captioner.run_folder import captioner_file
 from captioner.stages.prediction_engine import Encoders, caption_local
 from captioner.stages.prediction_outcomes import Outcome
 from captioner.storage import DataError, digest_file
@@ -105,7 +105,7 @@ def caption_ray(
     """
     if not files.only_files:
         raise ConfigError("engine: ray reads pictures that are files of their own; caption the others with local")
-    paths = tuple((model / CAPTIONER if model.is_dir() else model).resolve() for model in models)
+    paths = tuple(captioner_file(model).resolve() for model in models)
     digests = tuple(map(digest_file, paths))
     precisions = tuple(encoder.description["precision"] for encoder in encoders.members)
     local = replace(config, engine="local", address=None)

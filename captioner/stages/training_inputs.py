@@ -16,7 +16,7 @@ from captioner.features.store import FeatureStore, digest_features
 from captioner.memory import collector_paused
 from captioner.models.config import model_config
 from captioner.recipe import Recipe
-from captioner.run_folder import CAPTIONER
+from captioner.run_folder import captioner_file
 from captioner.stages.freshness import SPLITS, inputs_of
 from captioner.stages.inputs import Inputs, open_inputs
 from captioner.stages.resume import FREE
@@ -86,8 +86,7 @@ def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[
     architecture = {"architecture": name, **to_settings(model)}
     parts = {"train": config, "model": architecture, "generation": generation, "features": features.digest}
     if recipe.train.begin_from is not None:
-        path = Path(recipe.train.begin_from)
-        parts["begin_from"] = digest_file(path / CAPTIONER if path.is_dir() else path)
+        parts["begin_from"] = digest_file(captioner_file(Path(recipe.train.begin_from)))
     if recipe.train.views:
         parts["views"] = [digest_features(path) for path in recipe.train.views]
     if recipe.encoder.trained_to is not None:

@@ -24,7 +24,7 @@ from captioner.generation.decode import generate
 from captioner.images.decode import load_image
 from captioner.images.listing import find_pictures as list_folder
 from captioner.images.picture_list import PictureFiles
-from captioner.run_folder import CAPTIONER
+from captioner.run_folder import captioner_file
 from captioner.stages.picture_index import FEATURES, KEPT, WORDS, index_folder, keys_of
 from captioner.stages.predict import predict
 from captioner.stages.prediction_engine import TOGETHER, Encoders, choose_encoders
@@ -128,7 +128,7 @@ def find_seconds(model: Path, captioner: Captioner, features: np.ndarray, count:
             words=rng.integers(4, len(captioner.vocabulary), (count, kept)).astype(np.int32),
             chances=rng.random((count, kept)).astype(np.float16),
         )
-        write_manifest(place / WORDS, "index", model=digest_file(model / CAPTIONER if model.is_dir() else model))
+        write_manifest(place / WORDS, "index", model=digest_file(captioner_file(model)))
         text = " ".join(captioner.vocabulary.words[4:14])
         return min(process_seconds("find", text, str(pictures), "--model", str(model)) for _ in range(3))
 
