@@ -11,6 +11,7 @@ from captioner.data.dataset import Dataset
 from captioner.data.parts import Part, PartBatches
 from captioner.features.store import FeatureStore
 from captioner.locks import hold
+from captioner.memory import collector_passes_over
 from captioner.recipe import Recipe
 from captioner.run_folder import CHECKPOINTS, require_free, settle
 from captioner.stages.train import announce, begin, build, dev_score, new_decoder, publish, resumes
@@ -79,7 +80,7 @@ def _train(folder: Path, recipe: Recipe, part: Part, data: Dataset, resume: bool
     started, leads = time.monotonic(), part.number == 0
     prepared = prepare(recipe, data)
     place, config = folder, recipe.train
-    with peers_watched(part):
+    with peers_watched(part), collector_passes_over():  # the captions as numbers are millions of objects
         if leads:
             resume = resumes(folder, recipe, prepared, resume, overwrite)
         with together():
