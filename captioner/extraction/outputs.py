@@ -13,6 +13,7 @@ from captioner.config import ConfigError
 from captioner.encoders.config import IDENTITY, EncoderConfig, differences
 from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.partial import DIGEST_BYTES, PartialFeatures
+from captioner.extraction.staleness import are_stale, replaced
 from captioner.features.formats import Content, Storage
 from captioner.features.store import current_digest, open_features, settle_manifest, write_content
 from captioner.images.index import IdIndex
@@ -94,7 +95,7 @@ def find_target(
 
 
 def up_to_date(
-    paths: Sequence[Path], layers: Sequence[str], encoder: EncoderConfig, config: ExtractionConfig, inputs: str
+    paths: Sequence[Path], layers: Sequence[str], encoder: EncoderConfig, config: ExtractionConfig, pictures: Pictures
 ) -> bool:
     """Tell, without building the network, whether feature files are what an extraction would make.
 
@@ -106,10 +107,11 @@ def up_to_date(
         layers: of each.
         encoder: the network, its weights and resizing.
         config: for the numbers' type and precision.
-        inputs: the digest of the pictures' listing.
+        pictures: the folder's.
     """
     if encoder.weights not in ("imagenet", "random"):
         return False
+    inputs = pictures.digest()
     for path, layer in zip(paths, layers, strict=True):
         settle_manifest(path)
         manifest = read_manifest(path) if path.is_file() else None
@@ -132,7 +134,7 @@ def up_to_date(
             or (manifest.get("inputs"), manifest.get("dtype")) != (inputs, dtype)
         ):
             return False
-    return True
+    return not any(are_stale(path, pictures, config.max_pixels) for path in paths)
 
 
 def _usable_manifest(path: Path, description: Mapping[str, Any], overwrite: bool) -> Mapping[str, Any] | None:
@@ -152,7 +154,7 @@ class Reusable:
     """Features of pictures that have not changed since they were extracted, from the file that is to be replaced."""
 
     def __init__(self, target: Target, pictures: Pictures) -> None:
-        """Find them; a picture counts as unchanged if its id and its size in bytes are the same.
+        """Find them: pictures of the same id and size in bytes, and in a newer file of the same content, are unchanged.
 
         Raises:
             DataError: the file cannot be read.
@@ -165,7 +167,7 @@ class Reusable:
         if sources is None:
             return
         found = store.ids.find_encoded(pictures.ids.encoded)
-        same = (found >= 0) & (sources["bytes"][found] == pictures.bytes)
+        same = (found >= 0) & (sources["bytes"][found] == pictures.bytes) & ~replaced(target.path, pictures)
         self.places[same] = found[same]
         self._store, self._sources = store, sources
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ import numpy as np
 
 from captioner.encoders.encoder import encoder_from_description
 from captioner.extraction.loader import Decoder, decode, read_listed
-from captioner.extraction.local_engine import available_cores
 from captioner.extraction.probe import LEAST_COSINE, least_cosine
+from captioner.extraction.staleness import different
 from captioner.features.store import FeatureStore, open_features
 from captioner.images.listing import Pictures, find_pictures
 from captioner.storage import DataError, digest_file, manifest_path, read_manifest
@@ -62,32 +61,16 @@ def _check_pictures(store: FeatureStore, manifest: Mapping[str, Any], pictures: 
     lacking = [name for name in pictures.ids if name not in store and name not in skipped]
     gone = [name for name in store if name not in pictures.ids]
     sources = store.sources()
-    changed = [] if sources is None else _changed(store, sources, pictures)
+    found = [] if sources is None else different(store, sources, pictures, range(len(pictures)))
+    changed = [pictures.ids[place] for place in found]
     faults = {"without features": lacking, "not in the folder any more": gone, "changed since": changed}
-    found = [f"{fault}: {len(names)} ({names[0]} the first)" for fault, names in faults.items() if names]
-    if found:
-        raise DataError(f"{store.path}: {'; '.join(found)}; captioner extract -o {store.path} brings it up to date")
+    said = [f"{fault}: {len(names)} ({names[0]} the first)" for fault, names in faults.items() if names]
+    if said:
+        raise DataError(f"{store.path}: {'; '.join(said)}; captioner extract -o {store.path} brings it up to date")
     known = "all there; their digests were not recorded" if sources is None else "all there and unchanged"
     logger.info(
         f"{pictures.folder}: its pictures are {known}" + (f", {len(skipped)} of them skipped" if skipped else "")
     )
-
-
-def _changed(store: FeatureStore, sources: np.ndarray, pictures: Pictures) -> list[str]:
-    places = store.ids.find_encoded(pictures.ids.encoded)  # of the pictures in the file
-
-    def differs(place: int) -> bool:
-        source = sources[places[place]]
-        try:
-            _, _, (size, _, digest) = read_listed(pictures, place)
-        except DataError:
-            return True
-        return (size, digest) != (source["bytes"], source["digest"].tobytes())
-
-    held = [int(place) for place in np.flatnonzero(places >= 0)]
-    with ThreadPoolExecutor(available_cores()) as pool:
-        different = pool.map(differs, held)
-        return [pictures.ids[place] for place, is_other in zip(held, different, strict=True) if is_other]
 
 
 def _check_encoder(store: FeatureStore, description: Mapping[str, Any], pictures: Pictures) -> None:

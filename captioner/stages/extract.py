@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.outputs import Target, find_target, output_paths
 from captioner.extraction.partial import PartialFeatures
 from captioner.extraction.run import ExtractionResult, ExtractionRun
+from captioner.extraction.staleness import are_stale
 from captioner.features.skipped import skipped_path
 from captioner.features.store import check_target
 from captioner.images.listing import Pictures, find_pictures
@@ -89,7 +91,10 @@ def _find_targets(
     inputs, targets = pictures.digest(), []
     for path, description in zip(paths, encoder.descriptions, strict=True):
         check_target(path, len(pictures), description["feature_shape"])
-        targets.append(find_target(path, description, config.dtype, inputs, config.precision, overwrite))
+        target = find_target(path, description, config.dtype, inputs, config.precision, overwrite)
+        if target.finished and are_stale(path, pictures, config.max_pixels):
+            target = replace(target, finished=False)
+        targets.append(target)
     return targets
 
 

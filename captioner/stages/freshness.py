@@ -43,7 +43,7 @@ def is_extracted(
     paths = output_paths(output, layers, None)
     pictures = find_pictures(images)
     partial = paths[0].with_name(paths[0].name + ".partial")
-    if partial.exists() or not up_to_date(paths, layers, encoder, config, pictures.digest()):
+    if partial.exists() or not up_to_date(paths, layers, encoder, config, pictures):
         return False
     for path in paths:
         manifest = read_manifest(path) or {}

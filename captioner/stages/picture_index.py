@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from captioner.encoders.config import differences
+from captioner.extraction.staleness import are_stale
 from captioner.features.store import FeatureStore, open_features
+from captioner.images.decode import allowed_pixels
 from captioner.images.listing import Pictures, find_pictures
 from captioner.storage import DataError, read_manifest
 
@@ -102,7 +104,9 @@ def read_index(
 def are_fresh(path: Path, described: Mapping[str, Any], pictures: Pictures) -> bool:
     """Return whether the features at `path` are an encoder's, and of the pictures as they are now."""
     manifest = (read_manifest(path) or {}) if path.is_file() else {}
-    return manifest.get("inputs") == pictures.digest() and not differences(manifest.get("encoder") or {}, described)
+    if manifest.get("inputs") != pictures.digest() or differences(manifest.get("encoder") or {}, described):
+        return False
+    return not are_stale(path, pictures, allowed_pixels())
 
 
 def keys_of(features: FeatureStore) -> list[str]:

@@ -1,4 +1,5 @@
 import csv
+import os
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -465,3 +466,60 @@ def test_five_in_a_hundred_broken_in_five_ways(tmp_path):
     faults = ("empty", "truncated", "not a picture", "claims far too many pixels", "")
     for name, fault in zip(broken, faults, strict=True):
         assert f"{name}.png: " in reasons[name] and fault in reasons[name]
+
+
+def repaint(path, seed):
+    """Replace a picture by another of the same number of bytes."""
+    before = path.stat().st_size
+    paint(path, seed)
+    assert path.stat().st_size == before
+
+
+@pytest.mark.parametrize("suffix", [".pkl", ".h5"])
+def test_a_picture_that_is_replaced_by_one_of_its_size_is_encoded_again(tmp_path, suffix):
+    images, output = tmp_path / "images", tmp_path / f"f{suffix}"
+    images.mkdir()
+    for index in range(3):
+        paint(images / f"p{index}.bmp", index)
+    extract(images, output, tiny(), SMALL)
+    before = {name: open_features(output)[name].copy() for name in ("p0", "p1")}
+    repaint(images / "p1.bmp", seed=9)
+    assert not is_extracted(images, output, tiny(), SMALL)
+    again = extract(images, output, tiny(), SMALL)
+    assert (again.pictures, again.encoded) == (3, 1)
+    features = open_features(output)
+    assert np.array_equal(features["p0"], before["p0"]) and not np.allclose(features["p1"], before["p1"])
+    assert is_extracted(images, output, tiny(), SMALL)
+
+
+def test_pictures_that_are_only_newer_are_not_encoded_again(folder, tmp_path):
+    extract(folder, tmp_path / "f.h5", tiny(), SMALL)
+    for path in folder.iterdir():
+        path.touch()
+    assert is_extracted(folder, tmp_path / "f.h5", tiny(), SMALL)
+    assert extract(folder, tmp_path / "f.h5", tiny(), SMALL).up_to_date
+
+
+def test_a_skipped_picture_that_can_be_read_now_is_added(folder, tmp_path):
+    output, broken = tmp_path / "f.h5", folder / "p05.png"
+    paint(broken, 5)
+    whole = broken.read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(damaged) // 2] ^= 1
+    broken.write_bytes(damaged)
+    assert extract(folder, output, tiny(), SMALL).pictures == 11
+    assert is_extracted(folder, output, tiny(), SMALL)
+    broken.write_bytes(whole)
+    os.utime(broken, (0, 0))  # as from an archive
+    assert not is_extracted(folder, output, tiny(), SMALL)
+    again = extract(folder, output, tiny(), SMALL)
+    assert (again.pictures, again.encoded, again.skipped) == (12, 1, {})
+
+
+def test_another_limit_of_pixels_lets_a_skipped_picture_in(folder, tmp_path):
+    (folder / "p05.png").unlink()
+    Image.new("RGB", (50, 40)).save(folder / "large.png")
+    narrow = replace(SMALL, max_pixels=1000)
+    assert extract(folder, tmp_path / "f.h5", tiny(), narrow).pictures == 11
+    assert extract(folder, tmp_path / "f.h5", tiny(), narrow).up_to_date
+    assert extract(folder, tmp_path / "f.h5", tiny(), SMALL).pictures == 12
