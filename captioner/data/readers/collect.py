@@ -61,7 +61,7 @@ def collect(path: str | Path, rows: Iterable[Row]) -> Captions:
         texts = [join_words(row.captions)] if joined and row.listed else row.captions
         by_name.setdefault(row.name, []).extend(escape(text.strip()) for text in texts)
         ranked = ranked or row.ranked
-        if row.split is not None:
+        if row.split is not None and row.split.strip():
             splits.setdefault(split_name(row.split), {})[row.name] = None
     ids = normalize_ids(by_name)
     references: dict[str, list[str]] = {}
