@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+from captioner.data.readers.literals import read_list
 
 # In the order of preference: BLIP's files have `image` and an `image_id` of their own beside it.
 IMAGE_COLUMNS = (
@@ -93,13 +93,15 @@ class Texts(NamedTuple):
 def read_texts(value: Any, column: str = "") -> Texts:
     """Return the captions in a value of JSON: a text, a list of texts or of records, a list of lists of words.
 
+    A text may be such a list, written as a cell of a table has it.
+
     Raises:
         NotTextError: it is anything else.
     """
     if value is None:
         return Texts([""])
     if isinstance(value, str):
-        return Texts([value])
+        return read_cell(value, column)
     if isinstance(value, dict):
         return _of_record(value)
     if not isinstance(value, list):
@@ -131,20 +133,15 @@ def _of_record(record: dict[str, Any]) -> Texts:
 
 
 def read_cell(cell: str, column: str = "") -> Texts:
-    """Return the captions in a cell: itself, or the texts of a list written as JSON or as Python writes it.
+    """Return the captions in a cell: itself, or the texts of a list written as JSON, Python or NumPy writes it.
 
     Raises:
         NotTextError: it is a list of numbers.
     """
     cell = cell.strip()
-    if cell.startswith("[") and cell.endswith("]") and cell[1:].lstrip()[:1] in ('"', "'", "["):
-        for parse in (json.loads, ast.literal_eval):
-            try:
-                found = parse(cell)
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
-                continue
-            if isinstance(found, list):
-                texts = read_texts(found, column)
-                kept = [text for text in texts.captions if text.strip()]
-                return texts._replace(captions=kept or [""])
-    return Texts([cell])
+    found = read_list(cell)
+    if found is None:
+        return Texts([cell])
+    texts = read_texts(found, column)
+    kept = [text for text in texts.captions if text.strip()]
+    return texts._replace(captions=kept or [""])

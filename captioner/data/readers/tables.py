@@ -89,7 +89,9 @@ def _texts(path: str | Path, number: int, row: dict[str, str], columns: Sequence
     try:
         parts = [read_cell(row.get(name, ""), name) for name in columns]
     except NotTextError:
-        raise DataError(f"{path}: line {number} has a list of numbers for a caption; write its words") from None
+        raise DataError(
+            f"{path}: line {number} has a list of numbers, or of objects without captions; write its words"
+        ) from None
     listed = len(parts) == 1 and parts[0].listed
     return Texts([text for part in parts for text in part.captions], listed)
 

@@ -1,4 +1,4 @@
-from captioner.data.readers.columns import find_columns
+from captioner.data.readers.columns import find_columns, read_texts
 
 
 def test_columns_are_known_by_many_names() -> None:
@@ -12,3 +12,9 @@ def test_columns_are_known_by_many_names() -> None:
     )
     assert find_columns(["image", "comment_number"]) is None
     assert find_columns(["caption"]) is None
+
+
+def test_a_text_that_spells_a_list_is_that_list() -> None:
+    assert read_texts('["a", "dog"]') == (["a", "dog"], True, False)
+    assert read_texts("[{'tokens': ['a', 'dog'], 'raw': 'A dog.'}, {'raw': 'Dogs.'}]").captions == ["A dog.", "Dogs."]
+    assert read_texts("a [dog]") == (["a [dog]"], False, False)
