@@ -24,7 +24,8 @@ EXTENSIONS = (
 EMPTY = "%"  # the id of a name in which nothing is left: ids are never empty, and no other id is this
 _ENDING = rf"\.(?:{'|'.join(EXTENSIONS)})"
 _FLICKR_INDEX = re.compile(r"#\d+\Z")
-_EXTENSION = re.compile(rf"(?<=[^/])(?:{_ENDING})+\Z", re.IGNORECASE)
+_KNOWN_ENDINGS = frozenset(EXTENSIONS)
+_LONGEST_ENDING = max(map(len, EXTENSIONS)) + 1
 _BEHIND = re.compile(rf"(?<=[^/])({_ENDING})[#?].*\Z", re.IGNORECASE | re.DOTALL)
 _PICTURE = re.compile(rf"[^\n]*[^/\\\n]{_ENDING}(?:[#?][^\n]*)?", re.IGNORECASE)
 _COCO = re.compile(
@@ -83,7 +84,8 @@ def spell_id(value: object) -> str | None:
 
 def is_picture_name(text: str) -> bool:
     """Tell whether a name, a path or an address ends as those of pictures do."""
-    return _PICTURE.fullmatch(text.strip()) is not None
+    text = text.strip()
+    return "\n" not in text and _PICTURE.fullmatch(text) is not None
 
 
 def image_id(path: str | Path, folder: str | Path) -> str:
@@ -152,10 +154,20 @@ def _letters(encoded: re.Match[str]) -> str:
 def _without_extension(text: str) -> str:
     if "#" in text or "?" in text:
         text = _FLICKR_INDEX.sub("", _BEHIND.sub(r"\1", text))
-    text = _EXTENSION.sub("", text)
+    text = _without_endings(text)
     if coco := _COCO.fullmatch(text):
         return str(int(coco[1]))
     return _UNSAFE.sub(lambda unsafe: quote(unsafe[0], safe=""), escape(text)) or EMPTY
+
+
+def _without_endings(text: str) -> str:
+    """Return a path without picture extensions at its end, one after the other."""
+    end = len(text)
+    while (dot := text.rfind(".", max(0, end - _LONGEST_ENDING), end)) > 0:
+        if text[dot - 1] == "/" or text[dot + 1 : end].lower() not in _KNOWN_ENDINGS:
+            break
+        end = dot
+    return text[:end]
 
 
 def _common_folder(paths: list[str]) -> str:

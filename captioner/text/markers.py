@@ -15,7 +15,7 @@ _SEQ = r"_?(?:seq|sentence|token|tok)"
 def _spelled(names: str) -> str:
     """Return how a mark can be written: in brackets, signs or underscores, none of which a caption holds by itself."""
     return (
-        rf"<\s*/?\s*(?:{names})(?:{_SEQ})?\s*>|\[\s*(?:{names})(?:{_SEQ})?\s*\]|\{{\s*(?:{names})(?:{_SEQ})?\s*\}}"
+        rf"<\s*+/?+\s*+(?:{names})(?:{_SEQ})?\s*>|\[\s*(?:{names})(?:{_SEQ})?\s*\]|\{{\s*(?:{names})(?:{_SEQ})?\s*\}}"
         rf"|<\|\s*(?:{names}|endoftext|im_(?:start|end))\s*\|>|(?:\#{{1,3}}|@@|\$\$)(?:{names})(?:{_SEQ})?(?:\#{{1,3}}|@@|\$\$)"
         rf"|_{{1,2}}(?:{names})_{{1,2}}"
     )
@@ -27,7 +27,7 @@ _FIRST = re.compile(
     rf"\s*(?:(?:{_spelled(_EITHER)}|\b(?:(?:start|begin|bos|sos)_?(?:seq|token|tok)|xxbos)\b)\s*)+", re.IGNORECASE
 )
 _LAST = re.compile(
-    rf"(?:\s*(?:{_spelled(_EITHER)}|\b(?:(?:end|stop|eos)_?(?:seq|token|tok)|xxeos)\b))+(?P<stop>\s*[.]?)\s*\Z",
+    rf"(?:\s*+(?:{_spelled(_EITHER)}|\b(?:(?:end|stop|eos)_?(?:seq|token|tok)|xxeos)\b))+(?P<stop>\s*+[.]?+)\s*+\Z",
     re.IGNORECASE,
 )
 _TAIL = 200  # characters at a caption's end that are looked at

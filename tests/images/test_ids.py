@@ -94,3 +94,9 @@ def test_ids_are_aligned_only_where_none_is_known_and_nothing_else_can_be_meant(
 @pytest.mark.parametrize("name", ["./", "/", "../", "file:///", "http://", "", "././", "\\", ".jpg", "#0", " "])
 def test_ids_are_never_empty(name):
     assert normalize_id(name) and normalize_ids([name])[name] and normalize_ids([name, "/a/b.jpg"])[name]
+
+
+def test_a_long_name_takes_no_longer_for_each_letter() -> None:
+    assert normalize_id(".jpg" * 100_000 + "x").endswith(".jpgx")
+    assert normalize_id("a" + ".jpg" * 100_000) == "a"
+    assert not is_picture_name(".jpg#" * 100_000 + "\nx")

@@ -93,7 +93,7 @@ def without_marks(path: str | Path, references: dict[str, tuple[str, ...]]) -> d
     if marked is None:
         return references
     shown = " and ".join(
-        f"{where} {mark!r}" for where, mark in zip(("begin with", "end with"), marked[:2], strict=True) if mark
+        f"{where} {mark[:80]!r}" for where, mark in zip(("begin with", "end with"), marked[:2], strict=True) if mark
     )
     note(path, f"{marked.number:,} of {len(texts):,} captions {shown}; such marks are no words and are left out")
     return {name: tuple(strip_marks(text, marked) for text in captions) for name, captions in references.items()}

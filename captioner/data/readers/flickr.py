@@ -65,7 +65,7 @@ def match_lines(path: str | Path, form: re.Pattern[str], shown: str, start: int 
         match = form.fullmatch(line)
         if match is None:
             raise DataError(f"{path}: line {number} is not `{shown}`; correct or remove it")
-        yield _row(path, number, match["name"], match["caption"])
+        yield _row(path, number, match["name"].strip(), match["caption"])
 
 
 def _row(path: str | Path, number: int, name: str, caption: str) -> Row:

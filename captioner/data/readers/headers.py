@@ -27,7 +27,7 @@ _DELIMITING = {
     ";": re.compile(r";(?!\s)|^\S*;"),
     "|": re.compile(r"\|"),
 }
-_NUMBER = re.compile(r"\s*(?:\d+(?:\.\d*)?)?\s*")
+_NUMBER = re.compile(r"\s*+(?:\d++(?:\.\d*+)?+)?+\s*+")
 _SPLITS = frozenset([*SPLIT_NAMES, *SPLIT_NAMES.values()])
 
 

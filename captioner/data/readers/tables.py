@@ -18,7 +18,7 @@ from captioner.notes import note
 from captioner.storage import DataError, read_text
 
 # Flickr30k's published results.csv lacks the second bar in one of its lines, so it may be missing.
-_BAR_LINE = re.compile(r"(?P<name>[^|]*[^|\s])\s*\|\s*\d+\s*[|\s]\s*(?P<caption>.*\S.*)")
+_BAR_LINE = re.compile(r"\s*+(?P<name>[^|][^|]*+)\|\s*+\d++(?:\s*+\|\s*+|\s++(?!\|))(?P<caption>\S.*)")
 _RANK = re.compile(r"\s*[0-9]{1,9}\s*")
 _QUOTED = re.compile(r'\s*"(?:[^"]|"")*"\s*')
 

@@ -109,3 +109,29 @@ def test_odd_ranks(tmp_path: Path, rank: str) -> None:
     path = tmp_path / "a.csv"
     path.write_text(f"image,rank,caption\na.jpg,{rank},a dog\n")
     assert read_data(path).references == {"a": ("a dog",)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image_name| comment_number| comment\na.jpg| 0| A dog\nb.jpg| 1" + " " * 60_000 + "\n",
+        "image_name| comment_number| comment\na.jpg| 0| A dog\nb.jpg" + " " * 60_000 + "\n",
+        "image_name| comment_number| comment\na.jpg| 0| A dog\nb.jpg | 1 |" + " " * 60_000 + "|\n",
+        "image,caption\nb.jpg,<" + " " * 60_000 + "x\n",
+        "image,caption\nb.jpg,x" + " <s>" * 20_000 + "\n",
+        "a.jpg,1" + " " * 60_000 + "x,foo\nb.jpg," + " " * 60_000 + "x,bar\n",
+    ],
+)
+def test_a_long_row_takes_no_longer_for_each_letter(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "captions.csv"
+    path.write_text(text)
+    with contextlib.suppress(DataError):
+        read_table(path)
+
+
+def test_flickr30ks_rows_may_lack_their_second_bar_and_hold_blanks(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(
+        "image_name| comment_number| comment\n a.jpg | 0 | A dog | runs\na.jpg| 4   A cat\na.jpg|12|  Two\n"
+    )
+    assert read_table(path).references == {"a": ("A dog | runs", "A cat", "Two")}
