@@ -71,6 +71,11 @@ def normalize_ids(names: Iterable[str]) -> dict[str, str]:
     return {name: _without_extension(path) for name, path in paths.items()}
 
 
+def is_rooted(name: str) -> bool:
+    """Tell whether a name is an absolute path or an address, of which only other names tell what belongs to its id."""
+    return _ROOTED.match(_path(name)) is not None
+
+
 def spell_id(value: object) -> str | None:
     """Return an id that JSON or a pickle holds as text or as a number, as text; None for anything else."""
     if isinstance(value, bool):

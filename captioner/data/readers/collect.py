@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from captioner.data.captions import Captions, require_apart, split_name
 from captioner.encoding import escape
-from captioner.images.ids import normalize_ids
+from captioner.images.ids import is_rooted, normalize_ids
 from captioner.notes import note
 from captioner.storage import DataError
 from captioner.text.cleaning import is_spaceless, join_words
@@ -75,7 +75,8 @@ def collect(path: str | Path, rows: Iterable[Row]) -> Captions:
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     plain = without_marks(path, {name: tuple(captions) for name, captions in references.items()})
-    return Captions(plain, splits=found, ranked=ranked)
+    rooted = {ids[name]: name for name in by_name} if all(map(is_rooted, by_name)) else {}
+    return Captions(plain, splits=found, ranked=ranked, rooted=rooted)
 
 
 def _require_sound(path: str | Path, row: Row) -> None:
