@@ -12,7 +12,7 @@ from captioner.data.captions import Captions
 from captioner.data.readers.collect import Row, collect
 from captioner.data.readers.columns import NotTextError, Texts, known_names, plain_name, read_cell
 from captioner.data.readers.flickr import match_lines
-from captioner.data.readers.headers import FLICKR30K, Head, find_head, split_line
+from captioner.data.readers.headers import FLICKR30K, Head, find_head, split_line, unquoted
 from captioner.images.ids import is_picture_name
 from captioner.notes import note
 from captioner.storage import DataError, read_text
@@ -99,9 +99,14 @@ def _texts(path: str | Path, number: int, row: dict[str, str], columns: Sequence
 def _cells(path: str | Path, lines: Sequence[str], head: Head) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of a row's first line and its cells."""
     body = lines[head.start - 1 :]
-    if head.delimiter == "|" or (head.delimiter == "\t" and not _tabs_are_quoted(body)):
+    if head.delimiter in "\t|" and not _is_quoted(body, head.delimiter):
+        places = [place for place, name in enumerate(head.names) if name not in head.columns.captions]
         for number, line in enumerate(body, start=head.start):
-            yield number, line.split(head.delimiter)
+            cells = line.split(head.delimiter)
+            for place in places if '"' in line else ():
+                if place < len(cells):
+                    cells[place] = unquoted(cells[place])
+            yield number, cells
         return
     reader = csv.reader(io.StringIO("\n".join(body)), delimiter=head.delimiter, strict=True)
     number = head.start
@@ -129,17 +134,17 @@ def _fault(error: csv.Error) -> str:
     return f"has a quote that does not close ({text}); correct it"
 
 
-def _tabs_are_quoted(lines: Sequence[str]) -> bool:
-    """Tell whether quotes in a table with tabs mean what they do in csv: all of them, without a row inside a cell."""
+def _is_quoted(lines: Sequence[str], delimiter: str) -> bool:
+    """Tell whether quotes in a table with tabs or bars mean what they do in csv: all of them, and no row in a cell."""
     quoting = [line for line in lines if '"' in line]
-    cells = (cell for line in quoting for cell in line.split("\t") if '"' in cell)
+    cells = (cell for line in quoting for cell in line.split(delimiter) if '"' in cell)
     if all(map(_QUOTED.fullmatch, cells)):
         return True
     try:
-        rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter="\t", strict=True))
+        rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter, strict=True))
     except csv.Error:
         return False
-    return all("\t" not in cell for row in rows for cell in row)
+    return all(delimiter not in cell for row in rows for cell in row)
 
 
 def _holds_rows(cell: str, head: Head) -> bool:

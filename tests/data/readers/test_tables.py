@@ -135,3 +135,19 @@ def test_flickr30ks_rows_may_lack_their_second_bar_and_hold_blanks(tmp_path: Pat
         "image_name| comment_number| comment\n a.jpg | 0 | A dog | runs\na.jpg| 4   A cat\na.jpg|12|  Two\n"
     )
     assert read_table(path).references == {"a": ("A dog | runs", "A cat", "Two")}
+
+
+@pytest.mark.parametrize("sign", ["\t", "|"])
+@pytest.mark.parametrize(
+    ("rows", "captions"),
+    [
+        (('"a.jpg"{sign}"A dog runs"', '"b.jpg"{sign}"A ""big"" dog"'), ("A dog runs", 'A "big" dog')),
+        (('"a.jpg"{sign}A 12" dog', '"b.jpg"{sign}"Hi" says the "dog"'), ('A 12" dog', '"Hi" says the "dog"')),
+    ],
+)
+def test_quotes_around_names_are_no_part_of_them(
+    tmp_path: Path, sign: str, rows: tuple[str, str], captions: object
+) -> None:
+    text = "\n".join(('"image"{sign}"caption"', *rows)).replace("{sign}", sign)
+    found = read_table(write(tmp_path, text)).references
+    assert found == {"a": (captions[0],), "b": (captions[1],)}
