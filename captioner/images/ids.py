@@ -32,7 +32,10 @@ _COCO = re.compile(
     r"(?:(?:.*/)?COCO_(?:train|val|test)20\d\d_|(?:(?:.*/)?(?:train|val|test|unlabeled)20\d\d/)?)(\d{12})"
 )
 _UNSAFE = re.compile(r"[\s#]")
-_PERCENT = re.compile(r"(?:%[89A-Fa-f][0-9A-Fa-f])+")
+# letters beyond ASCII, and what ASCII can print but white space, `#`, `%`, `/`, `\` and `?`
+_PERCENT = re.compile(
+    r"(?:%[89A-F][0-9A-F])+|%(?:2[1246-9A-E]|3[0-9A-E]|4[0-9A-F]|5[0-9ABD-F]|6[0-9A-F]|7[0-9A-E])", re.I
+)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _FILE = re.compile(r"file:/+(?:localhost/)?(?=([A-Za-z]:/)?)", re.IGNORECASE)
 _ROOTED = re.compile(r"/|[A-Za-z]:/|[A-Za-z][A-Za-z0-9+.-]*://")
@@ -55,8 +58,7 @@ def normalize_ids(names: Iterable[str]) -> dict[str, str]:
     r"""Return name -> image_id of all names that a source has.
 
     Of absolute paths (`/data/a.jpg`, `C:\data\a.jpg`, `\\host\share\a.jpg`, `file:///data/a.jpg`, URLs) the folder
-    that all of them lie in is dropped; where others are relative, as much as makes their folders the same. Numbers
-    that a table holds as 1.0 are 1.
+    that all of them lie in is dropped; where others are relative, as much as makes their folders the same.
     """
     paths = {name: _path(name) for name in names}
     rooted = [path for path in paths.values() if _ROOTED.match(path)]
@@ -66,9 +68,17 @@ def normalize_ids(names: Iterable[str]) -> dict[str, str]:
         paths = {
             name: _without_root(path, root, relative) if _ROOTED.match(path) else path for name, path in paths.items()
         }
-    elif paths and all(_WHOLE.fullmatch(path) for path in paths.values()):
-        paths = {name: path.partition(".")[0] for name, path in paths.items()}
     return {name: _without_extension(path) for name, path in paths.items()}
+
+
+def whole_numbers(names: Collection[str]) -> dict[str, str]:
+    """Return name -> the name without `.0`, where all of a table's names are numbers such as 1.0; else the names.
+
+    Programs that make tables write numbers so. What captioner wrote is not to be read so: 1.0.jpg is the picture 1.0.
+    """
+    if not all(_WHOLE.fullmatch(name) for name in names):
+        return {name: name for name in names}
+    return {name: name.partition(".")[0] for name in names}
 
 
 def is_rooted(name: str) -> bool:
@@ -144,7 +154,7 @@ def _path(text: str) -> str:
 
 
 def _decoded(text: str) -> str:
-    """Undo percent-encoding of letters, as in addresses; what an id must not hold stays encoded."""
+    """Undo percent-encoding, as in addresses; what an id must not hold, or would mean something else, stays encoded."""
     return _PERCENT.sub(_letters, text) if "%" in text else text
 
 

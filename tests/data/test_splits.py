@@ -152,3 +152,8 @@ def test_own_lists_are_replaced_and_a_killed_division_can_be_done_again(
     (tmp_path / "test.txt").write_text("mine")
     with pytest.raises(DataError, match=r"test\.txt: is there already"):
         write_splits(tmp_path, ids, {"train": 0.5, "test": 0.5})
+
+
+def test_a_list_of_frames_that_are_called_as_fractions_keeps_their_names(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("0.0\n1.0\n")
+    assert read_split(tmp_path / "train.txt") == ("0.0", "1.0")

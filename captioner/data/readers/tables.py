@@ -13,7 +13,7 @@ from captioner.data.readers.collect import Row, collect
 from captioner.data.readers.columns import NotTextError, Texts, known_names, plain_name, read_cell
 from captioner.data.readers.flickr import match_lines
 from captioner.data.readers.headers import FLICKR30K, Head, find_head, split_line, unquoted
-from captioner.images.ids import is_picture_name
+from captioner.images.ids import is_picture_name, whole_numbers
 from captioner.notes import note
 from captioner.storage import DataError, read_text
 
@@ -82,7 +82,8 @@ def _rows(path: str | Path, lines: Sequence[str], head: Head, predictions: bool)
         found.append((order, Row(row[columns.image].strip(), captions, split, texts.listed, columns.ranked)))
     if repeated:
         note(path, f"holds its header line {repeated + 1:,} times; it is no caption and is left out")
-    yield from (row for _, row in sorted(found, key=lambda ranked: ranked[0]))
+    called = whole_numbers({row.name for _, row in found})
+    yield from (row._replace(name=called[row.name]) for _, row in sorted(found, key=lambda ranked: ranked[0]))
 
 
 def _texts(path: str | Path, number: int, row: dict[str, str], columns: Sequence[str]) -> Texts:

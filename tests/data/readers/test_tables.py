@@ -151,3 +151,14 @@ def test_quotes_around_names_are_no_part_of_them(
     text = "\n".join(('"image"{sign}"caption"', *rows)).replace("{sign}", sign)
     found = read_table(write(tmp_path, text)).references
     assert found == {"a": (captions[0],), "b": (captions[1],)}
+
+
+def test_frames_that_are_called_as_fractions_keep_their_names_in_lists_and_descriptions(tmp_path: Path) -> None:
+    assert list(read_table(write(tmp_path, "image,caption\n0.0,A dog\n1.0,A cat\n")).references) == ["0", "1"]
+    assert list(read_data(write(tmp_path, "0.0 a dog\n1.0 a cat\n")).references) == ["0.0", "1.0"]
+    assert list(read_data(write(tmp_path, "image,caption\n0.0.jpg,A\n1.0.jpg,B\n")).references) == ["0.0", "1.0"]
+
+
+def test_a_blank_cell_is_no_split(tmp_path: Path) -> None:
+    text = "image,caption,split\na.jpg,A dog,train\nb.jpg,A cat,\nc.jpg,Two, \n"
+    assert read_table(write(tmp_path, text)).splits == {"train": ("a",)}
