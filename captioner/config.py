@@ -33,12 +33,14 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
 
     Raises:
         DataError: the file cannot be read.
-        ConfigError: it is not YAML, or not a mapping with text keys.
+        ConfigError: it is not YAML, not a mapping with text keys, or has a key twice.
     """
     try:
         content = _read_yaml(read_text(path))
     except DataError:
         raise
+    except _KeyTwiceError as error:
+        raise ConfigError(f"{path}: {error}") from None
     except Exception as error:  # YAML raises nearly anything: for 2024-02-31, which it takes for a date, a ValueError
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else "the file"
@@ -66,6 +68,7 @@ def _read_yaml(text: str) -> Any:
         if node is None:
             return None
         _expanded_size(node, {}, 0)
+        _require_once(node, set())
         return loader.construct_document(node)
     finally:
         loader.dispose()
@@ -82,6 +85,31 @@ def _expanded_size(node: yaml.Node, known: dict[int, int], depth: int) -> int:
     if known[id(node)] > MAX_VALUES:
         raise yaml.MarkedYAMLError(problem="aliases for too many values", problem_mark=node.start_mark)
     return known[id(node)]
+
+
+class _KeyTwiceError(Exception):
+    """A mapping has a key twice, of which YAML would keep the second without a word."""
+
+
+def _require_once(node: yaml.Node, seen: set[int]) -> None:
+    """Refuse mappings that have a key twice; each node is looked at once, however many aliases it has."""
+    if id(node) in seen or not isinstance(node, yaml.SequenceNode | yaml.MappingNode):
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            _require_once(child, seen)
+        return
+    keys: dict[tuple[str, str], int] = {}
+    for key, value in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+            line, known = key.start_mark.line + 1, keys.get((key.tag, key.value))
+            if known is not None:
+                raise _KeyTwiceError(
+                    f"line {line}: {key.value!r} is there twice, in line {known} before; put the two together"
+                )
+            keys[key.tag, key.value] = line
+        _require_once(value, seen)
 
 
 def dump_yaml(content: Mapping[str, Any]) -> str:
@@ -103,6 +131,8 @@ def override(settings: Mapping[str, Any], assignments: Iterable[str]) -> dict[st
             raise ConfigError(f"--set {assignment}: expected section.key=value")
         try:
             value = _read_yaml(text)
+        except _KeyTwiceError as error:
+            raise ConfigError(f"--set {assignment}: {error}") from None
         except Exception:
             raise ConfigError(f"--set {assignment}: the value is not YAML; put it in quotes") from None
         place = result

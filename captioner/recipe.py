@@ -38,7 +38,7 @@ class Recipe:
         data: captions, pictures and splits.
         features: the file that extraction writes the features to and training reads them from; where none is given, one
             in `features/` that is named after the folder of pictures, the encoder and the layer.
-        features_layout: where the channels are in the arrays of a pickle that another program wrote. `auto` takes the
+        features_layout: where the channels are in the arrays of a file that another program wrote. `auto` takes the
             last axis, and refuses what looks like channels first.
         encoder: which network makes them.
         extraction: how fast.

@@ -1,4 +1,5 @@
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -197,3 +198,26 @@ def test_a_zero_byte_is_named(tmp_path):
     (tmp_path / "a.yaml").write_text("name: \x00 value")
     with pytest.raises(DataError, match=r"a\.yaml: line 1 holds a zero byte"):
         load_yaml(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("train:\n  epochs: 3\nmodel: {}\ntrain:\n  seed: 1\n", "line 4: 'train' is there twice, in line 1 before"),
+        ("train:\n  epochs: 3\n  epochs: 4\n", "line 3: 'epochs' is there twice, in line 2 before"),
+        ("a: [{b: 1, c: 2, b: 1}]\n", "line 1: 'b' is there twice"),
+    ],
+)
+def test_a_key_that_is_there_twice_is_named(tmp_path: Path, text: str, fault: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=rf"recipe\.yaml: {fault}"):
+        load_yaml(path)
+    with pytest.raises(ConfigError, match=r"--set a=\{b: 1, b: 2\}: line 1: 'b' is there twice"):
+        override({}, ["a={b: 1, b: 2}"])
+
+
+def test_keys_that_a_mapping_overrides_are_not_there_twice(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: *a\n")
+    assert load_yaml(path)["b"] == {"x": 3, "y": 2}

@@ -12,7 +12,8 @@ import click
 from captioner.cli.options import read_recipe, recipe_options
 
 if TYPE_CHECKING:
-    from captioner.data.dataset import Dataset
+    from collections.abc import Mapping
+
     from captioner.stages.clean import CleanResult
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ def command(
         from captioner.plots.statistics import require_plot
 
         require_plot(plot)
+    recipe = None
     if not captions or config is not None:
         _, recipe = read_recipe(config, assignments)
         data = recipe.data
@@ -98,7 +100,9 @@ def command(
     if features is not None:
         _import_features(captions, features)
     if stats or plot is not None:
-        _show(result, dataset, stats, plot)
+        # without a recipe nobody asks for a division, and statistics write no lists
+        splits = dataset.whole.splits if recipe is None else dataset.load(dataset.present_splits()).splits
+        _show(result, splits, stats, plot)
 
 
 def _list_formats() -> None:
@@ -119,11 +123,10 @@ def _import_features(captions: tuple[Path, ...], features: Path) -> None:
     logger.info(f"{features}: the features of {source}")
 
 
-def _show(result: CleanResult, dataset: Dataset, stats: bool, plot: Path | None) -> None:
+def _show(result: CleanResult, splits: Mapping[str, tuple[str, ...]], stats: bool, plot: Path | None) -> None:
     from captioner.data.statistics import describe, measure
     from captioner.plots.statistics import plot as draw
 
-    splits = dataset.load(dataset.present_splits()).splits
     statistics = measure(result.text, splits, result.without_captions)
     if stats:
         click.echo(describe(statistics))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from captioner.images.ids import normalize_ids
 from captioner.storage import DataError
 
 # What data sets call their splits: name there -> name here. COCO's `restval` is train for everybody since Karpathy.
@@ -29,12 +30,14 @@ class Captions:
         pictures: image_id -> the picture's file, where known.
         splits: name -> the split's image_ids in the order of the source; no id is in two splits.
         ranked: whether a picture's captions are alternatives, the best one first.
+        rooted: image_id -> the absolute path or the address that the source gives, where all of its names are such.
     """
 
     references: Mapping[str, tuple[str, ...]]
     pictures: Mapping[str, Path] = field(default_factory=dict)
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ranked: bool = False
+    rooted: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def split(self, name: str) -> tuple[str, ...]:
         """Return the image_ids of a split.
@@ -85,6 +88,9 @@ def require_apart(splits: Mapping[str, Iterable[str]]) -> None:
 def merge(parts: Sequence[tuple[Path, Captions]]) -> Captions:
     """Put the captions of several files together; a picture that is in two of them has the captions of both.
 
+    Absolute paths are cut as if all of them were in one file: /data/train/1.jpg of one and /data/val/1.jpg of another
+    are two pictures.
+
     Raises:
         DataError: a picture is in two splits.
     """
@@ -93,14 +99,26 @@ def merge(parts: Sequence[tuple[Path, Captions]]) -> Captions:
     references: dict[str, tuple[str, ...]] = {}
     pictures: dict[str, Path] = {}
     splits: dict[str, tuple[str, ...]] = {}
-    for _, part in parts:
+    called = _common_names([part for _, part in parts])
+    for (_, part), new in zip(parts, called, strict=True):
         for image_id, captions in part.references.items():
+            image_id = new.get(image_id, image_id)
             references[image_id] = (*references.get(image_id, ()), *captions)
-        pictures.update(part.pictures)
+        pictures.update({new.get(image_id, image_id): path for image_id, path in part.pictures.items()})
         for name, ids in part.splits.items():
+            ids = tuple(new.get(image_id, image_id) for image_id in ids)
             splits[name] = tuple(dict.fromkeys((*splits.get(name, ()), *ids)))
     try:
         require_apart(splits)
     except DataError as error:
         raise DataError(f"{', '.join(str(path) for path, _ in parts)}: {error}") from None
     return Captions(references, pictures, splits)
+
+
+def _common_names(parts: Sequence[Captions]) -> list[Mapping[str, str]]:
+    """Return, for each part, image_id -> the image_id that the names of all parts together make of it."""
+    if not any(part.rooted for part in parts):
+        return [{} for _ in parts]
+    names = [part.rooted or {image_id: image_id for image_id in part.references} for part in parts]
+    ids = normalize_ids(name for part in names for name in part.values())
+    return [{image_id: ids[name] for image_id, name in part.items()} for part in names]

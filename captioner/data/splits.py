@@ -13,12 +13,21 @@ from captioner.data.readers.flickr import lines
 from captioner.images.ids import align, is_picture_name, normalize_ids, one_of_each
 from captioner.images.listing import list_images
 from captioner.notes import note
-from captioner.storage import DataError, digest_bytes, remove_manifest, write_manifest, write_text
+from captioner.storage import (
+    DataError,
+    digest_bytes,
+    manifest_path,
+    read_manifest,
+    remove_manifest,
+    write_manifest,
+    write_text,
+)
 
 logger = logging.getLogger(__name__)
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 FEW, FEW_SHARES = 200, {"train": 0.75, "dev": 0.25}  # of few pictures a tenth would be too few to tell epochs apart
+PENDING = ".split.pending"  # in a folder whose lists are being written; what was killed there can be done again
 SHOWN = 3  # so many groups are in a message
 
 
@@ -127,9 +136,11 @@ def write_splits(
         name -> the list.
 
     Raises:
-        ConfigError, DataError: see `make_splits`; or the folder of pictures is not there.
+        ConfigError, DataError: see `make_splits`; or the folder of pictures is not there; or there are lists in
+            `folder` already, or the manifest of another stage, that this function did not write.
     """
     check_shares(shares)
+    _require_own_lists(folder, shares)
     known = set(ids)
     groups: list[tuple[str, ...]] = []
     if images is not None:
@@ -150,6 +161,7 @@ def write_splits(
         if groups:
             logger.info(f"near-duplicate pictures, kept on one side: {describe_groups(groups)}")
     splits = make_splits(known, shares, seed, groups)
+    write_text(folder / PENDING, "")
     remove_manifest(folder)
     paths = {name: folder / f"{name}.txt" for name in splits}
     for name, members in splits.items():
@@ -159,7 +171,24 @@ def write_splits(
         folder, "split", shares=dict(shares), seed=seed, images=None if images is None else str(images),
         near_duplicates=[list(group) for group in groups],
     )  # fmt: skip
+    (folder / PENDING).unlink()
     return paths
+
+
+def _require_own_lists(folder: Path, names: Iterable[str]) -> None:
+    """Refuse to replace lists that somebody made by hand, and the manifest of another stage."""
+    if (folder / PENDING).is_file() or not folder.is_dir():
+        return
+    manifest = read_manifest(folder) or {"stage": "split"}
+    lists = [folder / f"{name}.txt" for name in names if name not in manifest.get("shares", {})]
+    taken = next((path for path in lists if path.is_file() and path.stat().st_size), None)
+    if manifest["stage"] != "split":
+        taken = manifest_path(folder)
+    if taken is not None:
+        raise DataError(
+            f"{taken}: is there already and was not written by captioner split; name another folder with -o, "
+            "or remove it"
+        )
 
 
 def require_different(splits: Mapping[str, Sequence[str]], images: str | Path) -> int:

@@ -15,7 +15,7 @@ from typing import Any, cast
 import h5py
 import numpy as np
 
-from captioner.features.layout import Layout, as_features, looks_channels_first, without_batch
+from captioner.features.layout import Layout, TurnedRows, as_features, require_layout, without_batch
 from captioner.features.numbers import Storage as Storage
 from captioner.features.pickle_arrays import StoredArray, image_key, read_arrays
 from captioner.hdf5 import StoredRows, read_hdf5
@@ -40,7 +40,7 @@ class Held:
     """
 
     ids: IdIndex
-    rows: np.ndarray | StoredRows
+    rows: np.ndarray | StoredRows | TurnedRows
     description: Mapping[str, Any] | None
 
 
@@ -118,11 +118,7 @@ def _one_shape(path: Path, rows: Mapping[str, StoredArray], layout: Layout) -> t
         if not found or 0 in found or found != shape:
             shapes = f"{found} at {name!r}, {shape} at {first!r}"
             raise DataError(f"{path}: ragged or empty features: {shapes}; extract them again")
-        if layout == "auto" and looks_channels_first(plain):
-            raise DataError(
-                f"{path}: arrays of shape {plain} look like channels first; set features_layout=channels_first in the "
-                "recipe (--set) to have them turned, or features_layout=channels_last if the last axis is the channels"
-            )
+        require_layout(path, plain, layout)
     return shape
 
 
@@ -146,8 +142,8 @@ def check_finite(path: Path, rows: np.ndarray, ids: Iterable[str]) -> None:
             raise DataError(f"{path}: the features of {name!r} are not finite; extract them again")
 
 
-def read_h5(path: Path) -> Held:
-    """Open an HDF5 file of ours; see `captioner.features.store.open_features` for the refusals."""
+def read_h5(path: Path, layout: Layout = "auto") -> Held:
+    """Open an HDF5 file of ours, or one of its form; see `captioner.features.store.open_features` for the refusals."""
     content = read_hdf5(path, ["ids"], "features", ["encoder"])
     rows = content.rows
     if rows is None or "ids" not in content.arrays:
@@ -173,6 +169,10 @@ def read_h5(path: Path) -> Held:
     different = len(ids) - (ids.repeated() is not None)
     if len(rows.shape) not in (2, 3) or rows.dtype.kind != "f" or 0 in rows.shape[1:] or different != len(rows):
         raise DataError(f"{path}: {different} ids and features {rows.shape} {rows.dtype} do not fit; extract again")
+    if description is None and len(rows.shape) == 3:
+        require_layout(path, rows.shape[1:], layout)
+        if layout == "channels_first":
+            return Held(ids, TurnedRows(rows), description)
     return Held(ids, rows, description)
 
 
@@ -258,5 +258,5 @@ def _checked(path: Path, content: Content, dtype: str) -> Iterator[tuple[str, np
         yield name, narrow
 
 
-READERS: dict[str, Callable[[Path], Held]] = {".pkl": read_pickle, ".h5": read_h5}
+READERS: dict[str, Callable[[Path, Layout], Held]] = {".pkl": read_pickle, ".h5": read_h5}
 WRITERS: dict[str, Callable[[Path, Path, Content], None]] = {".pkl": write_pickle, ".h5": write_h5}

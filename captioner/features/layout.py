@@ -3,9 +3,56 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+
+from captioner.storage import DataError
 
 Layout = Literal["auto", "channels_last", "channels_first"]
+
+
+class Rows(Protocol):
+    """Features that are read from a file row by row."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def __len__(self) -> int: ...
+
+    def read_into(self, row: np.ndarray, place: int) -> None:
+        """Fill `row` with the features of picture `place`."""
+
+
+class TurnedRows:
+    """Rows of (channels, regions) as rows of (regions, channels)."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows, self.dtype = rows, rows.dtype
+        self.shape = (rows.shape[0], rows.shape[2], rows.shape[1])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read_into(self, row: np.ndarray, place: int) -> None:
+        """Fill `row`, (regions, channels)."""
+        stored = np.empty(row.shape[::-1], self.dtype)
+        self._rows.read_into(stored, place)
+        row[...] = stored.T
+
+
+def require_layout(path: Path, shape: tuple[int, ...], layout: Layout) -> None:
+    """Refuse arrays of which nobody says where the channels are, and which look as if these were first.
+
+    Raises:
+        DataError: saying which settings tell it.
+    """
+    if layout == "auto" and looks_channels_first(shape):
+        raise DataError(
+            f"{path}: arrays of shape {shape} look like channels first; set features_layout=channels_first in the "
+            "recipe (--set) to have them turned, or features_layout=channels_last if the last axis is the channels"
+        )
 
 
 def without_batch(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from captioner.features.formats import READERS, WRITERS, Content, Held, Storage, check_finite, read_pickle, read_sources
+from captioner.features.formats import READERS, WRITERS, Content, Held, Storage, check_finite, read_sources
 from captioner.features.layout import Layout
 from captioner.images.index import IdIndex
 from captioner.storage import (
@@ -122,7 +122,7 @@ def open_features(path: str | Path, layout: Layout = "auto") -> FeatureStore:
 
     Args:
         path: the file.
-        layout: of a `.pkl` that another program wrote: where the channels are in its arrays.
+        layout: of a file that another program wrote: where the channels are in its arrays.
 
     Raises:
         DataError: missing, truncated, hostile, empty, ragged, not finite, or not the file that its manifest describes.
@@ -131,11 +131,8 @@ def open_features(path: str | Path, layout: Layout = "auto") -> FeatureStore:
     read = _by_suffix(path, READERS)
     manifest, digest = _identify(path)
     with reading(path):
-        if read is read_pickle:
-            # what a manifest describes was written by captioner, channels last
-            held = read_pickle(path, "channels_last" if layout == "auto" and "encoder" in manifest else layout)
-        else:
-            held = read(path)
+        # what a manifest describes was written by captioner, channels last
+        held = read(path, "channels_last" if layout == "auto" and "encoder" in manifest else layout)
     if not len(held.ids):
         raise DataError(f"{path}: no features in it; extract them again")
     return FeatureStore(path, held, manifest.get("encoder", held.description), digest, ours="digest" in manifest)

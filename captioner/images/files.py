@@ -38,8 +38,9 @@ _BEGINNINGS = {
     **{b"\x0a" + bytes([version]): "PCX" for version in (0, 2, 3, 5)},
     **{b"P" + bytes([digit]) + space: "PPM" for digit in b"123456fy" for space in (b"\n", b" ", b"\t", b"\r")},
 }
-_AVIF = (b"avif", b"avis", b"mif1", b"msf1")
-_HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis")
+_AVIF = frozenset([b"avif", b"avis"])
+_HEIC = frozenset([b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"])
+_EITHER = frozenset([b"mif1", b"msf1"])  # the container of both; the brands behind it say which it is
 
 
 def kind_of(head: bytes) -> str | None:
@@ -47,8 +48,17 @@ def kind_of(head: bytes) -> str | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[4:8] == b"ftyp":
-        return "AVIF" if head[8:12] in _AVIF else "HEIC" if head[8:12] in _HEIC else None
+        return _kind_of_brands(head)
     return next((kind for beginning, kind in _BEGINNINGS.items() if head.startswith(beginning)), None)
+
+
+def _kind_of_brands(head: bytes) -> str | None:
+    """Return which kind the brands of an ISO media file mean: its major one, or else those that it goes with."""
+    major, end = head[8:12], min(int.from_bytes(head[:4]), HEAD_BYTES)
+    others = {head[place : place + 4] for place in range(16, end, 4)} if major in _EITHER else set()
+    if major in _HEIC or (others & _HEIC and not others & _AVIF):
+        return "HEIC"
+    return "AVIF" if major in _AVIF | _EITHER else None
 
 
 def require_kind(head: bytes, name: str) -> str:

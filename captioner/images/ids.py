@@ -24,14 +24,18 @@ EXTENSIONS = (
 EMPTY = "%"  # the id of a name in which nothing is left: ids are never empty, and no other id is this
 _ENDING = rf"\.(?:{'|'.join(EXTENSIONS)})"
 _FLICKR_INDEX = re.compile(r"#\d+\Z")
-_EXTENSION = re.compile(rf"(?<=[^/])(?:{_ENDING})+\Z", re.IGNORECASE)
+_KNOWN_ENDINGS = frozenset(EXTENSIONS)
+_LONGEST_ENDING = max(map(len, EXTENSIONS)) + 1
 _BEHIND = re.compile(rf"(?<=[^/])({_ENDING})[#?].*\Z", re.IGNORECASE | re.DOTALL)
 _PICTURE = re.compile(rf"[^\n]*[^/\\\n]{_ENDING}(?:[#?][^\n]*)?", re.IGNORECASE)
 _COCO = re.compile(
     r"(?:(?:.*/)?COCO_(?:train|val|test)20\d\d_|(?:(?:.*/)?(?:train|val|test|unlabeled)20\d\d/)?)(\d{12})"
 )
 _UNSAFE = re.compile(r"[\s#]")
-_PERCENT = re.compile(r"(?:%[89A-Fa-f][0-9A-Fa-f])+")
+# letters beyond ASCII, and what ASCII can print but white space, `#`, `%`, `/`, `\` and `?`
+_PERCENT = re.compile(
+    r"(?:%[89A-F][0-9A-F])+|%(?:2[1246-9A-E]|3[0-9A-E]|4[0-9A-F]|5[0-9ABD-F]|6[0-9A-F]|7[0-9A-E])", re.I
+)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _FILE = re.compile(r"file:/+(?:localhost/)?(?=([A-Za-z]:/)?)", re.IGNORECASE)
 _ROOTED = re.compile(r"/|[A-Za-z]:/|[A-Za-z][A-Za-z0-9+.-]*://")
@@ -54,8 +58,7 @@ def normalize_ids(names: Iterable[str]) -> dict[str, str]:
     r"""Return name -> image_id of all names that a source has.
 
     Of absolute paths (`/data/a.jpg`, `C:\data\a.jpg`, `\\host\share\a.jpg`, `file:///data/a.jpg`, URLs) the folder
-    that all of them lie in is dropped; where others are relative, as much as makes their folders the same. Numbers
-    that a table holds as 1.0 are 1.
+    that all of them lie in is dropped; where others are relative, as much as makes their folders the same.
     """
     paths = {name: _path(name) for name in names}
     rooted = [path for path in paths.values() if _ROOTED.match(path)]
@@ -65,9 +68,22 @@ def normalize_ids(names: Iterable[str]) -> dict[str, str]:
         paths = {
             name: _without_root(path, root, relative) if _ROOTED.match(path) else path for name, path in paths.items()
         }
-    elif paths and all(_WHOLE.fullmatch(path) for path in paths.values()):
-        paths = {name: path.partition(".")[0] for name, path in paths.items()}
     return {name: _without_extension(path) for name, path in paths.items()}
+
+
+def whole_numbers(names: Collection[str]) -> dict[str, str]:
+    """Return name -> the name without `.0`, where all of a table's names are numbers such as 1.0; else the names.
+
+    Programs that make tables write numbers so. What captioner wrote is not to be read so: 1.0.jpg is the picture 1.0.
+    """
+    if not all(_WHOLE.fullmatch(name) for name in names):
+        return {name: name for name in names}
+    return {name: name.partition(".")[0] for name in names}
+
+
+def is_rooted(name: str) -> bool:
+    """Tell whether a name is an absolute path or an address, of which only other names tell what belongs to its id."""
+    return _ROOTED.match(_path(name)) is not None
 
 
 def spell_id(value: object) -> str | None:
@@ -83,7 +99,8 @@ def spell_id(value: object) -> str | None:
 
 def is_picture_name(text: str) -> bool:
     """Tell whether a name, a path or an address ends as those of pictures do."""
-    return _PICTURE.fullmatch(text.strip()) is not None
+    text = text.strip()
+    return "\n" not in text and _PICTURE.fullmatch(text) is not None
 
 
 def image_id(path: str | Path, folder: str | Path) -> str:
@@ -137,7 +154,7 @@ def _path(text: str) -> str:
 
 
 def _decoded(text: str) -> str:
-    """Undo percent-encoding of letters, as in addresses; what an id must not hold stays encoded."""
+    """Undo percent-encoding, as in addresses; what an id must not hold, or would mean something else, stays encoded."""
     return _PERCENT.sub(_letters, text) if "%" in text else text
 
 
@@ -152,10 +169,20 @@ def _letters(encoded: re.Match[str]) -> str:
 def _without_extension(text: str) -> str:
     if "#" in text or "?" in text:
         text = _FLICKR_INDEX.sub("", _BEHIND.sub(r"\1", text))
-    text = _EXTENSION.sub("", text)
+    text = _without_endings(text)
     if coco := _COCO.fullmatch(text):
         return str(int(coco[1]))
     return _UNSAFE.sub(lambda unsafe: quote(unsafe[0], safe=""), escape(text)) or EMPTY
+
+
+def _without_endings(text: str) -> str:
+    """Return a path without picture extensions at its end, one after the other."""
+    end = len(text)
+    while (dot := text.rfind(".", max(0, end - _LONGEST_ENDING), end)) > 0:
+        if text[dot - 1] == "/" or text[dot + 1 : end].lower() not in _KNOWN_ENDINGS:
+            break
+        end = dot
+    return text[:end]
 
 
 def _common_folder(paths: list[str]) -> str:

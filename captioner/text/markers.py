@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_BEGIN = "start|bos|sos|go|begin|beginning|cls|s|start_of_(?:text|sentence|seq(?:uence)?)|startof(?:text|sentence|seq)"
-_END = "end|eos|stop|sep|/s|end_of_(?:text|sentence|seq(?:uence)?)|endof(?:text|sentence|seq)"
+from captioner.text.english import FUNCTION_WORDS
+
+_OF = r"[_-]?of[_-]?(?:text|sentence|seq(?:uence)?|caption|turn)"
+_BEGIN = rf"start|bos|sos|sot|go|begin|beginning|cls|s|(?:start|begin){_OF}"
+_END = rf"end|eos|eot(?:_id)?|stop|sep|/s|end{_OF}"
 _FILL = "pad|null|nul|blank"
-_SEQ = r"_?(?:seq|sentence|token|tok)"
+_SEQ = r"[_-]?(?:seq|sentence|token|tok)"
 
 
 def _spelled(names: str) -> str:
     """Return how a mark can be written: in brackets, signs or underscores, none of which a caption holds by itself."""
     return (
-        rf"<\s*/?\s*(?:{names})(?:{_SEQ})?\s*>|\[\s*(?:{names})(?:{_SEQ})?\s*\]|\{{\s*(?:{names})(?:{_SEQ})?\s*\}}"
+        rf"<{{1,2}}\s*+/?+\s*+(?:{names})(?:{_SEQ})?\s*>{{1,2}}|\[\s*(?:{names})(?:{_SEQ})?\s*\]|\{{\s*(?:{names})(?:{_SEQ})?\s*\}}"
         rf"|<\|\s*(?:{names}|endoftext|im_(?:start|end))\s*\|>|(?:\#{{1,3}}|@@|\$\$)(?:{names})(?:{_SEQ})?(?:\#{{1,3}}|@@|\$\$)"
-        rf"|_{{1,2}}(?:{names})_{{1,2}}"
+        rf"|_{{1,2}}(?:{names})_{{1,2}}|\|(?:{names})(?:{_SEQ})?\|"
     )
 
 
 _EITHER = f"{_BEGIN}|{_END}|{_FILL}"
 # Words that no caption holds by themselves; `bos` and the like need both ends to be taken for marks.
-_FIRST = re.compile(
-    rf"\s*(?:(?:{_spelled(_EITHER)}|\b(?:(?:start|begin|bos|sos)_?(?:seq|token|tok)|xxbos)\b)\s*)+", re.IGNORECASE
-)
+_FIRST_WORD = r"\b(?:(?:start|begin|bos|sos|st)_?(?:of_?)?(?:seq|token|tok)|xxbos)\b"
+_LAST_WORD = r"\b(?:(?:end|stop|eos)_?(?:of_?)?(?:seq|token|tok)|xxeos)\b"
+_FIRST = re.compile(rf"\s*(?:(?:{_spelled(_EITHER)}|{_FIRST_WORD})\s*+)+(?:[,;:]\s*+)?", re.IGNORECASE)
 _LAST = re.compile(
-    rf"(?:\s*(?:{_spelled(_EITHER)}|\b(?:(?:end|stop|eos)_?(?:seq|token|tok)|xxeos)\b))+(?P<stop>\s*[.]?)\s*\Z",
-    re.IGNORECASE,
+    rf"(?:\s*+[,;:])?(?:\s*+(?:{_spelled(_EITHER)}|{_LAST_WORD}))+(?P<stop>\s*+[.]?+)\s*+\Z", re.IGNORECASE
 )
 _TAIL = 200  # characters at a caption's end that are looked at
-_PAIRS = {"start": "end", "bos": "eos", "sos": "eos", "begin": "end", "cls": "sep", "s": "/s"}
+_PAIRS = {
+    "start": ("end", "stop"), "bos": ("eos",), "sos": ("eos",), "sot": ("eot",), "begin": ("end", "stop"),
+    "cls": ("sep",), "s": ("/s",), "ssss": ("eeee",), "start_": ("_end",), "startcap": ("endcap",),
+}  # fmt: skip
 _MOST = 0.5  # of the captions bear marks that nothing else can be
 _NEARLY_ALL = 0.9  # of them are between two plain words
+_MANY = 100  # captions, before words that are known nowhere count as marks
 _FEWEST = 2  # captions, before plain words count as marks
 _SAMPLE = 500  # captions that are looked at first
 _SOME = 0.25  # of the sample, before all are looked at
@@ -68,10 +75,26 @@ def _found(texts: list[str], most: float = _MOST, nearly_all: float = _NEARLY_AL
     if texts and count > most * len(texts):
         return Marked(_commonest(firsts), _commonest(lasts), count)
     words = [(text.split(None, 1)[0], text.rsplit(None, 1)[-1]) for text in texts]
-    pairs = [pair for pair in words if _PAIRS.get(pair[0].lower()) == pair[1].lower()]
+    pairs = [pair for pair in words if pair[1].lower() in _PAIRS.get(pair[0].lower(), ())]
     if len(texts) >= _FEWEST and len(pairs) >= nearly_all * len(texts):
         return Marked(*pairs[0], len(pairs))
-    return None
+    return _shared(texts, words, nearly_all) if len(texts) >= _MANY else None
+
+
+def _shared(texts: list[str], words: list[tuple[str, str]], nearly_all: float) -> Marked | None:
+    """Return the words that nearly all captions are between, where these are nowhere else and no usual ones."""
+    (first, last), number = Counter(words).most_common(1)[0]
+    if number < nearly_all * len(texts) or first == last or not (_is_odd(first) and _is_odd(last)):
+        return None
+    seen = Counter(word for text in texts for word in text.lower().split())
+    at_ends = Counter(word.lower() for pair in words for word in pair)
+    apart = all(seen[word] == at_ends[word] == number for word in (first.lower(), last.lower()))
+    return Marked(first, last, number) if apart else None
+
+
+def _is_odd(word: str) -> bool:
+    """Tell whether a word may be a mark: no sign alone, no end of a sentence, and no usual word."""
+    return any(map(str.isalnum, word)) and word[-1] not in ".!?" and word.lower() not in FUNCTION_WORDS
 
 
 def strip_marks(text: str, marked: Marked) -> str:

@@ -43,6 +43,18 @@ def test_statistics_of_a_recipes_captions(call, untrained):
     assert (untrained / "stats.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_statistics_without_a_recipe_write_no_lists(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one.csv").write_text("image,caption\na.jpg,A dog runs .\n")
+    result = call("clean", "one.csv", "--stats")
+    assert result.code == 0 and "words seen in all captions" in result.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "descriptions.txt",
+        "descriptions.txt.manifest.json",
+        "one.csv",
+    ]
+
+
 def test_several_files_and_a_folder_are_one_set(call, untrained):
     for part, number in (("train2014", 1), ("val2014", 2)):
         (untrained / "annotations").mkdir(exist_ok=True)

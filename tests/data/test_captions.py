@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from captioner.data.captions import Captions, merge, require_apart, split_name
+from captioner.data.readers.detect import read_data
 from captioner.storage import DataError
 
 
@@ -36,3 +37,19 @@ def test_merging_adds_captions_and_refuses_a_leak() -> None:
     assert merged.splits == {"train": ("a", "b"), "dev": ("c",)} and merged.pictures == {"c": Path("c.jpg")}
     with pytest.raises(DataError, match=r"x\.json, y\.json: splits 'train' and 'dev' share 1 pictures, first 'b'"):
         merge([(Path("x.json"), first), (Path("y.json"), Captions({"b": ("B",)}, splits={"dev": ("b",)}))])
+
+
+def test_absolute_paths_in_several_files_are_cut_as_in_one(tmp_path: Path) -> None:
+    header = "image,caption,split"
+    (tmp_path / "train.csv").write_text(f"{header}\n/data/train/1.jpg,A dog,train\n/data/train/2.jpg,Two dogs,train\n")
+    (tmp_path / "val.csv").write_text(f"{header}\n/data/val/1.jpg,A cat,val\n")
+    several = read_data([tmp_path / "train.csv", tmp_path / "val.csv"])
+    assert several.references == {"train/1": ("A dog",), "train/2": ("Two dogs",), "val/1": ("A cat",)}
+    assert several.splits == {"train": ("train/1", "train/2"), "dev": ("val/1",)}
+
+
+def test_absolute_paths_are_cut_to_the_folders_of_relative_ones_in_another_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("image,caption\n/data/im/1.jpg,A dog\n")
+    (tmp_path / "b.csv").write_text("image,caption\nim/1.jpg,Dogs\nim/2.jpg,A cat\n")
+    several = read_data([tmp_path / "a.csv", tmp_path / "b.csv"])
+    assert several.references == {"im/1": ("A dog", "Dogs"), "im/2": ("A cat",)}

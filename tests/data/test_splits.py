@@ -6,7 +6,7 @@ from PIL import Image
 
 from captioner.config import ConfigError
 from captioner.data.splits import SHARES, make_splits, read_split, require_different, write_splits
-from captioner.storage import DataError
+from captioner.storage import DataError, write_manifest
 from tests.data.test_duplicates import draw
 
 IDS = [f"p{number}" for number in range(1000)]
@@ -117,3 +117,43 @@ def test_a_picture_in_two_splits_under_two_names_is_named(images: Path) -> None:
     splits = {"train": ("p1", "p2", "p3"), "dev": ("p7", "p8")}
     with pytest.raises(DataError, match=r"images: 1 picture is in two splits .* p3 \(train\), p7 \(dev\); take one"):
         require_different(splits, images)
+
+
+def test_lists_and_manifests_of_others_are_not_replaced(tmp_path: Path) -> None:
+    ids, shares = [f"p{n}" for n in range(20)], {"train": 0.5, "dev": 0.5}
+    (tmp_path / "dev.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"dev\.txt: is there already and was not written by captioner split"):
+        write_splits(tmp_path, ids, shares)
+    assert [path.name for path in tmp_path.iterdir()] == ["dev.txt"]
+    run = tmp_path / "run"
+    run.mkdir()
+    write_manifest(run, "train", seed=3)
+    before = (run / "manifest.json").read_bytes()
+    with pytest.raises(DataError, match=r"manifest\.json: is there already and was not written by captioner split"):
+        write_splits(run, ids, shares)
+    (run / "manifest.json").write_text('{"name": "my web page"}')
+    with pytest.raises(DataError, match="not a manifest of captioner"):
+        write_splits(run, ids, shares)
+    assert before and [path.name for path in run.iterdir()] == ["manifest.json"]
+
+
+def test_own_lists_are_replaced_and_a_killed_division_can_be_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids, shares = [f"p{n}" for n in range(20)], {"train": 0.5, "dev": 0.5}
+    write_splits(tmp_path, ids, shares)
+    with monkeypatch.context() as killed:
+        killed.setattr("captioner.data.splits.write_manifest", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            write_splits(tmp_path, ids, shares, seed=1)
+    assert not (tmp_path / "manifest.json").exists()
+    write_splits(tmp_path, ids, shares, seed=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dev.txt", "manifest.json", "train.txt"]
+    (tmp_path / "test.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"test\.txt: is there already"):
+        write_splits(tmp_path, ids, {"train": 0.5, "test": 0.5})
+
+
+def test_a_list_of_frames_that_are_called_as_fractions_keeps_their_names(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("0.0\n1.0\n")
+    assert read_split(tmp_path / "train.txt") == ("0.0", "1.0")

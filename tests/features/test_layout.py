@@ -57,3 +57,19 @@ def test_ids_in_feature_files_are_paths_of_any_kind(tmp_path: Path) -> None:
         file["features"] = np.ones((2, 3), np.float32)
         file["ids"] = np.array([b"./train\\a.jpg", b"train/b.jpg"])
     assert list(open_features(tmp_path / "f.h5")) == ["train/a", "train/b"]
+
+
+def test_channels_first_is_refused_and_turned_in_hdf5_of_others_too(tmp_path: Path) -> None:
+    path = tmp_path / "f.h5"
+    rows = np.random.default_rng(0).random((3, 128, 49)).astype(np.float32)
+    with h5py.File(path, "w") as file:
+        file["features"] = rows
+        file["ids"] = np.array([b"a", b"b", b"c"])
+    with pytest.raises(DataError, match=r"look like channels first; set features_layout=channels_first"):
+        open_features(path)
+    store = open_features(path, "channels_first")
+    assert store.shape == (49, 128)
+    np.testing.assert_array_equal(store.gather(["c", "a"]), rows[[2, 0]].transpose(0, 2, 1))
+    assert open_features(path, "channels_last").shape == (128, 49)
+    write_features(path, {"a": np.ones((128, 49), np.float32)}, {"backbone": "x"})
+    assert open_features(path).shape == (128, 49)

@@ -314,3 +314,22 @@ def test_scans_are_counted_where_the_parts_of_a_jpeg_are_odd():
     odd = data[:frame] + b"\1" + data[frame:-2] + last * 100 + b"\xff\xd9"
     with pytest.raises(DataError, match="scans, far more than cameras write"):
         load_image(odd)
+
+
+@pytest.mark.parametrize(
+    ("major", "others", "kind"),
+    [
+        (b"mif1", b"mif1heicmiaf", "HEIC"),
+        (b"msf1", b"msf1hevc", "HEIC"),
+        (b"mif1", b"mif1avifmiaf", "AVIF"),
+        (b"mif1", b"miafMA1B", "AVIF"),
+        (b"avif", b"heic", "AVIF"),
+        (b"hevx", b"", "HEIC"),
+        (b"hevm", b"", "HEIC"),
+        (b"hevs", b"", "HEIC"),
+        (b"isom", b"heic", None),
+    ],
+)
+def test_the_brands_of_a_container_say_whether_it_is_heic_or_avif(major, others, kind):
+    box = b"ftyp" + major + bytes(4) + others
+    assert kind_of((len(box) + 4).to_bytes(4) + box + b"avif" * 4) == kind

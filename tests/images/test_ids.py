@@ -1,6 +1,6 @@
 import pytest
 
-from captioner.images.ids import align, is_picture_name, normalize_id, normalize_ids, spell_id
+from captioner.images.ids import align, is_picture_name, normalize_id, normalize_ids, spell_id, whole_numbers
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,10 @@ from captioner.images.ids import align, is_picture_name, normalize_id, normalize
         (".hidden.jpg", ".hidden"),
         ("my dog.jpg", "my%20dog"),
         ("my%20dog.jpg", "my%20dog"),
+        ("dog%20%281%29.jpg", "dog%20(1)"),
+        ("dog (1).jpg", "dog%20(1)"),
+        ("A%26B%2c%7e%41.jpg", "A&B,~A"),
+        ("a%2Fb%5cc%3F%23%25%2541.jpg", "a%2Fb%5cc%3F%23%25%2541"),
         ("caf\u00e9.jpg", "caf\u00e9"),
         ("cafe\u0301.jpg", "caf\u00e9"),
         ("caf%C3%A9.jpg", "caf\u00e9"),
@@ -61,7 +65,7 @@ def test_a_picture_has_one_id(text: str, image_id: str) -> None:
         (["./train/dog.jpg", "/data/train/cat.jpg"], ["train/dog", "train/cat"]),
         (["dog.jpg", "/data/cat.jpg"], ["dog", "cat"]),
         (["/data/coco/train2017/000000000042.jpg"], ["42"]),
-        (["1.0", "2.0"], ["1", "2"]),
+        (["1.0", "2.0"], ["1.0", "2.0"]),
         (["1.0", "x"], ["1.0", "x"]),
         (["train/a.jpg", "train/b.jpg"], ["train/a", "train/b"]),  # what is relative stays
     ],
@@ -94,3 +98,14 @@ def test_ids_are_aligned_only_where_none_is_known_and_nothing_else_can_be_meant(
 @pytest.mark.parametrize("name", ["./", "/", "../", "file:///", "http://", "", "././", "\\", ".jpg", "#0", " "])
 def test_ids_are_never_empty(name):
     assert normalize_id(name) and normalize_ids([name])[name] and normalize_ids([name, "/a/b.jpg"])[name]
+
+
+def test_a_long_name_takes_no_longer_for_each_letter() -> None:
+    assert normalize_id(".jpg" * 100_000 + "x").endswith(".jpgx")
+    assert normalize_id("a" + ".jpg" * 100_000) == "a"
+    assert not is_picture_name(".jpg#" * 100_000 + "\nx")
+
+
+def test_numbers_that_a_table_holds_as_fractions_are_whole_where_all_are() -> None:
+    assert whole_numbers(["1.0", "2.00"]) == {"1.0": "1", "2.00": "2"}
+    assert whole_numbers(["1.0", "x"]) == {"1.0": "1.0", "x": "x"}

@@ -26,6 +26,19 @@ PLAIN = ["a dog runs", "two cats sleep on a sofa"]
         ("start_token ", " end_token"),
         ("xxbos ", " xxeos"),
         ("__start__ ", " __end__"),
+        ("ssss ", " eeee"),
+        ("startofseq ", " endofseq"),
+        ("START_ ", " _END"),
+        ("START ", " STOP"),
+        ("<<start>> ", " <<end>>"),
+        ("|start| ", " |end|"),
+        ("<start-seq> ", " <end-seq>"),
+        ("<|begin_of_text|>", "<|eot_id|>"),
+        ("<sot> ", " <eot>"),
+        ("startcap ", " endcap"),
+        ("stseq ", " endseq"),
+        ("startseq, ", " , endseq"),
+        ("<start>: ", ", <end>"),
         ("", " </s>"),
         ("<start> ", ""),
         ("", " [PAD] [PAD]"),
@@ -67,3 +80,26 @@ def test_a_large_file_is_sampled_first() -> None:
     assert find_marks(["a dog"] * 3000) is None
     marked = find_marks(["startseq a dog endseq"] * 3000)
     assert marked is not None and marked.number == 3000
+
+
+def test_words_that_nearly_all_captions_are_between_are_marks_where_they_are_nowhere_else() -> None:
+    texts = [f"anfang a dog with {n} cats schluss" for n in range(200)] + ["a bird"] * 5
+    marked = find_marks(texts)
+    assert marked == ("anfang", "schluss", 200)
+    assert strip_marks(texts[3], marked) == "a dog with 3 cats" and strip_marks("a bird", marked) == "a bird"
+    assert find_marks(texts[:50]) is None
+    assert find_marks([*texts[:200], "a schluss in music"]) is None
+    assert find_marks([f"anfang a dog with {n} cats schluss" for n in range(3000)]) == ("anfang", "schluss", 3000)
+
+
+@pytest.mark.parametrize(
+    "form", ["A dog with {} cats .", "a dog with {} cats there", "There are {} dogs outside.", "Photo of {} dogs."]
+)
+def test_words_that_sentences_begin_with_are_no_marks(form: str) -> None:
+    assert find_marks([form.format(n) for n in range(200)]) is None
+
+
+@pytest.mark.parametrize("text", ["<" + " " * 60_000 + "x", "x" + " <" * 30_000, "x" + " , " * 30_000, "<s> " * 20_000])
+def test_a_long_caption_takes_no_longer_for_each_letter(text: str) -> None:
+    marked = find_marks([text] * 3)
+    assert marked is None or strip_marks(text, marked) == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def read_coco(path: str | Path, predictions: bool = False) -> Captions:
         raise DataError(f"{path}: has no list of annotations; COCO's captions_*.json is expected")
     names = dict(_file_names(path, content.get("images", [])))
     captions = collect(path, _annotated(path, annotations, names, predictions))
-    return Captions(captions.references, splits=_split(path, captions.references))
+    return replace(captions, splits=_split(path, captions.references))
 
 
 def _annotated(path: str | Path, annotations: list[Any], names: dict[str, str], predictions: bool) -> Iterator[Row]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from captioner.data.captions import Captions, require_apart, split_name
 from captioner.encoding import escape
-from captioner.images.ids import normalize_ids
+from captioner.images.ids import is_rooted, normalize_ids
 from captioner.notes import note
 from captioner.storage import DataError
 from captioner.text.cleaning import is_spaceless, join_words
@@ -61,7 +61,7 @@ def collect(path: str | Path, rows: Iterable[Row]) -> Captions:
         texts = [join_words(row.captions)] if joined and row.listed else row.captions
         by_name.setdefault(row.name, []).extend(escape(text.strip()) for text in texts)
         ranked = ranked or row.ranked
-        if row.split is not None:
+        if row.split is not None and row.split.strip():
             splits.setdefault(split_name(row.split), {})[row.name] = None
     ids = normalize_ids(by_name)
     references: dict[str, list[str]] = {}
@@ -75,7 +75,8 @@ def collect(path: str | Path, rows: Iterable[Row]) -> Captions:
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     plain = without_marks(path, {name: tuple(captions) for name, captions in references.items()})
-    return Captions(plain, splits=found, ranked=ranked)
+    rooted = {ids[name]: name for name in by_name} if all(map(is_rooted, by_name)) else {}
+    return Captions(plain, splits=found, ranked=ranked, rooted=rooted)
 
 
 def _require_sound(path: str | Path, row: Row) -> None:
@@ -93,7 +94,7 @@ def without_marks(path: str | Path, references: dict[str, tuple[str, ...]]) -> d
     if marked is None:
         return references
     shown = " and ".join(
-        f"{where} {mark!r}" for where, mark in zip(("begin with", "end with"), marked[:2], strict=True) if mark
+        f"{where} {mark[:80]!r}" for where, mark in zip(("begin with", "end with"), marked[:2], strict=True) if mark
     )
     note(path, f"{marked.number:,} of {len(texts):,} captions {shown}; such marks are no words and are left out")
     return {name: tuple(strip_marks(text, marked) for text in captions) for name, captions in references.items()}

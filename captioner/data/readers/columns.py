@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+from captioner.data.readers.literals import read_list
 
 # In the order of preference: BLIP's files have `image` and an `image_id` of their own beside it.
 IMAGE_COLUMNS = (
@@ -28,7 +28,8 @@ WORD_COLUMNS = ("tokens", "words")  # a list of them is always one caption
 SPLIT_COLUMN = "split"
 RANKS = ("rank", "log_prob", "alternatives")  # where these are, several captions of a picture are alternatives
 
-_NUMBERED = re.compile(r"(?:caption|comment|sentence|text|description|reference|ref|prediction)_?\d+")
+_NUMBERED_CAPTION = re.compile(r"(?:caption|comment|sentence|text|description|reference|ref)_?\d+")
+_NUMBERED_PREDICTION = re.compile(r"(?:prediction|pred|generated|hypothesis|hyp|candidate)_?\d+")
 _NAME = re.compile(r"[\w\s./-]+")  # a sentence with commas has brackets and quotes in its parts
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _OTHER = re.compile(r"[^a-z0-9]+")
@@ -58,17 +59,26 @@ def find_columns(names: Sequence[str], predictions: bool = False) -> Columns | N
     """Return which of a table's columns hold pictures, captions and splits; None where one of the first two is missing.
 
     A table has one column of captions, or several with numbers (`caption_1`, `caption_2`, ...). Where it has captions
-    and predictions, the latter are taken if `predictions` are asked for.
+    and predictions, the latter alone are taken if `predictions` are asked for, and the captions alone if not.
     """
     known = {plain_name(name): name for name in reversed(names)}
-    captions = (*PREDICTION_COLUMNS, *CAPTION_COLUMNS) if predictions else (*CAPTION_COLUMNS, *PREDICTION_COLUMNS)
     image = next((known[name] for name in IMAGE_COLUMNS if name in known), None)
-    plain = next(([known[name]] for name in (*captions, *WORD_COLUMNS) if name in known), [])
-    numbered = [name for name in names if _NUMBERED.fullmatch(plain_name(name))]
-    if image is None or not plain + numbered:
+    captions = _of_kind(known, names, CAPTION_COLUMNS, _NUMBERED_CAPTION)
+    predicted = _of_kind(known, names, PREDICTION_COLUMNS, _NUMBERED_PREDICTION)
+    taken = (predicted or captions) if predictions else (captions or predicted)
+    taken = taken or [known[name] for name in WORD_COLUMNS if name in known][:1]
+    if image is None or not taken:
         return None
     ranked = any(name in known for name in RANKS)
-    return Columns(image, tuple(dict.fromkeys([*plain, *numbered])), known.get(SPLIT_COLUMN), ranked)
+    return Columns(image, tuple(taken), known.get(SPLIT_COLUMN), ranked)
+
+
+def _of_kind(
+    known: Mapping[str, str], names: Sequence[str], plain: Sequence[str], numbered: re.Pattern[str]
+) -> list[str]:
+    """Return the first plain column of a kind and its numbered ones; none is both."""
+    first = [known[name] for name in plain if name in known][:1]
+    return [*first, *dict.fromkeys(name for name in names if numbered.fullmatch(plain_name(name)))]
 
 
 def known_names() -> str:
@@ -93,13 +103,15 @@ class Texts(NamedTuple):
 def read_texts(value: Any, column: str = "") -> Texts:
     """Return the captions in a value of JSON: a text, a list of texts or of records, a list of lists of words.
 
+    A text may be such a list, written as a cell of a table has it.
+
     Raises:
         NotTextError: it is anything else.
     """
     if value is None:
         return Texts([""])
     if isinstance(value, str):
-        return Texts([value])
+        return read_cell(value, column)
     if isinstance(value, dict):
         return _of_record(value)
     if not isinstance(value, list):
@@ -131,20 +143,15 @@ def _of_record(record: dict[str, Any]) -> Texts:
 
 
 def read_cell(cell: str, column: str = "") -> Texts:
-    """Return the captions in a cell: itself, or the texts of a list written as JSON or as Python writes it.
+    """Return the captions in a cell: itself, or the texts of a list written as JSON, Python or NumPy writes it.
 
     Raises:
         NotTextError: it is a list of numbers.
     """
     cell = cell.strip()
-    if cell.startswith("[") and cell.endswith("]") and cell[1:].lstrip()[:1] in ('"', "'", "["):
-        for parse in (json.loads, ast.literal_eval):
-            try:
-                found = parse(cell)
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
-                continue
-            if isinstance(found, list):
-                texts = read_texts(found, column)
-                kept = [text for text in texts.captions if text.strip()]
-                return texts._replace(captions=kept or [""])
-    return Texts([cell])
+    found = read_list(cell)
+    if found is None:
+        return Texts([cell])
+    texts = read_texts(found, column)
+    kept = [text for text in texts.captions if text.strip()]
+    return texts._replace(captions=kept or [""])

@@ -30,6 +30,7 @@ from captioner.storage import DataError, digest_file, digest_json, reading
 
 Sources = str | Path | Sequence[str | Path]
 
+_CAPTION_KEY = re.compile(rb'"(?:captions?|image_caption|caption_text|sents|raw|references?|texts?|comments?)"\s*:')
 HEAD = 2**16  # bytes that are looked at
 # In a folder that holds these, they are meant, and not the folder's pictures.
 INNER = ("captions_*.json", "metadata.csv", "metadata.jsonl", "*.tar", "*.tar.gz", "*.tgz")
@@ -170,14 +171,18 @@ def _is_packed_tar(path: Path, head: bytes) -> bool:
     if not head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")):
         return False
     # a packed text is named as that; what looks like a tar, or is broken, is left to the tar's reader
-    return not (head.startswith(b"\x1f\x8b") and _unpacks_to_text(path))
+    return not _unpacks_to_text(path, head)
 
 
-def _unpacks_to_text(path: Path) -> bool:
+def _unpacks_to_text(path: Path, head: bytes) -> bool:
+    import bz2  # with lzma, which other commands do without
+    import lzma
+
+    unpack = gzip.open if head.startswith(b"\x1f\x8b") else bz2.open if head.startswith(b"BZh") else lzma.open
     try:
-        with gzip.open(path) as file:
+        with unpack(path) as file:
             first = file.read(512)
-    except (OSError, EOFError, zlib.error):
+    except (OSError, EOFError, zlib.error, lzma.LZMAError):
         return False
     return bool(first) and first[257:262] != b"ustar" and b"\0" not in first
 
@@ -222,5 +227,6 @@ def _detect_object(path: Path) -> str:
             text = decode(content[:], "replace").encode()
         for key, name in {"annotations": "coco", "sentences": "karpathy", "images": "coco-images"}.items():
             if re.search(rb'"%s"\s*:' % key.encode(), text):
-                return name
+                # pictures whose captions are beside their names are records
+                return "json" if name == "coco-images" and _CAPTION_KEY.search(text) else name
     return "json"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from captioner.data.captions import Captions
 from captioner.data.readers.collect import Row, collect
+from captioner.data.readers.columns import NotTextError, read_cell
 from captioner.storage import DataError, read_text
 
 TOKEN_LINE = re.compile(r"(?P<name>[^\t]+)#\d+\t(?P<caption>.*\S.*)")
@@ -45,7 +46,7 @@ def read_descriptions(path: str | Path, predictions: bool = False) -> Captions:
             raise DataError(f"{path}: line {number} is not `image_id caption`; correct or remove it")
         name = (match["path"] or match["name"]).strip()
         starts += name.lower() in _SENTENCE_STARTS
-        rows.append(Row(name, (match["caption"].strip(),)))
+        rows.append(_row(path, number, name, match["caption"]))
     if starts * 2 > len(rows) and len({row.name.lower() for row in rows} & _SENTENCE_STARTS) > 1:
         raise DataError(
             f"{path}: its lines are captions without image_ids (they begin with {rows[0].name!r}); "
@@ -64,7 +65,17 @@ def match_lines(path: str | Path, form: re.Pattern[str], shown: str, start: int 
         match = form.fullmatch(line)
         if match is None:
             raise DataError(f"{path}: line {number} is not `{shown}`; correct or remove it")
-        yield Row(match["name"], (match["caption"],))
+        yield _row(path, number, match["name"].strip(), match["caption"])
+
+
+def _row(path: str | Path, number: int, name: str, caption: str) -> Row:
+    try:
+        texts = read_cell(caption)
+    except NotTextError:
+        raise DataError(
+            f"{path}: line {number} has a list of numbers, or of objects without captions; write its words"
+        ) from None
+    return Row(name, texts.captions, listed=texts.listed)
 
 
 def lines(path: str | Path, start: int = 1) -> Iterator[tuple[int, str]]:

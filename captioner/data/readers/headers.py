@@ -27,7 +27,7 @@ _DELIMITING = {
     ";": re.compile(r";(?!\s)|^\S*;"),
     "|": re.compile(r"\|"),
 }
-_NUMBER = re.compile(r"\s*(?:\d+(?:\.\d*)?)?\s*")
+_NUMBER = re.compile(r"\s*+(?:\d++(?:\.\d*+)?+)?+\s*+")
 _SPLITS = frozenset([*SPLIT_NAMES, *SPLIT_NAMES.values()])
 
 
@@ -84,14 +84,15 @@ def looks_like_table(lines: Sequence[str]) -> bool:
 def split_line(line: str, delimiter: str) -> list[str]:
     """Return the cells of a line; quotes count where they can."""
     if delimiter in "\t|":
-        return [_unquoted(cell) for cell in line.split(delimiter)]
+        return [unquoted(cell) for cell in line.split(delimiter)]
     try:
         return next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error:
         return line.split(delimiter)
 
 
-def _unquoted(cell: str) -> str:
+def unquoted(cell: str) -> str:
+    """Return a cell without the quotes around it, of a table in which quotes are letters otherwise."""
     cell = cell.strip()
     return cell[1:-1] if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
 

@@ -21,6 +21,8 @@ _KINDS: tuple[tuple[bytes, str], ...] = (
     (b"Rar!", "a RAR archive; unpack it and name the caption file in it"),
     (b"\x28\xb5\x2f\xfd", "packed with zstd; unpack it and name the file in it"),
     (b"\x1f\x8b", "packed with gzip; unpack it (gunzip) and name the file in it"),
+    (b"BZh", "packed with bzip2; unpack it (bunzip2) and name the file in it"),
+    (b"\xfd7zXZ\x00", "packed with xz; unpack it (unxz) and name the file in it"),
     (b"{\\rtf", "a rich-text document; save it as plain text"),
 )
 _IN_ZIP = (

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from captioner.data.captions import Captions
+from captioner.data.captions import SPLIT_NAMES, Captions
 from captioner.data.readers.collect import Row, collect
 from captioner.data.readers.columns import (
     IMAGE_COLUMNS,
+    SPLIT_COLUMN,
     Columns,
     NotTextError,
     Texts,
@@ -21,10 +22,13 @@ from captioner.data.readers.columns import (
 from captioner.data.readers.flickr import lines
 from captioner.encoding import decode
 from captioner.images.ids import is_picture_name, spell_id
+from captioner.notes import note
 from captioner.storage import DataError, read_json
 
 _HEAD = 2**16  # bytes in which a list opens
 _KEYS = frozenset(IMAGE_COLUMNS)  # that no picture is called by
+_ABOUT = frozenset(["info", "license", "licenses", "categories", "meta", "metadata"])  # the data set, not its pictures
+_SPLITS = frozenset([*SPLIT_NAMES, *SPLIT_NAMES.values()])
 
 
 def read_records(path: str | Path, predictions: bool = False) -> Captions:
@@ -48,23 +52,97 @@ def read_records(path: str | Path, predictions: bool = False) -> Captions:
 def read_mapping(path: str | Path, predictions: bool = False) -> Captions:
     """Read a JSON object whose keys are pictures: {"a.jpg": "A dog ."} or {"a.jpg": ["A dog .", "Dogs"]}.
 
-    An object that is one record, or that holds a list of records under some key, is read as that.
+    An object that is one record, or that holds a list of records under some key, is read as that. Keys that are names
+    of splits hold lists of records, or objects of this kind; keys that are pictures may hold lists of records, too.
 
     Raises:
-        DataError: the file cannot be read, is not such JSON, or holds no captions.
+        DataError: the file cannot be read, is not such JSON, holds no captions, or holds several lists of records of
+            which nothing says how they belong together.
     """
     content = read_json(path)
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected an object image_id -> caption")
     if find_columns(list(content), predictions) and not any(map(is_picture_name, content)):
         return collect(path, [_row(path, "its object", content, predictions)])
-    for key, value in content.items():
-        if isinstance(value, list) and value and all(map(_is_record, value)):
-            places = ((f"{key}, {place}", record) for place, record in _list_entries(value))
-            return collect(path, (_row(path, place, record, predictions) for place, record in places))
+    if found := {key: value for key, value in content.items() if _holds_records(key, value)}:
+        return collect(path, _of_lists(path, content, found, predictions))
+    if content and all(_is_split(key) and _is_inner(value) for key, value in content.items()):
+        return collect(path, _of_splits(path, content, predictions))
     if odd := [key for key in content if plain_name(key) in _KEYS]:
         raise DataError(f"{path}: has a {odd[0]!r} and no caption beside it; expected an object image_id -> caption")
     return collect(path, [_filled(path, f"{key!r}", key, value, None, predictions) for key, value in content.items()])
+
+
+def _holds_records(key: str, value: Any) -> bool:
+    return plain_name(key) not in _ABOUT and isinstance(value, list) and bool(value) and all(map(_is_record, value))
+
+
+def _is_split(key: str) -> bool:
+    return key.strip().lower() in _SPLITS
+
+
+def _is_inner(value: Any) -> bool:
+    """Tell whether a value is an object of pictures, and not the captions of one."""
+    return isinstance(value, dict) and bool(value) and not _is_captioned(value)
+
+
+def _is_captioned(value: dict[str, Any]) -> bool:
+    try:
+        read_texts(value)
+    except NotTextError:
+        return False
+    return True
+
+
+def _of_lists(
+    path: str | Path, content: dict[str, Any], found: dict[str, list[Any]], predictions: bool
+) -> Iterator[Row]:
+    """Yield the rows of an object's lists of records: one list, one a split, or one a picture."""
+    splits = {key: value for key, value in content.items() if _is_split(key) and isinstance(value, list)}
+    pictures = {
+        key: value for key, value in content.items() if isinstance(value, list) and plain_name(key) not in _ABOUT
+    }
+    if found.keys() <= splits.keys():
+        for key, value in splits.items():
+            if not any(map(_is_record, value)):
+                note(path, f"its {key!r} holds no captions and is left out")
+                continue
+            for place, record in _list_entries(value):
+                yield _row(path, f"{key}, {place}", record, predictions)._replace(split=key)
+    elif all(_is_picture(key, found.get(key, ())) for key in pictures):
+        for key, value in pictures.items():
+            if key not in found or is_picture_name(key):
+                yield _filled(path, f"{key!r}", key, value, None, predictions)
+                continue
+            for place, record in _list_entries(value):
+                yield _row(path, f"{key}, {place}", record, predictions)
+    elif len(found) == 1:
+        for key, value in found.items():
+            for place, record in _list_entries(value):
+                yield _row(path, f"{key}, {place}", record, predictions)
+    else:
+        first, second = list(found)[:2]
+        raise DataError(
+            f"{path}: holds several lists of records, {first!r} and {second!r} among them; put them into one, "
+            "or call them by the splits that they are (train, dev, test)"
+        )
+
+
+def _is_picture(key: str, records: Sequence[Any]) -> bool:
+    """Tell whether a key is a picture: by its name, or as the records under it say."""
+    if is_picture_name(key) or key.isdecimal():
+        return True
+    named = (find_columns(list(record)) for record in records)
+    return bool(records) and all(
+        columns is not None and spell_id(record[columns.image]) == key
+        for columns, record in zip(named, records, strict=True)
+    )
+
+
+def _of_splits(path: str | Path, content: dict[str, Any], predictions: bool) -> Iterator[Row]:
+    for split, pictures in content.items():
+        for key, value in pictures.items():
+            yield _filled(path, f"{split}, {key!r}", key, value, None, predictions)._replace(split=split)
 
 
 def _is_list(path: str | Path) -> bool:
@@ -136,9 +214,16 @@ def _filled(path: str | Path, place: str, picture: Any, value: Any, columns: Col
     if name is None or not texts.captions or not (filled or predictions):
         keys = ("picture", "caption") if columns is None else (columns.image, columns.captions[0])
         raise DataError(f"{path}: {place}: the `{keys[0]}` or the `{keys[1]}` is no text; correct it")
-    split = value[columns.split] if columns is not None and columns.split else None
+    split = (value[columns.split] if columns.split else None) if columns is not None else _inner_split(value)
     captions = texts.captions if predictions else [text for text in texts.captions if text.strip()]
     return Row(name, captions, split if isinstance(split, str) else None, texts.listed, texts.ranked)
+
+
+def _inner_split(value: Any) -> Any:
+    """Return the split that a picture's record says, or the first of its records."""
+    records = value if isinstance(value, list) else [value]
+    found = (record for record in records if isinstance(record, Mapping))
+    return next((record[key] for record in found for key in record if plain_name(key) == SPLIT_COLUMN), None)
 
 
 def _texts(record: Mapping[str, Any], columns: Columns) -> Texts:

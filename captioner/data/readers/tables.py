@@ -12,13 +12,13 @@ from captioner.data.captions import Captions
 from captioner.data.readers.collect import Row, collect
 from captioner.data.readers.columns import NotTextError, Texts, known_names, plain_name, read_cell
 from captioner.data.readers.flickr import match_lines
-from captioner.data.readers.headers import FLICKR30K, Head, find_head, split_line
-from captioner.images.ids import is_picture_name
+from captioner.data.readers.headers import FLICKR30K, Head, find_head, split_line, unquoted
+from captioner.images.ids import is_picture_name, whole_numbers
 from captioner.notes import note
 from captioner.storage import DataError, read_text
 
 # Flickr30k's published results.csv lacks the second bar in one of its lines, so it may be missing.
-_BAR_LINE = re.compile(r"(?P<name>[^|]*[^|\s])\s*\|\s*\d+\s*[|\s]\s*(?P<caption>.*\S.*)")
+_BAR_LINE = re.compile(r"\s*+(?P<name>[^|][^|]*+)\|\s*+\d++(?:\s*+\|\s*+|\s++(?!\|))(?P<caption>\S.*)")
 _RANK = re.compile(r"\s*[0-9]{1,9}\s*")
 _QUOTED = re.compile(r'\s*"(?:[^"]|"")*"\s*')
 
@@ -82,14 +82,17 @@ def _rows(path: str | Path, lines: Sequence[str], head: Head, predictions: bool)
         found.append((order, Row(row[columns.image].strip(), captions, split, texts.listed, columns.ranked)))
     if repeated:
         note(path, f"holds its header line {repeated + 1:,} times; it is no caption and is left out")
-    yield from (row for _, row in sorted(found, key=lambda ranked: ranked[0]))
+    called = whole_numbers({row.name for _, row in found})
+    yield from (row._replace(name=called[row.name]) for _, row in sorted(found, key=lambda ranked: ranked[0]))
 
 
 def _texts(path: str | Path, number: int, row: dict[str, str], columns: Sequence[str]) -> Texts:
     try:
         parts = [read_cell(row.get(name, ""), name) for name in columns]
     except NotTextError:
-        raise DataError(f"{path}: line {number} has a list of numbers for a caption; write its words") from None
+        raise DataError(
+            f"{path}: line {number} has a list of numbers, or of objects without captions; write its words"
+        ) from None
     listed = len(parts) == 1 and parts[0].listed
     return Texts([text for part in parts for text in part.captions], listed)
 
@@ -97,9 +100,14 @@ def _texts(path: str | Path, number: int, row: dict[str, str], columns: Sequence
 def _cells(path: str | Path, lines: Sequence[str], head: Head) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of a row's first line and its cells."""
     body = lines[head.start - 1 :]
-    if head.delimiter == "|" or (head.delimiter == "\t" and not _tabs_are_quoted(body)):
+    if head.delimiter in "\t|" and not _is_quoted(body, head.delimiter):
+        places = [place for place, name in enumerate(head.names) if name not in head.columns.captions]
         for number, line in enumerate(body, start=head.start):
-            yield number, line.split(head.delimiter)
+            cells = line.split(head.delimiter)
+            for place in places if '"' in line else ():
+                if place < len(cells):
+                    cells[place] = unquoted(cells[place])
+            yield number, cells
         return
     reader = csv.reader(io.StringIO("\n".join(body)), delimiter=head.delimiter, strict=True)
     number = head.start
@@ -127,17 +135,17 @@ def _fault(error: csv.Error) -> str:
     return f"has a quote that does not close ({text}); correct it"
 
 
-def _tabs_are_quoted(lines: Sequence[str]) -> bool:
-    """Tell whether quotes in a table with tabs mean what they do in csv: all of them, without a row inside a cell."""
+def _is_quoted(lines: Sequence[str], delimiter: str) -> bool:
+    """Tell whether quotes in a table with tabs or bars mean what they do in csv: all of them, and no row in a cell."""
     quoting = [line for line in lines if '"' in line]
-    cells = (cell for line in quoting for cell in line.split("\t") if '"' in cell)
+    cells = (cell for line in quoting for cell in line.split(delimiter) if '"' in cell)
     if all(map(_QUOTED.fullmatch, cells)):
         return True
     try:
-        rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter="\t", strict=True))
+        rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter, strict=True))
     except csv.Error:
         return False
-    return all("\t" not in cell for row in rows for cell in row)
+    return all(delimiter not in cell for row in rows for cell in row)
 
 
 def _holds_rows(cell: str, head: Head) -> bool:

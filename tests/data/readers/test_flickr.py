@@ -57,3 +57,14 @@ def test_the_published_token_file_is_read_whole() -> None:
     assert sum(map(len, references.values())) == count
     assert references["1000268201_693b08cb0e"][1] == "A girl going into a wooden building ."
     assert "2258277193_586949ec62.jpg.1" in references
+
+
+def test_lists_of_words_are_captions_in_lines_as_in_tables(tmp_path: Path) -> None:
+    tokens = read_tokens(write(tmp_path, "a.jpg#0\t['a', 'dog']\na.jpg#1\t['two', 'dogs']\n"))
+    assert tokens.references == {"a": ("a dog", "two dogs")}
+    assert read_descriptions(write(tmp_path, "a ['a' 'dog']\nb ['b', 'c']\n")).references == {
+        "a": ("a dog",),
+        "b": ("b c",),
+    }
+    with pytest.raises(DataError, match="line 1 has a list of numbers"):
+        read_descriptions(write(tmp_path, "a [[1, 2]]\n"))

@@ -1,8 +1,12 @@
 """Files as the world has them: what each kind of oddity is read as, or refused for."""
 
+import bz2
 import codecs
+import gzip
 import json
+import lzma
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -292,6 +296,18 @@ HEADS = {
     "x.jpg": (b"\xff\xd8\xff\xe0", "a picture, not captions"),
     "x.db": (b"SQLite format 3\0", "SQLite database"),
 }
+
+
+@pytest.mark.parametrize("pack", [gzip, bz2, lzma])
+def test_a_packed_table_is_called_that(tmp_path: Path, pack: Any) -> None:
+    (tmp_path / "captions").write_bytes(pack.compress(b"image,caption\na.jpg,A dog\n"))
+    with pytest.raises(DataError, match=rf"packed with {pack.__name__.replace('bz2', 'bzip2').replace('lzma', 'xz')}"):
+        read_data(tmp_path / "captions")
+
+
+def test_pictures_with_captions_beside_their_names_are_records(tmp_path: Path) -> None:
+    images = [{"file_name": "a.jpg", "caption": "A dog runs"}, {"file_name": "b.jpg", "caption": "A cat"}]
+    assert read(tmp_path, json.dumps({"info": {"description": "x"}, "images": images})) == TWO
 
 
 @pytest.mark.parametrize("name", HEADS)

@@ -109,3 +109,56 @@ def test_odd_ranks(tmp_path: Path, rank: str) -> None:
     path = tmp_path / "a.csv"
     path.write_text(f"image,rank,caption\na.jpg,{rank},a dog\n")
     assert read_data(path).references == {"a": ("a dog",)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image_name| comment_number| comment\na.jpg| 0| A dog\nb.jpg| 1" + " " * 60_000 + "\n",
+        "image_name| comment_number| comment\na.jpg| 0| A dog\nb.jpg" + " " * 60_000 + "\n",
+        "image_name| comment_number| comment\na.jpg| 0| A dog\nb.jpg | 1 |" + " " * 60_000 + "|\n",
+        "image,caption\nb.jpg,<" + " " * 60_000 + "x\n",
+        "image,caption\nb.jpg,x" + " <s>" * 20_000 + "\n",
+        "a.jpg,1" + " " * 60_000 + "x,foo\nb.jpg," + " " * 60_000 + "x,bar\n",
+    ],
+)
+def test_a_long_row_takes_no_longer_for_each_letter(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "captions.csv"
+    path.write_text(text)
+    with contextlib.suppress(DataError):
+        read_table(path)
+
+
+def test_flickr30ks_rows_may_lack_their_second_bar_and_hold_blanks(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(
+        "image_name| comment_number| comment\n a.jpg | 0 | A dog | runs\na.jpg| 4   A cat\na.jpg|12|  Two\n"
+    )
+    assert read_table(path).references == {"a": ("A dog | runs", "A cat", "Two")}
+
+
+@pytest.mark.parametrize("sign", ["\t", "|"])
+@pytest.mark.parametrize(
+    ("rows", "captions"),
+    [
+        (('"a.jpg"{sign}"A dog runs"', '"b.jpg"{sign}"A ""big"" dog"'), ("A dog runs", 'A "big" dog')),
+        (('"a.jpg"{sign}A 12" dog', '"b.jpg"{sign}"Hi" says the "dog"'), ('A 12" dog', '"Hi" says the "dog"')),
+    ],
+)
+def test_quotes_around_names_are_no_part_of_them(
+    tmp_path: Path, sign: str, rows: tuple[str, str], captions: object
+) -> None:
+    text = "\n".join(('"image"{sign}"caption"', *rows)).replace("{sign}", sign)
+    found = read_table(write(tmp_path, text)).references
+    assert found == {"a": (captions[0],), "b": (captions[1],)}
+
+
+def test_frames_that_are_called_as_fractions_keep_their_names_in_lists_and_descriptions(tmp_path: Path) -> None:
+    assert list(read_table(write(tmp_path, "image,caption\n0.0,A dog\n1.0,A cat\n")).references) == ["0", "1"]
+    assert list(read_data(write(tmp_path, "0.0 a dog\n1.0 a cat\n")).references) == ["0.0", "1.0"]
+    assert list(read_data(write(tmp_path, "image,caption\n0.0.jpg,A\n1.0.jpg,B\n")).references) == ["0.0", "1.0"]
+
+
+def test_a_blank_cell_is_no_split(tmp_path: Path) -> None:
+    text = "image,caption,split\na.jpg,A dog,train\nb.jpg,A cat,\nc.jpg,Two, \n"
+    assert read_table(write(tmp_path, text)).splits == {"train": ("a",)}
