@@ -58,7 +58,8 @@ class Ranking:
         counting = [other for other in history if self.counts(other)]
         place = next(place for place, other in enumerate(counting) if other["epoch"] == row["epoch"])
         beside = counting[max(0, place - 1) : place + 2]
-        return {name: sum(other[name] for other in beside) / len(beside) for name in row}
+        shared = [name for name in row if all(name in other for other in beside)]  # not all epochs' captions are scored
+        return {name: sum(other[name] for other in beside) / len(beside) for name in shared}
 
     def waited(self, history: Sequence[Row], best_epoch: int) -> int:
         """Return for how many epochs the score has not risen, counted from the first that scored at all.

@@ -170,9 +170,11 @@ class EpochEnd:
     def _lower_rate(self, rate: float) -> None:
         """Halve the learning rate of the `plateau` schedule where the newest score says that it is time."""
         progress = self.progress
-        if self.config.schedule != "plateau" or not self.ranking.judged(progress.history, last=False):
+        judged = self.ranking.judged(progress.history, last=False)
+        if self.config.schedule != "plateau" or not judged:
             return
-        if progress.waited >= self.config.plateau_patience:
+        not_judged = progress.epoch - judged[-1]["epoch"]  # epochs that wait for a neighbour: they may be better
+        if progress.waited - not_judged >= self.config.plateau_patience:
             self.optimizer.learning_rate = rate / 2
             progress.waited = 0
 
