@@ -39,7 +39,7 @@ class TrainingInputs:
     Attributes:
         captions: the raw captions of both splits.
         features: of their pictures.
-        vocabulary: fitted on the training captions.
+        vocabulary: fitted on the training captions, or a trained captioner's.
         words: image_id -> the training captions as words.
         training, dev: image_id -> the captions as numbers.
         inputs: what the run's manifest holds about its inputs, see `inputs_of`.
@@ -57,8 +57,20 @@ class TrainingInputs:
 
 
 @collector_paused()
-def prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
-    """Read and check the inputs, and turn the captions into numbers."""
+def prepare(
+    recipe: Recipe, data: Dataset, vocabulary: Vocabulary | None = None, identity: str | None = None
+) -> TrainingInputs:
+    """Read and check the inputs, and turn the captions into numbers.
+
+    Args:
+        recipe: the settings of the run.
+        data: its data set.
+        vocabulary: what a captioner that has been trained knows; None fits one on the training captions.
+        identity: of what has been trained; None for a training's, of which all files have to be there.
+
+    Raises:
+        DataError: an input is missing or broken, or the inputs do not fit together.
+    """
     captions = data.load(SPLITS)
     features = open_inputs(recipe.data, recipe.features, recipe.encoder, recipe.features_layout)
     require_encoder(features, recipe.encoder)
@@ -69,9 +81,10 @@ def prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
     text = training_text(data, captions, SPLITS, recipe.text.rules)
     training, dev = ({i: text[i] for i in captions.split(name) if i in text} for name in SPLITS)
     training = dict(list(training.items())[: recipe.data.limit])
-    vocabulary = Vocabulary.fit((caption for picture in training.values() for caption in picture), recipe.text)
+    if vocabulary is None:
+        vocabulary = Vocabulary.fit((caption for picture in training.values() for caption in picture), recipe.text)
     encoded = vocabulary.encode_all(training)
-    identity = _identity(recipe, features, encoded)
+    identity = identity or _identity(recipe, features, encoded)
     if isinstance(features, ShardedFeatures):
         training, encoded = _in_shards(features, training, dev, encoded)
     return TrainingInputs(
