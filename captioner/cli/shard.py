@@ -46,11 +46,15 @@ def command(
     _, recipe = read_recipe(config, assignments)
     load_keras()
     from captioner.data.dataset import Dataset
+    from captioner.data.unreadable import without_unreadable
     from captioner.features.store import open_features
     from captioner.stages.shard import shard
 
     data = Dataset(recipe.data)
     captions = data.load(data.present_splits())
-    features = None if pictures else open_features(recipe.features)
+    features = None
+    if not pictures:
+        features = open_features(recipe.features, recipe.features_layout)
+        captions = without_unreadable(captions, [features], recipe.data.max_unreadable)
     counts = shard(captions, output, features, pictures_a_shard=per_shard, overwrite=overwrite)
     click.echo(f"{output}: " + ", ".join(f"{count:,} pictures of {split}" for split, count in counts.items()))

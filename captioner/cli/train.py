@@ -24,6 +24,7 @@ def checked_inputs(source: Source, recipe: Recipe, folder: Path, resume: bool, o
         ConfigError, DataError: as captioner.stages.train.train does.
     """
     from captioner.data.dataset import Dataset
+    from captioner.data.unreadable import readable_part
     from captioner.encoders.layers import require_layers
     from captioner.features.store import open_features
     from captioner.run_folder import require_free
@@ -41,7 +42,8 @@ def checked_inputs(source: Source, recipe: Recipe, folder: Path, resume: bool, o
             raise DataError(f"{recipe.features}: no such file; {source.command('extract')} makes it")
         features = open_features(recipe.features, recipe.features_layout)
         require_encoder(features, recipe.encoder)
-        require_features(features, captions)
+        readable, _ = readable_part(captions, [features], recipe.data.max_unreadable)  # training says which are not
+        require_features(features, readable)
     return data
 
 

@@ -28,6 +28,22 @@ def without_unreadable(captions: Captions, stores: Collection[Any], share: float
     Raises:
         DataError: more are unreadable.
     """
+    readable, notes = readable_part(captions, stores, share)
+    for note in notes:
+        logger.warning(note)
+    return readable
+
+
+def readable_part(captions: Captions, stores: Collection[Any], share: float) -> tuple[Captions, list[str]]:
+    """Return what `without_unreadable` does and, in place of logging it, what is left out, a sentence for each split.
+
+    Args:
+        captions, stores, share: see `without_unreadable`.
+
+    Raises:
+        DataError: more are unreadable.
+    """
+    notes: list[str] = []
     splits = dict(captions.splits)
     for store in stores:
         if not isinstance(store, FeatureStore):  # shards hold what could be read
@@ -46,6 +62,6 @@ def without_unreadable(captions: Captions, stores: Collection[Any], share: float
                 raise DataError(
                     f"{named}; {first}. Replace them and extract again, or allow more (data.max_unreadable={share:g})"
                 )
-            logger.warning(f"{named} and are left out; {first}")
+            notes.append(f"{named} and are left out; {first}")
             splits[name] = tuple(image_id for image_id in splits[name] if image_id not in left)
-    return replace(captions, splits=splits)
+    return replace(captions, splits=splits), notes

@@ -44,13 +44,12 @@ def average(folder: Path, runs: Sequence[Path], *, overwrite: bool = False) -> N
     with hold(folder):
         require_free(folder, resume=False, overwrite=overwrite)
         started = time.monotonic()
-        decoder = _mean(runs)
-        recipe = read_run(runs[0])
-        prepared = prepare(recipe, Dataset(recipe.data))
+        mean = _mean(runs)
+        decoder, recipe = mean.decoder, read_run(runs[0])
         members = [digest_file(run / CAPTIONER) for run in runs]
-        prepared = replace(
-            prepared, identity=digest_json({"averaged": members}), inputs={**prepared.inputs, "averaged": members}
-        )
+        # the weights are of the runs' words, whatever the captions say by now
+        prepared = prepare(recipe, Dataset(recipe.data), mean.vocabulary, digest_json({"averaged": members}))
+        prepared = replace(prepared, inputs={**prepared.inputs, "averaged": members})
         place = begin(folder, recipe, prepared, resume=False, overwrite=overwrite)
         logger.info(f"scoring the mean of {len(runs)} runs' weights on dev")
         scores = dev_score(recipe, prepared, decoder, prepared.features, examples=0)()
@@ -60,8 +59,8 @@ def average(folder: Path, runs: Sequence[Path], *, overwrite: bool = False) -> N
     logger.info(f"{folder} is ready: captioner evaluate {folder}, captioner predict PICTURE --model {folder}")
 
 
-def _mean(runs: Sequence[Path]) -> CaptionDecoder:
-    """Return the first run's decoder with the mean of all runs' weights."""
+def _mean(runs: Sequence[Path]) -> Captioner:
+    """Return the first run's captioner with the mean of all runs' weights."""
     first = load(runs[0])
     total = [np.asarray(weight, np.float64) for weight in first.decoder.get_weights()]
     for run in runs[1:]:
@@ -73,7 +72,7 @@ def _mean(runs: Sequence[Path]) -> CaptionDecoder:
     first.decoder.set_weights(
         [np.asarray(weight / len(runs), dtype) for weight, dtype in zip(total, dtypes, strict=True)]
     )
-    return first.decoder
+    return first
 
 
 def _require_alike(one: Path, first: Captioner, another: Path, other: Captioner) -> None:

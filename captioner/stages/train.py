@@ -39,7 +39,7 @@ from captioner.run_folder import (
     workplace,
 )
 from captioner.stages.inputs import Inputs, as_training_sees, make_batches
-from captioner.stages.resume import add_epochs, differences, is_complete
+from captioner.stages.resume import add_epochs, adds_epochs, differences, is_complete, require_checkpoints
 from captioner.stages.training_inputs import TrainingInputs, prepare
 from captioner.stages.trust import calibrate
 from captioner.storage import DataError, digest_file, write_manifest, write_text
@@ -115,21 +115,27 @@ def resumes(folder: Path, recipe: Recipe, prepared: TrainingInputs, resume: bool
     Raises:
         DataError: it is of another run.
     """
-    if resume and not overwrite and state_of(folder) == "finished" and state_of(folder / NEXT) != "unfinished":
-        add_epochs(folder)
-    place = folder / NEXT if state_of(folder) == "finished" else folder
-    resume = resume and not overwrite and state_of(place) == "unfinished"
-    if resume:
-        try:
-            require_identity(place / CHECKPOINTS, prepared.identity)
-        except OtherRunError as error:
-            different = differences(place, recipe) or "its captions or its features"
-            raise DataError(f"{error.path}: {error.fault}: {different}; {START_AGAIN}") from None
-    return resume
+    if not resume or overwrite:
+        return False
+    place = folder
+    if adds_epochs(folder):
+        require_checkpoints(folder)
+    else:
+        place = folder / NEXT if state_of(folder) == "finished" else folder
+        if state_of(place) != "unfinished":
+            return False
+    try:
+        require_identity(place / CHECKPOINTS, prepared.identity)
+    except OtherRunError as error:
+        different = differences(place, recipe) or "its captions or its features"
+        raise DataError(f"{error.path}: {error.fault}: {different}; {START_AGAIN}") from None
+    return True
 
 
 def begin(folder: Path, recipe: Recipe, prepared: TrainingInputs, resume: bool, overwrite: bool) -> Path:
     """Make the folder ready that the run is written to, with its recipe and its vocabulary, and return it."""
+    if resume and adds_epochs(folder):
+        add_epochs(folder)
     place = workplace(folder, resume, overwrite)
     write_text(place / CONFIG, dump_yaml(to_settings(recipe)))
     prepared.vocabulary.save(place / VOCABULARY)

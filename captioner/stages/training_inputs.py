@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from captioner.config import to_settings
 from captioner.data.captions import Captions
 from captioner.data.dataset import Dataset
+from captioner.data.shards.store import ShardedFeatures
 from captioner.data.training_text import training_text
 from captioner.data.unreadable import without_unreadable
 from captioner.features.store import FeatureStore, digest_features
@@ -20,9 +22,14 @@ from captioner.run_folder import captioner_file
 from captioner.stages.freshness import SPLITS, inputs_of
 from captioner.stages.inputs import Inputs, open_inputs
 from captioner.stages.resume import FREE
-from captioner.storage import digest_file, digest_json
+from captioner.storage import DataError, digest_file, digest_json
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.checks import require_encoder, require_features, require_finite
+
+logger = logging.getLogger(__name__)
+
+_Words = list[list[str]]
+_Numbers = list[list[int]]
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class TrainingInputs:
     Attributes:
         captions: the raw captions of both splits.
         features: of their pictures.
-        vocabulary: fitted on the training captions.
+        vocabulary: fitted on the training captions, or a trained captioner's.
         words: image_id -> the training captions as words.
         training, dev: image_id -> the captions as numbers.
         inputs: what the run's manifest holds about its inputs, see `inputs_of`.
@@ -50,8 +57,20 @@ class TrainingInputs:
 
 
 @collector_paused()
-def prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
-    """Read and check the inputs, and turn the captions into numbers."""
+def prepare(
+    recipe: Recipe, data: Dataset, vocabulary: Vocabulary | None = None, identity: str | None = None
+) -> TrainingInputs:
+    """Read and check the inputs, and turn the captions into numbers.
+
+    Args:
+        recipe: the settings of the run.
+        data: its data set.
+        vocabulary: what a captioner that has been trained knows; None fits one on the training captions.
+        identity: of what has been trained; None for a training's, of which all files have to be there.
+
+    Raises:
+        DataError: an input is missing or broken, or the inputs do not fit together.
+    """
     captions = data.load(SPLITS)
     features = open_inputs(recipe.data, recipe.features, recipe.encoder, recipe.features_layout)
     require_encoder(features, recipe.encoder)
@@ -62,8 +81,12 @@ def prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
     text = training_text(data, captions, SPLITS, recipe.text.rules)
     training, dev = ({i: text[i] for i in captions.split(name) if i in text} for name in SPLITS)
     training = dict(list(training.items())[: recipe.data.limit])
-    vocabulary = Vocabulary.fit((caption for picture in training.values() for caption in picture), recipe.text)
+    if vocabulary is None:
+        vocabulary = Vocabulary.fit((caption for picture in training.values() for caption in picture), recipe.text)
     encoded = vocabulary.encode_all(training)
+    identity = identity or _identity(recipe, features, encoded)
+    if isinstance(features, ShardedFeatures):
+        training, encoded = _in_shards(features, training, dev, encoded)
     return TrainingInputs(
         captions=captions,
         features=features,
@@ -72,7 +95,38 @@ def prepare(recipe: Recipe, data: Dataset) -> TrainingInputs:
         training=encoded,
         dev=vocabulary.encode_all(dev),
         inputs=inputs_of(data, features.path, features.digest),
-        identity=_identity(recipe, features, encoded),
+        identity=identity,
+    )
+
+
+def _in_shards(
+    features: ShardedFeatures, words: Mapping[str, _Words], dev: Mapping[str, _Words], encoded: Mapping[str, _Numbers]
+) -> tuple[dict[str, _Words], dict[str, _Numbers]]:
+    """Return the training captions, as words and as numbers, of the pictures of which there are records.
+
+    Raises:
+        DataError: there are none, or a dev picture has none.
+    """
+    if "dev" in features.shards and (lacking := features.missing(list(dev), "dev")):
+        lacking = [
+            image_id for image_id in lacking if not any(image_id in features.names(at) for at in features.shards)
+        ]
+        if lacking:
+            raise DataError(
+                f"{features.path}: lacks {len(lacking)} of the {len(dev)} dev pictures, the first is {lacking[0]}; "
+                "make the shards again, or take them off the split's list"
+            )
+    missing = dict.fromkeys(features.missing(list(encoded), "train"))
+    if len(missing) == len(encoded):
+        raise DataError(f"{features.path}: no record of split 'train' is a picture of the training split")
+    if missing:
+        logger.warning(
+            f"{features.path}: lacks {len(missing):,} of the {len(encoded):,} training pictures, the first is "
+            f"{next(iter(missing))}; training leaves them out"
+        )
+    return (
+        {image_id: texts for image_id, texts in words.items() if image_id not in missing},
+        {image_id: texts for image_id, texts in encoded.items() if image_id not in missing},
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,6 +16,16 @@ from captioner.text.ptb import tokenize
 
 if TYPE_CHECKING:
     from captioner.data.batches import Features
+
+
+@runtime_checkable
+class Streamed(Protocol):
+    """Features that lie in a stream: to look for a few at a time would read it over and over."""
+
+    def averaged(self, ids: Sequence[str]) -> np.ndarray:
+        """Return the features (n, channels) of pictures, averaged over their regions."""
+        ...
+
 
 AT_ONCE = 256  # pictures whose features are held in memory at a time
 
@@ -33,11 +43,11 @@ def nearest_captions(
         known: image_ids of the training pictures, each with a caption.
         asked: image_ids.
     """
-    keys = directions(features, known)  # (known, channels)
+    keys, queries = directions(features, known), directions(features, asked)  # (pictures, channels)
     found: dict[str, str] = {}
     for start in range(0, len(asked), AT_ONCE):
         part = asked[start : start + AT_ONCE]
-        nearest = (directions(features, part) @ keys.T).argmax(axis=1)  # (part,)
+        nearest = (queries[start : start + AT_ONCE] @ keys.T).argmax(axis=1)  # (part,)
         found |= {image_id: known[index] for image_id, index in zip(part, nearest, strict=True)}
     chosen = {image_id: _most_like_the_others(references[image_id]) for image_id in set(found.values())}
     return {image_id: chosen[neighbour] for image_id, neighbour in found.items()}
@@ -77,6 +87,8 @@ def nearest(
 
 def directions(features: Features, ids: Sequence[str]) -> np.ndarray:
     """Return features of length 1, (ids, channels) float32; grids are averaged over their regions first."""
+    if isinstance(features, Streamed):
+        return as_directions(features.averaged(ids))
     parts = (features.gather(ids[start : start + AT_ONCE]) for start in range(0, len(ids), AT_ONCE))
     return np.concatenate([as_directions(part) for part in parts])
 

@@ -58,4 +58,18 @@ class Ranking:
         counting = [other for other in history if self.counts(other)]
         place = next(place for place, other in enumerate(counting) if other["epoch"] == row["epoch"])
         beside = counting[max(0, place - 1) : place + 2]
-        return {name: sum(other[name] for other in beside) / len(beside) for name in row}
+        shared = [name for name in row if all(name in other for other in beside)]  # not all epochs' captions are scored
+        return {name: sum(other[name] for other in beside) / len(beside) for name in shared}
+
+    def waited(self, history: Sequence[Row], best_epoch: int) -> int:
+        """Return for how many epochs the score has not risen, counted from the first that scored at all.
+
+        Args:
+            history: all rows so far.
+            best_epoch: the best epoch so far, 0 before the first.
+        """
+        judged = self.judged(history, last=False) if history else []
+        scored = [row["epoch"] for row in history if self.beats_chance(row)]
+        if not judged or not scored:
+            return 0
+        return int(judged[-1]["epoch"] - max(best_epoch, scored[0]))

@@ -79,12 +79,8 @@ class EpochEnd:
 
     def _waited_enough(self) -> bool:
         """Tell whether the dev score has not risen for `patience` epochs, counted from the first that scored at all."""
-        patience, progress, ranking = self.config.patience, self.progress, self.ranking
-        judged = ranking.judged(progress.history, last=False) if progress.history else []
-        scored = [row["epoch"] for row in progress.history if ranking.beats_chance(row)]
-        if patience is None or not judged or not scored:
-            return False
-        return judged[-1]["epoch"] - max(progress.best_epoch, scored[0]) >= patience
+        patience, progress = self.config.patience, self.progress
+        return patience is not None and self.ranking.waited(progress.history, progress.best_epoch) >= patience
 
     def _out_of_time(self) -> bool:
         minutes = self.config.max_minutes
@@ -174,9 +170,11 @@ class EpochEnd:
     def _lower_rate(self, rate: float) -> None:
         """Halve the learning rate of the `plateau` schedule where the newest score says that it is time."""
         progress = self.progress
-        if self.config.schedule != "plateau" or not self.ranking.judged(progress.history, last=False):
+        judged = self.ranking.judged(progress.history, last=False)
+        if self.config.schedule != "plateau" or not judged:
             return
-        if progress.waited >= self.config.plateau_patience:
+        not_judged = progress.epoch - judged[-1]["epoch"]  # epochs that wait for a neighbour: they may be better
+        if progress.waited - not_judged >= self.config.plateau_patience:
             self.optimizer.learning_rate = rate / 2
             progress.waited = 0
 

@@ -32,6 +32,7 @@ from captioner.training.epoch_end import EpochEnd, Score
 logger = logging.getLogger(__name__)
 
 ARCHITECTURE = "init-inject"
+OPTIMIZERS = ("adam", "sgd")
 FREE_IN_MODEL = {"cell", "units", "embedding_size", "embeddings", "output_bias", "normalize"}
 PLAIN = {"feature_dropout": 0.0, "word_dropout": 0.0}  # what the settings that have other defaults must be
 FREE_IN_TRAINING = {"engine", "optimizer", "momentum", "learning_rate", "clip_norm", "epochs", "batch_size", "seed"}
@@ -60,8 +61,10 @@ def require_plain(model: Mapping[str, Any], train: TrainConfig) -> None:
         for key, value in to_settings(found).items():
             if key not in free and value != wanted[key]:
                 raise ConfigError(f"{section}.{key}: train.engine numpy needs {_spell(wanted[key])}, found {value}")
-    if train.optimizer == "adamw":
-        raise ConfigError("train.optimizer: train.engine numpy has adam and sgd, found adamw")
+    if train.optimizer not in OPTIMIZERS:
+        raise ConfigError(
+            f"train.optimizer: train.engine numpy has {' and '.join(OPTIMIZERS)}, found {train.optimizer}"
+        )
 
 
 class Twin:

@@ -38,6 +38,16 @@ class _Ours:
         share = self.shares.get(self._var_key(variable), 1.0)  # type: ignore[attr-defined]
         super().update_step(gradient, variable, learning_rate * share)  # type: ignore[misc]
 
+    def _get_current_learning_rate(self) -> Any:
+        """Return the learning rate; a schedule counts updates, where Keras' counts the batches between them, too.
+
+        Keras has no public name for it, and no setting.
+        """
+        schedule = self._learning_rate  # type: ignore[attr-defined]
+        if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+            return schedule(self.iterations)  # type: ignore[attr-defined]
+        return super()._get_current_learning_rate()  # type: ignore[misc]
+
     def build(self, variables: Any) -> None:
         """Make the optimizer's variables; the averages begin as the weights, where Keras' begin as zeros."""
         super().build(variables)  # type: ignore[misc]
@@ -50,15 +60,18 @@ class _Ours:
         """Leave the weights as they are: EpochEnd scores and keeps their average, and training may go on."""
 
     def _update_model_variables_moving_average(self, trainable_variables: Any) -> None:
-        """Average with momentum min(m, (1 + t) / (10 + t)), t being the steps done, as TensorFlow's averages do it.
+        """Average with momentum min(m, (1 + t) / (10 + t)), t being the updates done, as TensorFlow's averages do it.
 
-        With m alone the average of a run's first few hundred steps is mostly of the weights that it began with. Keras
-        calls this after every step and has no public name for it.
+        With m alone the average of a run's first few hundred updates is mostly of the weights that it began with. Keras
+        calls this after every batch, also one that only adds to the gradients, and has no public name for it.
         """
         if not self.use_ema:  # type: ignore[attr-defined]
             return
         done = ops.cast(self.iterations, "float32")  # type: ignore[attr-defined]
         momentum = ops.minimum(float(self.ema_momentum), (1.0 + done) / (10.0 + done))  # type: ignore[attr-defined]
+        if every := self.gradient_accumulation_steps:  # type: ignore[attr-defined]
+            updated = (self._iterations + 1) % every == 0  # type: ignore[attr-defined]
+            momentum = ops.where(updated, momentum, 1.0)
         averages = self._model_variables_moving_average  # type: ignore[attr-defined]
         for variable, average in zip(trainable_variables, averages, strict=True):
             share = ops.cast(momentum, variable.dtype)

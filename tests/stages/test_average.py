@@ -56,3 +56,18 @@ def test_runs_that_do_not_fit_together_are_named(runs):
     with pytest.raises(DataError, match=r"seed1 and .*rare have different vocabularies of \d+ and \d+ words"):
         average(folder / "mixed", [folder / "seed1", folder / "rare"])
     assert state_of(folder / "mixed") == "new"
+
+
+def test_the_mean_has_the_words_of_its_runs_though_captions_and_their_beginning_have_changed(runs):
+    folder, _ = runs
+    captions, before = folder / "captions.txt", (folder / "captions.txt").read_text()
+    try:
+        captions.write_text(before.replace("ball", "sphere").replace("tree", "ball"))
+        (folder / "first").rename(folder / "away")
+        average(folder / "later", [folder / "seed1", folder / "seed2"])
+    finally:
+        captions.write_text(before)
+        (folder / "away").rename(folder / "first")
+    expected = captioner.load(folder / "seed1").vocabulary
+    assert captioner.load(folder / "later").vocabulary.words == expected.words
+    assert (folder / "later" / "vocabulary.json").read_text() == (folder / "seed1" / "vocabulary.json").read_text()

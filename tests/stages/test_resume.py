@@ -7,7 +7,7 @@ import pytest
 
 from captioner.config import load_yaml
 from captioner.run_folder import state_of
-from captioner.stages.resume import differences, is_complete
+from captioner.stages.resume import add_epochs, differences, is_complete
 from captioner.storage import DataError, read_manifest
 from tests.stages.test_train import (  # noqa: F401 - fixtures
     finished,
@@ -67,3 +67,52 @@ def test_what_differs_is_named(project, stopped):  # noqa: F811
     assert differences(run, sections) == ""
     with pytest.raises(DataError, match=r"finished run with other settings: train\.learning_rate is 0\.5"):
         is_complete(run, other)
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_refused_resume_leaves_a_finished_run_as_it_was(project, finished):  # noqa: F811
+    _, sections = project
+    (finished / "evaluations").mkdir()
+    (finished / "evaluations" / "scores.json").write_text("{}")
+    before = contents(finished)
+    shorter = replace(sections, data=replace(sections.data, limit=30))
+    with pytest.raises(DataError, match="its captions or its features"):
+        train(finished, with_train(shorter, epochs=2), resume=True)
+    assert contents(finished) == before
+
+
+def test_copied_checkpoints_with_which_nothing_has_begun_replace_no_run(project, finished):  # noqa: F811
+    _, sections = project
+    add_epochs(finished)
+    before = contents(finished)
+    train(finished, with_train(sections, epochs=1), resume=True)
+    assert contents(finished) == before
+    assert train(finished, with_train(sections, epochs=2), resume=True).epoch == 2
+    assert not (finished / ".next").exists()
+
+
+def test_a_run_whose_minutes_were_up_goes_on_with_more(project, tmp_path, caplog):  # noqa: F811
+    _, sections = project
+    short = with_train(sections, epochs=3, patience=None, max_minutes=1e-6)
+    assert train(tmp_path, short).epoch == 1
+    with caplog.at_level(logging.INFO):
+        train(tmp_path, short, resume=True)
+    assert "stopped after epoch 1 of 3, and train.max_minutes=1e-06 are up" in caplog.text
+    assert train(tmp_path, with_train(sections, epochs=3, patience=None, max_minutes=9), resume=True).epoch == 3
+
+
+def test_a_run_that_waited_enough_goes_on_with_more_patience(project, tmp_path, caplog):  # noqa: F811
+    _, sections = project
+    sections = with_train(sections, epochs=9, patience=1, learning_rate=1e-9, monitor="val_loss", least_steps=1)
+    sections = with_train(sections, optimizer="sgd", label_smoothing=0.9)
+    done = train(tmp_path, sections).epoch
+    assert done < 9
+    before = contents(tmp_path)
+    with caplog.at_level(logging.INFO):
+        train(tmp_path, with_train(sections, epochs=20), resume=True)
+    assert f"stopped after epoch {done} of 20, and val_loss has not risen for train.patience=1 epochs" in caplog.text
+    assert contents(tmp_path) == before
+    assert train(tmp_path, with_train(sections, epochs=done + 1, patience=9), resume=True).epoch == done + 1

@@ -426,3 +426,27 @@ def test_numbers_that_are_none_are_refused_before_training(project, tmp_path):
     with pytest.raises(DataError, match="features of 'p7' are not finite"):
         fit_to(tmp_path / "run", replace(sections, features=str(tmp_path / "f.h5")))
     assert not (tmp_path / "run").exists()
+
+
+def test_training_pictures_that_are_not_in_the_shards_are_left_out_and_said(project, tmp_path, said):
+    _, sections = project
+    captions = load_captions(sections.data)
+    fewer = replace(captions, splits={**captions.splits, "train": captions.splits["train"][1:]})
+    shard(fewer, tmp_path / "shards", open_features(sections.features), pictures_a_shard=9)
+    data = replace(sections.data, source="tfrecord")
+    sections = replace(sections, data=data, features=str(tmp_path / "shards"))
+    fit_to(tmp_path / "run", sections, epochs=1)
+    assert state_of(tmp_path / "run") == "finished"
+    [line] = [line for line in said if "lacks 1 of the 40 training pictures" in line]
+    assert said.index(line) < next(place for place, line in enumerate(said) if line.startswith("epoch 1/"))
+
+
+def test_shards_that_lack_a_dev_picture_are_refused_before_training(project, tmp_path):
+    _, sections = project
+    captions = load_captions(sections.data)
+    fewer = replace(captions, splits={**captions.splits, "dev": captions.splits["dev"][1:]})
+    shard(fewer, tmp_path / "shards", open_features(sections.features), pictures_a_shard=9)
+    sections = replace(sections, data=replace(sections.data, source="tfrecord"), features=str(tmp_path / "shards"))
+    with pytest.raises(DataError, match="lacks 1 of the 8 dev pictures"):
+        train(tmp_path / "run", sections)
+    assert not (tmp_path / "run" / "checkpoints").exists()

@@ -45,3 +45,8 @@ def test_after_the_last_epoch_that_one_is_judged_too():
 
 def test_an_epoch_without_captions_judges_none():
     assert Ranking("cider_d", True).judged([*history(0.1, 0.2), {"epoch": 3, "val_loss": 1.0}], last=False) == []
+
+
+def test_the_mean_is_of_what_all_the_neighbours_have():
+    rows = [{"epoch": 1, "val_loss": 3.0}, {"epoch": 2, "val_loss": 2.0, "bleu_1": 0.5}, {"epoch": 3, "val_loss": 1.0}]
+    assert Ranking("val_loss", True).rank(rows, rows[1]) == (-2.0,)

@@ -48,6 +48,24 @@ def test_the_plateau_schedule_halves_after_so_many_epochs_without_a_better_score
     assert (end.progress.best_epoch, end.progress.best) == (6, 0.6)
 
 
+def test_with_neighbours_the_plateau_schedule_does_not_halve_while_each_epoch_is_better(model, tmp_path):
+    settings = {"schedule": "plateau", "plateau_patience": 1, "patience": None, "best_by": "neighbours"}
+    rows = [{"val_loss": 1 / number} for number in range(1, 8)]
+    end, _ = epoch_end(model, tmp_path, rows, monitor="val_loss", **settings)
+    for _ in rows:
+        end.finish(1.0, 0.0)
+    assert rates(end) == pytest.approx([0.8] * 7)
+
+
+def test_with_neighbours_the_plateau_schedule_halves_when_the_judged_epochs_are_no_better(model, tmp_path):
+    settings = {"schedule": "plateau", "plateau_patience": 2, "patience": None, "best_by": "neighbours"}
+    rows = [{"val_loss": float(number)} for number in range(1, 8)]
+    end, _ = epoch_end(model, tmp_path, rows, monitor="val_loss", **settings)
+    for _ in rows:
+        end.finish(1.0, 0.0)
+    assert rates(end) == pytest.approx([0.8, 0.8, 0.8, 0.8, 0.4, 0.4, 0.4])  # epoch 3 is judged after epoch 4
+
+
 def test_other_schedules_are_not_halved(model, tmp_path):
     end, _ = epoch_end(model, tmp_path, [{}] * 4, plateau_patience=1, patience=None)
     for _ in range(4):

@@ -109,7 +109,10 @@ def test_the_run_folder_captions(project):
         ({**PLAIN, "layers": 2}, {}, "model.layers: train.engine numpy needs 1, found 2"),
         (PLAIN, {"ema": 0.9}, "train.ema: train.engine numpy needs null, found 0.9"),
         (PLAIN, {"precision": "bfloat16"}, "train.precision: train.engine numpy needs float32, found bfloat16"),
-        (PLAIN, {"optimizer": "adamw"}, "train.optimizer: train.engine numpy has adam and sgd, found adamw"),
+        *[
+            (PLAIN, {"optimizer": name}, f"train.optimizer: train.engine numpy has adam and sgd, found {name}")
+            for name in ("adamw", "rmsprop", "nadam", "lion")
+        ],
     ],
 )
 def test_what_the_network_in_numpy_does_not_have_is_refused(model, changes, words):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -140,3 +142,25 @@ def test_the_moving_average_begins_short():
 
 def test_an_average_of_momentum_0_is_none():
     assert TrainConfig(ema=0).ema is None
+
+
+def test_a_schedule_counts_updates_and_not_the_batches_between_them():
+    config = TrainConfig(learning_rate=0.4, schedule="cosine", warmup=0.25, accumulate=4)
+    plain = rates(make_optimizer(replace(config, accumulate=1), steps=8), 0, 1, 2, 5, 8)
+    optimizer = make_optimizer(config, steps=32)
+    found = []
+    for batches in (0, 4, 8, 20, 32):
+        optimizer._iterations.assign(batches)
+        found.append(float(optimizer.learning_rate))
+    assert found == pytest.approx(plain, abs=1e-6)
+
+
+def test_accumulated_batches_move_the_weights_as_one_batch_does():
+    config = TrainConfig(learning_rate=0.4, optimizer="sgd", schedule="cosine", ema=0.9, clip_norm=None)
+    weights, others = variables([0]), variables([0])
+    one, several = make_optimizer(config, steps=3), make_optimizer(replace(config, accumulate=2), steps=6)
+    for gradient in (1.0, 2.0, 3.0):
+        moved = move(one, weights, ([gradient],))
+        np.testing.assert_allclose(move(several, others, ([gradient - 0.5],), ([gradient + 0.5],)), moved, rtol=1e-5)
+        averages = [ops.convert_to_numpy(each._model_variables_moving_average[0]) for each in (one, several)]
+        np.testing.assert_allclose(averages[1], averages[0], rtol=1e-5)

@@ -52,7 +52,7 @@ class ShardBatches:
         count = self.features.count(self.split)
         if count == len(self.captions):
             return count
-        wanted = sum(1 for _ in self._wanted(None))
+        wanted = len(self.features.names(self.split) & self.captions.keys())
         if not wanted:
             raise DataError(
                 f"{self.features.path}: no record of split {self.split!r} is a picture of the training split"

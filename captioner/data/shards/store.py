@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from captioner.storage import DataError, digest_file, digest_json, read_json
 MANIFEST = "manifest.json"
 _SHARD = re.compile(r"(?P<split>.+?)-\d+-of-\d+(?:\.tfrecords?)?")
 SHUFFLED_BYTES, MOST_SHUFFLED = 2**27, 4096  # the next record is drawn among so many
+AT_ONCE = 32  # pictures that are encoded together
 
 EncodePictures = Callable[[list[bytes]], np.ndarray]  # encoded pictures -> (pictures, ...) float32
 
@@ -58,6 +60,7 @@ class ShardedFeatures:
         self.description = description
         self._encode = encode
         self._held: dict[str, dict[str, np.ndarray]] = {}
+        self._names: dict[str, frozenset[str]] = {}
         self._first = next(self.records(next(iter(self.shards))))
 
     @functools.cached_property
@@ -108,6 +111,43 @@ class ShardedFeatures:
             return sum(count for count in counts if count is not None)
         return sum(1 for _ in self.records(split))
 
+    def names(self, split: str) -> frozenset[str]:
+        """Return the image_ids of a split's records; the split is read once. Raises DataError as `records` does."""
+        if split not in self._names:
+            self._names[split] = frozenset(normalize_id(record.image_id) for record in self.records(split))
+        return self._names[split]
+
+    def missing(self, ids: Sequence[str], split: str) -> list[str]:
+        """Return those of a split's pictures that are in no shard of it. Raises DataError as `records` does.
+
+        Where the split has as many records as there are pictures, they are taken for theirs.
+        """
+        if self.count(split) == len(ids):
+            return []
+        known = self.names(split)
+        return [image_id for image_id in ids if image_id not in known]
+
+    def averaged(self, ids: Sequence[str]) -> np.ndarray:
+        """Return the features (n, channels) of pictures, averaged over regions; no more of them is held in memory.
+
+        Raises:
+            DataError: a picture is in no shard.
+        """
+        wanted, found = frozenset(ids), dict[str, np.ndarray]()
+        for split in sorted(self.shards, key=self.count):
+            if len(found) == len(wanted):
+                break
+            for names, rows in self._rows(split, wanted):
+                found |= dict(zip(names, rows if rows.ndim == 2 else rows.mean(axis=1), strict=True))
+        self._require(ids, found)
+        return np.stack([found[image_id] for image_id in ids])
+
+    def _require(self, ids: Sequence[str], found: Collection[str]) -> None:
+        if missing := [image_id for image_id in ids if image_id not in found]:
+            raise DataError(
+                f"{self.path}: lacks {len(missing)} pictures, the first is {missing[0]}; make the shards again"
+            )
+
     def features_of(self, records: Sequence[Record]) -> np.ndarray:
         """Return the features (records, ...) float32 of records.
 
@@ -133,28 +173,21 @@ class ShardedFeatures:
             if split not in self._held:
                 self._held[split] = self._read(split)
         everything = {name: row for held in self._held.values() for name, row in held.items()}
-        if missing := [image_id for image_id in ids if image_id not in everything]:
-            raise DataError(
-                f"{self.path}: lacks {len(missing)} pictures, the first is {missing[0]}; make the shards again"
-            )
+        self._require(ids, everything)
         return np.stack([everything[image_id] for image_id in ids]).astype("float32")
 
     def _read(self, split: str) -> dict[str, np.ndarray]:
         held: dict[str, np.ndarray] = {}
-        waiting: list[Record] = []
-
-        def take() -> None:
-            if waiting:
-                rows = self.features_of(waiting).astype("float16")
-                held.update(zip((normalize_id(record.image_id) for record in waiting), rows, strict=True))
-                waiting.clear()
-
-        for record in self.records(split):
-            waiting.append(record)
-            if len(waiting) == 32:
-                take()
-        take()
+        for names, rows in self._rows(split):
+            held |= dict(zip(names, rows.astype("float16"), strict=True))
         return held
+
+    def _rows(self, split: str, wanted: Collection[str] | None = None) -> Iterator[tuple[list[str], np.ndarray]]:
+        """Yield image_ids and features of a split's pictures, of all or of those wanted, some at a time."""
+        records = ((normalize_id(record.image_id), record) for record in self.records(split))
+        chosen = (pair for pair in records if wanted is None or pair[0] in wanted)
+        while part := list(itertools.islice(chosen, AT_ONCE)):
+            yield [name for name, _ in part], self.features_of([record for _, record in part])
 
 
 def open_shards(path: str) -> ShardedFeatures:
