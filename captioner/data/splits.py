@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from captioner.config import ConfigError
 from captioner.data.duplicates import confirmed, hash_pictures, near_duplicates
+from captioner.data.readers.columns import IMAGE_COLUMNS, plain_name
 from captioner.data.readers.flickr import lines
-from captioner.images.ids import align, is_picture_name, normalize_ids, one_of_each
+from captioner.data.readers.kinds import LFS_POINTER, name_kind
+from captioner.images.ids import align, is_picture_name, normalize_ids, one_of_each, spell_id
 from captioner.images.listing import list_images
 from captioner.notes import note
 from captioner.storage import (
@@ -42,7 +46,7 @@ def read_split(path: str | Path, known: Collection[str] = ()) -> tuple[str, ...]
     Raises:
         DataError: the file cannot be read or names no picture.
     """
-    names = dict.fromkeys(_name(line) for _, line in lines(path))
+    names = dict.fromkeys(_listed(path, known))
     ids = tuple(dict.fromkeys(normalize_ids(names).values()))
     if not ids:
         raise DataError(f"{path}: names no picture; list one a line")
@@ -52,9 +56,33 @@ def read_split(path: str | Path, known: Collection[str] = ()) -> tuple[str, ...]
     return tuple(dict.fromkeys(meant.get(image_id, image_id) for image_id in ids))
 
 
+def _listed(path: str | Path, known: Collection[str]) -> list[str]:
+    """Return the names in a list: a line each, or all of them as a list of JSON. A header is none of them."""
+    found = [line for _, line in lines(path)]
+    if found and found[0].encode(errors="replace").startswith(LFS_POINTER):
+        raise DataError(f"{path}: {name_kind(LFS_POINTER)}")
+    if found and found[0].lstrip().startswith("[") and (listed := _json_names("\n".join(found))) is not None:
+        return listed
+    names = [_name(line) for line in found]
+    has_header = len(names) > 1 and plain_name(names[0]) in IMAGE_COLUMNS and names[0] not in known
+    return names[has_header:]
+
+
+def _json_names(text: str) -> list[str] | None:
+    try:
+        names = [spell_id(name) for name in json.loads(text)]
+    except (ValueError, RecursionError):
+        return None
+    return [name for name in names if name is not None] if None not in names else None
+
+
 def _name(line: str) -> str:
-    """Return the picture that a line names; a number behind it is a label, as lists for classifiers have them."""
+    """Return the picture that a line names; numbers beside it are rows or labels, as classifiers have."""
     name = line.strip().strip('",;').strip()
+    cells = [cell.strip().strip('"') for cell in re.split("[,;\t]", name)]
+    others = [cell for cell in cells if not is_picture_name(cell)]
+    if len(cells) == len(others) + 1 and others and all(map(str.isdecimal, others)):
+        return next(cell for cell in cells if cell not in others)
     before, _, behind = name.rpartition(" ")
     return before.strip() if behind.isdigit() and is_picture_name(before) else name
 

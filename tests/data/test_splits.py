@@ -157,3 +157,27 @@ def test_own_lists_are_replaced_and_a_killed_division_can_be_done_again(
 def test_a_list_of_frames_that_are_called_as_fractions_keeps_their_names(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("0.0\n1.0\n")
     assert read_split(tmp_path / "train.txt") == ("0.0", "1.0")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image\na.jpg\nb.jpg\n",
+        '"File Name"\n"a.jpg"\n"b.jpg"\n',
+        '["a.jpg", "b.jpg"]',
+        '[\n "a.jpg",\n "b.jpg"\n]\n',
+        ",image\n0,a.jpg\n1,b.jpg\n",
+        "a.jpg,0\nb.jpg,1\n",
+        "0\ta.jpg\t7\n1\tb.jpg\t8\n",
+    ],
+)
+def test_headers_rows_and_lists_of_json_are_no_pictures(tmp_path: Path, text: str) -> None:
+    (tmp_path / "train.txt").write_text(text)
+    assert read_split(tmp_path / "train.txt") == ("a", "b")
+
+
+def test_a_picture_that_is_called_as_a_column_is_kept_where_it_is_known(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("image\nb\n")
+    assert read_split(tmp_path / "train.txt", ["image", "b"]) == ("image", "b")
+    (tmp_path / "train.txt").write_text("a,b.jpg\n1.jpg,2.jpg\n")
+    assert read_split(tmp_path / "train.txt") == ("a,b", "1.jpg,2")

@@ -8,12 +8,16 @@ from pathlib import Path
 
 from captioner.data.captions import Captions
 from captioner.data.readers.collect import Row, collect
-from captioner.data.readers.columns import NotTextError, read_cell
+from captioner.data.readers.columns import NotTextError, find_columns, read_cell
+from captioner.data.readers.named_lines import split_named
+from captioner.images.ids import EXTENSIONS
 from captioner.storage import DataError, read_text
 
 TOKEN_LINE = re.compile(r"(?P<name>[^\t]+)#\d+\t(?P<caption>.*\S.*)")
 
 _DESCRIPTION_LINE = re.compile(r"\s*(?:(?P<path>[^\t]*\.\w+)\s*\t|(?P<name>\S+)(?:\s|\Z))\s*(?P<caption>.*)")
+_LONGEST_BEGIN = 4096  # letters
+_ELSEWHERE = re.compile(rf"//[^\s/]+/\S*?\.(?:{'|'.join(EXTENSIONS)})\b", re.IGNORECASE)
 # What sentences begin with and pictures are never called.
 _SENTENCE_STARTS = frozenset(["a", "an", "the", "two", "three", "some", "there", "this", "it", "several", "many"])
 
@@ -40,19 +44,29 @@ def read_descriptions(path: str | Path, predictions: bool = False) -> Captions:
     """
     rows: list[Row] = []
     starts = 0
-    for number, line in lines(path):
-        match = _DESCRIPTION_LINE.fullmatch(line)
-        if match is None or not (match["caption"].strip() or predictions):
+    numbered = list(lines(path))
+    numbered = numbered[_is_header(numbered[0][1]) :] if len(numbered) > 1 else numbered
+    named = split_named([line for _, line in numbered])
+    for (number, line), parts in zip(numbered, named, strict=True):
+        if parts is None and (match := _DESCRIPTION_LINE.fullmatch(line)):
+            parts = (match["path"] or match["name"]).strip(), match["caption"]
+        if parts is None or not (parts[1].strip() or predictions):
             raise DataError(f"{path}: line {number} is not `image_id caption`; correct or remove it")
-        name = (match["path"] or match["name"]).strip()
-        starts += name.lower() in _SENTENCE_STARTS
-        rows.append(_row(path, number, name, match["caption"]))
+        starts += parts[0].lower() in _SENTENCE_STARTS
+        rows.append(_row(path, number, *parts))
+    if all(len(row.name) > 1 and row.name.endswith(":") for row in rows):
+        rows = [row._replace(name=row.name[:-1]) for row in rows]
     if starts * 2 > len(rows) and len({row.name.lower() for row in rows} & _SENTENCE_STARTS) > 1:
         raise DataError(
             f"{path}: its lines are captions without image_ids (they begin with {rows[0].name!r}); "
             "write `image_id caption`, or score plain captions with --parallel"
         )
     return collect(path, rows)
+
+
+def _is_header(line: str) -> bool:
+    """Tell whether a line names two columns, as `image_id caption` does."""
+    return len(words := line.split()) == 2 and find_columns(words) is not None
 
 
 def match_lines(path: str | Path, form: re.Pattern[str], shown: str, start: int = 1) -> Iterator[Row]:
@@ -87,5 +101,8 @@ def lines(path: str | Path, start: int = 1) -> Iterator[tuple[int, str]]:
 
 
 def is_comment(line: str) -> bool:
-    """Tell whether a line is a comment: `# ` or `//` and whatever follows."""
-    return line.lstrip().startswith(("# ", "//")) or line.strip() == "#"
+    """Tell whether a line is a comment: `# ` or `//` and whatever follows, but for a picture on another machine."""
+    begin = line[:_LONGEST_BEGIN].lstrip()
+    if begin.startswith("//"):
+        return _ELSEWHERE.match(begin) is None
+    return begin.startswith("# ") or line.strip() == "#"

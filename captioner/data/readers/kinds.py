@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+LFS_POINTER = b"version https://git-lfs"
+
 # (first bytes, what it is and what to do). More than one kind begins as a zip archive does; see below.
 _KINDS: tuple[tuple[bytes, str], ...] = (
     (b"PAR1", "a Parquet table; pandas.read_parquet(FILE).to_csv('captions.csv', index=False) makes a csv of it"),
@@ -23,6 +25,7 @@ _KINDS: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "packed with gzip; unpack it (gunzip) and name the file in it"),
     (b"BZh", "packed with bzip2; unpack it (bunzip2) and name the file in it"),
     (b"\xfd7zXZ\x00", "packed with xz; unpack it (unxz) and name the file in it"),
+    (LFS_POINTER, "a pointer of Git LFS and not the file itself; fetch it with `git lfs pull`"),
     (b"{\\rtf", "a rich-text document; save it as plain text"),
 )
 _IN_ZIP = (

@@ -61,6 +61,8 @@ def _rows(path: str | Path, lines: Sequence[str], head: Head, predictions: bool)
     found: list[tuple[int, Row]] = []
     repeated = 0
     for number, cells in _cells(path, lines, head):
+        if head.delimiter == "|" and _is_rule(cells):
+            continue
         filled = max((place for place, cell in enumerate(cells, start=1) if cell.strip()), default=0)
         if not filled:
             continue
@@ -84,6 +86,11 @@ def _rows(path: str | Path, lines: Sequence[str], head: Head, predictions: bool)
         note(path, f"holds its header line {repeated + 1:,} times; it is no caption and is left out")
     called = whole_numbers({row.name for _, row in found})
     yield from (row._replace(name=called[row.name]) for _, row in sorted(found, key=lambda ranked: ranked[0]))
+
+
+def _is_rule(cells: Sequence[str]) -> bool:
+    """Tell whether a row is the rule below a header, as Markdown draws it: |---|:--|."""
+    return any("--" in cell for cell in cells) and not any(cell.strip(" -:+") for cell in cells)
 
 
 def _texts(path: str | Path, number: int, row: dict[str, str], columns: Sequence[str]) -> Texts:

@@ -12,6 +12,7 @@ import pytest
 
 from captioner.data.readers.detect import read_data
 from captioner.data.readers.predictions import read_predictions
+from captioner.data.splits import read_split
 from captioner.storage import DataError
 
 TWO = {"a": ("A dog runs",), "b": ("A cat",)}
@@ -316,3 +317,40 @@ def test_files_of_other_kinds_are_called_what_they_are(tmp_path: Path, name: str
     (tmp_path / name).write_bytes(head)
     with pytest.raises(DataError, match=fault):
         read_data(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a.jpg: A dog runs\nb.jpg: A cat\n",
+        "a.jpg=A dog runs\nb.jpg=A cat\n",
+        "a.jpg -> A dog runs\nb.jpg -> A cat\n",
+        '"a.jpg" "A dog runs"\n"b.jpg" "A cat"\n',
+        "'a.jpg' A dog runs\n'b.jpg' A cat\n",
+        "a: A dog runs\nb: A cat\n",
+        "image_id caption\na A dog runs\nb A cat\n",
+        "| image | caption |\n|---|:--|\n| a.jpg | A dog runs |\n| b.jpg | A cat |\n",
+        "\\\\host\\share\\a.jpg A dog runs\n\\\\host\\share\\b.jpg A cat\n",
+        "//host/share/a.jpg A dog runs\n//host/share/b.jpg A cat\n",
+        "// made by hand\n//host/share/a.jpg,A dog runs\n//host/share/b.jpg,A cat\n",
+        "a.jpg#0 A dog runs\nb.jpg#0 A cat\n",
+    ],
+)
+def test_lines_that_begin_with_a_file_name_in_other_ways(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, text) == TWO
+
+
+def test_a_name_with_blanks_ends_where_its_extension_does(tmp_path: Path) -> None:
+    text = "my dog.jpg A dog runs\nmy cat.PNG A cat\n"
+    assert read(tmp_path, text) == {"my%20dog": ("A dog runs",), "my%20cat": ("A cat",)}
+    kept = "1 A dog and x.jpg\n2 A cat\n"
+    assert read(tmp_path, kept) == {"1": ("A dog and x.jpg",), "2": ("A cat",)}
+    assert read(tmp_path, "a.jpg :) A dog\nb.jpg A cat\n") == {"a": (":) A dog",), "b": ("A cat",)}
+
+
+def test_a_pointer_of_git_lfs_is_called_that(tmp_path: Path) -> None:
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    with pytest.raises(DataError, match=r"pointer of Git LFS .*git lfs pull"):
+        read(tmp_path, text)
+    with pytest.raises(DataError, match=r"pointer of Git LFS .*git lfs pull"):
+        read_split(tmp_path / "captions")
