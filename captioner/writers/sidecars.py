@@ -60,6 +60,10 @@ class TextSidecars:
 
     def add(self, result: Captioned) -> None:
         """See Writer.add."""
+        # In a file of lines a caption is one line, whatever the prefix holds.
+        captions = [" ".join(self.wording.framed(each.text).split()) for each in result.captions if each.text.strip()]
+        if not captions:
+            return
         path = self.target(result.path)
         data = read_file(path) or b""
         try:
@@ -68,8 +72,6 @@ class TextSidecars:
             if self.wording.existing != "overwrite":
                 raise DataError(f"{path}: is not UTF-8, so it is left as it is; save it as UTF-8") from None
             before = ""
-        # In a file of lines a caption is one line, whatever the prefix holds.
-        captions = [" ".join(self.wording.framed(caption.text).split()) for caption in result.captions]
         text: str | None = before
         for caption in captions if self.wording.existing != "prepend" else reversed(captions):
             merged = self.wording.merged(text or "", caption, LINE)
@@ -148,9 +150,13 @@ def has_text(packet: bytes) -> bool:
 def described(packet: bytes, wording: Wording, caption: str) -> bytes | None:
     """Return a packet with a caption as description and alt text, None where the present ones are kept.
 
+    A caption without a word replaces nothing.
+
     Raises:
         DamagedError: the packet cannot be read.
     """
+    if not caption.strip():
+        return None
     if wording.existing == "skip" and has_text(packet):
         return None
     changed = packet
