@@ -71,6 +71,7 @@ def command(
 
     if features is not None and index is not None:
         raise ConfigError("--features and --index: are two places of features; name one")
+    _require_outputs(output, throw_out is not None, [captions, *([] if features is None else [features])])
     texts = read_captions(captions)
     require_folder(images)
     load_keras()
@@ -116,3 +117,16 @@ def command(
         click.echo(f"{each.score:.2f}\t{each.image_id}\t{' '.join(each.caption.split())}")
     wrote = [TABLE, PAGE, *([KEPT] if throw_out is not None else [])]
     logger.info(f"{output}: {', '.join(wrote)}")
+
+
+def _require_outputs(output: Path, kept: bool, inputs: list[Path]) -> None:
+    """Refuse to replace what is read here, or what is not the command's own, before anything is weighed."""
+    from captioner.output_places import require_not_read
+    from captioner.stages.doubt import STAGE, require_table
+    from captioner.storage import require_own, require_page
+
+    require_not_read([output / name for name in (TABLE, PAGE, *([KEPT] if kept else []))], inputs)
+    require_table(output / TABLE)
+    require_page(output / PAGE)
+    if kept:
+        require_own(output / KEPT, STAGE)
