@@ -162,7 +162,7 @@ def without(captions: Mapping[str, Sequence[str]], thrown_out: Sequence[Doubt]) 
 
 
 def write_captions(captions: Mapping[str, Sequence[str]], path: Path) -> None:
-    """Write captions as Flickr's token file has them: `image_id#0<TAB>caption` a line; the manifest says whose it is."""
+    """Write captions as Flickr's token file has them, `image_id#0<TAB>caption` a line, and whose the file is."""
     remove_manifest(path)
     lines = [
         f"{image_id}#{number}\t{' '.join(text.split())}\n"
