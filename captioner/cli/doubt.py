@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from captioner.cli.backend import load_keras
+from captioner.cli.options import NamedPath
 
 logger = logging.getLogger(__name__)
 
@@ -15,13 +16,11 @@ TABLE, PAGE, KEPT = "doubts.csv", "doubts.html", "captions.txt"
 
 
 @click.command("doubt")
-@click.argument("captions", type=click.Path(path_type=Path))
-@click.argument("images", type=click.Path(path_type=Path, file_okay=False))
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", default="doubts",
+@click.argument("captions", type=NamedPath())
+@click.argument("images", type=NamedPath(file_okay=False))
+@click.option("-o", "--output", type=NamedPath(file_okay=False), metavar="FOLDER", default="doubts",
               show_default=True, help="Folder for the results.")  # fmt: skip
-@click.option(
-    "--model", type=click.Path(path_type=Path), help="Run folder or .keras file (default: the captioner in the box)."
-)
+@click.option("--model", type=NamedPath(), help="Run folder or .keras file (default: the captioner in the box).")
 @click.option(
     "-n", "count", type=click.IntRange(min=1), default=20, show_default=True, help="How many captions to print."
 )
@@ -33,13 +32,13 @@ TABLE, PAGE, KEPT = "doubts.csv", "doubts.html", "captions.txt"
 )
 @click.option(
     "--features",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     metavar="FILE",
     help="The pictures' features (default: made now and kept in --index).",
 )
 @click.option(
     "--index",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=NamedPath(file_okay=False),
     metavar="FOLDER",
     help="Where features are kept (default: beside IMAGES, as NAME.captioner-index).",
 )

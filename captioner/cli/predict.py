@@ -12,7 +12,7 @@ import click
 
 from captioner.cli.generation import generation_options
 from captioner.cli.models import load_graph, load_models, suits_graph
-from captioner.cli.options import ModelName, allow_download
+from captioner.cli.options import ModelName, NamedPath, allow_download
 
 if TYPE_CHECKING:
     from captioner.images.picture_list import PictureFiles
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
+FOLDER = NamedPath(file_okay=False)
 
 
 @click.command("predict")
@@ -66,7 +66,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--neutral", is_flag=True, help="Replace gendered words: a man becomes a person.")
 @click.option(
     "--neutral-words",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     metavar="FILE",
     help="More of such words, `word = replacement` a line.",
 )

@@ -107,7 +107,7 @@ def find_pictures(names: Sequence[str | Path], allow_urls: bool = False) -> Pict
         allow_urls: whether pictures may be fetched from addresses.
 
     Raises:
-        ConfigError: there is an address, and they are not allowed.
+        ConfigError: there is an address, and they are not allowed; or a name is empty.
         DataError: a path does not exist, a folder holds no picture, or what a JSON lists is not there.
     """
     files, seen = PictureFiles(), set()
@@ -119,6 +119,8 @@ def find_pictures(names: Sequence[str | Path], allow_urls: bool = False) -> Pict
             files.append(path, size, modified, offset)
 
     for name in names:
+        if name == "":  # an unset variable of the shell; as a path it would be the folder one is in
+            raise ConfigError("a picture's name is empty; name a file or a folder (. is the folder you are in)")
         if is_url(str(name)):
             require_urls(str(name), allow_urls)
             add(str(name))

@@ -87,6 +87,11 @@ def test_what_would_be_lost_is_refused_before_anything_is_captioned(refused, tra
     refused(1, ["words.txt: line 1: expected `word = replacement`"], *PREDICT, "--neutral-words", "words.txt")
 
 
+@pytest.mark.parametrize("option", ["--model", "--out", "--attention", "--neutral-words"])
+def test_an_empty_path_is_refused(refused, trained, option):
+    refused(2, [f"'{option}'", "the name is empty"], "predict", "images", option, "")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written_to(refused, trained):
     Path("images").chmod(0o555)

@@ -37,6 +37,7 @@ WORDS = [["a", "dog", "runs"], ["a", "cat", "sleeps"]]
         (["--batch", "3"], ["batch: must be a power of two such as 16, found 3"]),
         (["--batch", "64", "--queue", "32"], ["--batch 64", "--queue of 32"]),
         (["--deadline", "0"], ["'--deadline'", "x>0"]),
+        (["--model", ""], ["'--model'", "the name is empty"]),
         (["--token", ""], ["--token: must be of visible ASCII characters"]),
         (["--token", "schlüssel"], ["--token"]),
         (["--token", "a b\n"], ["--token"]),
@@ -45,6 +46,14 @@ WORDS = [["a", "dog", "runs"], ["a", "cat", "sleeps"]]
 def test_wrong_calls(refused, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     refused(2, words, "serve", *arguments)
+
+
+def test_an_empty_token_in_the_environment_lets_nobody_in_by_mistake(refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CAPTIONER_TOKEN", "")
+    refused(2, ["CAPTIONER_TOKEN: is empty", "unset it"], "serve", "--host", "0.0.0.0", "--port", "0")
+    monkeypatch.setenv("CAPTIONER_TOKEN", "schlüssel")
+    refused(2, ["--token"], "serve", "--port", "0")
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,12 @@ def test_what_is_not_there_is_named(folder):
     assert names(find_pictures(["https://example.org/a.jpg"], allow_urls=True)) == ["https://example.org/a.jpg"]
 
 
+def test_an_empty_name_is_not_the_folder_one_is_in(folder):
+    with pytest.raises(ConfigError, match="a picture's name is empty"):
+        find_pictures(["x.jpg", ""])
+    assert len(find_pictures(["."])) == 5
+
+
 def test_cocos_list(folder):
     listed = {"images": [{"id": 1, "file_name": "b.jpg"}, {"id": 2, "file_name": "a.png"}]}
     (folder / "f/info.json").write_text(json.dumps(listed))
