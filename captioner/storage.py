@@ -90,7 +90,7 @@ def _temporary_name(path: Path, pid: int | str) -> str:
 
 def _remove_leftovers(path: Path) -> None:
     """Remove what killed processes have left of a target; a folder is looked through once in this process."""
-    folder = os.path.abspath(path.parent)
+    folder = str(path.parent.absolute())
     if (found := _leftovers.get(folder)) is None:
         found = _leftovers[folder] = _find_leftovers(folder)
     for pid in found.pop(_temporary_name(path, "*"), ()) if found else ():

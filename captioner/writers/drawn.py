@@ -28,6 +28,11 @@ DRAWINGS = ".attention.json"  # marks a folder of drawings
 COLUMNS = ["file", "rank", "caption", "log_prob", "confidence", "annotated"]
 
 
+def is_drawn(folder: Path) -> bool:
+    """Return whether a folder holds what an earlier run drew."""
+    return (folder / JOB).is_file() or (folder / DRAWINGS).is_file()
+
+
 class ResultsFolder:
     """A folder of pictures with their captions drawn underneath, and results.csv, which grows row by row.
 
@@ -119,7 +124,7 @@ class ResultsFolder:
 
     def add(self, result: Captioned) -> None:
         """Draw a picture's captions and add them to results.csv."""
-        name = f"{self._names.of(result.path, result.called)}.jpg"
+        name = f"{self._names.of_arriving(result)}.jpg"
         self._require_own(name)
         drawn = captioned(result.picture(SIZE), [caption.text for caption in result.captions])
         file = io.BytesIO()
@@ -189,7 +194,7 @@ class AttentionFolder:
                 "--attention: this model has none to draw, its architecture looks at no regions; leave it out"
             )
         picture = result.picture(SIZE)
-        name = self._names.of(result.path, result.called)
+        name = self._names.of_arriving(result)
         self._require_own(name)
         if not self._marked:
             write_json(self.folder / DRAWINGS, {"stage": "predict"})
@@ -245,3 +250,14 @@ class Names:
         self._names[called or str(path)] = name
         self._taken.add(name.lower())
         return name
+
+    def of_arriving(self, result: Captioned) -> str:
+        """Return the name of a picture's results; one that may have come while others are captioned ends no run.
+
+        Raises:
+            DataError: the picture lies in the folder and could be written over.
+        """
+        try:
+            return self.of(result.path, result.called)
+        except ConfigError as error:
+            raise DataError(f"{result.called}: gets no drawing ({error})") from None

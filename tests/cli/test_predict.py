@@ -39,6 +39,30 @@ def test_paths_on_standard_input(call, trained, monkeypatch):
     assert_one_line(result.err.splitlines(keepends=True)[-1], "nope.png: no such file")
 
 
+@pytest.mark.parametrize("existing", ["skip", "overwrite"])
+def test_pictures_that_arrive_never_share_a_sidecar(call, trained, monkeypatch, existing):
+    shutil.copy("images/p01.png", "images/p03.jpg")
+
+    class Stdin:
+        buffer = io.BytesIO(b"images/p03.png\nimages/p03.jpg\nimages/p01.png\n./images/p03.png\n")
+
+    monkeypatch.setattr(sys, "stdin", Stdin)
+    result = call("predict", "-", "--model", RUN, "--write", "txt", "--existing", existing)
+    assert result.code == 1
+    assert_one_line(result.err.splitlines(keepends=True)[-1], "p03.png and images/p03.jpg would share p03.txt")
+    lines = dict(line.split("\t") for line in result.out.splitlines())
+    assert Path("images/p03.txt").read_text() == lines["images/p03.png"] + "\n"
+    assert Path("images/p01.txt").read_text() == lines["images/p01.png"] + "\n"
+
+
+def test_results_under_the_pictures_go_on_too(call, trained):
+    for _ in range(2):
+        result = call(*PREDICT, "--out", "images/captioned")
+        assert result.code == 0, result.err
+    assert "16 of 16 pictures have their captions already" in result.err
+    assert len(list(Path("images/captioned").glob("*.jpg"))) == 16
+
+
 @pytest.mark.slow
 def test_a_caption_leaves_before_the_next_path_comes(trained):
     process = start("predict", "-", "--model", RUN, cwd=trained, stdin=-1)

@@ -81,6 +81,15 @@ def test_the_pictures_themselves_are_never_written_over(pictures):
             make(pictures[1].parent, pictures)
 
 
+def test_a_picture_that_arrives_from_the_folder_itself_ends_no_run(pictures):
+    for folder in (
+        ResultsFolder(pictures[0].parent, []),
+        AttentionFolder(pictures[0].parent, [], None),
+    ):
+        with pytest.raises(DataError, match=r"dog\.png: gets no drawing .*holds pictures that are to be captioned"):
+            folder.add(Captioned(pictures[0], captions("a dog", regions=4)))
+
+
 def test_attention_word_by_word_and_whole(pictures, tmp_path):
     pytest.importorskip("matplotlib")
     folder = AttentionFolder(tmp_path / "att", pictures, None)
