@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TOKEN = "CAPTIONER_TOKEN"
+_printing = contextlib.ExitStack()  # to the end of a worker process; one that nobody holds would end at once
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -165,7 +166,7 @@ def command(
 def worker_app() -> Starlette:
     """Return the application of one of several processes; uvicorn calls it there."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    contextlib.ExitStack().enter_context(messages_printed())  # to the end of the process
+    _printing.enter_context(messages_printed())
     _quieten()
     from captioner.serving.app import create_app
     from captioner.serving.run import SETTINGS, ServerConfig
