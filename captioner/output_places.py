@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from captioner.progress import amount
@@ -19,6 +20,18 @@ def require_place(path: Path) -> None:
     place = path if path.is_dir() else _existing(path.absolute().parent)
     if not os.access(place, os.W_OK | os.X_OK):
         raise DataError(f"{place}: cannot be written to; change its permissions, or name another place for {path}")
+
+
+def require_not_read(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Refuse outputs that would replace what the command reads.
+
+    Raises:
+        DataError: naming the first.
+    """
+    read = {path.resolve() for path in inputs}
+    for output in outputs:
+        if output.resolve() in read:
+            raise DataError(f"{output}: is read here and would be replaced; name another folder or file with -o")
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:

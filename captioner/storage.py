@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import glob
 import hashlib
 import json
 import os
+import re
 import struct
 import sys
 from collections.abc import Iterator
@@ -21,10 +21,16 @@ MANIFEST_VERSION = 1
 LONGEST_LINE = 2**20  # bytes of a line, and of JSON without a line end or a quote
 _CHUNK = 2**16
 _LONGEST_REASON = 200
+_LONGEST_NAME = 120  # bytes that a temporary name repeats: encrypted file systems have room for 143, not the usual 255
+_LONGEST_SUFFIX = 32  # bytes; what is longer is the rest of a title with a full stop in it
+_LEFTOVER = re.compile(r"(\..+\.)(\d{1,100})(\.tmp.*)", re.DOTALL)
 _DAMAGED = (
     ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError, csv.Error,
     struct.error,
 )  # fmt: skip
+
+
+_leftovers: dict[str, dict[str, list[int]]] = {}  # folder -> see _find_leftovers
 
 
 class DataError(Exception):
@@ -49,14 +55,14 @@ def reading(path: str | Path) -> Iterator[None]:
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; rename it to `path` when the block ends well, remove it otherwise.
 
-    The temporary name keeps the suffix, because writers such as `keras.Model.save` look at it. What a killed
-    process has left of the same target is removed.
+    The temporary name keeps the suffix, because writers such as `keras.Model.save` look at it. What a process that was
+    killed before this one first wrote into the folder has left of the same target is removed.
 
     Raises:
         DataError: the folder cannot be made or written to, or the disk is full.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    temporary = path.with_name(_temporary_name(path, os.getpid()))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)
@@ -74,11 +80,32 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def _temporary_name(path: Path, pid: int | str) -> str:
+    """Return a hidden name beside `path` that no other process takes; a long name is shortened, to be legal still."""
+    if len(os.fsencode(path.name + path.suffix)) <= _LONGEST_NAME:
+        return f".{path.name}.{pid}.tmp{path.suffix}"
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= _LONGEST_SUFFIX else ""
+    return f".{digest_bytes(os.fsencode(path.name))[:16]}.{pid}.tmp{suffix}"
+
+
 def _remove_leftovers(path: Path) -> None:
-    for leftover in path.parent.glob(glob.escape(f".{path.name}.") + "*" + glob.escape(f".tmp{path.suffix}")):
-        pid = leftover.name.removeprefix(f".{path.name}.").split(".")[0]
-        if pid.isdigit() and not _is_alive(int(pid)):
-            leftover.unlink(missing_ok=True)
+    """Remove what killed processes have left of a target; a folder is looked through once in this process."""
+    folder = str(path.parent.absolute())
+    if (found := _leftovers.get(folder)) is None:
+        found = _leftovers[folder] = _find_leftovers(folder)
+    for pid in found.pop(_temporary_name(path, "*"), ()) if found else ():
+        if not _is_alive(pid):
+            path.with_name(_temporary_name(path, pid)).unlink(missing_ok=True)
+
+
+def _find_leftovers(folder: str) -> dict[str, list[int]]:
+    """Return the processes that have left temporary files, by the files' names with a star for the process."""
+    found: dict[str, list[int]] = {}
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:  # one may write where one may not look
+        for entry in entries:
+            if entry.name.startswith(".") and (parts := _LEFTOVER.fullmatch(entry.name)):
+                found.setdefault(f"{parts[1]}*{parts[3]}", []).append(int(parts[2]))
+    return found
 
 
 def _is_alive(pid: int) -> bool:

@@ -151,6 +151,29 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
     assert living.exists() and other.exists() and not dead.exists() and not impossible.exists()
 
 
+def test_a_folder_is_looked_through_once_however_many_files_are_written(tmp_path, monkeypatch):
+    looked, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: looked.append(path) or scandir(path))
+    dead = tmp_path / f".a9.txt.{dead_pid()}.tmp.txt"
+    dead.touch()
+    for number in range(10):
+        write_text(tmp_path / f"a{number}.txt", "new")
+    assert looked == [str(tmp_path)] and not dead.exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 240 + ".txt", "1. " + "x" * 240, "é" * 120 + ".txt", "x." + "y" * 250])
+def test_every_legal_name_can_be_written(tmp_path, name):
+    code = (
+        "import os, signal, sys; from captioner.storage import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / name], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    write_text(tmp_path / name, "new")
+    assert only_file(tmp_path / name) and (tmp_path / name).read_text() == "new"
+
+
 def test_text_that_is_not_utf_8_names_the_line(tmp_path):
     path = tmp_path / "captions.txt"
     path.write_bytes(b"a dog\na caf\xe9\n")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from captioner.cli.backend import load_keras
+from captioner.cli.options import NamedPath
 
 logger = logging.getLogger(__name__)
 
@@ -15,13 +16,11 @@ TABLE, PAGE, KEPT = "doubts.csv", "doubts.html", "captions.txt"
 
 
 @click.command("doubt")
-@click.argument("captions", type=click.Path(path_type=Path))
-@click.argument("images", type=click.Path(path_type=Path, file_okay=False))
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", default="doubts",
+@click.argument("captions", type=NamedPath())
+@click.argument("images", type=NamedPath(file_okay=False))
+@click.option("-o", "--output", type=NamedPath(file_okay=False), metavar="FOLDER", default="doubts",
               show_default=True, help="Folder for the results.")  # fmt: skip
-@click.option(
-    "--model", type=click.Path(path_type=Path), help="Run folder or .keras file (default: the captioner in the box)."
-)
+@click.option("--model", type=NamedPath(), help="Run folder or .keras file (default: the captioner in the box).")
 @click.option(
     "-n", "count", type=click.IntRange(min=1), default=20, show_default=True, help="How many captions to print."
 )
@@ -33,13 +32,13 @@ TABLE, PAGE, KEPT = "doubts.csv", "doubts.html", "captions.txt"
 )
 @click.option(
     "--features",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     metavar="FILE",
     help="The pictures' features (default: made now and kept in --index).",
 )
 @click.option(
     "--index",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=NamedPath(file_okay=False),
     metavar="FOLDER",
     help="Where features are kept (default: beside IMAGES, as NAME.captioner-index).",
 )
@@ -71,6 +70,7 @@ def command(
 
     if features is not None and index is not None:
         raise ConfigError("--features and --index: are two places of features; name one")
+    _require_outputs(output, throw_out is not None, [captions, *([] if features is None else [features])])
     texts = read_captions(captions)
     require_folder(images)
     load_keras()
@@ -116,3 +116,16 @@ def command(
         click.echo(f"{each.score:.2f}\t{each.image_id}\t{' '.join(each.caption.split())}")
     wrote = [TABLE, PAGE, *([KEPT] if throw_out is not None else [])]
     logger.info(f"{output}: {', '.join(wrote)}")
+
+
+def _require_outputs(output: Path, kept: bool, inputs: list[Path]) -> None:
+    """Refuse to replace what is read here, or what is not the command's own, before anything is weighed."""
+    from captioner.output_places import require_not_read
+    from captioner.stages.doubt import STAGE, require_table
+    from captioner.storage import require_own, require_page
+
+    require_not_read([output / name for name in (TABLE, PAGE, *([KEPT] if kept else []))], inputs)
+    require_table(output / TABLE)
+    require_page(output / PAGE)
+    if kept:
+        require_own(output / KEPT, STAGE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import traceback
 from collections.abc import Iterator
 
 import click
@@ -22,10 +23,16 @@ class MessageHandler(logging.Handler):
     """Prints records to stderr, above a progress bar if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a record; a closed stderr raises, as it does for every other output of the command."""
+        """Print a record, with the traceback of what has gone wrong in a server, whose clients are told to look here.
+
+        A closed stderr raises, as it does for every other output of the command.
+        """
+        text = text_of(record)
+        if record.exc_info and record.exc_info[0] is not None:
+            text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
         bars = sys.modules.get("tqdm")
         with bars.tqdm.external_write_mode(file=sys.stderr) if bars else contextlib.nullcontext():
-            click.echo(text_of(record), err=True)
+            click.echo(text, err=True)
 
 
 @contextlib.contextmanager

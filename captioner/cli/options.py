@@ -16,13 +16,27 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class ModelName(click.Path):
+class NamedPath(click.Path):
+    """A path with a name: an empty one, as an unset variable of the shell leaves it, would be the folder one is in.
+
+    Args:
+        file_okay: whether it may be a file.
+    """
+
+    def __init__(self, file_okay: bool = True) -> None:
+        super().__init__(path_type=Path, file_okay=file_okay)
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        """Return the path."""
+        if value == "":
+            self.fail("the name is empty; name a file or a folder", param, context)
+        return super().convert(value, param, context)
+
+
+class ModelName(NamedPath):
     """A run folder, a .keras file, or `hub:` and a preset of KerasHub, which stays as it is typed."""
 
     name = "model"
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
         """Return a path, or a model of KerasHub by its name."""
@@ -32,8 +46,7 @@ class ModelName(click.Path):
 
 def output_folder(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add -o for a folder; a file of that name is refused before any work."""
-    kind = click.Path(path_type=Path, file_okay=False)
-    return click.option("-o", "--output", type=kind, metavar="FOLDER", help=f"{default}.")
+    return click.option("-o", "--output", type=NamedPath(file_okay=False), metavar="FOLDER", help=f"{default}.")
 
 
 def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:

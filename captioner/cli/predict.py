@@ -12,7 +12,7 @@ import click
 
 from captioner.cli.generation import generation_options
 from captioner.cli.models import load_graph, load_models, suits_graph
-from captioner.cli.options import ModelName, allow_download
+from captioner.cli.options import ModelName, NamedPath, allow_download
 
 if TYPE_CHECKING:
     from captioner.images.picture_list import PictureFiles
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
+FOLDER = NamedPath(file_okay=False)
 
 
 @click.command("predict")
@@ -66,7 +66,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--neutral", is_flag=True, help="Replace gendered words: a man becomes a person.")
 @click.option(
     "--neutral-words",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     metavar="FILE",
     help="More of such words, `word = replacement` a line.",
 )
@@ -121,15 +121,20 @@ def command(
     from captioner.loading import digest_model, require_model
     from captioner.stages.prediction_inputs import STDIN, Arriving, find_pictures
     from captioner.text.styles import neutral_words as read_neutral_words
+    from captioner.writers.targets import OneEach
 
     if count > generation.get("beam_size", count):
         raise ConfigError(f"-n {count} needs --beam-size {count} or more (got {generation['beam_size']})")
     sidecars = _sidecars(kinds, options)
     words = read_neutral_words(neutral_words) if neutral or neutral_words is not None else None
-    files = find_pictures(pictures, options["allow_urls"])
+    outputs = [folder for folder in (out, attention) if folder is not None]
+    files = find_pictures(pictures, options["allow_urls"], outputs)
     if sidecars and not files.only_files:
         raise ConfigError("--write: writes beside files, and some pictures are in tar files or at addresses; use --out")
     _require_places(files, sidecars, out)
+    arriving = Arriving(sys.stdin.buffer, options["allow_urls"], outputs) if str(STDIN) in pictures else None
+    if arriving is not None:
+        sidecars = [OneEach(sidecar, files) for sidecar in sidecars]
     if not models:
         from captioner.pretrained.box import default_model
 
@@ -149,7 +154,7 @@ def command(
     if running["address"] is not None:
         running["engine"] = running["engine"] or "ray"
     config = ExtractionConfig(**{name: value for name, value in running.items() if value is not None})
-    fast = load_graph(models, count, generation) if suits_graph(files, running, str(STDIN) in pictures) else None
+    fast = load_graph(models, count, generation) if suits_graph(files, running, arriving is not None) else None
     captioner, encoder = fast or load_models(models, _precision(models, running))
     if attention is not None and encoder is None:
         raise DataError("--attention: this model has none to draw, its architecture looks at no regions; leave it out")
@@ -176,7 +181,7 @@ def command(
         files,
         [*sidecars, *writers],
         skippers=[*sidecars, *skippers],
-        arriving=Arriving(sys.stdin.buffer, options["allow_urls"]) if str(STDIN) in pictures else None,
+        arriving=arriving,
         n=count,
         changes=generation,
         config=config,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+TOKEN = "CAPTIONER_TOKEN"
+_printing = contextlib.ExitStack()  # to the end of a worker process; one that nobody holds would end at once
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -46,7 +49,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 )
 @click.option(
     "--token",
-    envvar="CAPTIONER_TOKEN",
+    envvar=TOKEN,
     help="What clients must send as `Authorization: Bearer TOKEN`. Better given as CAPTIONER_TOKEN.",
 )
 @click.option(
@@ -119,6 +122,8 @@ def command(
     """
     from captioner.config import ConfigError
 
+    if token is None and TOKEN in os.environ:  # an empty one, which Click takes for none: it would let in everybody
+        raise ConfigError(f"{TOKEN}: is empty; give it a token of visible ASCII characters, or unset it")
     if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token and token):
         raise ConfigError("--token: must be of visible ASCII characters; choose another")
     if batch > queue:
@@ -160,10 +165,8 @@ def command(
 
 def worker_app() -> Starlette:
     """Return the application of one of several processes; uvicorn calls it there."""
-    import os
-
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    contextlib.ExitStack().enter_context(messages_printed())  # to the end of the process
+    _printing.enter_context(messages_printed())
     _quieten()
     from captioner.serving.app import create_app
     from captioner.serving.run import SETTINGS, ServerConfig

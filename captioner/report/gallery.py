@@ -11,7 +11,7 @@ from string import Template
 from typing import Protocol
 
 from captioner.report.pictures import embed_pictures
-from captioner.storage import write_text
+from captioner.storage import digest_json, write_text
 
 
 class FoundLike(Protocol):
@@ -96,11 +96,13 @@ def write_doubts(
         }
         for each in doubts
     ]
+    texts = {image_id: list(each) for image_id, each in captions.items()}
     data = {
         "name": name,
+        "digest": digest_json(texts),
         "rows": rows,
         "pictures": {image_id: shown._asdict() for image_id, shown in pictures.items()},
-        "captions": {image_id: list(texts) for image_id, texts in captions.items()},
+        "captions": texts,
     }
     # "<" is escaped, so that no caption can end the script
     _write(path, "doubts.html", title=escape(name), data=json.dumps(data, ensure_ascii=False).replace("<", "\\u003c"))

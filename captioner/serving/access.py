@@ -33,6 +33,11 @@ _SECURITY = {
 }
 
 
+def _path_here(scope: Scope) -> str:
+    """Return a request's path in this application, which may be mounted in another one."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+
+
 class AccessRecord:
     """Gives a request an id, and when it ends counts it and logs one line: JSON, without picture and token.
 
@@ -80,7 +85,7 @@ class AccessRecord:
                 await JSONResponse(error, 500)(scope, receive, counted_send)
         finally:
             seconds = time.perf_counter() - began
-            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            path = _path_here(scope)
             route = path if path in self.routes else "/static" if path.startswith("/static/") else "other"
             self.metrics.requests.labels(route, status or CLIENT_GONE).inc()
             self.metrics.seconds.labels(route).observe(seconds)
@@ -113,7 +118,7 @@ class Token:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or answer 401."""
-        if scope["type"] != "http" or self._is_open(scope["path"]) or self._is_let_in(scope):
+        if scope["type"] != "http" or self._is_open(_path_here(scope)) or self._is_let_in(scope):
             await self.app(scope, receive, send)
             return
         response = JSONResponse(

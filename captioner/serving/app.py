@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from captioner.config import ConfigError
 from captioner.serving.access import REQUEST_ID, AccessRecord, Token
 from captioner.serving.api import Api
 from captioner.serving.bodies import BodyReader
@@ -55,8 +56,11 @@ def create_app(
         limits: of requests.
 
     Raises:
+        ConfigError: the token is empty.
         DataError: there is no captioner at `model`, or its encoder cannot be had.
     """
+    if token == "":
+        raise ConfigError("token: is empty, so everybody could come in; choose another, or None to let everybody in")
     served = _served(model)
     limits, metrics = limits or Limits(), Metrics()
     service, bodies = CaptionService(served, limits, metrics), BodyReader(limits)

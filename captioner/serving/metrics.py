@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where several processes leave their numbers; prometheus-client reads it
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -49,3 +49,8 @@ class Metrics:
     def text(self) -> bytes:
         """Return all numbers as text."""
         return generate_latest(self._registry)
+
+
+def forget_process(pid: int) -> None:
+    """Let a worker process that has ended count no more in what is true of living ones, such as captioner_ready."""
+    mark_process_dead(pid, os.environ[FOLDER])

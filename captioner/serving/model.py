@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from captioner.config import ConfigError
+from captioner.encoding import escape
 from captioner.export.fast import FastCaptioner
 from captioner.hub.names import is_hub, preset_of
 from captioner.images.decode import load_image
@@ -162,4 +163,4 @@ class ServedModel:
 def name_of(model: Named) -> str:
     """Return what clients call the model in a run folder or a `.keras` file, or one of KerasHub."""
     path = Path(preset_of(model) if is_hub(model) else model)
-    return path.resolve().stem if path.suffix == ".keras" else path.resolve().name
+    return escape(path.resolve().stem if path.suffix == ".keras" else path.resolve().name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from captioner.encoding import escape
+
 
 class RefusalError(Exception):
     """What a client is told.
@@ -30,4 +32,4 @@ class RefusalError(Exception):
 async def answer_refusal(_request: Request, refusal: Exception) -> Response:
     """Return the refusal as JSON: `{"error": "..."}`, the form that Ollama's clients read too."""
     assert isinstance(refusal, RefusalError)
-    return JSONResponse({"error": refusal.message}, refusal.status, refusal.headers)
+    return JSONResponse({"error": escape(refusal.message)}, refusal.status, refusal.headers)

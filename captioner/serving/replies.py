@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from captioner.encoding import escape
 from captioner.report.pictures import grid_box, grid_columns
 from captioner.serving.model import ServedModel
 from captioner.serving.options import Options
@@ -28,9 +29,10 @@ def reply(found: Answered, options: Options, model: ServedModel) -> dict[str, An
 
 
 def reply_of_several(name: str | None, found: Answered | RefusalError, options: Options, model: ServedModel) -> Any:
-    """Return one picture's entry in the answer to several."""
+    """Return one picture's entry in the answer to several; a file's name may hold bytes that are no UTF-8."""
+    name = None if name is None else escape(name)
     if isinstance(found, RefusalError):
-        return {"file": name, "error": found.message, "status": found.status}
+        return {"file": name, "error": escape(found.message), "status": found.status}
     return {"file": name, **reply(found, options, model)}
 
 

@@ -22,7 +22,7 @@ from uvicorn.supervisors import Multiprocess
 from captioner.hub.names import is_hub
 from captioner.loading import Named
 from captioner.serving.limits import Limits
-from captioner.serving.metrics import FOLDER
+from captioner.serving.metrics import FOLDER, forget_process
 from captioner.storage import DataError
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def serve_in_processes(config: ServerConfig, bound: socket.socket, workers: int,
         uvicorn_config = _uvicorn_config(factory, factory=True, workers=workers)
         bound.listen(uvicorn_config.backlog)
         with _ended_well_by_sigterm():
-            Multiprocess(uvicorn_config, [bound]).run()
+            _Workers(uvicorn_config, [bound]).run()
     finally:
         del os.environ[SETTINGS], os.environ[FOLDER]
         shutil.rmtree(numbers, ignore_errors=True)
@@ -163,6 +163,20 @@ def _uvicorn_config(app: Any, **settings: Any) -> uvicorn.Config:
         ws="none",
         **settings,
     )
+
+
+class _Workers(Multiprocess):
+    """Worker processes; the numbers of one that has ended and was replaced are forgotten."""
+
+    _known: frozenset[int | None] = frozenset()
+
+    def keep_subprocess_alive(self) -> None:
+        super().keep_subprocess_alive()
+        living = frozenset(process.pid for process in self.processes)
+        for pid in self._known - living:
+            if pid is not None:
+                forget_process(pid)
+        self._known = living
 
 
 class _ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]

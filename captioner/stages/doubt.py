@@ -18,12 +18,14 @@ from captioner.generation.padding import log_mean_exp
 from captioner.metrics.calibration import area_under_curve
 from captioner.progress import Progress
 from captioner.stages.picture_index import MAX_LENGTH
-from captioner.storage import DataError, write_text
+from captioner.storage import DataError, remove_manifest, write_manifest, write_text
 from captioner.text.cleaning import clean_caption
 from captioner.text.vocabulary import UNK
 
 logger = logging.getLogger(__name__)
 
+HEADER = ["image_id", "number", "score", "caption"]  # of the table
+STAGE = "doubt"
 OTHERS = 16  # pictures on which p(caption) is estimated
 AT_ONCE = 32  # pictures
 
@@ -130,11 +132,20 @@ def _of_own(
     return np.array([found[spot] for spot in at])
 
 
+def require_table(path: Path) -> None:
+    """Refuse to replace a file that is no table of doubts. Raises DataError."""
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.read(100)
+        if head and not head.startswith(",".join(HEADER).encode()):
+            raise DataError(f"{path}: is there already and is no table of doubts; name another folder with -o")
+
+
 def write_table(found: Doubts, path: Path) -> None:
     """Write image_id, number, score and caption of every weighed caption, the worst first."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["image_id", "number", "score", "caption"])
+    writer.writerow(HEADER)
     for each in found.captions:
         writer.writerow([each.image_id, each.number, f"{each.score:.4f}", each.caption])
     write_text(path, table.getvalue())
@@ -151,10 +162,12 @@ def without(captions: Mapping[str, Sequence[str]], thrown_out: Sequence[Doubt]) 
 
 
 def write_captions(captions: Mapping[str, Sequence[str]], path: Path) -> None:
-    """Write captions as Flickr's token file has them: `image_id#0<TAB>caption` a line."""
+    """Write captions as Flickr's token file has them, `image_id#0<TAB>caption` a line, and whose the file is."""
+    remove_manifest(path)
     lines = [
         f"{image_id}#{number}\t{' '.join(text.split())}\n"
         for image_id, texts in captions.items()
         for number, text in enumerate(texts)
     ]
     write_text(path, "".join(lines))
+    write_manifest(path, STAGE)

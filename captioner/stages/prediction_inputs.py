@@ -20,6 +20,7 @@ from captioner.images.tars import TarMember, is_tar, members_of
 from captioner.images.urls import is_url
 from captioner.images.walk import require_pictures, walk_images
 from captioner.storage import DataError
+from captioner.writers.drawn import is_drawn
 
 STDIN = Path("-")
 LINES_AHEAD = 4096  # of standard input that are read before they are needed
@@ -31,10 +32,11 @@ class Arriving:
     Args:
         stream: standard input.
         allow_urls: whether pictures may be fetched from addresses; where not, one is taken for a file's name.
+        outputs: see `find_pictures`.
     """
 
-    def __init__(self, stream: BinaryIO, allow_urls: bool = False) -> None:
-        self._allow_urls = allow_urls
+    def __init__(self, stream: BinaryIO, allow_urls: bool = False, outputs: Sequence[Path] = ()) -> None:
+        self._allow_urls, self._outputs = allow_urls, outputs
         self._paths: queue.Queue[str | None] = queue.Queue(LINES_AHEAD)
         threading.Thread(target=self._read, args=(stream,), name="paths", daemon=True).start()
 
@@ -76,7 +78,7 @@ class Arriving:
     def _append(self, files: PictureFiles, name: str) -> list[int]:
         if is_url(name):
             return [files.append(name if self._allow_urls else Path(name))]
-        return [files.append(each) for each in _meant(Path(name))]
+        return [files.append(each) for each in _meant(Path(name), self._outputs)]
 
 
 def _is_real(stream: BinaryIO) -> bool:
@@ -87,17 +89,26 @@ def _is_real(stream: BinaryIO) -> bool:
     return True
 
 
-def _meant(path: Path) -> list[Path]:
+def _meant(path: Path, outputs: Sequence[Path]) -> list[Path]:
     """Return the pictures that a line of standard input means; a fault of a path is reported when it is read."""
     if not path.is_dir():
         return [path]
     try:
-        return sorted(Path(entry.path) for entry in walk_images(path))
+        return sorted(Path(entry.path) for entry in _walk(path, outputs))
     except DataError:
         return [path]
 
 
-def find_pictures(names: Sequence[str | Path], allow_urls: bool = False) -> PictureFiles:
+def _walk(folder: Path, outputs: Sequence[Path]) -> Iterator[os.DirEntry[str]]:
+    """Yield the pictures under a folder, but for those that an earlier run drew into a folder under it."""
+    drawn = [output.absolute() for output in outputs if is_drawn(output)]
+    inside = [f"{os.path.normpath(each)}{os.sep}" for each in drawn if folder.resolve() in each.resolve().parents]
+    for entry in walk_images(folder):
+        if not inside or not str(Path(entry.path).absolute()).startswith(tuple(inside)):
+            yield entry
+
+
+def find_pictures(names: Sequence[str | Path], allow_urls: bool = False, outputs: Sequence[Path] = ()) -> PictureFiles:
     """Return the pictures meant by files and folders; a folder or tar file means all in it, COCO's JSON those it lists.
 
     A picture that is named several times is listed once. `-` is passed over.
@@ -105,9 +116,10 @@ def find_pictures(names: Sequence[str | Path], allow_urls: bool = False) -> Pict
     Args:
         names: paths and addresses.
         allow_urls: whether pictures may be fetched from addresses.
+        outputs: folders that the results go to; what an earlier run drew there is no picture to caption.
 
     Raises:
-        ConfigError: there is an address, and they are not allowed.
+        ConfigError: there is an address, and they are not allowed; or a name is empty.
         DataError: a path does not exist, a folder holds no picture, or what a JSON lists is not there.
     """
     files, seen = PictureFiles(), set()
@@ -118,6 +130,7 @@ def find_pictures(names: Sequence[str | Path], allow_urls: bool = False) -> Pict
             seen.add(name)
             files.append(path, size, modified, offset)
 
+    _require_named(names)
     for name in names:
         if is_url(str(name)):
             require_urls(str(name), allow_urls)
@@ -130,7 +143,7 @@ def find_pictures(names: Sequence[str | Path], allow_urls: bool = False) -> Pict
             for member in _require_members(path):
                 add(f"{path}!{member.name}", member.size, member.modified, member.offset)
         elif path.is_dir():
-            found = sorted((entry.path, entry.stat()) for entry in walk_images(path))
+            found = sorted((entry.path, entry.stat()) for entry in _walk(path, outputs))
             require_pictures(path, found)
             for file, status in found:
                 add(file, status.st_size, status.st_mtime_ns)
@@ -143,6 +156,12 @@ def find_pictures(names: Sequence[str | Path], allow_urls: bool = False) -> Pict
             raise DataError(f"{path}: no such picture or folder")
     files.named_alone = len(names) == 1 and len(files) == 1 and files.name(0) == str(names[0])
     return files
+
+
+def _require_named(names: Sequence[str | Path]) -> None:
+    """Refuse an empty name, as an unset variable of the shell leaves it: as a path it is the folder one is in."""
+    if "" in names:
+        raise ConfigError("a picture's name is empty; name a file or a folder (. is the folder you are in)")
 
 
 def _require_members(path: Path) -> list[TarMember]:

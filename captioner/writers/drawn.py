@@ -24,7 +24,13 @@ from captioner.writers.targets import HopelessError, as_hopeless
 
 SIZE = (LARGEST, LARGEST)  # pixels; a drawing is no larger
 TABLE, JOB = "results.csv", ".results.job.json"
+DRAWINGS = ".attention.json"  # marks a folder of drawings
 COLUMNS = ["file", "rank", "caption", "log_prob", "confidence", "annotated"]
+
+
+def is_drawn(folder: Path) -> bool:
+    """Return whether a folder holds what an earlier run drew."""
+    return (folder / JOB).is_file() or (folder / DRAWINGS).is_file()
 
 
 class ResultsFolder:
@@ -55,12 +61,15 @@ class ResultsFolder:
         self._names = Names(folder, "--out", drawn)
         self._going_on = rows
         planned = [f"{self._names.of(path)}.jpg" for path in pictures if str(path) not in drawn]
-        if not ours and folder.is_dir():
-            there = {path.name for path in folder.iterdir()}
-            if taken := next((name for name in planned if name in there), None):
-                raise DataError(
-                    f"{folder / taken}: is there already and no result of captioner predict; name another folder"
-                )
+        self._others = {path.name for path in folder.iterdir()} if not ours and folder.is_dir() else set()
+        for name in planned:
+            self._require_own(name)
+
+    def _require_own(self, name: str) -> None:
+        if name in self._others:
+            raise DataError(
+                f"{self.folder / name}: is there already and no result of captioner predict; name another folder"
+            )
 
     def _earlier_rows(self, overwrite: bool) -> list[dict[str, str]]:
         """Return the rows of a run of the same job, but for the last picture's, which may not be whole."""
@@ -115,7 +124,8 @@ class ResultsFolder:
 
     def add(self, result: Captioned) -> None:
         """Draw a picture's captions and add them to results.csv."""
-        name = f"{self._names.of(result.path, result.called)}.jpg"
+        name = f"{self._names.of_arriving(result)}.jpg"
+        self._require_own(name)
         drawn = captioned(result.picture(SIZE), [caption.text for caption in result.captions])
         file = io.BytesIO()
         drawn.save(file, "JPEG", quality=90)
@@ -154,13 +164,21 @@ class AttentionFolder:
 
     Raises:
         ConfigError: one of the pictures lies there and could be written over.
+        DataError: the folder holds files of others that would be written over.
     """
 
     def __init__(self, folder: Path, pictures: Iterable[Path], encoder: dict[str, Any] | None) -> None:
         self.folder, self.encoder = folder, encoder
         self._names = Names(folder, "--attention")
+        self._ours = self._marked = (folder / DRAWINGS).exists()
         for path in pictures:
-            self._names.of(path)
+            self._require_own(self._names.of(path))
+
+    def _require_own(self, name: str) -> None:
+        """Refuse to replace a picture, but for one whose words lie beside it: that is a drawing without the mark."""
+        whole = self.folder / f"{name}.png"
+        if not self._ours and whole.exists() and not any((self.folder / name).glob("01_*.png")):
+            raise DataError(f"{whole}: is there already and no drawing of captioner predict; name another folder")
 
     def add(self, result: Captioned) -> None:
         """Draw the attention of a picture's best caption.
@@ -176,7 +194,11 @@ class AttentionFolder:
                 "--attention: this model has none to draw, its architecture looks at no regions; leave it out"
             )
         picture = result.picture(SIZE)
-        name = self._names.of(result.path, result.called)
+        name = self._names.of_arriving(result)
+        self._require_own(name)
+        if not self._marked:
+            write_json(self.folder / DRAWINGS, {"stage": "predict"})
+            self._marked = True
         write_bytes(self.folder / f"{name}.png", to_png(attention_figure(picture, caption, self.encoder)))
         maps = attention_maps(picture, caption, self.encoder)
         for place, (word, drawn) in enumerate(zip(caption.tokens, maps, strict=True), start=1):
@@ -228,3 +250,14 @@ class Names:
         self._names[called or str(path)] = name
         self._taken.add(name.lower())
         return name
+
+    def of_arriving(self, result: Captioned) -> str:
+        """Return the name of a picture's results; one that may have come while others are captioned ends no run.
+
+        Raises:
+            DataError: the picture lies in the folder and could be written over.
+        """
+        try:
+            return self.of(result.path, result.called)
+        except ConfigError as error:
+            raise DataError(f"{result.called}: gets no drawing ({error})") from None

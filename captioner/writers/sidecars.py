@@ -9,6 +9,7 @@ from captioner.config import ConfigError
 from captioner.images.ids import EXTENSIONS
 from captioner.storage import DataError
 from captioner.writers.existing import Wording
+from captioner.writers.metadata.present import present_texts
 from captioner.writers.metadata.xmp import ALT_TEXT, DESCRIPTION, DamagedError, empty_packet, get_text, set_text
 from captioner.writers.result import Captioned, Write
 from captioner.writers.targets import read_file, replace_file, require_one_each, require_writable
@@ -60,6 +61,10 @@ class TextSidecars:
 
     def add(self, result: Captioned) -> None:
         """See Writer.add."""
+        # In a file of lines a caption is one line, whatever the prefix holds.
+        captions = [" ".join(self.wording.framed(each.text).split()) for each in result.captions if each.text.strip()]
+        if not captions:
+            return
         path = self.target(result.path)
         data = read_file(path) or b""
         try:
@@ -68,8 +73,6 @@ class TextSidecars:
             if self.wording.existing != "overwrite":
                 raise DataError(f"{path}: is not UTF-8, so it is left as it is; save it as UTF-8") from None
             before = ""
-        # In a file of lines a caption is one line, whatever the prefix holds.
-        captions = [" ".join(self.wording.framed(caption.text).split()) for caption in result.captions]
         text: str | None = before
         for caption in captions if self.wording.existing != "prepend" else reversed(captions):
             merged = self.wording.merged(text or "", caption, LINE)
@@ -111,22 +114,29 @@ class XmpSidecars:
         require_writable(require_one_each(pictures, self.target, self.option), self.option)
 
     def is_done(self, picture: Path) -> bool:
-        """Return whether a picture's sidecar has a description that is to stay."""
+        """Return whether a picture has a description that is to stay, in its sidecar or in itself."""
         if self.wording.existing != "skip":
             return False
         try:
             packet = read_file(self.target(picture))
-            return bool(packet) and has_text(packet or b"")
+            if packet and has_text(packet):
+                return True
         except (DamagedError, DataError):
             return False  # said when it is to be written
+        return bool(_texts_inside(picture))
 
     def add(self, result: Captioned) -> None:
         """See Writer.add."""
         if not result.captions:
             return
-        path = self.target(result.path)
+        path, caption = self.target(result.path), result.captions[0].text
+        if self.wording.existing == "skip":
+            # what this run has just written into the picture is no other text
+            written = self.wording.framed(caption).strip()
+            if any(text != written for text in _texts_inside(result.path)):
+                return
         try:
-            changed = described(read_file(path) or empty_packet(), self.wording, result.captions[0].text)
+            changed = described(read_file(path) or empty_packet(), self.wording, caption)
         except DamagedError as error:
             raise DataError(f"{path}: {error}; it is left as it is") from None
         if changed is None:
@@ -140,6 +150,14 @@ class XmpSidecars:
         """See Writer.close."""
 
 
+def _texts_inside(picture: Path) -> list[str]:
+    """Return the descriptions that a picture carries itself; none where it cannot be read, or is damaged."""
+    try:
+        return present_texts(read_file(picture) or b"")
+    except (DamagedError, DataError):
+        return []
+
+
 def has_text(packet: bytes) -> bool:
     """Return whether a packet has a description or an alt text. Raises DamagedError: it cannot be read."""
     return any(get_text(packet, name) for name in (DESCRIPTION, ALT_TEXT))
@@ -148,9 +166,13 @@ def has_text(packet: bytes) -> bool:
 def described(packet: bytes, wording: Wording, caption: str) -> bytes | None:
     """Return a packet with a caption as description and alt text, None where the present ones are kept.
 
+    A caption without a word replaces nothing.
+
     Raises:
         DamagedError: the packet cannot be read.
     """
+    if not caption.strip():
+        return None
     if wording.existing == "skip" and has_text(packet):
         return None
     changed = packet

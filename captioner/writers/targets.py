@@ -8,8 +8,10 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Protocol
 
 from captioner.storage import DataError, write_bytes
+from captioner.writers.result import Captioned, Writer
 
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # the next picture fares no better
 
@@ -32,23 +34,82 @@ def require_writable(folders: Iterable[Path], option: str) -> None:
             )
 
 
+class Owners:
+    """Which picture a file belongs to, for files that come one by one.
+
+    Args:
+        target: picture -> its file.
+        option: that names the files, for messages.
+    """
+
+    def __init__(self, target: Callable[[Path], Path], option: str) -> None:
+        self._target, self._option = target, option
+        self._names: dict[str, str] = {}  # the name of a picture suffices, its folder is the target's
+
+    def require_own(self, picture: Path) -> Path:
+        """Return a picture's file. Raises DataError: it is another picture's."""
+        path = self._target(picture)
+        if (other := self._names.setdefault(str(path.absolute()), picture.name)) != picture.name:
+            raise DataError(
+                f"{picture.with_name(other)} and {picture} would share {path.name}; rename one, or leave one out "
+                f"({self._option})"
+            )
+        return path
+
+
 def require_one_each(pictures: Iterable[Path], target: Callable[[Path], Path], option: str) -> set[Path]:
     """Refuse two pictures that would share one file; return the folders that are written to.
 
     Raises:
         DataError: naming both.
     """
-    owners: dict[Path, str] = {}  # the names of a picture suffice, its folder is the target's
-    folders: set[Path] = set()
-    for picture in pictures:
-        path = target(picture)
-        if (other := owners.setdefault(path, picture.name)) != picture.name:
-            raise DataError(
-                f"{picture.with_name(other)} and {picture} would share {path.name}; rename one, or leave one out "
-                f"({option})"
-            )
-        folders.add(path.parent)
-    return folders
+    owners = Owners(target, option)
+    return {owners.require_own(picture).parent for picture in pictures}
+
+
+class Sidecar(Writer, Protocol):
+    """A writer of a file beside each picture."""
+
+    option: str
+
+    def target(self, picture: Path) -> Path:
+        """Return a picture's file."""
+        ...
+
+    def is_done(self, picture: Path) -> bool:
+        """Return whether a picture has a text that is to stay."""
+        ...
+
+
+class OneEach:
+    """Lets no picture that arrives write into the file of another one.
+
+    Args:
+        writer: writes the files.
+        known: the pictures that are known before others arrive.
+    """
+
+    def __init__(self, writer: Sidecar, known: Iterable[Path]) -> None:
+        self._writer, self._owners = writer, Owners(writer.target, writer.option)
+        for picture in known:
+            self._owners.require_own(picture)
+
+    def is_done(self, picture: Path) -> bool:
+        """Return whether a picture has a text that is to stay, and that is its own."""
+        try:
+            self._owners.require_own(picture)
+        except DataError:
+            return False  # said when it is to be written
+        return self._writer.is_done(picture)
+
+    def add(self, result: Captioned) -> None:
+        """See Writer.add."""
+        self._owners.require_own(result.path)
+        self._writer.add(result)
+
+    def close(self) -> None:
+        """See Writer.close."""
+        self._writer.close()
 
 
 def replace_file(path: Path, data: bytes, keep_times: bool) -> None:

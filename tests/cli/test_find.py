@@ -70,6 +70,28 @@ def test_captions_that_belong_to_other_pictures_are_doubted(call, trained):
     assert len(data["rows"]) == 4 and data["captions"] == {name: list(texts) for name, texts in before.items()}
 
 
+def test_doubts_never_replace_what_is_read_or_what_others_wrote(refused, trained):
+    asked = ["doubt", "captions.txt", "images", "--features", "features.pkl", "--model", RUN]
+    refused(1, ["captions.txt: is read here and would be replaced"], *asked, "-o", ".", "--throw-out", "1")
+    Path("mine").mkdir()
+    for name, fault in [
+        ("doubts.csv", "is no table of doubts"),
+        ("doubts.html", "is no page"),
+        ("captions.txt", "was not written by captioner doubt"),
+    ]:
+        (Path("mine") / name).write_text("by hand\n")
+        refused(1, [f"{name}: is there already", fault], *asked, "-o", "mine", "--throw-out", "1")
+        (Path("mine") / name).unlink()
+
+
+def test_doubts_can_be_listed_again(call, trained):
+    asked = ["doubt", "captions.txt", "images", "--features", "features.pkl", "--model", RUN, "--throw-out"]
+    for count in (1, 2):
+        result = call(*asked, count)
+        assert result.code == 0, result.err
+        assert sum(map(len, read_captions("doubts/captions.txt").values())) == 32 - count
+
+
 def test_a_caption_cannot_break_out_of_the_page(call, trained):
     Path("evil.txt").write_text("p00.png#0\tA red ball </script><script>alert(1)</script>\np01.png#0\tA green ball\n")
     result = call("doubt", "evil.txt", "images", "--features", "features.pkl", "--model", RUN, "-o", "out")

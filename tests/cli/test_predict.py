@@ -39,6 +39,30 @@ def test_paths_on_standard_input(call, trained, monkeypatch):
     assert_one_line(result.err.splitlines(keepends=True)[-1], "nope.png: no such file")
 
 
+@pytest.mark.parametrize("existing", ["skip", "overwrite"])
+def test_pictures_that_arrive_never_share_a_sidecar(call, trained, monkeypatch, existing):
+    shutil.copy("images/p01.png", "images/p03.jpg")
+
+    class Stdin:
+        buffer = io.BytesIO(b"images/p03.png\nimages/p03.jpg\nimages/p01.png\n./images/p03.png\n")
+
+    monkeypatch.setattr(sys, "stdin", Stdin)
+    result = call("predict", "-", "--model", RUN, "--write", "txt", "--existing", existing)
+    assert result.code == 1
+    assert_one_line(result.err.splitlines(keepends=True)[-1], "p03.png and images/p03.jpg would share p03.txt")
+    lines = dict(line.split("\t") for line in result.out.splitlines())
+    assert Path("images/p03.txt").read_text() == lines["images/p03.png"] + "\n"
+    assert Path("images/p01.txt").read_text() == lines["images/p01.png"] + "\n"
+
+
+def test_results_under_the_pictures_go_on_too(call, trained):
+    for _ in range(2):
+        result = call(*PREDICT, "--out", "images/captioned")
+        assert result.code == 0, result.err
+    assert "16 of 16 pictures have their captions already" in result.err
+    assert len(list(Path("images/captioned").glob("*.jpg"))) == 16
+
+
 @pytest.mark.slow
 def test_a_caption_leaves_before_the_next_path_comes(trained):
     process = start("predict", "-", "--model", RUN, cwd=trained, stdin=-1)
@@ -85,6 +109,11 @@ def test_what_would_be_lost_is_refused_before_anything_is_captioned(refused, tra
     refused(1, ["--unsure: this model was trained without a measure"], *PREDICT, "--unsure", "0.3")
     Path("words.txt").write_text("man person\n")
     refused(1, ["words.txt: line 1: expected `word = replacement`"], *PREDICT, "--neutral-words", "words.txt")
+
+
+@pytest.mark.parametrize("option", ["--model", "--out", "--attention", "--neutral-words"])
+def test_an_empty_path_is_refused(refused, trained, option):
+    refused(2, [f"'{option}'", "the name is empty"], "predict", "images", option, "")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -1,5 +1,7 @@
 """captioner serve, as it is called: what it refuses, what it prints, how it ends."""
 
+import contextlib
+import gc
 import json
 import os
 import re
@@ -16,10 +18,12 @@ from pathlib import Path
 import pytest
 
 from captioner.captioner import Captioner
+from captioner.cli import serve
 from captioner.encoders.encoder import EncoderConfig, build_encoder
 from captioner.generation.config import GenerationConfig
 from captioner.models.architectures import build_decoder
 from captioner.pretrained.box import CARD
+from captioner.serving.run import ServerConfig
 from captioner.storage import write_json
 from captioner.text.vocabulary import TextConfig, Vocabulary
 from tests.interrupts import interrupts_heeded
@@ -37,6 +41,7 @@ WORDS = [["a", "dog", "runs"], ["a", "cat", "sleeps"]]
         (["--batch", "3"], ["batch: must be a power of two such as 16, found 3"]),
         (["--batch", "64", "--queue", "32"], ["--batch 64", "--queue of 32"]),
         (["--deadline", "0"], ["'--deadline'", "x>0"]),
+        (["--model", ""], ["'--model'", "the name is empty"]),
         (["--token", ""], ["--token: must be of visible ASCII characters"]),
         (["--token", "schlüssel"], ["--token"]),
         (["--token", "a b\n"], ["--token"]),
@@ -45,6 +50,14 @@ WORDS = [["a", "dog", "runs"], ["a", "cat", "sleeps"]]
 def test_wrong_calls(refused, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     refused(2, words, "serve", *arguments)
+
+
+def test_an_empty_token_in_the_environment_lets_nobody_in_by_mistake(refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CAPTIONER_TOKEN", "")
+    refused(2, ["CAPTIONER_TOKEN: is empty", "unset it"], "serve", "--host", "0.0.0.0", "--port", "0")
+    monkeypatch.setenv("CAPTIONER_TOKEN", "schlüssel")
+    refused(2, ["--token"], "serve", "--port", "0")
 
 
 @pytest.mark.parametrize(
@@ -182,6 +195,30 @@ def test_several_processes_share_the_port_and_the_numbers(run):
     text = started.client.get("/metrics", **key).body.decode()
     assert 'captioner_requests_total{route="/caption",status="200"} 10.0' in text
     assert started.end(signal.SIGTERM) == 0
+    lines = [json.loads(line) for line in started.said if line.startswith("{")]
+    assert sum(line["path"] == "/caption" and line["status"] == 200 for line in lines) == 10
+
+
+def test_a_worker_prints_its_messages_to_its_end(monkeypatch):
+    ended = []
+
+    @contextlib.contextmanager
+    def printing():
+        try:
+            yield
+        finally:
+            ended.append(True)
+
+    monkeypatch.setattr(serve, "messages_printed", printing)
+    monkeypatch.setattr(serve, "_printing", contextlib.ExitStack())
+    monkeypatch.setattr(serve, "_load", lambda config: "model")
+    monkeypatch.setattr("captioner.serving.app.create_app", lambda model, **_: model)
+    monkeypatch.setenv("CAPTIONER_SERVE", ServerConfig((Path("x"),)).to_json())
+    assert serve.worker_app() == "model"
+    gc.collect()
+    assert not ended
+    serve._printing.close()
+    assert ended
 
 
 def test_ctrl_c_ends_it_in_one_line(run):

@@ -1,11 +1,15 @@
+import contextlib
 import json
 import logging
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
+from captioner.config import ConfigError
 from captioner.serving.app import create_app
 from tests.serving.conftest import SMALL
-from tests.serving.server import picture, serving
+from tests.serving.server import picture, serving, until
 
 TOKEN = "a-long-secret"
 
@@ -43,6 +47,28 @@ def test_the_page_and_the_monitors_are_open(locked):
         assert locked.get(path).status == 200, path
     described = locked.get("/openapi.json").json
     assert described["security"] == [{"token": []}] and described["paths"]["/healthz"]["get"]["security"] == []
+
+
+def test_the_same_paths_are_open_where_the_application_is_mounted_in_another(model):
+    inside = create_app(model, token=TOKEN, limits=SMALL)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app):
+        async with inside.router.lifespan_context(inside):
+            yield
+
+    with serving(Starlette(routes=[Mount("/cap", inside)], lifespan=lifespan), ready=False) as mounted:
+        until(lambda: mounted.get("/cap/readyz").status == 200, seconds=60)
+        for path in ("/cap/", "/cap/static/page.js", "/cap/healthz", "/cap/docs"):
+            assert mounted.get(path).status == 200, path
+        for path in ("/cap/metrics", "/cap/model", "/cap/cap/healthz"):
+            assert mounted.get(path).status == 401, path
+        assert mounted.get("/cap/model", Authorization=f"Bearer {TOKEN}").status == 200
+
+
+def test_an_empty_token_is_none_that_anybody_meant(model):
+    with pytest.raises(ConfigError, match="token: is empty"):
+        create_app(model, token="")
 
 
 def test_other_web_pages_ask_only_where_they_are_named(locked, client):

@@ -59,6 +59,16 @@ def test_several_captions_come_best_first(client, model):
         assert all(one["log_prob"] < 0 and one["tokens"] for one in way.json["captions"])
 
 
+def test_names_that_are_no_text_are_escaped(client):
+    data = base64.b64encode(picture()).decode()
+    images = [{"name": "caf\udce9.jpg", "data": data}, {"name": "\ud83d.jpg", "data": "!"}]
+    answer = client.post_json("/captions", {"images": images})
+    assert answer.status == 200
+    assert [one["file"] for one in answer.json["results"]] == ["caf%E9.jpg", "?.jpg"]
+    for fields in ({"style": "\ud83d"}, {"n": "\udce9"}):
+        assert client.post_json("/captions", {"images": images, **fields}).status == 400
+
+
 def test_the_beam_can_be_chosen(client, model):
     answer = client.post_picture("/caption?beam_size=1", picture(4))
     assert answer.json["caption"] == expected(model, picture(4), beam_size=1)[0]

@@ -150,6 +150,79 @@ def test_the_slider_asks_for_more(page, model, files):
     assert caption(page) == expected(model, files[0], 5)[4]
 
 
+SLIDE = "{ const it = document.getElementById('count'); it.value = %d; it.dispatchEvent(new Event('input')); }"
+FAILING = """
+    const backend = window.captionerBackend, real = backend.caption;
+    window.asked = [];
+    backend.caption = async (file, options) => {
+      asked.push(options.n);
+      if (asked.length <= %d) throw new Error('out of order');
+      return real.call(backend, file, options);
+    };
+"""
+
+
+def test_a_slider_that_is_dragged_on_asks_for_the_last_number(page, model, files):
+    choose(page, files[0])
+    page.run(FAILING % 0 + "".join(SLIDE % n for n in (3, 4, 5)))
+    page.wait("return document.querySelectorAll('#alternatives button').length === 5")
+    assert page.run("return asked") == [5]
+
+
+def test_captions_stay_where_a_further_request_fails(page, model, files):
+    choose(page, files[0])
+    page.run(FAILING % 1 + SLIDE % 5)
+    page.wait("return asked.length === 1 && !document.querySelector('#alternatives .ghost')")
+    assert caption(page) == expected(model, files[0])[0] and "without a caption" not in text(page, "progress")
+
+
+def test_a_picture_that_failed_can_be_asked_for_again(page, model, files):
+    page.run(FAILING % 1)
+    page.type("#files", str(files[0]))
+    page.wait("return document.getElementById('caption').classList.contains('failed')")
+    assert caption(page) == "out of order Try again"
+    page.click("#caption button")
+    settled(page)
+    page.wait("return !document.getElementById('caption').classList.contains('failed')")
+    assert caption(page) == expected(model, files[0])[0]
+
+
+def test_what_is_typed_stays_while_another_picture_is_looked_at(page, files):
+    choose(page, *files[:2])
+    page.click("#correct")
+    page.run("document.getElementById('corrected').value = 'half a sent'")
+    page.run("document.querySelectorAll('#rows .open')[1].click()")
+    assert page.run("return document.getElementById('correction').hidden") is True
+    page.run("document.querySelectorAll('#rows .open')[0].click()")
+    assert page.run("return document.getElementById('correction').hidden") is False
+    assert page.run("return document.getElementById('corrected').value") == "half a sent"
+    page.click("#discard")
+    page.run("document.querySelectorAll('#rows .open')[1].click(); document.querySelectorAll('#rows .open')[0].click()")
+    assert page.run("return document.getElementById('correction').hidden") is True
+
+
+def test_every_picture_has_a_name_of_its_own(page, tmp_path):
+    (tmp_path / "image.jpg").write_bytes(picture(1, format="JPEG"))
+    choose(page, tmp_path / "image.jpg")
+    drop = """
+      const file = (name) => new File([1], name, { type: 'image/png' });
+      const data = { types: ['Files'], items: [], files: ['a.jpg', 'a.jpg', 'a-2.jpg'].map(file) };
+      const entry = (path) => ({ isFile: true, fullPath: path, file: (done) => done(file('1.png')) });
+      const folder = (...inside) => ({ isDirectory: true, createReader: () => {
+        const batches = [inside, []];
+        return { readEntries: (done) => done(batches.shift()) };
+      } });
+      const send = (given) => document.body.dispatchEvent(
+        Object.defineProperty(new DragEvent('drop', { bubbles: true }), 'dataTransfer', { value: given }));
+      send(data);
+      setTimeout(() => send({ types: ['Files'], files: [], items: ['x', 'y'].map((name) => (
+        { webkitGetAsEntry: () => folder(entry(`/${name}/1.png`)) })) }), 50);
+    """
+    page.run(drop)
+    page.wait("return document.querySelectorAll('#rows tr').length === 6")
+    assert [row[0] for row in table(page)] == ["image.jpg", "a.jpg", "a-2.jpg", "a-2-2.jpg", "x/1.png", "y/1.png"]
+
+
 def test_a_word_shows_where_the_model_looked(page, model, files):
     choose(page, files[0])
     own = model.captioner.caption_batch([files[0]])[0][0]

@@ -44,6 +44,27 @@ def test_what_is_not_there_is_named(folder):
     assert names(find_pictures(["https://example.org/a.jpg"], allow_urls=True)) == ["https://example.org/a.jpg"]
 
 
+def test_an_empty_name_is_not_the_folder_one_is_in(folder):
+    with pytest.raises(ConfigError, match="a picture's name is empty"):
+        find_pictures(["x.jpg", ""])
+    assert len(find_pictures(["."])) == 5
+
+
+def test_what_an_earlier_run_drew_is_no_picture_to_caption(folder):
+    mine = folder / "f/deep"
+    found = ["f/a.jpg", "f/a.png", "f/b.jpg"]
+    assert names(find_pictures(["f"], outputs=[mine])) == [*found, "f/deep/c.jpg"]  # photographs
+    for mark in (".results.job.json", ".attention.json"):
+        (mine / mark).write_text("{}")
+        assert names(find_pictures(["f"], outputs=[mine])) == found
+        assert names(find_pictures(["f"], outputs=[folder / "f/dee"])) == [*found, "f/deep/c.jpg"]
+        assert names(find_pictures(["f/deep"], outputs=[mine])) == ["f/deep/c.jpg"]  # asked for by its name
+        files = PictureFiles()
+        list(Arriving(io.BytesIO(b"f"), outputs=[mine]).batches(files, 9))
+        assert names(files) == found
+        (mine / mark).unlink()
+
+
 def test_cocos_list(folder):
     listed = {"images": [{"id": 1, "file_name": "b.jpg"}, {"id": 2, "file_name": "a.png"}]}
     (folder / "f/info.json").write_text(json.dumps(listed))

@@ -81,6 +81,15 @@ def test_the_pictures_themselves_are_never_written_over(pictures):
             make(pictures[1].parent, pictures)
 
 
+def test_a_picture_that_arrives_from_the_folder_itself_ends_no_run(pictures):
+    for folder in (
+        ResultsFolder(pictures[0].parent, []),
+        AttentionFolder(pictures[0].parent, [], None),
+    ):
+        with pytest.raises(DataError, match=r"dog\.png: gets no drawing .*holds pictures that are to be captioned"):
+            folder.add(Captioned(pictures[0], captions("a dog", regions=4)))
+
+
 def test_attention_word_by_word_and_whole(pictures, tmp_path):
     pytest.importorskip("matplotlib")
     folder = AttentionFolder(tmp_path / "att", pictures, None)
@@ -88,6 +97,35 @@ def test_attention_word_by_word_and_whole(pictures, tmp_path):
     folder.add(Captioned(pictures[1], []))  # nothing could be said
     made = sorted(path.relative_to(tmp_path / "att").as_posix() for path in (tmp_path / "att").rglob("*.png"))
     assert made == ["dog.png", "dog/01_dog_s.png", "dog/02_ball.png"]
+
+
+def test_drawings_replace_drawings_but_no_picture_of_others(pictures, tmp_path):
+    pytest.importorskip("matplotlib")
+    folder = tmp_path / "att"
+    folder.mkdir()
+    Image.new("RGB", (9, 9)).save(folder / "dog.png")
+    before = (folder / "dog.png").read_bytes()
+    with pytest.raises(DataError, match=r"dog\.png: is there already and no drawing of captioner predict"):
+        AttentionFolder(folder, pictures, None)
+    arriving = AttentionFolder(folder, [], None)
+    with pytest.raises(DataError, match=r"dog\.png: is there already"):
+        arriving.add(Captioned(pictures[0], captions("a dog", regions=4)))
+    assert (folder / "dog.png").read_bytes() == before and len(list(folder.iterdir())) == 1
+    (folder / "dog.png").unlink()
+    for _ in range(2):
+        again = AttentionFolder(folder, pictures, None)
+        again.add(Captioned(pictures[0], captions("a dog", regions=4)))
+    (folder / ".attention.json").unlink()  # as drawings were once left
+    AttentionFolder(folder, pictures, None)
+
+
+def test_what_arrives_replaces_no_picture_of_others_either(pictures, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/dog.jpg").write_bytes(b"a photograph")
+    folder = ResultsFolder(tmp_path / "out", [])
+    with pytest.raises(DataError, match=r"dog\.jpg: is there already and no result of captioner predict"):
+        folder.add(Captioned(pictures[0], captions("a dog")))
+    assert (tmp_path / "out/dog.jpg").read_bytes() == b"a photograph"
 
 
 def test_attention_of_a_model_that_has_none(pictures, tmp_path):

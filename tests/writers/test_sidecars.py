@@ -76,6 +76,20 @@ def test_a_dry_run_writes_nothing(picture, kind):
     assert len(lines) == 1 and str(kind(Wording()).target(picture)) in lines[0] and "a dog" in lines[0]
 
 
+@pytest.mark.parametrize("existing", ["skip", "overwrite", "append", "prepend"])
+@pytest.mark.parametrize("kind", WRITERS)
+def test_no_caption_replaces_no_text_and_makes_none(picture, kind, existing):
+    empty = Captioned(picture, [Caption("", (), -1.0)])
+    for nothing in (Captioned(picture, []), empty):
+        before = picture.read_bytes()
+        kind(Wording(existing, prefix="photo of ")).add(nothing)
+        assert list(picture.parent.iterdir()) == [picture] and picture.read_bytes() == before
+    kind(Wording()).add(captioned(picture))
+    for nothing in (Captioned(picture, []), empty):
+        kind(Wording(existing, prefix="photo of ")).add(nothing)
+        assert read(kind(Wording()), picture).strip() == "a dog"
+
+
 def test_several_captions_are_lines(picture):
     TextSidecars(Wording(), "caption").add(captioned(picture, "a dog", "two dogs"))
     assert picture.with_suffix(".caption").read_text() == "a dog\ntwo dogs\n"

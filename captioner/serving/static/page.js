@@ -13,13 +13,15 @@
   };
 
   let about = { most: 5, attention: false };
-  const pictures = []; // { file, name, url, state, captions, chosen, correction, error, n, row }
+  const pictures = []; // { file, name, url, state, captions, chosen, correction, draft, error, n, row }
   let current = null;
   let running = 0;
-  const names = new Map();
+  const names = new Map(); // name -> the number that was last behind it
+  const paths = new WeakMap(); // file -> its place in the folder that was dropped
 
   // Words
 
+  const isLost = (picture) => picture.state === "failed" && !picture.captions && picture.correction === undefined;
   const percent = (share) => `${Math.round(100 * share)} %`;
   const textOf = (picture) => picture.correction ?? picture.captions?.[picture.chosen]?.caption ?? "";
   const confidenceOf = (picture) => picture.correction === undefined ? picture.captions?.[picture.chosen]?.confidence ?? null : null;
@@ -37,16 +39,21 @@
   const tell = (news) => { $("news").textContent = ""; $("news").textContent = news; };
 
   function nameFor(file, fallback) {
-    // What a browser calls a pasted picture is always the same.
-    const name = file.name && !/^image\.\w+$/.test(file.name) ? file.name : `${fallback}.${(file.type.split("/")[1] || "png").replace("jpeg", "jpg")}`;
-    const before = names.get(name) || 0;
-    names.set(name, before + 1);
-    return before ? name.replace(/(\.\w+)?$/, `-${before + 1}$1`) : name;
+    // What a browser calls a picture that was pasted or taken is always the same; a chosen file has a name of its own.
+    const own = paths.get(file) || file.webkitRelativePath || (fallback && /^image\.\w+$/.test(file.name) ? "" : file.name);
+    const name = own || `${fallback || "picture"}.${(file.type.split("/")[1] || "png").replace("jpeg", "jpg")}`;
+    let free = name;
+    for (let number = (names.get(name) || 1) + 1; names.has(free); number += 1) {
+      free = name.replace(/(\.\w+)?$/, `-${number}$1`);
+      names.set(name, number);
+    }
+    names.set(free, 1);
+    return free;
   }
 
   // Pictures come in
 
-  function add(files, fallback = "picture") {
+  function add(files, fallback = "") {
     const fresh = [...files].map((file) => ({ file, name: nameFor(file, fallback), url: URL.createObjectURL(file), state: "waiting", chosen: 0, n: 0 }));
     if (!fresh.length) return;
     pictures.push(...fresh);
@@ -58,7 +65,12 @@
   }
 
   async function filesOf(entry) {
-    if (entry.isFile) return new Promise((done) => entry.file((file) => done([file]), () => done([])));
+    if (entry.isFile) {
+      return new Promise((done) => entry.file((file) => {
+        paths.set(file, entry.fullPath.replace(/^\//, ""));
+        done([file]);
+      }, () => done([])));
+    }
     const reader = entry.createReader();
     const found = [];
     for (;;) {
@@ -105,7 +117,7 @@
         } else if (error.retryAfter && ++tries < TRIES) {
           await new Promise((done) => setTimeout(done, 1000 * error.retryAfter * (0.5 + Math.random())));
         } else {
-          Object.assign(picture, { state: "failed", error: error.message, captions: undefined, n });
+          Object.assign(picture, { state: "failed", error: error.message, n });
           break;
         }
       }
@@ -138,6 +150,7 @@
 
   function show(picture) {
     if (current === picture) return;
+    keepDraft();
     current = picture;
     $("invitation").hidden = picture !== null;
     $("unshown").hidden = true;
@@ -145,8 +158,9 @@
     if (picture) $("shown").src = picture.url; else $("shown").removeAttribute("src");
     $("name").textContent = picture?.name ?? "";
     for (const one of pictures) one.row.setAttribute("aria-current", String(one === picture));
-    stopCorrecting();
+    closeCorrection();
     renderCaption();
+    if (picture?.draft !== undefined) openCorrection(picture.draft);
     if (picture?.state === "done" && picture.n !== Number($("count").value)) again(picture);
   }
 
@@ -163,7 +177,9 @@
       element.replaceChildren("The caption will appear here.");
     } else if (!ready && picture.state === "failed") {
       element.classList.add("failed");
-      element.replaceChildren(picture.error);
+      const retry = create("button", { type: "button", textContent: "Try again" });
+      retry.addEventListener("click", () => { again(picture); renderRow(picture); renderCaption(); });
+      element.replaceChildren(picture.error, " ", retry);
     } else if (!ready && picture.state === "done") {
       element.classList.add("empty");
       element.replaceChildren("The model has no words for this picture.");
@@ -291,17 +307,32 @@
 
   // Corrections
 
-  function startCorrecting() {
-    $("corrected").value = textOf(current);
+  function openCorrection(text) {
+    $("corrected").value = text;
     $("correction").hidden = false;
+  }
+
+  function closeCorrection() {
+    const had = $("correction").contains(document.activeElement);
+    $("correction").hidden = true;
+    if (had) $("correct").focus();
+  }
+
+  function startCorrecting() {
+    openCorrection(textOf(current));
     $("corrected").focus();
     $("corrected").select();
   }
 
   function stopCorrecting() {
-    const had = $("correction").contains(document.activeElement);
-    $("correction").hidden = true;
-    if (had) $("correct").focus();
+    if (current) current.draft = undefined;
+    closeCorrection();
+  }
+
+  // What is being typed stays with its picture while another one is looked at.
+  function keepDraft() {
+    if (!current || $("correction").hidden) return;
+    current.draft = $("corrected").value === textOf(current) ? undefined : $("corrected").value;
   }
 
   function saveCorrection(event) {
@@ -333,7 +364,7 @@
 
   function renderRow(picture) {
     const [, words, number] = picture.row.cells;
-    words.className = picture.state === "failed" && picture.correction === undefined ? "failed" : "";
+    words.className = isLost(picture) ? "failed" : "";
     words.textContent = words.className ? picture.error : textOf(picture) || (picture.state === "done" ? "—" : "…");
     if (picture.correction !== undefined) words.append(create("span", { className: "mark", textContent: "corrected" }));
     const confidence = confidenceOf(picture);
@@ -343,7 +374,7 @@
 
   function progress() {
     const done = pictures.filter((picture) => picture.state === "done" || picture.state === "failed").length;
-    const failed = pictures.filter((picture) => picture.state === "failed").length;
+    const failed = pictures.filter(isLost).length;
     $("progress").textContent = (pictures.length === 1 ? "" : done < pictures.length ? `${done} of ${pictures.length}` : `${pictures.length} pictures`) + (failed ? `, ${failed} without a caption` : "");
     const corrections = pictures.filter((picture) => picture.correction !== undefined).length;
     $("download-corrections").disabled = !corrections;
@@ -452,7 +483,7 @@
   $("invitation").addEventListener("click", () => $("files").click());
   $("choose").addEventListener("click", () => $("files").click());
   for (const id of ["files", "camera-file"]) {
-    $(id).addEventListener("change", () => { add($(id).files, id === "files" ? "picture" : "photo"); $(id).value = ""; });
+    $(id).addEventListener("change", () => { add($(id).files, id === "files" ? "" : "photo"); $(id).value = ""; });
   }
   $("photograph").addEventListener("click", photograph);
   $("shutter").addEventListener("click", shoot);
@@ -476,10 +507,8 @@
     clearTimeout(later);
     if (!current) { renderAlternatives(null); return; }
     const enough = current.captions?.length >= Number($("count").value);
-    if (!enough && current.state === "done") {
-      current.state = "waiting";
-      later = setTimeout(work, 250);
-    }
+    if (!enough && (current.state === "done" || current.state === "failed")) current.state = "waiting";
+    if (current.state === "waiting") later = setTimeout(work, 250); // again at each step: the last one has its request
     renderAlternatives(current);
   });
 
@@ -493,7 +522,7 @@
     if (!hasFiles(event)) return;
     event.preventDefault();
     over(-inside);
-    add(await dropped(event.dataTransfer));
+    add(await dropped(event.dataTransfer), "picture");
   });
   addEventListener("paste", (event) => {
     const files = [...event.clipboardData?.files ?? []].filter((file) => file.type.startsWith("image/"));

@@ -62,7 +62,7 @@ _APP0, _APP1, _APP2, _SCAN, _END = b"\xff\xe0", b"\xff\xe1", b"\xff\xe2", b"\xff
 
 def read_jpeg(file: bytes) -> bytes | None:
     """Return a JPEG's packet. Raises DamagedError where its segments are broken."""
-    for piece in _segments(file):
+    for piece in jpeg_segments(file):
         if piece.kind == _APP1 and piece.data.startswith(JPEG_XMP):
             return piece.data[len(JPEG_XMP) :]
     return None
@@ -80,7 +80,7 @@ def write_jpeg(file: bytes, packet: bytes) -> bytes:
         raise DamagedError(f"its XMP would have {len(data):,} bytes, more than fit into a JPEG; write a sidecar")
     segment = _APP1 + struct.pack(">H", len(data) + 2) + data
     place, several = 2, False
-    for piece in _segments(file):
+    for piece in jpeg_segments(file):
         if piece.kind == _APP1 and piece.data.startswith(JPEG_XMP):
             if several and piece.end - piece.begin != len(segment):
                 raise DamagedError("its further pictures (MPF) are found by their distance, which XMP would change")
@@ -91,8 +91,8 @@ def write_jpeg(file: bytes, packet: bytes) -> bytes:
     return file[:place] + segment + file[place:]
 
 
-def _segments(file: bytes) -> Iterator[Piece]:
-    """Yield the segments before the picture's data."""
+def jpeg_segments(file: bytes) -> Iterator[Piece]:
+    """Yield a JPEG's segments before the picture's data. Raises DamagedError where they are broken."""
     place = 2
     while True:
         begin = place
@@ -121,7 +121,7 @@ PNG_XMP = b"XML:com.adobe.xmp\0"
 
 def read_png(file: bytes) -> bytes | None:
     """Return a PNG's packet. Raises DamagedError where its chunks are broken."""
-    for piece in _png_chunks(file):
+    for piece in png_chunks(file):
         if piece.kind == b"iTXt" and piece.data.startswith(PNG_XMP):
             return _from_itxt(piece.data)
     return None
@@ -132,7 +132,7 @@ def write_png(file: bytes, packet: bytes) -> bytes:
     body = b"iTXt" + PNG_XMP + b"\0\0\0\0" + packet  # not compressed; no language, no translated keyword
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     place = None
-    for piece in _png_chunks(file):
+    for piece in png_chunks(file):
         if piece.kind == b"iTXt" and piece.data.startswith(PNG_XMP):
             return file[: piece.begin] + chunk + file[piece.end :]
         if piece.kind == b"IHDR":
@@ -159,7 +159,8 @@ def _from_itxt(data: bytes) -> bytes:
     return packet
 
 
-def _png_chunks(file: bytes) -> Iterator[Piece]:
+def png_chunks(file: bytes) -> Iterator[Piece]:
+    """Yield a PNG's chunks. Raises DamagedError where they are broken."""
     place = len(PNG_SIGNATURE)
     while True:
         if len(file) < place + 12:
@@ -184,7 +185,7 @@ _XMP_FLAG, _ALPHA_FLAG = 0x04, 0x10
 
 def read_webp(file: bytes) -> bytes | None:
     """Return a WebP's packet. Raises DamagedError where its chunks are broken."""
-    for piece in _webp_chunks(file):
+    for piece in webp_chunks(file):
         if piece.kind == b"XMP ":
             return piece.data
     return None
@@ -192,7 +193,7 @@ def read_webp(file: bytes) -> bytes | None:
 
 def write_webp(file: bytes, packet: bytes) -> bytes:
     """Return a WebP with another packet. Raises DamagedError where its chunks are broken."""
-    pieces = list(_webp_chunks(file))
+    pieces = list(webp_chunks(file))
     if not pieces:
         raise DamagedError("its WebP holds no picture")
     chunks = [_even(file[piece.begin : piece.end]) for piece in pieces]
@@ -238,7 +239,8 @@ def _extended_header(picture: Piece) -> bytes:
     return _riff(b"VP8X", bytes([flags, 0, 0, 0]) + sides)
 
 
-def _webp_chunks(file: bytes) -> Iterator[Piece]:
+def webp_chunks(file: bytes) -> Iterator[Piece]:
+    """Yield a WebP's chunks. Raises DamagedError where they are broken."""
     (size,) = struct.unpack("<I", file[4:8])
     whole = 8 + size
     if whole > len(file):

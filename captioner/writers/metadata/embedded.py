@@ -8,9 +8,10 @@ from pathlib import Path
 from captioner.storage import DataError
 from captioner.writers.existing import Wording
 from captioner.writers.metadata.containers import container_of
+from captioner.writers.metadata.present import present_texts
 from captioner.writers.metadata.xmp import DESCRIPTION, DamagedError, empty_packet, get_text, without_padding
 from captioner.writers.result import Captioned, Write
-from captioner.writers.sidecars import described, has_text
+from captioner.writers.sidecars import described
 from captioner.writers.targets import read_file, replace_file, require_writable
 
 
@@ -37,14 +38,11 @@ class EmbeddedMetadata:
         require_writable({(path.resolve() if path.is_symlink() else path).parent for path in pictures}, self.option)
 
     def is_done(self, picture: Path) -> bool:
-        """Return whether a picture has a description that is to stay."""
+        """Return whether a picture has a description that is to stay, in XMP, Exif or IPTC."""
         if self.wording.existing != "skip":
             return False
         try:
-            file = read_file(picture) or b""
-            container = container_of(file)
-            packet = container.read(file) if container else None
-            return packet is not None and has_text(packet)
+            return bool(present_texts(read_file(picture) or b""))
         except (DamagedError, DataError):
             return False  # said when it is to be written
 
@@ -61,6 +59,8 @@ class EmbeddedMetadata:
                 f"{path}: metadata are written into JPEG, PNG and WebP files only; --write xmp-sidecar writes beside it"
             )
         try:
+            if self.wording.existing == "skip" and present_texts(file):
+                return
             packet = container.read(file)
             changed = described(empty_packet() if packet is None else packet, self.wording, result.captions[0].text)
             if changed is None:

@@ -145,3 +145,9 @@ def test_the_rest_of_ollama_is_not_there(client, path):
 
 def test_version(client):
     assert client.get("/api/version").json["version"]
+
+
+@pytest.mark.parametrize("path", ["/api/show", "/api/chat", "/api/generate"])
+def test_a_model_whose_name_is_no_text_is_not_found(client, path):
+    answer = client.post_json(path, {"model": "\ud83d"})
+    assert answer.status == 404 and answer.json["error"].startswith("model '?' not found")
