@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from captioner.cli.backend import load_keras
-from captioner.cli.generation import generation_options, option_of
+from captioner.cli.generation import assigned_generation, generation_options, option_of
 from captioner.cli.options import ModelName, allow_download, output_folder, read_recipe
 from captioner.cli.scoring import metric_names, scoring_options
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from captioner.recipe import Recipe
 
 logger = logging.getLogger(__name__)
+
+LONGEST_NAME = 100  # of an evaluation's folder
 
 
 @click.command("evaluate")
@@ -155,7 +158,9 @@ def _evaluate_runs(
     run, *others = runs or [newest_run()]
     for other in others:
         require_finished(other)
+    _require_effect(assignments)
     recipe = _changed(read_run(run, assignments), captions, changes)
+    generation = {**assigned_generation(assignments, recipe), **generation}
     if features is not None:
         recipe = replace(recipe, features=features)
     _check_features(recipe, run / CONFIG)
@@ -168,6 +173,15 @@ def _evaluate_runs(
     return evaluate_run(run, recipe, output, generation, others=others, data=data), output
 
 
+def _require_effect(assignments: Sequence[str]) -> None:
+    """Refuse to change what a captioner has been trained with. Raises ConfigError: naming the section."""
+    from captioner.config import ConfigError, override
+
+    for section in ("model", "train", "text", "extraction"):
+        if section in override({}, assignments):
+            raise ConfigError(f"--set {section}: changes nothing in an evaluation; leave it out, or train another run")
+
+
 def _evaluate_hub(
     model: str,
     config: str | None,
@@ -178,8 +192,10 @@ def _evaluate_hub(
     output: Path,
 ) -> tuple[Scores, Path]:
     """Evaluate a model of KerasHub on the data of a recipe; return the scores and where the results are."""
+    _require_effect(assignments)
     source, recipe = read_recipe(config, assignments)
     recipe = _changed(recipe, captions, changes)
+    generation = {**assigned_generation(assignments, recipe), **generation}
     data = _checked_data(recipe, source.path)
     load_keras()
     from captioner.stages.evaluate_hub import evaluate_hub
@@ -254,7 +270,11 @@ def _name_of(split: str, given: Mapping[str, Any]) -> str:
         split,
         *(f"{key}-{','.join(value) if isinstance(value, tuple) else value}" for key, value in asked.items()),
     ]
-    return re.sub(r"[^\w.,-]+", "-", "_".join(parts))[:100]
+    whole = "_".join(parts)
+    name = re.sub(r"[^\w.,-]+", "-", whole)
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
 def _score_files(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from captioner.recipe import Recipe
 
 
 class WordList(click.ParamType):
@@ -94,3 +97,20 @@ def option_of(setting: str) -> str:
     """Return the option, as it is typed, of a command's argument or of a setting of GenerationConfig."""
     name = "sample" if setting == "sampling" else setting.replace("_", "-")
     return f"-{name}" if len(name) == 1 else f"--{name}"
+
+
+def assigned_generation(assignments: Sequence[str], recipe: Recipe) -> dict[str, Any]:
+    """Return the settings of GenerationConfig that `--set generation.NAME=VALUE` gives, as the options would.
+
+    Args:
+        assignments: as they were typed.
+        recipe: with these assignments.
+
+    Raises:
+        ConfigError: options of beam search and of sampling are given together.
+    """
+    from captioner.config import override
+    from captioner.generation.options import settings_of
+
+    names = override({}, assignments).get("generation") or {}
+    return settings_of({name: getattr(recipe.generation, name) for name in names}, lambda name: f"generation.{name}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from captioner.metrics.scorer import is_available
 from captioner.models.config import model_config
 from captioner.recipe import Recipe, read_run
 from captioner.recipe_paths import with_paths
-from captioner.run_folder import CAPTIONER, SCORES, state_of
-from captioner.storage import digest_file, read_manifest
+from captioner.run_folder import CAPTIONER, SCORES, captioner_file, state_of
+from captioner.storage import DataError, digest_file, read_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +67,29 @@ def inputs_of(data: Dataset, path: str | Path, digest: str) -> dict[str, Any]:
     }
 
 
+def also_read(recipe: Recipe) -> dict[str, Any]:
+    """Return what a run's manifest holds about the other files that a training reads: name -> path and digest.
+
+    The digest of a file that is not there is None: a run that is finished does without it.
+    """
+    read: dict[str, tuple[str, Callable[[str], str]]] = {}
+    if recipe.train.begin_from is not None:
+        read["train.begin_from"] = recipe.train.begin_from, lambda path: digest_file(captioner_file(Path(path)))
+    for number, path in enumerate(recipe.train.views, start=1):
+        read[f"train.views {number}"] = path, digest_features
+    vectors = getattr(model_config(recipe.model)[1], "embeddings", None)
+    if vectors is not None:
+        read["model.embeddings"] = vectors, digest_file
+    return {"also_read": {name: {"path": path, "digest": _digest(path, by)} for name, (path, by) in read.items()}}
+
+
+def _digest(path: str, digest: Callable[[str], str]) -> str | None:
+    try:
+        return digest(path)
+    except DataError:
+        return None
+
+
 def is_trained(folder: Path, recipe: Recipe, data: Dataset | None = None) -> bool:
     """Return whether the run in `folder` is finished, and was trained as the recipe says on the files as they are."""
     return state_of(folder) == "finished" and not training_differences(folder, recipe, data)
@@ -89,16 +112,21 @@ def training_differences(folder: Path, recipe: Recipe, data: Dataset | None = No
     """
     trained, wanted = _expanded(read_run(folder)), _expanded(recipe)
     found = []
-    for section in ("data", "text", "model", "train", "generation"):
+    for section in ("data", "encoder", "text", "model", "train", "generation"):
         old, new = trained[section], wanted[section]
         for key in sorted({*old, *new}):
             if old.get(key) != new.get(key):
                 found.append(f"{section}.{key}: {old.get(key)} then, {new.get(key)} now")
+    if trained["features_layout"] != wanted["features_layout"]:
+        found.append(f"features_layout: {trained['features_layout']} then, {wanted['features_layout']} now")
     then = _digests(read_manifest(folder) or {})
-    now = _digests(inputs_of(data or Dataset(recipe.data), Path(recipe.features), _digest_inputs(recipe)))
+    inputs = inputs_of(data or Dataset(recipe.data), Path(recipe.features), _digest_inputs(recipe))
+    others = also_read(recipe)
+    gone = {f"the {name} file" for name, about in others["also_read"].items() if about["digest"] is None}
+    now = _digests({**inputs, **others})
     for name, digest in then.items():
         new_digest = now.get(name) or "nothing"
-        if digest is not None and digest != new_digest:
+        if digest is not None and digest != new_digest and name not in gone:
             found.append(f"the content of {name}: {digest[:12]} then, {new_digest[:12]} now")
     return found
 
@@ -109,6 +137,7 @@ def _digests(inputs: Mapping[str, Any]) -> dict[str, str | None]:
         "the features file": inputs.get("features", {}).get("digest"),
         "the captions file": inputs.get("captions", {}).get("digest"),
         **{f"the {name} list": digest for name, digest in inputs.get("splits", {}).items()},
+        **{f"the {name} file": about["digest"] for name, about in inputs.get("also_read", {}).items()},
     }
 
 

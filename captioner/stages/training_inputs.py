@@ -19,7 +19,7 @@ from captioner.memory import collector_paused
 from captioner.models.config import model_config
 from captioner.recipe import Recipe
 from captioner.run_folder import captioner_file
-from captioner.stages.freshness import SPLITS, inputs_of
+from captioner.stages.freshness import SPLITS, also_read, inputs_of
 from captioner.stages.inputs import Inputs, open_inputs
 from captioner.stages.resume import FREE
 from captioner.storage import DataError, digest_file, digest_json
@@ -84,7 +84,10 @@ def prepare(
     if vocabulary is None:
         vocabulary = Vocabulary.fit((caption for picture in training.values() for caption in picture), recipe.text)
     encoded = vocabulary.encode_all(training)
-    identity = identity or _identity(recipe, features, encoded)
+    inputs = inputs_of(data, features.path, features.digest)
+    if identity is None:
+        identity = _identity(recipe, features, encoded)
+        inputs |= also_read(recipe)
     if isinstance(features, ShardedFeatures):
         training, encoded = _in_shards(features, training, dev, encoded)
     return TrainingInputs(
@@ -94,7 +97,7 @@ def prepare(
         words=training,
         training=encoded,
         dev=vocabulary.encode_all(dev),
-        inputs=inputs_of(data, features.path, features.digest),
+        inputs=inputs,
         identity=identity,
     )
 

@@ -10,7 +10,6 @@ greedy caption's. With K samples of a picture x and rewards r_k,
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +24,7 @@ from captioner.generation.sampling import Sampling
 from captioner.models.decoder import CaptionDecoder
 from captioner.progress import Progress
 from captioner.text.vocabulary import END, START, Vocabulary
+from captioner.training.callbacks import Pace
 from captioner.training.checkpoint import TrainingState, load_checkpoint
 from captioner.training.config import SelfCriticalConfig, TrainConfig
 from captioner.training.epoch_end import EpochEnd, Score
@@ -68,7 +68,7 @@ def fit_self_critical(
     """Train `decoder` on its own samples; its best weights are then in `folder`/best.npz and in the decoder.
 
     The samples of a batch are drawn while the rewards of the batch before are computed, so they come from weights that
-    are one step old.
+    are one step old. That is also why checkpoints are written at the ends of epochs only.
 
     Args:
         decoder: trained by cross-entropy: from random weights no sample is worth anything.
@@ -106,11 +106,12 @@ def fit_self_critical(
         scores = 100 * before["bleu_4"], 100 * before["cider_d"]
         logger.info("before: dev BLEU-4 %.2f, CIDEr-D %.1f", *scores)
     end = EpochEnd(decoder, optimizer, config, progress, score, variables, folder, identity)
+    pace = Pace(progress, config)
     sampler = Sampler(decoder, settings, vocabulary, max_length, config.seed)
     reward = Reward(references, settings.bleu_4)
     with ThreadPoolExecutor(1) as beside:
         while progress.epoch < config.epochs and not end.exhausted():
-            began, epoch, earned, drew = time.monotonic(), progress.epoch, 0.0, 0
+            epoch, earned, drew = progress.epoch, 0.0, 0
             batches.start_at(epoch)
             what = f"epoch {epoch + 1}/{config.epochs}"
 
@@ -118,6 +119,7 @@ def fit_self_critical(
                 drawn = sampler.draw(batches, epoch, index)
                 return drawn, beside.submit(reward.of, drawn.ids, vocabulary, drawn.captions)
 
+            pace.begin()
             following = draw(0)
             with Progress(what, len(batches), "batches") as bar:
                 for index in range(len(batches)):
@@ -132,9 +134,11 @@ def fit_self_critical(
                     )
                     earned, drew = earned + float(found.sum()), drew + found.size
                     bar.advance(1)
+                    pace.count()
+                    if pace.out_of_time():
+                        break
             logger.info("%s: mean reward of %s samples %.4f", what, f"{drew:,}", earned / drew)
-            progress.total_steps += len(batches)
-            end.finish(-earned / drew, time.monotonic() - began)
+            end.finish(-earned / drew, progress.seconds)
     end.restore_best()
     return progress
 

@@ -13,7 +13,8 @@ from captioner.metrics.cider import CiderD
 from captioner.models.architectures import build_decoder
 from captioner.stages.train import train
 from captioner.storage import DataError
-from captioner.text.vocabulary import END, START, Vocabulary
+from captioner.text.cleaning import clean_caption
+from captioner.text.vocabulary import END, START, TextConfig, Vocabulary
 from captioner.training.config import SelfCriticalConfig, TrainConfig
 from captioner.training.losses import CaptionLoss
 from captioner.training.reward import Reward
@@ -47,6 +48,23 @@ def test_the_reward_is_cider_d_with_the_end_as_a_word(vocabulary):
     expected = CiderD(with_end).scores(["one", "one", "two", "two"], samples)
     np.testing.assert_allclose(found, expected.reshape(2, 2))
     assert found[0, 0] > found[0, 1]
+
+
+def test_words_of_a_script_without_spaces_are_rewarded():
+    words = ["<pad>", "<start>", "<end>", "<unk>", "红", "球", "草地"]
+    spaceless = Vocabulary.from_json({"rules": "ptb", "max_words": 20, "words": words, "counts": {}})
+    references = {"one": [["红", "球"]], "two": [["草地"]]}
+    found = Reward(references).of(["one", "two"], spaceless, [[[START, 4, 5, END]], [[START, 5, END]]])
+    assert found[0, 0] > 1 > found[1, 0]
+
+
+def test_pieces_in_a_script_without_spaces_are_rewarded_by_the_words_of_the_rules():
+    texts = ["一只红色的球", "草地上的狗"]
+    cleaned = [clean_caption(text, "ptb") for text in texts]
+    pieces = Vocabulary.fit(cleaned, TextConfig(vocabulary="bpe", max_size=40))
+    references = {name: [words] for name, words in zip(("one", "two"), cleaned, strict=True)}
+    samples = [[pieces.encode(words)] for words in cleaned]
+    assert (Reward(references).of(["one", "two"], pieces, samples) > 1).all()
 
 
 def test_a_share_of_bleu_4_is_added(vocabulary):
@@ -150,6 +168,12 @@ def test_the_reward_rises(project, tmp_path):
     loaded = captioner.load(tmp_path / "run")
     first = captioner.load(folder / "first")
     assert any(np.abs(a - b).max() > 0 for a, b in zip(loaded.get_weights(), first.get_weights(), strict=True))
+
+
+def test_training_ends_within_an_epoch_when_the_minutes_are_up(project, tmp_path):
+    _, sections = project
+    progress = train(tmp_path / "run", replace(sections, train=replace(sections.train, max_minutes=1e-6)))
+    assert progress.epoch == 1 and progress.total_steps == 1
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path):

@@ -219,27 +219,72 @@ def _reason(error: Exception) -> str:
     return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
 
 
-def local_copy(address: str, folder: Path) -> str:
-    """Return where TensorFlow can read a file: itself, or a copy of what only fsspec can open.
+def local_copy(address: str, folder: Path, digest: str | None = None) -> str:
+    """Return where TensorFlow can read a shard: itself, or a copy of what only fsspec can open.
+
+    Args:
+        address: of the shard.
+        folder: where copies are kept; one is taken again as long as the shard is the same.
+        digest: of the shard, from its manifest; without one its size and the time of its change tell it from another.
 
     Raises:
         DataError: neither can open it; the message names the package that is missing.
     """
-    scheme = address.partition("://")[0] if "://" in address else ""
-    if scheme in ("", "file", "gs", "hdfs", "ram"):
+    if not needs_fsspec(address):
         return address.removeprefix("file://")
-    try:
-        import fsspec
-    except ImportError:
-        raise DataError(f"{address}: needs fsspec; pip install fsspec and the package for {scheme}://") from None
-    target = folder / f"{hashlib.sha256(address.encode()).hexdigest()[:12]}-{address.rpartition('/')[2]}"
+    version = f"{address} {digest or _version_of(address)}"
+    target = folder / f"{hashlib.sha256(version.encode()).hexdigest()[:12]}-{address.rpartition('/')[2]}"
     if target.is_file():
         return str(target)
     folder.mkdir(parents=True, exist_ok=True)
+    fsspec = _fsspec(address)
     try:
         with fsspec.open(address, "rb") as remote, tempfile.NamedTemporaryFile(dir=folder, delete=False) as local:
             shutil.copyfileobj(remote, local)
         Path(local.name).replace(target)
     except Exception as error:  # every file system has errors of its own
-        raise DataError(f"{address}: cannot be read ({_reason(error)})") from None
+        raise _unreadable(address, error) from None
     return str(target)
+
+
+def needs_fsspec(address: str) -> bool:
+    """Tell whether only fsspec can open an address, and TensorFlow cannot."""
+    return "://" in address and address.partition("://")[0] not in ("file", "gs", "hdfs", "ram")
+
+
+def read_remote(address: str) -> bytes:
+    """Return what a small file holds that only fsspec can open, as it is now.
+
+    Raises:
+        DataError: it cannot be opened.
+    """
+    try:
+        with _fsspec(address).open(address, "rb") as remote:
+            return bytes(remote.read())
+    except Exception as error:  # every file system has errors of its own
+        raise _unreadable(address, error) from None
+
+
+def _version_of(address: str) -> str:
+    """Return what tells a file from an earlier one of the same address, as far as its file system says."""
+    try:
+        system, path = _fsspec(address).core.url_to_fs(address)
+        system.invalidate_cache()
+        about = system.info(path)
+    except Exception as error:  # every file system has errors of its own
+        raise _unreadable(address, error) from None
+    names = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "created", "md5Hash")
+    return " ".join(str(about[name]) for name in ("size", *names) if about.get(name) is not None)
+
+
+def _unreadable(address: str, error: Exception) -> DataError:
+    return error if isinstance(error, DataError) else DataError(f"{address}: cannot be read ({_reason(error)})")
+
+
+def _fsspec(address: str) -> Any:
+    try:
+        import fsspec
+    except ImportError:
+        scheme = address.partition("://")[0]
+        raise DataError(f"{address}: needs fsspec; pip install fsspec and the package for {scheme}://") from None
+    return fsspec

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from captioner.data.captions import split_name
-from captioner.data.shards.records import Record, local_copy, parse_record, read_records
+from captioner.data.shards.records import Record, local_copy, needs_fsspec, parse_record, read_records, read_remote
 from captioner.images.ids import normalize_id
 from captioner.storage import DataError, digest_file, digest_json, read_json
 
@@ -214,8 +214,8 @@ def open_shards(path: str) -> ShardedFeatures:
     cache = Path(tempfile.gettempdir()) / "captioner-shards"
     shards: dict[str, list[Shard]] = {}
     for name in found:
-        address = local_copy(f"{base}/{name}", cache)
         entry = listed.get(name)
+        address = local_copy(f"{base}/{name}", cache, None if entry is None else entry["digest"])
         if entry is not None:
             _check(address, entry)
         match = _SHARD.fullmatch(name)
@@ -227,7 +227,7 @@ def open_shards(path: str) -> ShardedFeatures:
 
 def _list(base: str) -> list[str]:
     """Return the names of the files in a folder, wherever it is."""
-    if "://" in base and base.partition("://")[0] not in ("file", "gs", "hdfs", "ram"):
+    if needs_fsspec(base):
         try:
             import fsspec
         except ImportError:
@@ -246,16 +246,23 @@ def _list(base: str) -> list[str]:
 
 
 def _manifest(base: str) -> Mapping[str, Any]:
-    cache = Path(tempfile.gettempdir()) / "captioner-shards"
-    if "://" in base and not base.startswith("file://"):
+    if "://" not in base or base.startswith("file://"):
+        return read_json(Path(base.removeprefix("file://")) / MANIFEST)
+    address = f"{base}/{MANIFEST}"
+    if needs_fsspec(base):
+        text = read_remote(address)
+    else:
         import tensorflow as tf
 
         try:
-            text = tf.io.gfile.GFile(f"{base}/{MANIFEST}").read()
-        except (tf.errors.OpError, ValueError):
-            return read_json(local_copy(f"{base}/{MANIFEST}", cache))
-        return json.loads(text)
-    return read_json(Path(base.removeprefix("file://")) / MANIFEST)
+            text = tf.io.gfile.GFile(address).read()
+        except tf.errors.OpError as error:
+            raise DataError(f"{address}: cannot be read ({error})") from None
+    try:
+        manifest: Mapping[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{address}: is not JSON ({error}); make the shards again") from None
+    return manifest
 
 
 def _check(address: str, entry: Mapping[str, Any]) -> None:

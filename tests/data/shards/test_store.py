@@ -3,7 +3,7 @@ import pytest
 
 from captioner.data.shards.records import Record, write_shard
 from captioner.data.shards.store import open_shards
-from captioner.storage import DataError
+from captioner.storage import DataError, write_json
 from captioner.training.baseline import directions
 from captioner.training.familiarity import Familiarity
 
@@ -42,3 +42,33 @@ def test_pictures_without_a_record_are_named(shards):
     assert shards.missing(ids, "train") == ["train40"]
     with pytest.raises(DataError, match="lacks 1 pictures, the first is train40"):
         shards.averaged(ids)
+
+
+class Bucket:
+    """Shards in a file system that TensorFlow cannot read."""
+
+    def __init__(self):
+        self.system = pytest.importorskip("fsspec").filesystem("memory")
+
+    def put(self, folder):
+        for path in folder.iterdir():
+            self.system.pipe(f"/bucket/{path.name}", path.read_bytes())
+
+
+@pytest.mark.parametrize("with_manifest", [True, False])
+def test_shards_that_were_replaced_in_a_bucket_are_read_anew(tmp_path, monkeypatch, with_manifest):
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    bucket, found = Bucket(), []
+    for value in (1.0, 2.0):
+        folder = tmp_path / f"of{value}"
+        records = [Record("dog.jpg", ("A dog.",), np.full(4, value, "float32"))]
+        written = write_shard(folder / "train-00000-of-00001.tfrecord", records)
+        if with_manifest:
+            write_json(folder / "manifest.json", {"shards": {"train": [written._asdict()]}})
+        bucket.put(folder)
+        for _ in range(2):
+            found.append(float(open_shards("memory://bucket").gather(["dog"])[0, 0]))
+    assert found == [1.0, 1.0, 2.0, 2.0]
+    assert len(list((tmp_path / "temporary" / "captioner-shards").glob("*.tfrecord"))) == 2  # each copied once
+    bucket.system.rm("/bucket", recursive=True)
