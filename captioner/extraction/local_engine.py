@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -17,13 +16,6 @@ from captioner.extraction.loader import Decoded, Decoder, Listing, decode_batche
 from captioner.extraction.partial import EncodedBatch
 
 AT_ONCE = 2  # batches in the network
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def on_accelerator() -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from captioner.encoders.config import IDENTITY
-from captioner.extraction.local_engine import available_cores
+from captioner.extraction.loader import available_cores
 from captioner.extraction.probe import Chosen
 from captioner.storage import DataError, digest_json, read_json, write_json
 

@@ -15,8 +15,8 @@ import numpy as np
 from captioner.encoders.encoder import Encoder
 from captioner.extraction.changes import Changes
 from captioner.extraction.config import ExtractionConfig
-from captioner.extraction.loader import Decoder, decode, in_batches, read_listed
-from captioner.extraction.local_engine import Waits, available_cores, on_accelerator, run_local
+from captioner.extraction.loader import Decoder, available_cores, decode, in_batches, read_listed
+from captioner.extraction.local_engine import Waits, on_accelerator, run_local
 from captioner.extraction.outputs import Reusable, Target, write_target
 from captioner.extraction.partial import EncodedBatch, PartialFeatures
 from captioner.extraction.probe import DEFAULT_BATCH_SIZE, PROBE_PICTURES, Chosen, choose, is_out_of_memory

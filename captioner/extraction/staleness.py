@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from captioner.extraction.loader import read_listed
-from captioner.extraction.local_engine import available_cores
+from captioner.extraction.loader import available_cores, read_listed
 from captioner.features.store import FeatureStore, open_features
 from captioner.images.decode import load_image
 from captioner.images.listing import Pictures

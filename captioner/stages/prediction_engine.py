@@ -12,8 +12,8 @@ import numpy as np
 from captioner.captioner import Captioner
 from captioner.encoders.encoder import Encoder
 from captioner.extraction.config import ExtractionConfig
-from captioner.extraction.loader import Decoder, Listing, read_listed
-from captioner.extraction.local_engine import Waits, available_cores, on_accelerator, run_local
+from captioner.extraction.loader import Decoder, Listing, available_cores, read_listed
+from captioner.extraction.local_engine import Waits, on_accelerator, run_local
 from captioner.extraction.probe import DEFAULT_BATCH_SIZE, PROBE_PICTURES, Chosen, choose
 from captioner.extraction.remembered import recall, remember
 from captioner.extraction.run import PROBE_PAYS_FROM

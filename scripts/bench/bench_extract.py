@@ -52,8 +52,8 @@ def _whole_command(name: str, folder: Path, encoder: str, seconds: float) -> Non
     from captioner.encoders.config import EncoderConfig
     from captioner.encoders.encoder import build_encoder
     from captioner.extraction.config import ExtractionConfig
-    from captioner.extraction.loader import Decoder, decode, read_source
-    from captioner.extraction.local_engine import available_cores, on_accelerator
+    from captioner.extraction.loader import Decoder, available_cores, decode, read_source
+    from captioner.extraction.local_engine import on_accelerator
     from captioner.extraction.probe import choose
     from captioner.images.listing import find_pictures
     from captioner.stages.extract import extract

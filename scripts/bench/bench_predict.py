@@ -16,8 +16,8 @@ from machine import device
 
 from captioner.captioner import Captioner, load
 from captioner.extraction.config import ExtractionConfig
-from captioner.extraction.loader import read_listed
-from captioner.extraction.local_engine import AT_ONCE, available_cores
+from captioner.extraction.loader import available_cores, read_listed
+from captioner.extraction.local_engine import AT_ONCE
 from captioner.features.formats import Content
 from captioner.features.store import open_features, write_content
 from captioner.generation.decode import generate
