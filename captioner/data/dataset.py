@@ -12,10 +12,11 @@ from typing import Literal
 from captioner.config import ConfigError
 from captioner.data.captions import Captions, require_apart
 from captioner.data.readers.detect import Sources, digest_captions, find_sources, read_data, require_format, spell
-from captioner.data.splits import check_shares, default_shares, read_split, write_splits
+from captioner.data.splits import check_shares, default_shares, read_split, with_dev, write_splits
 from captioner.images.ids import one_of_each
 from captioner.images.listing import list_images
 from captioner.missing import way_out
+from captioner.notes import note
 from captioner.storage import DataError, digest_file, digest_json, read_manifest
 
 logger = logging.getLogger(__name__)
@@ -124,12 +125,17 @@ class Dataset:
 
     @cached_property
     def whole(self) -> Captions:
-        """The captions of all pictures, with the splits that the captions carry.
+        """The captions of all pictures, with the splits that the captions carry, a part of the training split as dev.
 
         Raises:
             DataError: a file cannot be read or is malformed.
         """
-        return read_data(self._given.captions, self._given.format)
+        read = read_data(self._given.captions, self._given.format)
+        splits = read.splits if self._given.splits else with_dev(read.splits)
+        if len(splits) > len(read.splits):
+            count, of = len(splits["dev"]), len(read.splits["train"])
+            note(spell(self._given.captions), f"has no dev split; {count:,} of its {of:,} training pictures are taken")
+        return replace(read, splits=splits)
 
     @cached_property
     def digest(self) -> str:

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 FEW, FEW_SHARES = 200, {"train": 0.75, "dev": 0.25}  # of few pictures a tenth would be too few to tell epochs apart
+FEWEST = 8  # training pictures of which some become dev
 PENDING = ".split.pending"  # in a folder whose lists are being written; what was killed there can be done again
 SHOWN = 3  # so many groups are in a message
 
@@ -90,6 +91,18 @@ def _name(line: str) -> str:
 def default_shares(pictures: int) -> Mapping[str, float]:
     """Return the shares of so many pictures where none are given."""
     return FEW_SHARES if pictures < FEW else SHARES
+
+
+def with_dev(splits: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Return splits in which some training pictures are the dev split, where there is none: training needs one.
+
+    Too few pictures stay together.
+    """
+    train = splits.get("train", ())
+    if "dev" in splits or len(train) < FEWEST:
+        return dict(splits)
+    dev = default_shares(len(train))["dev"]
+    return {**splits, **make_splits(train, {"train": 1 - dev, "dev": dev})}
 
 
 def check_shares(shares: Mapping[str, float]) -> None:

@@ -15,7 +15,7 @@ import yaml
 from captioner.config import ConfigError
 from captioner.data.captions import Captions, split_name
 from captioner.data.readers.detect import READERS, detect_format, read_data
-from captioner.data.splits import FEW, default_shares, read_split
+from captioner.data.splits import FEW, default_shares, read_split, with_dev
 from captioner.encoders.table import default_backbone
 from captioner.images.listing import list_images
 from captioner.storage import DataError, write_text
@@ -196,7 +196,8 @@ def recipe_text(found: FoundFolder, base: Path) -> str:
 
 def _split_lines(found: FoundFolder, base: Path) -> Iterator[str]:
     if found.data.splits:
-        yield f"  # the captions say which pictures are for {', '.join(found.data.splits)}"
+        lent = "; a part of train is dev" if with_dev(found.data.splits).keys() - found.data.splits.keys() else ""
+        yield f"  # the captions say which pictures are for {', '.join(found.data.splits)}{lent}"
         return
     yield "  splits:"
     if found.lists:

@@ -101,6 +101,19 @@ def test_without_splits_those_of_the_captions_are_taken(tmp_path: Path) -> None:
         load_captions(config, ["test"])
 
 
+def test_captions_with_a_training_split_alone_lend_a_part_of_it_as_dev(tmp_path: Path, said: list[str]) -> None:
+    rows = [f"p{number},a dog,{'train' if number < 40 else 'test'}" for number in range(50)]
+    (tmp_path / "captions.csv").write_text("\n".join(["image,caption,split", *rows]))
+    config = DataConfig(captions=str(tmp_path / "captions.csv"))
+    splits = Dataset(config).load().splits
+    assert {name: len(ids) for name, ids in splits.items()} == {"train": 30, "dev": 10, "test": 10}
+    assert not set(splits["train"]) & set(splits["dev"])
+    assert Dataset(config).load().splits == splits  # in every command the same
+    (tmp_path / "few.csv").write_text("image,caption,split\na,a dog,train")
+    assert load_captions(DataConfig(captions=str(tmp_path / "few.csv"))).splits == {"train": ("a",)}
+    assert said[-1].endswith("captions.csv: has no dev split; 10 of its 40 training pictures are taken")
+
+
 @pytest.fixture
 def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataConfig:
     monkeypatch.chdir(tmp_path)

@@ -65,6 +65,14 @@ def test_lists_of_splits_are_found(photos):
     assert recipe.evaluation.split == "test"
 
 
+def test_captions_without_a_dev_split_give_a_recipe_that_can_be_trained(photos):
+    rows = [f"p{index:02}.jpg,a dog,{'test' if index > 8 else 'train'}" for index in range(12)]
+    Path("captions.csv").write_text("\n".join(["image,caption,split", *rows]))
+    init(photos, None, Path("captioner.yaml"))
+    assert "for train, test; a part of train is dev" in Path("captioner.yaml").read_text()
+    assert set(load_captions(loaded().data).splits) == {"train", "dev", "test"}
+
+
 def test_splits_that_the_captions_carry(photos):
     lines = [
         f'{{"image": "p{index:02}.jpg", "caption": "a dog", "split": "{"dev" if index > 8 else "train"}"}}\n'
