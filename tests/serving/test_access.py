@@ -87,7 +87,12 @@ def test_other_web_pages_ask_only_where_they_are_named(locked, client):
 def test_each_request_leaves_one_line_with_its_id_and_no_picture(locked, caplog):
     caplog.set_level(logging.INFO, "captioner.serving.access")
     answer = locked.post_form("/caption", [("file", "secret-name.png", picture())], Authorization=f"Bearer {TOKEN}")
-    (record,) = [record for record in caplog.records if record.name == "captioner.serving.access"]
+
+    def written():
+        return [record for record in caplog.records if record.name == "captioner.serving.access"]
+
+    until(written, seconds=60)  # the line comes when the answer has been sent
+    (record,) = written()
     line = json.loads(record.getMessage())
     assert line["id"] == answer.headers["x-request-id"]
     assert (line["method"], line["path"], line["status"]) == ("POST", "/caption", 200)
