@@ -28,6 +28,7 @@ import numpy as np
 from PIL import Image
 
 CLIENTS, HONEST, SLOW = 32, 8, 50
+LOOK_SECONDS = 0.25  # between two looks at the memory, which rises and falls with every batch
 
 
 class Server:
@@ -52,6 +53,24 @@ class Server:
         """Return the resident memory in bytes."""
         pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[list[int]]:
+        """Fill a list with the resident memory, look after look."""
+        looks: list[int] = []
+        stop = threading.Event()
+
+        def look() -> None:
+            while not stop.wait(LOOK_SECONDS):
+                looks.append(self.resident())
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        try:
+            yield looks
+        finally:
+            stop.set()
+            thread.join()
 
 
 @contextlib.contextmanager
@@ -178,6 +197,16 @@ def percentile(latencies: Sequence[float], share: float) -> float:
     return float(np.quantile(latencies, share))
 
 
+def growth_of(looks: Sequence[int]) -> tuple[float, float]:
+    """Return by how many per cent memory grew from the second fifth to the last: its mean, and its largest value.
+
+    The first fifth is left out: libraries fill their pools then.
+    """
+    fifth = len(looks) // 5
+    second, last = (np.array(part) for part in (looks[fifth : 2 * fifth], looks[-fifth:]))
+    return 100 * (last.mean() / second.mean() - 1), 100 * (last.max() / second.max() - 1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path, help="a run folder, or a .keras file")
@@ -197,14 +226,9 @@ def main() -> None:
         load(server, pictures, CLIENTS, 4 * CLIENTS)  # every batch size and thread has been used once
         _, single, _ = load(server, pictures, 1, 50)
         usual = percentile(single, 0.5)
-        before = server.resident()
-        first = options.requests // 5
-        early, latencies, statuses = load(server, pictures, CLIENTS, first)
-        settled = server.resident()
-        later, more, others = load(server, pictures, CLIENTS, options.requests - first)
-        latencies += more
-        statuses += others
-        rate = options.requests / (early + later)
+        with server.watched() as looks:
+            seconds, latencies, statuses = load(server, pictures, CLIENTS, options.requests)
+        rate = options.requests / seconds
         p99 = percentile(latencies, 0.99)
         print(
             f"{CLIENTS} clients: {rate:.1f} pictures/s, {rate / alone:.2f} of the model alone (wanted 0.9)", flush=True
@@ -212,11 +236,11 @@ def main() -> None:
         median = percentile(latencies, 0.5)
         print(f"latency: one client {1000 * usual:.0f} ms; {CLIENTS} clients: median {1000 * median:.0f} ms")
         print(f"p99 {1000 * p99:.0f} ms: {p99 / usual:.1f} times one client's (wanted 5)")
-        growths = (100 * (settled / before - 1), 100 * (server.resident() / settled - 1))
+        mean, largest = growth_of(looks)
         left = len(list(server.files.rglob("*")))
         print(
-            f"{options.requests} requests: {dict(statuses)}; memory {growths[0]:+.1f} % over the first fifth,"
-            f" {growths[1]:+.1f} % over the others (wanted 5); {left} files left",
+            f"{options.requests} requests: {dict(statuses)}; memory from the second fifth to the last:"
+            f" mean {mean:+.1f} %, largest {largest:+.1f} % (wanted 5); {left} files left",
             flush=True,
         )
         seconds, latencies, _ = load(server, pictures, HONEST, few)
