@@ -10,6 +10,13 @@ from pathlib import Path
 from captioner.progress import amount
 from captioner.storage import DataError
 
+JOB, DRAWINGS = ".results.job.json", ".attention.json"  # mark the folders of predict's --out and --attention
+
+
+def is_drawn(folder: Path) -> bool:
+    """Return whether a folder holds what an earlier `captioner predict` drew."""
+    return (folder / JOB).is_file() or (folder / DRAWINGS).is_file()
+
 
 def require_place(path: Path) -> None:
     """Refuse a file or folder to come that cannot be made.

@@ -100,7 +100,7 @@ def command(
     if features is not None:
         _import_features(captions, features)
     if stats or plot is not None:
-        # without a recipe nobody asks for a division, and statistics write no lists
+        # statistics alone write no lists of splits; a recipe's lists are made where they are missing
         splits = dataset.whole.splits if recipe is None else dataset.load(dataset.present_splits()).splits
         _show(result, splits, stats, plot)
 

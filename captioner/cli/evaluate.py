@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -270,11 +269,13 @@ def _name_of(split: str, given: Mapping[str, Any]) -> str:
         split,
         *(f"{key}-{','.join(value) if isinstance(value, tuple) else value}" for key, value in asked.items()),
     ]
+    from captioner.storage import digest_bytes
+
     whole = "_".join(parts)
     name = re.sub(r"[^\w.,-]+", "-", whole)
     if len(name) <= LONGEST_NAME:
         return name
-    return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+    return f"{name[: LONGEST_NAME - 9]}-{digest_bytes(whole.encode())[:8]}"
 
 
 def _score_files(

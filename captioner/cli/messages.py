@@ -23,7 +23,7 @@ class MessageHandler(logging.Handler):
     """Prints records to stderr, above a progress bar if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a record, with the traceback of what has gone wrong in a server, whose clients are told to look here.
+        """Print a record, and its traceback if it has one: a server's answers point to its log.
 
         A closed stderr raises, as it does for every other output of the command.
         """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TOKEN = "CAPTIONER_TOKEN"
-_printing = contextlib.ExitStack()  # to the end of a worker process; one that nobody holds would end at once
+_printing = contextlib.ExitStack()  # kept here, because an ExitStack closes when it is garbage-collected
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 

@@ -43,7 +43,7 @@ class TurnedRows:
 
 
 def require_layout(path: Path, shape: tuple[int, ...], layout: Layout) -> None:
-    """Refuse arrays of which nobody says where the channels are, and which look as if these were first.
+    """Refuse arrays that look like channels first where the layout is `auto`.
 
     Raises:
         DataError: saying which settings tell it.

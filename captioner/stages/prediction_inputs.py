@@ -19,8 +19,8 @@ from captioner.images.picture_list import OF_ITS_OWN, PictureFiles
 from captioner.images.tars import TarMember, is_tar, members_of
 from captioner.images.urls import is_url
 from captioner.images.walk import require_pictures, walk_images
+from captioner.output_places import is_drawn
 from captioner.storage import DataError
-from captioner.writers.drawn import is_drawn
 
 STDIN = Path("-")
 LINES_AHEAD = 4096  # of standard input that are read before they are needed

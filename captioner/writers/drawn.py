@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from captioner.config import ConfigError
+from captioner.output_places import DRAWINGS, JOB
 from captioner.plots.pictures import LARGEST, attention_figure, attention_maps, captioned, to_png
 from captioner.storage import (
     DataError,
@@ -23,14 +24,8 @@ from captioner.writers.result import Captioned
 from captioner.writers.targets import HopelessError, as_hopeless
 
 SIZE = (LARGEST, LARGEST)  # pixels; a drawing is no larger
-TABLE, JOB = "results.csv", ".results.job.json"
-DRAWINGS = ".attention.json"  # marks a folder of drawings
+TABLE = "results.csv"
 COLUMNS = ["file", "rank", "caption", "log_prob", "confidence", "annotated"]
-
-
-def is_drawn(folder: Path) -> bool:
-    """Return whether a folder holds what an earlier run drew."""
-    return (folder / JOB).is_file() or (folder / DRAWINGS).is_file()
 
 
 class ResultsFolder:

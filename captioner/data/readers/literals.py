@@ -26,7 +26,7 @@ def read_list(text: str) -> list[Any] | None:
 
 def _parsed(parse: Callable[[str], Any], text: str) -> list[Any] | None:
     try:
-        # through JSON once more, which has lists only, and no sets or bytes
+        # JSON turns tuples into lists, and refuses sets and bytes
         found = json.loads(json.dumps(parse(text)))
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
