@@ -37,7 +37,8 @@ class TrainingState:
         waited: epochs since the best one, or since the learning rate was last halved, whichever is later.
         history: a row per epoch.
         step: batches done in the epoch that is being trained.
-        loss: sum and weight of that epoch's losses so far.
+        loss: sum and weight of that epoch's losses so far; in self-critical training of its rewards.
+        drawn: in self-critical training the samples of the next batch, as numbers: (pictures, samples, words).
         seconds: that it has taken so far.
         total_steps: batches done in all: of two checkpoints the one with more is the newer.
     """
@@ -51,11 +52,16 @@ class TrainingState:
     loss: list[float] = field(default_factory=list)
     seconds: float = 0.0
     total_steps: int = 0
+    drawn: list[list[list[int]]] = field(default_factory=list)
 
     @property
     def spent(self) -> float:
         """Seconds that the training has taken, in all processes that worked on it."""
         return sum(row["seconds"] for row in self.history) + self.seconds
+
+    def begin_epoch(self) -> None:
+        """Forget how far the epoch had come that is done."""
+        self.step, self.loss, self.seconds, self.drawn = 0, [], 0.0, []
 
 
 def save_variables(path: Path, variables: Sequence[keras.Variable], progress: TrainingState, identity: str) -> None:

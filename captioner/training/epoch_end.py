@@ -109,7 +109,7 @@ class EpochEnd:
             scores = self.score() if captions else self.score(captions=False)
             row = {"epoch": progress.epoch, "loss": loss, **scores, "learning_rate": rate, "seconds": seconds}
             progress.history.append({name: round(value, DIGITS) for name, value in row.items()})
-            progress.step, progress.loss, progress.seconds = 0, [], 0.0
+            progress.begin_epoch()
             self._choose(last)
         self._lower_rate(rate)
         if self._board is not None:

@@ -68,7 +68,7 @@ def fit_self_critical(
     """Train `decoder` on its own samples; its best weights are then in `folder`/best.npz and in the decoder.
 
     The samples of a batch are drawn while the rewards of the batch before are computed, so they come from weights that
-    are one step old. That is also why checkpoints are written at the ends of epochs only.
+    are one step old. A checkpoint within an epoch holds those of the next batch: the weights that drew them are gone.
 
     Args:
         decoder: trained by cross-entropy: from random weights no sample is worth anything.
@@ -80,7 +80,7 @@ def fit_self_critical(
         references: image_id -> its training captions as words.
         max_length: the most words of a sample, `<end>` included.
         identity: digest of settings and data; a checkpoint of another one is refused.
-        resume: continue from the checkpoint in `folder`.
+        resume: continue from the newest checkpoint in `folder`, within an epoch if it was written there.
         of_encoder: see `make_optimizer`.
 
     Returns:
@@ -100,7 +100,8 @@ def fit_self_critical(
     progress = TrainingState()
     if resume:
         progress = load_checkpoint(folder, variables, identity)
-        logger.info("continuing after epoch %d of %d", progress.epoch, config.epochs)
+        within = f" and batch {progress.step} of {len(batches)}" if progress.step else ""
+        logger.info(f"continuing after epoch {progress.epoch} of {config.epochs}{within}")
     else:
         before = score()
         scores = 100 * before["bleu_4"], 100 * before["cider_d"]
@@ -111,21 +112,25 @@ def fit_self_critical(
     reward = Reward(references, settings.bleu_4)
     with ThreadPoolExecutor(1) as beside:
         while progress.epoch < config.epochs and not end.exhausted():
-            epoch, earned, drew = progress.epoch, 0.0, 0
+            epoch, first = progress.epoch, progress.step
+            earned, drew = progress.loss or (0.0, 0.0)
             batches.start_at(epoch)
             what = f"epoch {epoch + 1}/{config.epochs}"
 
-            def draw(index: int, epoch: int = epoch) -> tuple[Drawn, Future[np.ndarray]]:
-                drawn = sampler.draw(batches, epoch, index)
+            def rewarded(drawn: Drawn) -> tuple[Drawn, Future[np.ndarray]]:
                 return drawn, beside.submit(reward.of, drawn.ids, vocabulary, drawn.captions)
 
             pace.begin()
-            following = draw(0)
-            with Progress(what, len(batches), "batches") as bar:
-                for index in range(len(batches)):
+            if first:
+                following = rewarded(Drawn(*batches.pictures(first), progress.drawn))
+            else:
+                following = rewarded(sampler.draw(batches, epoch, 0))
+            with Progress(what, len(batches), "batches", first) as bar:
+                for index in range(first, len(batches)):
                     drawn, rewards = following
-                    if index + 1 < len(batches):
-                        following = draw(index + 1)
+                    more = index + 1 < len(batches)
+                    if more:
+                        following = rewarded(sampler.draw(batches, epoch, index + 1))
                     found = rewards.result()  # (pictures, samples)
                     rng = np.random.default_rng([config.seed, epoch, index])
                     batch = lay_out(drawn, found, batches.captions, settings, rng)
@@ -137,7 +142,10 @@ def fit_self_critical(
                     pace.count()
                     if pace.out_of_time():
                         break
-            logger.info("%s: mean reward of %s samples %.4f", what, f"{drew:,}", earned / drew)
+                    if more and pace.due():
+                        progress.loss, progress.drawn = [earned, drew], following[0].captions
+                        end.save()
+            logger.info("%s: mean reward of %s samples %.4f", what, f"{drew:,.0f}", earned / drew)
             end.finish(-earned / drew, progress.seconds)
     end.restore_best()
     return progress

@@ -25,9 +25,9 @@ from captioner.storage import DataError
 from captioner.training import checkpoint
 from captioner.training.checkpoint import newest_checkpoint
 from captioner.training.config import TrainConfig
-from captioner.training.epoch_end import EpochEnd
 from tests.interrupts import kept_at
 from tests.messages import listening
+from tests.training.kills import assert_same_runs, killed_after
 from tests.training.project import make_project
 
 
@@ -123,14 +123,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path, changes):
         whole = train(tmp_path / "whole", sections)
     assert state_of(tmp_path / "broken") == "unfinished"
     resumed = train(tmp_path / "broken", sections, resume=True)
-    assert whole.best_epoch == resumed.best_epoch
-    for row, other in zip(whole.history, resumed.history, strict=True):
-        assert row.keys() == other.keys()
-        for name in row.keys() - {"seconds", "val_perplexity"}:  # the exponential of the loss magnifies what differs
-            assert row[name] == pytest.approx(other[name], abs=2e-6), name
-    weights = [captioner.load(tmp_path / name).get_weights() for name in ("whole", "broken")]
-    for one, other in zip(*weights, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert_same_runs(whole, resumed, tmp_path / "whole", tmp_path / "broken")
 
 
 @pytest.mark.parametrize(
@@ -147,24 +140,10 @@ def test_a_run_killed_within_an_epoch_resumes_at_the_next_batch(project, tmp_pat
     _, sections = project
     settings = {"patience": None, "epochs": 3, "checkpoint_steps": 2, **changes}
     sections = replace(sections, train=replace(sections.train, **settings))
-    save = EpochEnd.save
-
-    def save_and_keep(end):
-        save(end)
-        if (end.progress.epoch, end.progress.step) == (1, 2):  # a kill would leave this
-            shutil.copytree(tmp_path / "whole", tmp_path / "broken")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(EpochEnd, "save", save_and_keep)
+    with killed_after(monkeypatch, (1, 2), tmp_path / "whole", tmp_path / "broken"):
         whole = train(tmp_path / "whole", sections)
     resumed = train(tmp_path / "broken", sections, resume=True)
-    assert resumed.total_steps == whole.total_steps
-    for row, other in zip(whole.history, resumed.history, strict=True):
-        for name in row.keys() - {"seconds"}:
-            assert row[name] == pytest.approx(other[name], abs=2e-6), name
-    weights = [captioner.load(tmp_path / name).get_weights() for name in ("whole", "broken")]
-    for one, other in zip(*weights, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert_same_runs(whole, resumed, tmp_path / "whole", tmp_path / "broken")
 
 
 def test_shards_and_a_feature_file_give_one_history_for_one_order(project, tmp_path, monkeypatch):

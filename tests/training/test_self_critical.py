@@ -21,6 +21,7 @@ from captioner.training.reward import Reward
 from captioner.training.self_critical import Drawn, advantages, lay_out
 from tests.interrupts import kept_at
 from tests.messages import listening
+from tests.training.kills import assert_same_runs, killed_after
 from tests.training.project import make_project
 
 WORDS = ("<pad>", "<start>", "<end>", "<unk>", "a", "red", "ball", "on", "grass")
@@ -181,9 +182,26 @@ def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path):
     with kept_at("epoch 2/3: loss", tmp_path / "whole", tmp_path / "broken"):
         whole = train(tmp_path / "whole", sections)
     resumed = train(tmp_path / "broken", sections, resume=True)
-    for row, other in zip(whole.history, resumed.history, strict=True):
-        for name in row.keys() - {"seconds"}:
-            assert row[name] == pytest.approx(other[name], abs=2e-6), name
+    assert_same_runs(whole, resumed, tmp_path / "whole", tmp_path / "broken")
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"ema": 0.9, "accumulate": 2, "schedule": "cosine", "warmup": 0.2}], ids=["adam", "ema"]
+)
+def test_a_run_killed_within_an_epoch_resumes_at_the_next_batch(project, tmp_path, monkeypatch, changes):
+    _, sections = project
+    model = {**sections.model, "word_dropout": 0.3, "feature_dropout": 0.3}
+    settings = {"checkpoint_steps": 2, "epochs": 2, **changes}
+    sections = replace(sections, model=model, train=replace(sections.train, **settings))
+    with killed_after(monkeypatch, (1, 2), tmp_path / "whole", tmp_path / "broken"):
+        whole = train(tmp_path / "whole", sections)
+    lines = []
+    with listening(lines.append):
+        resumed = train(tmp_path / "broken", sections, resume=True)
+    assert "continuing after epoch 1 of 2 and batch 2 of 40" in lines
+    assert not any(line.startswith("before: ") for line in lines)
+    assert resumed.drawn == []
+    assert_same_runs(whole, resumed, tmp_path / "whole", tmp_path / "broken")
 
 
 def test_refuses_to_begin_from_other_words(project, tmp_path):
