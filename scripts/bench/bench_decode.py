@@ -8,7 +8,7 @@ import time
 import keras
 import numpy as np
 from keras import ops, tree
-from machine import CHANNELS, LONGEST, WORDS, device, gemm_rate, product_operations
+from machine import CHANNELS, LONGEST, WORDS, Speed, beside_the_limit, device, product_operations
 from one_by_one import beam_rate
 from tutorial import caption, make_model
 
@@ -73,18 +73,13 @@ def operations_per_caption(decoder: CaptionDecoder, features: np.ndarray, beams:
     return total / len(features)
 
 
-def our_rate(decoder: CaptionDecoder, features: np.ndarray, beams: int) -> float:
-    """Return captioner's captions per second, the best of three: a pause of the machine is not ours."""
+def our_speed(decoder: CaptionDecoder, features: np.ndarray, beams: int) -> Speed:
+    """Return captioner's captions per second."""
     words = [f"w{index}" for index in range(decoder.vocabulary_size - len(SPECIALS))]
     vocabulary = Vocabulary.fit([words], TextConfig())
     search = make_search(decoder, GenerationConfig(beam_size=beams, max_length=LENGTH))
-    generate(search, features[:LARGEST_BATCH], vocabulary)
-    times = []
-    for _ in range(3):
-        began = time.perf_counter()
-        generate(search, features, vocabulary)
-        times.append(time.perf_counter() - began)
-    return len(features) / min(times)
+    operations = operations_per_caption(decoder, features[:LARGEST_BATCH], beams)
+    return beside_the_limit(lambda: generate(search, features, vocabulary), len(features), operations)
 
 
 def main() -> None:
@@ -103,13 +98,12 @@ def main() -> None:
         features = rng.normal(size=(options.pictures, *one.shape)).astype("float32")
         for beams in (1, 5):
             reference = beam_rate(decoder, features[: options.reference_pictures], beams, LENGTH)
-            ours = our_rate(decoder, features, beams)
-            limit = gemm_rate() / operations_per_caption(decoder, features[:LARGEST_BATCH], beams)
+            ours = our_speed(decoder, features, beams)
             print(
-                f"{architecture:14}{beams:5}{reference:12.1f}{ours:11.1f}{ours / reference:7.1f} x{limit:8.0f}"
-                f"{ours / limit:7.2f}",
+                f"{architecture:14}{beams:5}{reference:12.1f}{ours.rate:11.1f}{ours.rate / reference:7.1f} x"
+                f"{ours.limit:8.0f}{ours.share:7.2f}",
                 flush=True,
             )
             if architecture == "merge" and beams == 1 and not options.no_tutorial:
                 tutorial = tutorial_rate(features[: options.reference_pictures], options.words)
-                print(f"{'':14}the tutorial's loop, greedy: {tutorial:.1f}; captioner is {ours / tutorial:.0f} x")
+                print(f"{'':14}the tutorial's loop, greedy: {tutorial:.1f}; captioner is {ours.rate / tutorial:.0f} x")

@@ -14,9 +14,8 @@ from captioner.features.store import open_features
 from captioner.models.architectures import build_decoder
 from captioner.recipe import Recipe, find_recipe, load_recipe
 from captioner.text.vocabulary import Vocabulary
-from captioner.training.losses import CaptionLoss
+from captioner.training.fit import compiled
 from captioner.training.numpy_fit import Twin
-from captioner.training.optimizers import make_optimizer
 
 TURNS = 3  # whose median counts, after one that compiles
 
@@ -37,11 +36,9 @@ def measure(recipe: Recipe, pictures: int) -> tuple[int, float]:
     if recipe.train.engine == "numpy":
         twin = Twin(decoder, recipe.train)
         return weights, trained / seconds(lambda: [twin.learn(batches.batch(at)) for at in range(len(batches))], TURNS)
-    compiled = "auto" if keras.backend.backend() != "tensorflow" else False
-    loss = CaptionLoss(recipe.train.label_smoothing)
-    decoder.compile(make_optimizer(recipe.train, len(batches) * (1 + TURNS)), loss, jit_compile=compiled)
+    model, _ = compiled(decoder, recipe.train, len(batches))
     fed = batches.for_keras()
-    return weights, trained / seconds(lambda: decoder.fit(fed, epochs=1, shuffle=False, verbose=0), TURNS)
+    return weights, trained / seconds(lambda: model.fit(fed, epochs=1, shuffle=False, verbose=0), TURNS)
 
 
 def main() -> None:

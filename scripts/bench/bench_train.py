@@ -7,15 +7,12 @@ import time
 
 import keras
 import numpy as np
-from machine import CHANNELS, LONGEST, WORDS, Rows, device, gemm_rate, made_up_captions, seconds
-from train_regions import CASES, compare
+from machine import CHANNELS, LONGEST, WORDS, Rows, Speed, beside_the_limit, device, made_up_captions
+from train_regions import CASES, compare, epoch_of
 from tutorial import examples, make_model
 
 from captioner.data.batches import CaptionBatches
 from captioner.models.architectures import build_decoder
-from captioner.training.config import TrainConfig
-from captioner.training.losses import CaptionLoss
-from captioner.training.optimizers import make_optimizer
 
 UNITS = 256
 
@@ -49,18 +46,16 @@ def tutorial_rate(pictures: int) -> float:
     return 5 / (float(np.mean(times[2:])) + making)
 
 
-def our_rate(precision: str, pictures: int, batch_size: int) -> float:
-    """Return captioner's captions per second: the median of five epochs, after a first one that compiles."""
+def our_speed(precision: str, pictures: int, batch_size: int, operations: float) -> Speed:
+    """Return captioner's captions per second."""
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
     features = rng.normal(size=(pictures, CHANNELS)).astype("float32")
     captions = {str(row): picture for row, picture in enumerate(made_up_captions(pictures))}
-    batches = CaptionBatches(Rows(features), captions, batch_size, seed=0).for_keras()
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     decoder = build_decoder({"architecture": "merge"}, WORDS, (CHANNELS,), dtype=policy)
-    compiled = "auto" if keras.backend.backend() != "tensorflow" else False
-    decoder.compile(make_optimizer(TrainConfig(), 1000), CaptionLoss(), jit_compile=compiled)
-    return 5 * pictures / seconds(lambda: decoder.fit(batches, epochs=1, shuffle=False, verbose=0), 5)
+    epoch = epoch_of(decoder, CaptionBatches(Rows(features), captions, batch_size, seed=0))
+    return beside_the_limit(epoch, 5 * pictures, operations, precision)
 
 
 def main() -> None:
@@ -90,9 +85,8 @@ def merge(options: argparse.Namespace) -> None:
     tutorial = tutorial_rate(options.tutorial_pictures)
     print(f"tutorial's generator     float32 {tutorial:8.1f} captions/s")
     for precision in ("float32", "bfloat16"):
-        limit = gemm_rate(precision) / operations
-        ours = our_rate(precision, options.pictures, options.batch_size)
+        ours = our_speed(precision, options.pictures, options.batch_size, operations)
         print(
-            f"captioner               {precision:>8} {ours:8.1f} captions/s  {ours / tutorial:5.1f} x the tutorial  "
-            f"{ours / limit:.2f} of the arithmetic limit {limit:.0f}"
+            f"captioner               {precision:>8} {ours.rate:8.1f} captions/s  "
+            f"{ours.rate / tutorial:5.1f} x the tutorial  {ours.share:.2f} of the arithmetic limit {ours.limit:.0f}"
         )

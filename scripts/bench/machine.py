@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -32,6 +32,50 @@ def gemm_rate(dtype: str = "float32") -> float:
     b = ops.cast(rng.normal(size=(2048, 4096)).astype("float32"), dtype)
     elapsed = seconds(lambda: np.asarray(ops.cast(ops.matmul(a, b)[0, 0], "float32")), 7)
     return 2 * 4096 * 2048 * 4096 / elapsed
+
+
+class Speed(NamedTuple):
+    """How fast some work was, and what share of the arithmetic limit it reached: medians of several turns.
+
+    Attributes:
+        rate: pieces of work a second.
+        share: of the limit that was measured right before and after the work.
+    """
+
+    rate: float
+    share: float
+
+    @property
+    def limit(self) -> float:
+        """The pieces of work a second that the share is of."""
+        return self.rate / self.share
+
+
+def beside_the_limit(
+    work: Callable[[], object], pieces: int, operations: float, dtype: str = "float32", turns: int = 5
+) -> Speed:
+    """Measure work and the machine's limit in turn, after a turn that is not counted.
+
+    Other guests of a machine slow down both: a limit measured minutes earlier says little.
+
+    Args:
+        work: what is timed.
+        pieces: of which the work has so many, such as captions.
+        operations: of a piece, of the matrix products.
+        dtype: in which it computes.
+        turns: how often.
+    """
+    work()
+    rates, shares, before = [], [], gemm_rate(dtype)
+    for _ in range(turns):
+        began = time.perf_counter()
+        work()
+        rate = pieces / (time.perf_counter() - began)
+        after = gemm_rate(dtype)
+        rates.append(rate)
+        shares.append(rate * operations / ((before + after) / 2))
+        before = after
+    return Speed(float(np.median(rates)), float(np.median(shares)))
 
 
 def product_operations(function: Callable[..., object], *arguments: object) -> float:

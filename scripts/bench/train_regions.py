@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-from machine import Rows, gemm_rate, made_up_captions, seconds
+from machine import Rows, Speed, beside_the_limit, made_up_captions
 
 from captioner.data.batches import CaptionBatches
 from captioner.models.architectures import build_decoder
+from captioner.models.decoder import CaptionDecoder
 from captioner.training.config import TrainConfig
-from captioner.training.losses import CaptionLoss
-from captioner.training.optimizers import make_optimizer
+from captioner.training.fit import compiled
 
 REGIONS, CHANNELS = 49, 512  # VGG16's block5_pool
 DROPOUT = 0.25
@@ -58,21 +59,26 @@ def operations_per_caption(architecture: str, words_per_caption: float) -> float
     return words_per_caption * 3 * (2 * (projections + attention) + output) + memory / 5
 
 
-def our_rate(architecture: str, precision: str, pictures: int, batch_size: int) -> float:
-    """Return captioner's captions per second: the median of three epochs, after a first one that compiles."""
+def epoch_of(decoder: CaptionDecoder, batches: CaptionBatches) -> Callable[[], object]:
+    """Return what trains an epoch, compiled as `captioner train` does it."""
+    model, _ = compiled(decoder, TrainConfig(), len(batches))
+    fed = batches.for_keras()
+    return lambda: model.fit(fed, epochs=1, shuffle=False, verbose=0)
+
+
+def our_speed(architecture: str, precision: str, pictures: int, batch_size: int, operations: float) -> Speed:
+    """Return captioner's captions per second."""
     keras.utils.set_random_seed(0)
     case = CASES[architecture]
     features = np.random.default_rng(0).normal(size=(pictures, REGIONS, CHANNELS)).astype("float32")
     captions = {str(row): picture for row, picture in enumerate(made_up_captions(pictures, case.words))}
-    batches = CaptionBatches(Rows(features), captions, batch_size, seed=0).for_keras()
     settings: dict[str, Any] = {"word_dropout": DROPOUT, "feature_dropout": DROPOUT}
     settings |= ATTENTION if architecture == "attention" else {"dropout": DROPOUT, "embedding_size": case.width}
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     model = {"architecture": architecture, **settings}
     decoder = build_decoder(model, case.words, (REGIONS, CHANNELS), dtype=policy)
-    compiled = "auto" if keras.backend.backend() != "tensorflow" else False
-    decoder.compile(make_optimizer(TrainConfig(), 1000), CaptionLoss(), jit_compile=compiled)
-    return 5 * pictures / seconds(lambda: decoder.fit(batches, epochs=1, shuffle=False, verbose=0), 3)
+    epoch = epoch_of(decoder, CaptionBatches(Rows(features), captions, batch_size, seed=0))
+    return beside_the_limit(epoch, 5 * pictures, operations, precision)
 
 
 def plain_rate(architecture: str, batch_size: int, steps: int = 6) -> float:
@@ -112,10 +118,9 @@ def compare(architecture: str, pictures: int, batch_size: int) -> None:
         plain = plain_rate(architecture, 5 * batch_size)
         print(f"plain PyTorch            float32 {plain:8.1f} captions/s")
     for precision in ("float32", "bfloat16"):
-        limit = gemm_rate(precision) / operations
-        ours = our_rate(architecture, precision, pictures, batch_size)
-        times = "" if plain is None else f"{ours / plain:5.1f} x plain PyTorch  "
+        ours = our_speed(architecture, precision, pictures, batch_size, operations)
+        times = "" if plain is None else f"{ours.rate / plain:5.1f} x plain PyTorch  "
         print(
-            f"captioner               {precision:>8} {ours:8.1f} captions/s  {times}"
-            f"{ours / limit:.2f} of the arithmetic limit {limit:.0f}"
+            f"captioner               {precision:>8} {ours.rate:8.1f} captions/s  {times}"
+            f"{ours.share:.2f} of the arithmetic limit {ours.limit:.0f}"
         )
