@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -10,6 +13,7 @@ from keras import ops
 from captioner.models.cells import STATES, CellWeights
 from captioner.models.config import AttentionConfig
 from captioner.models.decoder import State, Tensor, per_caption
+from captioner.models.late_gradients import LateProduct
 from captioner.models.layout import Layout
 from captioner.models.recurrent import RecurrentDecoder
 
@@ -33,19 +37,34 @@ class StepWeights(NamedTuple):
 
     Attributes:
         cells: of the recurrent layers.
-        context_kernel: (channels, gates x units), how the first layer reads the context.
-        query: (units, attention_units + 1), U of the attention and, in the last column, the context gate's kernel.
+        of_word: (embedding_size, gates x units), the first layer's kernel for the word.
+        of_context: (channels, gates x units), its kernel for the context.
         query_bias: (attention_units,).
         gate_bias: (1,).
         score: (attention_units,), v of the attention.
     """
 
     cells: list[CellWeights]
-    context_kernel: Tensor
-    query: Tensor
+    of_word: Tensor
+    of_context: Tensor
     query_bias: Tensor
     gate_bias: Tensor
     score: Tensor
+
+
+class StepProducts(NamedTuple):
+    """The matrix products of a step.
+
+    Attributes:
+        read: of the context (n, channels): what the first layer's gates get from the word and the context.
+        recall: of the first layer's previous output (n, units): what they get from it.
+        ask: of the uppermost layer's previous output (n, units): U h of the attention, (n, attention_units), and in the
+            last column the context gate.
+    """
+
+    read: Callable[[Tensor], Tensor]
+    recall: Callable[[Tensor], Tensor]
+    ask: Callable[[Tensor], Tensor]
 
 
 @keras.saving.register_keras_serializable("captioner")
@@ -106,7 +125,13 @@ class AttentionDecoder(RecurrentDecoder):
         """See CaptionDecoder.step."""
         weights = self._step_weights()
         words = self.words(token)  # (hypotheses, embedding_size)
-        output, state, context, attention = self._advance(self._read(words, weights), state, memory, weights, [], None)
+        read, (of_context, of_output, of_query) = self._read(words, weights), self._kernels(weights)
+        products = StepProducts(
+            lambda context: read + ops.matmul(context, of_context),
+            lambda output: ops.matmul(output, of_output),
+            lambda output: ops.matmul(output, of_query),
+        )
+        output, state, context, attention = self._advance(products, state, memory, weights, [], None)
         logits = self.logits(ops.concatenate([words, output, context], axis=-1))
         return logits, state, attention
 
@@ -116,38 +141,45 @@ class AttentionDecoder(RecurrentDecoder):
         The captions are in the order of their lengths: a step has no work with those that have ended.
         """
         layout = Layout(positions, *ops.shape(tokens))
-        rows, longest = layout.rows, layout.longest_first()
-        order = longest.order
-        flat = ops.reshape(tokens, (-1, layout.time))
-        by_time = ops.transpose(ops.take(flat, order, axis=0))  # (time, rows)
-        words = self.words(by_time, training=training)
+        longest = layout.longest_first()
+        words = self.words(ops.take(ops.reshape(tokens, (-1,)), positions), training=training)  # (n, embedding_size)
         weights = self._step_weights()
-        masks = self.recurrent.masks(rows, training)
-        first = per_caption(memory.first, layout.captions)
-        nothing = ops.zeros((rows, 1), self.compute_dtype)
+        masks = self.recurrent.masks(layout.rows, training)
+        of_context, *others = self._kernels(weights)
+        read = longest.by_time(self._read(words, weights))  # (time, rows, gates x units)
+        late = [LateProduct(of_context, longest, read), *(LateProduct(kernel, longest) for kernel in others)]
+        rooms = [product.room for product in late]
+        ends = list(itertools.accumulate(room.shape[-1] for room in rooms))
+        nothing = ops.zeros((layout.rows, 1), self.compute_dtype)
         start = (
             ops.zeros((), "int32"),
-            self._split_state(ops.take(first, order, axis=0)),
+            self._split_state(ops.take(per_caption(memory.first, layout.captions), longest.order, axis=0)),
             nothing + ops.zeros((1, self.feature_shape[1]), self.compute_dtype),
             nothing + ops.zeros((1, self.feature_shape[0]), self.compute_dtype),
         )
 
-        def advance(carry: Any, read: Tensor) -> tuple[Any, Any]:
+        def advance(carry: Any, room: Tensor) -> tuple[Any, Any]:
             step, *before = carry
             active = longest.open(step)
             state = keras.tree.map_structure(lambda leaf: leaf[:active], before[0])
             kept = keras.tree.map_structure(lambda mask: mask[:active], masks)
-            _, *now = self._advance(read[:active], state, memory, weights, kept, (order[:active], rows))
+            places = (longest.order[:active], layout.rows)
+            parts = ops.split(room[:active], ends[:-1], axis=-1)
+            products = StepProducts(*(partial(one.added_to, part) for one, part in zip(late, parts, strict=True)))
+            _, *now = self._advance(products, state, memory, weights, kept, places)
             now = keras.tree.map_structure(lambda new, old: ops.concatenate([new, old[active:]]), now, before)
             return (step + 1, *now), (step + 1, *now)
 
-        _, (_, states, contexts, attention) = ops.scan(advance, start, self._read(words, weights))
+        _, (_, states, contexts, attention) = ops.scan(advance, start, ops.concatenate(rooms, axis=-1))
+        before = keras.tree.map_structure(lambda x, y: ops.concatenate([x[None], y[:-1]]), start[1], states)
+        recalled = before[0][0] * masks[0][1] if masks else before[0][0]
+        for product, inputs in zip(late, (contexts, recalled, self.recurrent.output(before)), strict=True):
+            product.end(inputs)
         if training and self.config.doubly_stochastic:
+            by_time = ops.transpose(ops.take(ops.reshape(tokens, (-1, layout.time)), longest.order, axis=0))
             self.add_loss(self.config.doubly_stochastic * _unseen(attention, by_time))
         outputs = self.recurrent.output(states)
-        parts = [
-            ops.take(ops.reshape(x, (-1, x.shape[-1])), longest.places, axis=0) for x in (words, outputs, contexts)
-        ]
+        parts = [words, longest.in_a_row(outputs), longest.in_a_row(contexts)]
         return ops.concatenate(parts, axis=-1)  # (n, embedding_size + units + channels)
 
     def before_output(self, hidden: Tensor, training: bool = False) -> Tensor:
@@ -158,20 +190,21 @@ class AttentionDecoder(RecurrentDecoder):
 
     def _step_weights(self) -> StepWeights:
         cells = self.recurrent.cell_weights()
-        context_kernel = cells[0].kernel[self.config.embedding_size :]
-        query, bias, score = (
-            ops.cast(weight, self.compute_dtype) for weight in (self.query.kernel, self.query.bias, self.score)
-        )
-        return StepWeights(cells, context_kernel, query, bias[:-1], bias[-1:], score)
+        of_word, of_context = ops.split(cells[0].kernel, [self.config.embedding_size])
+        bias, score = (ops.cast(weight, self.compute_dtype) for weight in (self.query.bias, self.score))
+        return StepWeights(cells, of_word, of_context, bias[:-1], bias[-1:], score)
+
+    def _kernels(self, weights: StepWeights) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the kernels of StepProducts."""
+        return weights.of_context, weights.cells[0].recurrent_kernel, ops.cast(self.query.kernel, self.compute_dtype)
 
     def _read(self, words: Tensor, weights: StepWeights) -> Tensor:
         """Return what the words (..., embedding_size) give to the first layer's gates: for all steps in one product."""
-        first = weights.cells[0]
-        return ops.matmul(words, first.kernel[: self.config.embedding_size]) + first.bias
+        return ops.matmul(words, weights.of_word) + weights.cells[0].bias
 
     def _advance(
         self,
-        read: Tensor,
+        products: StepProducts,
         state: State,
         memory: Memory,
         weights: StepWeights,
@@ -181,7 +214,7 @@ class AttentionDecoder(RecurrentDecoder):
         """Look, then read the word and what was seen.
 
         Args:
-            read: (hypotheses, gates x units) from `_read`.
+            products: of this step and the hypotheses' words.
             state, memory: see CaptionDecoder.step.
             weights: from `_step_weights`.
             masks: of the recurrent layers' dropout.
@@ -192,7 +225,7 @@ class AttentionDecoder(RecurrentDecoder):
             output (hypotheses, units), the new state, context (hypotheses, channels), attention (hypotheses, regions).
         """
         recalled = self.recurrent.output(state)  # (hypotheses, units)
-        query, gate = ops.split(ops.matmul(recalled, weights.query), [self.config.attention_units], axis=-1)
+        query, gate = ops.split(products.ask(recalled), [self.config.attention_units], axis=-1)
         query = query + weights.query_bias
         pictures = ops.shape(memory.regions)[0]
         if laid_out is not None:
@@ -210,15 +243,9 @@ class AttentionDecoder(RecurrentDecoder):
         if laid_out is not None:
             context, attention = (ops.take(x, laid_out[0], axis=0) for x in (context, attention))
         context = ops.sigmoid(gate + weights.gate_bias) * context
-        first = weights.cells[0]
         before = state[0][0] * masks[0][1] if masks else state[0][0]
-        output, state = self.recurrent.advance(
-            read + ops.matmul(context, weights.context_kernel),
-            ops.matmul(before, first.recurrent_kernel),
-            state,
-            weights.cells,
-            masks,
-        )
+        read, recalled = products.read(context), products.recall(before)
+        output, state = self.recurrent.advance(read, recalled, state, weights.cells, masks)
         return output, state, context, attention
 
 

@@ -117,7 +117,7 @@ class Recurrent(keras.layers.Layer):
             if index:
                 inputs = self.between(inputs, training=training)
             if longest is not None:
-                outputs = self._run(inputs, state[index], weights[index], longest, layout, training)
+                outputs = self._run(inputs, state[index], weights[index], longest, training)
             else:
                 padded = layout.by_caption(inputs)  # (captions, time, channels)
                 outputs = layout.in_a_row(layer(padded, initial_state=list(state[index]), training=training))
@@ -134,18 +134,14 @@ class Recurrent(keras.layers.Layer):
         state: tuple[Tensor, ...],
         weights: CellWeights,
         longest: LongestFirst,
-        layout: Layout,
         training: bool,
     ) -> Tensor:
         """Run one layer, whose inputs (n, channels) enter the gates in one product for all steps."""
-        read = ops.matmul(inputs, weights.kernel) + weights.bias  # (n, gates x units)
-        gates = read.shape[-1]
-        read = ops.scatter(longest.places[:, None], read, (layout.time * layout.rows, gates))
-        read = ops.reshape(read, (layout.time, -1, gates))
+        read = longest.by_time(ops.matmul(inputs, weights.kernel) + weights.bias)  # (time, rows, gates x units)
         state = tuple(ops.take(leaf, longest.order, axis=0) for leaf in state)
         mask = self.within(ops.ones_like(state[0]), training=training) if self.recurrent_dropout and training else None
         outputs = run(self.cell_name, read, state, weights.recurrent_kernel, weights.recurrent_bias, mask, longest)
-        return ops.take(ops.reshape(outputs, (-1, self.units)), longest.places, axis=0)
+        return longest.in_a_row(outputs)
 
     def initial_state(self, batch_size: Tensor) -> tuple[tuple[Tensor, ...], ...]:
         """Return zeros, each (batch_size, units)."""

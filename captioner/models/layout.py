@@ -56,12 +56,14 @@ class LongestFirst(NamedTuple):
         order: (rows,) the captions.
         places: (n,) of the words in (time x rows), flattened.
         rows: how many captions there are.
+        time: how many steps.
         unended: (time,) how many have not ended; None where shapes cannot change.
     """
 
     order: Tensor
     places: Tensor
     rows: Tensor
+    time: Tensor
     unended: Tensor | None
 
     @classmethod
@@ -71,9 +73,18 @@ class LongestFirst(NamedTuple):
         places = (layout.positions % layout.time) * layout.rows
         places = places + ops.take(ops.argsort(order), layout.positions // layout.time)
         if keras.backend.backend() != "tensorflow":
-            return cls(order, places, layout.rows, None)
+            return cls(order, places, layout.rows, layout.time, None)
         unended = ops.sum(ops.cast(lengths[None] > ops.arange(layout.time)[:, None], "int32"), axis=1)
-        return cls(order, places, layout.rows, unended)
+        return cls(order, places, layout.rows, layout.time, unended)
+
+    def by_time(self, x: Tensor) -> Tensor:
+        """Lay words (n, width) out by their steps, zeros where there is none: (time, rows, width)."""
+        laid_out = ops.scatter(self.places[:, None], x, (self.time * self.rows, x.shape[-1]))
+        return ops.reshape(laid_out, (self.time, -1, x.shape[-1]))
+
+    def in_a_row(self, x: Tensor) -> Tensor:
+        """Take the words back: (time, rows, width) -> (n, width)."""
+        return ops.take(ops.reshape(x, (-1, x.shape[-1])), self.places, axis=0)
 
     def open(self, step: Tensor) -> Tensor:
         """Return how many of the first captions a step has work with."""

@@ -1,0 +1,70 @@
+"""Kernels whose gradient comes after the loop: it is the one that the ordinary products give."""
+
+import keras
+import numpy as np
+import pytest
+
+from captioner.models.late_gradients import LateProduct
+from captioner.models.layout import Layout
+from tests.models.cases import CASES, make
+
+tensorflow = pytest.importorskip("tensorflow")
+
+TOKENS = np.array(
+    [[[1, 4, 5, 6, 2], [1, 7, 2, 0, 0], [1, 0, 0, 0, 0]], [[1, 8, 9, 2, 0], [1, 4, 2, 0, 0], [1, 5, 6, 7, 8]]]
+)
+LOOPS = [name for name in CASES if name.startswith("attention-") and not name.startswith("attention-on-")]
+
+
+def gradients(case):
+    """Return the gradients of a decoder's weights in a compiled pass with dropout, made the same way each time."""
+    keras.utils.set_random_seed(0)
+    decoder = make(case)
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(2, *CASES[case][1])).astype("float32")
+    positions = np.flatnonzero(TOKENS).astype("int32")
+    upstream = rng.normal(size=(len(positions), decoder.vocabulary_size)).astype("float32")
+    weights = [variable.value for variable in decoder.trainable_variables]
+
+    @tensorflow.function
+    def compiled():
+        with tensorflow.GradientTape() as tape:
+            memory = decoder.encode(features, training=True)
+            hidden = decoder.hidden_at(tensorflow.constant(TOKENS, "int32"), positions, memory, training=True)
+            loss = tensorflow.reduce_sum(decoder.logits(hidden, training=True) * upstream) + sum(decoder.losses)
+        return [tensorflow.convert_to_tensor(gradient) for gradient in tape.gradient(loss, weights)]
+
+    return [gradient.numpy() for gradient in compiled()]
+
+
+@pytest.mark.parametrize("case", LOOPS)
+def test_gradients_are_those_of_ordinary_products(case, monkeypatch):
+    late = gradients(case)
+    with monkeypatch.context() as patch:
+        patch.setattr(LateProduct, "_divide_gradients", lambda product, kernel: None)
+        ordinary = gradients(case)
+    assert len(late) > 10
+    for found, expected in zip(late, ordinary, strict=True):
+        assert np.abs(expected).max() > 0
+        np.testing.assert_allclose(found, expected, atol=1e-5 * max(1.0, np.abs(expected).max()))
+
+
+def test_words_that_are_not_there_have_no_part_in_a_kernel_s_gradient():
+    lengths, time, units = [3, 1, 2], 3, 2
+    places = np.array([row * time + step for row, length in enumerate(lengths) for step in range(length)], "int32")
+    longest = Layout(tensorflow.constant(places), 1, 3, time).longest_first()
+    rng = np.random.default_rng(0)
+    kernel = tensorflow.constant(rng.normal(size=(4, units)).astype("float32"))
+    inputs = rng.normal(size=(time, 3, 4)).astype("float32")
+    upstream = rng.normal(size=(time, 3, units)).astype("float32")
+    with tensorflow.GradientTape() as tape:
+        tape.watch(kernel)
+        product = LateProduct(kernel, longest)
+        found = tensorflow.stack([product.added_to(product.room[step], inputs[step]) for step in range(time)])
+        product.end(tensorflow.constant(inputs))
+        loss = tensorflow.reduce_sum(found * upstream)
+    np.testing.assert_allclose(found, inputs @ kernel.numpy(), atol=1e-6)
+    by_length = sorted(lengths, reverse=True)
+    real = [(step, row) for row, length in enumerate(by_length) for step in range(length)]
+    expected = sum(np.outer(inputs[place], upstream[place]) for place in real)
+    np.testing.assert_allclose(tape.gradient(loss, kernel), expected, atol=1e-5)
