@@ -70,6 +70,7 @@ def run(program, folder, backend):
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_trains_and_captions_on_jax_without_tensorflow_and_tensorflow_reads_the_run(tmp_path):
     pytest.importorskip("jax")
     on_jax = run(PROGRAM, tmp_path, "jax")

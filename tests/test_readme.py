@@ -59,6 +59,7 @@ def tiny(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_commands_run_as_they_stand(tiny, capfd):
     ran = []
     for arguments in commands():

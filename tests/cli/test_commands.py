@@ -71,6 +71,7 @@ def test_train(trained_once):
     assert read_manifest(folder)["captioner"] == digest_file(folder / "captioner.keras")
 
 
+@pytest.mark.slow
 def test_train_overwrites_when_told(call, trained):
     assert call("train", "--overwrite", "--set", "train.seed=5", "--set", "model.units=12").code == 0
     assert "seed: 5" in (trained / RUN / "config.yaml").read_text()
@@ -158,6 +159,7 @@ def test_compare_two_runs(call, trained):
     assert found["pictures"] == 4 and found["scores"]["rouge_l"]["p"] == 1
 
 
+@pytest.mark.slow
 def test_average_two_runs(call, trained):
     shutil.copytree(RUN, "runs/other")
     refused = call("average", RUN, "-o", "runs/mean")
@@ -247,6 +249,7 @@ def test_constraints_and_words_that_the_model_does_not_know(call, trained):
     assert "red" not in (trained / "scores/predictions.json").read_text()
 
 
+@pytest.mark.slow
 def test_an_ensemble(call, trained):
     assert call("train", "-o", "runs/other", "--set", "train.seed=5", "--set", "model.units=12").code == 0
     members = ["--model", RUN, "--model", "runs/other"]

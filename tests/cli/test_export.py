@@ -8,6 +8,7 @@ import pytest
 
 import captioner
 from captioner.pretrained.box import BOX
+from tests.speed import slow
 
 RUN = "runs/captioner"
 PICTURES = ("images/p13.png", "images/p14.png")
@@ -94,7 +95,7 @@ def test_export_without_a_format_makes_the_graph_again(run, call):
     assert call("predict", PICTURES[0], "--model", RUN).code == 0
 
 
-@pytest.mark.parametrize("name", ["onnx", "litert", "saved_model"])
+@pytest.mark.parametrize("name", [slow("onnx"), "litert", slow("saved_model")])
 def test_what_is_exported_captions_without_captioner(run, call, name, tmp_path):
     result = call("export", run, "--format", name, "-o", "out", "-n", "2", "--data-licence", "CC0")
     assert (result.code, result.out) == (0, "out\n"), result.err
@@ -117,6 +118,7 @@ def test_what_is_exported_captions_without_captioner(run, call, name, tmp_path):
     assert json.loads((moved / "manifest.json").read_text())["format"] == name
 
 
+@pytest.mark.slow
 def test_an_ensemble_goes_into_a_saved_model(run, call, refused):
     shutil.copytree(run, "runs/second")
     refused(2, ["onnx: holds one captioner"], "export", run, "runs/second", "--format", "onnx", "-o", "out")

@@ -221,6 +221,7 @@ def test_a_worker_prints_its_messages_to_its_end(monkeypatch):
     assert ended
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_in_one_line(run):
     started = Started("--model", run, "--host", "127.0.0.1")
     assert started.end(signal.SIGINT) == 130

@@ -11,8 +11,14 @@ from captioner.export.onnx_file import write_onnx
 from captioner.export.saved_model import write_saved_model
 from captioner.storage import DataError
 from tests.export.cases import ALL, IN_ONNX, assert_same, keras_captions, make, pictures
+from tests.speed import slow
 
-BEAMS = (1, 3)
+FAST = {("merge", 3), ("attention", 1)}
+
+
+def with_beams(architectures):
+    pairs = [(name, beams) for name in architectures for beams in (1, 3)]
+    return [pair if pair in FAST else slow(*pair) for pair in pairs]
 
 
 def expected(model, beams):
@@ -45,8 +51,7 @@ def run_saved_model(path, pixels):
     return found["tokens"].numpy(), found["log_probs"].numpy()
 
 
-@pytest.mark.parametrize("beams", BEAMS)
-@pytest.mark.parametrize("architecture", IN_ONNX)
+@pytest.mark.parametrize(("architecture", "beams"), with_beams(IN_ONNX))
 def test_onnx(architecture, beams, tmp_path):
     model = make(architecture)
     write_onnx(tmp_path / "c.onnx", whole_piece(model, beams, beam_size=beams), "float32", {})
@@ -58,16 +63,14 @@ def test_what_onnx_lacks_is_said_in_one_line(tmp_path):
         write_onnx(tmp_path / "c.onnx", whole_piece(make("prefix"), 1, beam_size=1), "float32", {})
 
 
-@pytest.mark.parametrize("beams", BEAMS)
-@pytest.mark.parametrize("architecture", ALL)
+@pytest.mark.parametrize(("architecture", "beams"), with_beams(ALL))
 def test_litert(architecture, beams, tmp_path):
     model = make(architecture)
     write_litert(tmp_path / "c.tflite", whole_piece(model, beams, pictures=1, beam_size=beams), "float32")
     assert_same(run_litert(tmp_path / "c.tflite", pictures()), expected(model, beams))
 
 
-@pytest.mark.parametrize("beams", BEAMS)
-@pytest.mark.parametrize("architecture", ALL)
+@pytest.mark.parametrize(("architecture", "beams"), with_beams(ALL))
 def test_saved_model(architecture, beams, tmp_path):
     model = make(architecture)
     write_saved_model(tmp_path / "m", model, beams, "float32", beam_size=beams)

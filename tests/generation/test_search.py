@@ -157,6 +157,7 @@ def test_more_captions_than_beams_is_refused():
         BeamSearch(TableDecoder(random_table(2)), GenerationConfig(beam_size=2), n=3)
 
 
+@pytest.mark.slow
 def test_a_search_exports_with_its_whole_loop(tmp_path):
     tensorflow = pytest.importorskip("tensorflow")
     if keras.backend.backend() != "tensorflow":

@@ -9,6 +9,7 @@ from captioner.hub.loading import load_hub
 from captioner.hub.samplers import SETTINGS, reseed
 from captioner.picture_captioner import PictureCaptioner
 from tests.hub.presets import MAKERS, keras_hub, preset
+from tests.speed import slow
 
 LENGTH = 6
 NUMBERS = np.random.default_rng(0)
@@ -38,7 +39,7 @@ class Pair:
         return [" ".join(str(text).split()) for text in texts]
 
 
-@pytest.fixture(scope="module", params=MAKERS)
+@pytest.fixture(scope="module", params=[name if name.startswith("Pali") else slow(name) for name in MAKERS])
 def pair(request):
     return Pair(request.param)
 
@@ -83,9 +84,9 @@ def test_ever_other_prompts_fill_no_memory(pali, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "make"),
     [
-        ({"sample": True}, lambda: keras_hub.samplers.RandomSampler()),
-        ({"top_k": 4, "temperature": 0.7}, lambda: keras_hub.samplers.TopKSampler(k=4, temperature=0.7)),
-        ({"top_p": 0.6}, lambda: keras_hub.samplers.TopPSampler(p=0.6)),
+        slow({"sample": True}, lambda: keras_hub.samplers.RandomSampler()),
+        slow({"top_k": 4, "temperature": 0.7}, lambda: keras_hub.samplers.TopKSampler(k=4, temperature=0.7)),
+        slow({"top_p": 0.6}, lambda: keras_hub.samplers.TopPSampler(p=0.6)),
         ({"top_p": 0.6, "top_k": 5}, lambda: keras_hub.samplers.TopPSampler(p=0.6, k=5)),
     ],
 )

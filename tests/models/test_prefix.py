@@ -85,6 +85,7 @@ def test_what_is_not_the_language_model_s_is_refused(folder, tmp_path):
         build(PrefixConfig, {"prefix_length": 0}, "model")
 
 
+@pytest.mark.slow
 def test_it_trains_from_a_recipe_and_captions(folder, tmp_path):
     recipe = make_project(tmp_path, pictures=24)
     model = {"architecture": "prefix", "language_model": folder, "prefix_length": 2}

@@ -45,6 +45,7 @@ def test_the_shipped_graph_captions_photographs_as_the_box_does(both):
     assert_equal(quick, model)
 
 
+@pytest.mark.slow
 def test_one_command_makes_box_and_graph_of_a_run(run, tmp_path):
     file = tmp_path / "own.keras"
     result = CliRunner().invoke(main, [str(run), str(file)])

@@ -94,6 +94,7 @@ def test_copied_checkpoints_with_which_nothing_has_begun_replace_no_run(project,
     assert not (finished / ".next").exists()
 
 
+@pytest.mark.slow
 def test_a_run_whose_minutes_were_up_goes_on_with_more(project, tmp_path, caplog):  # noqa: F811
     _, sections = project
     short = with_train(sections, epochs=3, patience=None, max_minutes=1e-6)
@@ -104,6 +105,7 @@ def test_a_run_whose_minutes_were_up_goes_on_with_more(project, tmp_path, caplog
     assert train(tmp_path, with_train(sections, epochs=3, patience=None, max_minutes=9), resume=True).epoch == 3
 
 
+@pytest.mark.slow
 def test_a_run_that_waited_enough_goes_on_with_more_patience(project, tmp_path, caplog):  # noqa: F811
     _, sections = project
     sections = with_train(sections, epochs=9, patience=1, learning_rate=1e-9, monitor="val_loss", least_steps=1)

@@ -71,6 +71,7 @@ def test_runs_every_stage_once_and_then_only_what_is_out_of_date(folder, said):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_trained_otherwise_is_kept_and_the_difference_named(folder):
     run(build(Recipe, settings(folder)), folder / "run")
     before = modified(folder / "run")
@@ -79,6 +80,7 @@ def test_a_run_trained_otherwise_is_kept_and_the_difference_named(folder):
     assert modified(folder / "run") == before
 
 
+@pytest.mark.slow
 def test_a_metric_that_cannot_be_computed_here_is_not_tried_again_until_it_can(folder, said, monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("JAVA_HOME", raising=False)
@@ -92,6 +94,7 @@ def test_a_metric_that_cannot_be_computed_here_is_not_tried_again_until_it_can(f
     assert not is_evaluated(folder / "run", folder / "run/evaluations/dev", recipe)
 
 
+@pytest.mark.slow
 def test_captions_are_read_once_a_run(folder, monkeypatch):
     calls = []
     for name in ("read_data", "digest_captions"):

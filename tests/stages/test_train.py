@@ -27,6 +27,7 @@ from captioner.training.checkpoint import newest_checkpoint
 from captioner.training.config import TrainConfig
 from tests.interrupts import kept_at
 from tests.messages import listening
+from tests.speed import slow
 from tests.training.kills import assert_same_runs, killed_after
 from tests.training.project import make_project
 
@@ -108,11 +109,11 @@ def test_learns_and_leaves_a_whole_run_folder(project):
     "changes",
     [
         {},
-        {"ema": 0.9, "optimizer": "adamw", "weight_decay": 0.01, "label_smoothing": 0.1},
-        {"schedule": "cosine", "warmup": 0.2},
-        {"schedule": "plateau", "plateau_patience": 1, "monitor": "val_loss"},
+        slow({"ema": 0.9, "optimizer": "adamw", "weight_decay": 0.01, "label_smoothing": 0.1}),
+        slow({"schedule": "cosine", "warmup": 0.2}),
+        slow({"schedule": "plateau", "plateau_patience": 1, "monitor": "val_loss"}),
         {"average_epochs": 3, "best_by": "neighbours", "ema": 0.9},
-        {"score_every": 3, "score_pictures": 4, "best_by": "neighbours"},
+        slow({"score_every": 3, "score_pictures": 4, "best_by": "neighbours"}),
     ],
     ids=["adam", "ema", "cosine", "plateau", "mean-of-epochs", "score-every"],
 )
@@ -129,10 +130,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path, changes):
 @pytest.mark.parametrize(
     "changes",
     [
-        {},
+        slow({}),
         {"ema": 0.9, "optimizer": "adamw", "weight_decay": 0.01, "schedule": "cosine", "warmup": 0.2},
-        {"accumulate": 2, "optimizer": "nadam", "schedule": "exponential"},
-        {"scheduled_sampling": 0.5},
+        slow({"accumulate": 2, "optimizer": "nadam", "schedule": "exponential"}),
+        slow({"scheduled_sampling": 0.5}),
     ],
     ids=["adam", "ema", "accumulate", "scheduled-sampling"],
 )
@@ -146,6 +147,7 @@ def test_a_run_killed_within_an_epoch_resumes_at_the_next_batch(project, tmp_pat
     assert_same_runs(whole, resumed, tmp_path / "whole", tmp_path / "broken")
 
 
+@pytest.mark.slow
 def test_shards_and_a_feature_file_give_one_history_for_one_order(project, tmp_path, monkeypatch):
     folder, sections = project
     captions = load_captions(sections.data)

@@ -118,6 +118,7 @@ def pictured(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_changed_pictures_are_trained_on_and_a_resumed_run_sees_the_same(pictured, tmp_path):
     plain = train(tmp_path / "plain", replace(pictured, train=replace(pictured.train, augment=())))
     whole = train(tmp_path / "whole", pictured)

@@ -16,6 +16,7 @@ from captioner.stages.train import train
 from captioner.training.config import TrainConfig
 from captioner.training.numpy_fit import Twin, require_plain
 from tests.interrupts import kept_at
+from tests.speed import slow
 from tests.training.project import make_project
 
 PLAIN = {"architecture": "init-inject", "units": 16, "embedding_size": 12, "feature_dropout": 0.0, "word_dropout": 0.0}
@@ -40,7 +41,7 @@ def numbers_of(progress):
 @pytest.mark.parametrize(
     "settings, tolerance",
     [
-        ({"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.05, "clip_norm": 0.5}, 1e-3),
+        slow({"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.05, "clip_norm": 0.5}, 1e-3),
         # Adam makes whole steps out of gradients that are only rounding, and Keras adds its epsilon elsewhere (Kingma
         # and Ba 2015, end of section 2).
         ({"optimizer": "adam", "clip_norm": 0.5}, 0.02),
@@ -60,7 +61,7 @@ def test_learns_as_keras_does(project, settings, tolerance):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"optimizer": "sgd", "momentum": 0.9}, {"optimizer": "adam"}], ids=["sgd", "adam"]
+    "settings", [slow({"optimizer": "sgd", "momentum": 0.9}), {"optimizer": "adam"}], ids=["sgd", "adam"]
 )
 def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path, settings):
     _, sections = project

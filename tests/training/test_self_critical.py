@@ -21,6 +21,7 @@ from captioner.training.reward import Reward
 from captioner.training.self_critical import Drawn, advantages, lay_out
 from tests.interrupts import kept_at
 from tests.messages import listening
+from tests.speed import slow
 from tests.training.kills import assert_same_runs, killed_after
 from tests.training.project import make_project
 
@@ -177,6 +178,7 @@ def test_training_ends_within_an_epoch_when_the_minutes_are_up(project, tmp_path
     assert progress.epoch == 1 and progress.total_steps == 1
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path):
     _, sections = project
     with kept_at("epoch 2/3: loss", tmp_path / "whole", tmp_path / "broken"):
@@ -186,7 +188,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"ema": 0.9, "accumulate": 2, "schedule": "cosine", "warmup": 0.2}], ids=["adam", "ema"]
+    "changes", [slow({}), {"ema": 0.9, "accumulate": 2, "schedule": "cosine", "warmup": 0.2}], ids=["adam", "ema"]
 )
 def test_a_run_killed_within_an_epoch_resumes_at_the_next_batch(project, tmp_path, monkeypatch, changes):
     _, sections = project
