@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -13,7 +11,7 @@ from keras import ops
 from captioner.models.cells import STATES, CellWeights
 from captioner.models.config import AttentionConfig
 from captioner.models.decoder import State, Tensor, per_caption
-from captioner.models.late_gradients import LateProduct
+from captioner.models.late_gradients import LateProducts, before_each
 from captioner.models.layout import Layout
 from captioner.models.recurrent import RecurrentDecoder
 
@@ -145,11 +143,8 @@ class AttentionDecoder(RecurrentDecoder):
         words = self.words(ops.take(ops.reshape(tokens, (-1,)), positions), training=training)  # (n, embedding_size)
         weights = self._step_weights()
         masks = self.recurrent.masks(layout.rows, training)
-        of_context, *others = self._kernels(weights)
         read = longest.by_time(self._read(words, weights))  # (time, rows, gates x units)
-        late = [LateProduct(of_context, longest, read), *(LateProduct(kernel, longest) for kernel in others)]
-        rooms = [product.room for product in late]
-        ends = list(itertools.accumulate(room.shape[-1] for room in rooms))
+        late = LateProducts(self._kernels(weights), longest, read)
         nothing = ops.zeros((layout.rows, 1), self.compute_dtype)
         start = (
             ops.zeros((), "int32"),
@@ -164,17 +159,14 @@ class AttentionDecoder(RecurrentDecoder):
             state = keras.tree.map_structure(lambda leaf: leaf[:active], before[0])
             kept = keras.tree.map_structure(lambda mask: mask[:active], masks)
             places = (longest.order[:active], layout.rows)
-            parts = ops.split(room[:active], ends[:-1], axis=-1)
-            products = StepProducts(*(partial(one.added_to, part) for one, part in zip(late, parts, strict=True)))
-            _, *now = self._advance(products, state, memory, weights, kept, places)
+            _, *now = self._advance(StepProducts(*late.at(room[:active])), state, memory, weights, kept, places)
             now = keras.tree.map_structure(lambda new, old: ops.concatenate([new, old[active:]]), now, before)
             return (step + 1, *now), (step + 1, *now)
 
-        _, (_, states, contexts, attention) = ops.scan(advance, start, ops.concatenate(rooms, axis=-1))
-        before = keras.tree.map_structure(lambda x, y: ops.concatenate([x[None], y[:-1]]), start[1], states)
+        _, (_, states, contexts, attention) = ops.scan(advance, start, late.room)
+        before = before_each(start[1], states)
         recalled = before[0][0] * masks[0][1] if masks else before[0][0]
-        for product, inputs in zip(late, (contexts, recalled, self.recurrent.output(before)), strict=True):
-            product.end(inputs)
+        late.end(contexts, recalled, self.recurrent.output(before))
         if training and self.config.doubly_stochastic:
             by_time = ops.transpose(ops.take(ops.reshape(tokens, (-1, layout.time)), longest.order, axis=0))
             self.add_loss(self.config.doubly_stochastic * _unseen(attention, by_time))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -10,6 +11,7 @@ from keras import ops
 from captioner.models.cells import CellWeights
 from captioner.models.config import AttentionOnAttentionConfig
 from captioner.models.decoder import State, Tensor, per_caption
+from captioner.models.late_gradients import LateProducts, before_each
 from captioner.models.layout import Layout
 from captioner.models.recurrent import RecurrentDecoder
 
@@ -68,13 +70,16 @@ class GatedAttention(keras.layers.Layer):
         Returns:
             (pictures, queries, units), and the attention (pictures, queries, regions), the mean over the heads.
         """
-        asked = self._by_head(self.query(queries))  # (pictures, heads, queries, units / heads)
+        seen, attention = self.look(self.query(queries), keys, values)
+        return gated(self.information_gate(ops.concatenate([queries, seen], axis=-1))), attention
+
+    def look(self, asked: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Attend with what `query` made of the queries; see `call`. Nothing is gated yet."""
+        asked = self._by_head(asked)  # (pictures, heads, queries, units / heads)
         scores = ops.matmul(asked, ops.transpose(keys, (0, 1, 3, 2))) * (self.units // self.heads) ** -0.5
         attention = ops.cast(ops.softmax(ops.cast(scores, "float32"), axis=-1), scores.dtype)
         seen = ops.transpose(ops.matmul(attention, values), (0, 2, 1, 3))
-        seen = ops.reshape(seen, (ops.shape(seen)[0], -1, self.units))
-        information, gate = ops.split(self.information_gate(ops.concatenate([queries, seen], axis=-1)), 2, axis=-1)
-        return information * ops.sigmoid(gate), ops.mean(attention, axis=1)
+        return ops.reshape(seen, (ops.shape(seen)[0], -1, self.units)), ops.mean(attention, axis=1)
 
     def _by_head(self, x: Tensor) -> Tensor:
         split = ops.reshape(x, (ops.shape(x)[0], -1, self.heads, self.units // self.heads))
@@ -83,6 +88,28 @@ class GatedAttention(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "units": self.units, "heads": self.heads}
+
+
+def gated(information_and_gate: Tensor) -> Tensor:
+    """Return the information, gated, (..., units), of both side by side (..., 2 x units)."""
+    information, gate = ops.split(information_and_gate, 2, axis=-1)
+    return information * ops.sigmoid(gate)
+
+
+class StepProducts(NamedTuple):
+    """The matrix products of a step.
+
+    Attributes:
+        read: of mean region and what was seen before (n, units): what the first layer's gates get from word and both.
+        recall: of the first layer's previous output (n, units): what they get from it.
+        ask: of the output (n, units): the query.
+        inform: of output and seen vector side by side (n, 2 x units): information and gate, (n, 2 x units).
+    """
+
+    read: Callable[[Tensor], Tensor]
+    recall: Callable[[Tensor], Tensor]
+    ask: Callable[[Tensor], Tensor]
+    inform: Callable[[Tensor], Tensor]
 
 
 @keras.saving.register_keras_serializable("captioner")
@@ -151,81 +178,96 @@ class AttentionOnAttentionDecoder(RecurrentDecoder):
         self, token: Tensor, position: Tensor, state: State, memory: RefinedMemory
     ) -> tuple[Tensor, State, Tensor]:
         """See CaptionDecoder.step; the attention is the mean over the heads."""
-        weights = self.recurrent.cell_weights()
-        words = self.words(token)  # (hypotheses, embedding_size)
-        state, attention = self._advance(self._read(words, weights), state, memory, weights, [], None)
+        weights, looking = self.recurrent.cell_weights(), self.looking
+        of_word, of_others = self._input_kernels(weights)
+        read = ops.matmul(self.words(token), of_word) + weights[0].bias
+        products = StepProducts(
+            lambda others: read + ops.matmul(others, of_others),
+            lambda output: ops.matmul(output, weights[0].recurrent_kernel),
+            looking.query,
+            looking.information_gate,
+        )
+        state, _, attention = self._advance(products, state, memory, weights, [], None)
         return self.logits(state[1]), state, attention
 
     def hidden_at(self, tokens: Tensor, positions: Tensor, memory: RefinedMemory, training: bool = False) -> Tensor:
         """See CaptionDecoder.hidden_at: a step has no work with captions that have ended."""
         layout = Layout(positions, *ops.shape(tokens))
         longest = layout.longest_first()
-        flat = ops.reshape(tokens, (-1, layout.time))
-        by_time = ops.transpose(ops.take(flat, longest.order, axis=0))  # (time, rows)
+        words = self.words(ops.take(ops.reshape(tokens, (-1,)), positions), training=training)  # (n, embedding_size)
         weights = self.recurrent.cell_weights()
         masks = self.recurrent.masks(layout.rows, training)
-        seen = ops.zeros((layout.rows, self.config.units), dtype=self.compute_dtype)
-        start = (ops.zeros((), "int32"), (self.recurrent.initial_state(layout.rows), seen))
+        of_word, of_others = self._input_kernels(weights)
+        read = longest.by_time(ops.matmul(words, of_word) + weights[0].bias)  # (time, rows, gates x units)
+        dense = (self.looking.query, self.looking.information_gate)
+        kernels = [ops.cast(layer.kernel, self.compute_dtype) for layer in dense]
+        biases = [ops.cast(layer.bias, self.compute_dtype) for layer in dense]
+        late = LateProducts([of_others, weights[0].recurrent_kernel, *kernels], longest, read)
+        nothing = ops.zeros((layout.rows, self.config.units), dtype=self.compute_dtype)
+        first = (self.recurrent.initial_state(layout.rows), nothing)
+        start = (ops.zeros((), "int32"), first, nothing)
 
-        def advance(carry: Any, read: Tensor) -> tuple[Any, Any]:
-            step, before = carry
+        def advance(carry: Any, room: Tensor) -> tuple[Any, Any]:
+            step, *before = carry
             active = longest.open(step)
-            state = keras.tree.map_structure(lambda leaf: leaf[:active], before)
+            state = keras.tree.map_structure(lambda leaf: leaf[:active], before[0])
             kept = keras.tree.map_structure(lambda mask: mask[:active], masks)
+            read, recall, ask, inform = late.at(room[:active])
+            products = StepProducts(read, recall, lambda x: ask(x) + biases[0], lambda x: inform(x) + biases[1])
             places = (longest.order[:active], layout.rows)
-            now, _ = self._advance(read[:active], state, memory, weights, kept, places)
+            *now, _ = self._advance(products, state, memory, weights, kept, places)
             now = keras.tree.map_structure(lambda new, old: ops.concatenate([new, old[active:]]), now, before)
-            return (step + 1, now), (step + 1, now)
+            return (step + 1, *now), (step + 1, *now)
 
-        read = self._read(self.words(by_time, training=training), weights)
-        _, (_, (_, looked)) = ops.scan(advance, start, read)  # (time, rows, units)
-        return ops.take(ops.reshape(looked, (-1, self.config.units)), longest.places, axis=0)
+        _, (_, (states, informed), seen) = ops.scan(advance, start, late.room)  # leaves (time, rows, units)
+        before, informed_before = before_each(first, (states, informed))
+        recalled = before[0][0] * masks[0][1] if masks else before[0][0]
+        outputs = self.recurrent.output(states)
+        pictures = ops.take(per_caption(memory.mean, layout.captions), longest.order, axis=0)  # (rows, units)
+        late.end(pictures + informed_before, recalled, outputs, ops.concatenate([outputs, seen], axis=-1))
+        return longest.in_a_row(informed)
 
-    def _read(self, words: Tensor, weights: list[CellWeights]) -> Tensor:
-        """Return what the words (..., embedding_size) give to the first layer's gates: for all steps in one product."""
-        return ops.matmul(words, weights[0].kernel[: self.config.embedding_size]) + weights[0].bias
+    def _input_kernels(self, weights: list[CellWeights]) -> tuple[Tensor, Tensor]:
+        """Return the first layer's kernels for the word, and for mean region and what was seen before (eq. 12)."""
+        of_word, of_others = ops.split(weights[0].kernel, [self.config.embedding_size])
+        return of_word, of_others
 
     def _advance(
         self,
-        read: Tensor,
+        products: StepProducts,
         state: State,
         memory: RefinedMemory,
         weights: list[CellWeights],
         masks: list[tuple[Tensor, Tensor]],
         laid_out: tuple[Tensor, Tensor] | None,
-    ) -> tuple[State, Tensor]:
+    ) -> tuple[State, Tensor, Tensor]:
         """Read a word, then look.
 
         Args:
-            read: (hypotheses, gates x units) from `_read`.
+            products: of this step and the hypotheses' words.
             state, memory: see CaptionDecoder.step.
             weights, masks: of the recurrent layers.
             laid_out: where each hypothesis belongs among the pictures' captions side by side, (hypotheses,), and how
                 many places there are; None where all are there in their order.
 
         Returns:
-            the new state, and the attention (hypotheses, regions).
+            the new state, what was seen before it was gated (hypotheses, units), the attention (hypotheses, regions).
         """
-        recurrent, seen = state
+        recurrent, informed = state
         pictures, units = ops.shape(memory.mean)[0], self.config.units
-        picture = per_caption(memory.mean, (ops.shape(seen)[0] if laid_out is None else laid_out[1]) // pictures)
+        picture = per_caption(memory.mean, (ops.shape(informed)[0] if laid_out is None else laid_out[1]) // pictures)
         if laid_out is not None:
             picture = ops.take(picture, laid_out[0], axis=0)
-        kernel = weights[0].kernel[self.config.embedding_size :]
-        recalled = recurrent[0][0] * masks[0][1] if masks else recurrent[0][0]
-        output, recurrent = self.recurrent.advance(
-            read + ops.matmul(picture + seen, kernel),  # eq. 12
-            ops.matmul(recalled, weights[0].recurrent_kernel),
-            recurrent,
-            weights,
-            masks,
-        )
-        queries = output
+        before = recurrent[0][0] * masks[0][1] if masks else recurrent[0][0]
+        read, recalled = products.read(picture + informed), products.recall(before)
+        output, recurrent = self.recurrent.advance(read, recalled, recurrent, weights, masks)
+        asked = products.ask(output)
         if laid_out is not None:
-            queries = ops.scatter(laid_out[0][:, None], output, (laid_out[1], units))
-        queries = ops.reshape(queries, (pictures, -1, units))
-        seen, attention = self.looking(queries, memory.keys, memory.values)
+            asked = ops.scatter(laid_out[0][:, None], asked, (laid_out[1], units))
+        asked = ops.reshape(asked, (pictures, -1, units))
+        seen, attention = self.looking.look(asked, memory.keys, memory.values)
         seen, attention = ops.reshape(seen, (-1, units)), ops.reshape(attention, (-1, self.feature_shape[0]))
         if laid_out is not None:
             seen, attention = (ops.take(x, laid_out[0], axis=0) for x in (seen, attention))
-        return (recurrent, seen), attention
+        informed = gated(products.inform(ops.concatenate([output, seen], axis=-1)))
+        return (recurrent, informed), seen, attention

@@ -1,12 +1,15 @@
 """Products with the same kernel at every step of a loop, whose kernel gets its gradient after the loop, at once.
 
 A backend's backward pass multiplies for the kernel's gradient at every step, and adds the result to the sum so far: on
-a processor it reads and writes the kernel's whole memory each time. After the loop one large product gives the same sum.
+a processor it reads and writes the kernel's whole memory each time. After the loop a single large product gives the
+same sum.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -71,3 +74,37 @@ class LateProduct:
     def end(self, inputs: Tensor) -> None:
         """Take the inputs of all steps, (time, rows, n). Must be called after the loop."""
         self._inputs = [inputs]
+
+
+class LateProducts:
+    """Several late products of a loop, their rooms side by side: a loop on TensorFlow runs over a single tensor.
+
+    Args:
+        kernels: (n, width) each.
+        longest: see LateProduct.
+        room: of the first kernel.
+
+    Attributes:
+        room: (time, rows, sum of the widths), what the loop runs over.
+    """
+
+    def __init__(self, kernels: Sequence[Tensor], longest: LongestFirst, room: Tensor) -> None:
+        first, *others = kernels
+        self._products = [LateProduct(first, longest, room), *(LateProduct(kernel, longest) for kernel in others)]
+        self._ends = list(itertools.accumulate(kernel.shape[-1] for kernel in kernels))
+        self.room = ops.concatenate([product.room for product in self._products], axis=-1)
+
+    def at(self, room: Tensor) -> list[Callable[[Tensor], Tensor]]:
+        """Return for each kernel what adds a product to its part of a step's room, (rows, sum of the widths)."""
+        parts = ops.split(room, self._ends[:-1], axis=-1)
+        return [partial(product.added_to, part) for product, part in zip(self._products, parts, strict=True)]
+
+    def end(self, *inputs: Tensor) -> None:
+        """Take the inputs of all steps for each kernel, (time, rows, n) each. Must be called after the loop."""
+        for product, each in zip(self._products, inputs, strict=True):
+            product.end(each)
+
+
+def before_each(first: Any, after: Any) -> Any:
+    """Return what the steps of a loop begin with, (time, rows, ...), of what the first begins with and all end with."""
+    return keras.tree.map_structure(lambda one, all_: ops.concatenate([one[None], all_[:-1]]), first, after)

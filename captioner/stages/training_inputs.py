@@ -11,6 +11,7 @@ from typing import Any
 from captioner.config import to_settings
 from captioner.data.captions import Captions
 from captioner.data.dataset import Dataset
+from captioner.data.distilled import distilled_text
 from captioner.data.shards.store import ShardedFeatures
 from captioner.data.training_text import training_text
 from captioner.data.unreadable import without_unreadable
@@ -40,8 +41,9 @@ class TrainingInputs:
         captions: the raw captions of both splits.
         features: of their pictures.
         vocabulary: fitted on the training captions, or a trained captioner's.
-        words: image_id -> the training captions as words.
-        training, dev: image_id -> the captions as numbers.
+        words: image_id -> the training references as words.
+        training: image_id -> the captions to train on, as numbers: the references, and those of `train.distill`.
+        dev: image_id -> the references as numbers.
         inputs: what the run's manifest holds about its inputs, see `inputs_of`.
         identity: digest of settings and data; a checkpoint of another one is not continued.
     """
@@ -86,6 +88,9 @@ def prepare(
     encoded = vocabulary.encode_all(training)
     inputs = inputs_of(data, features.path, features.digest)
     if identity is None:
+        if recipe.train.distill is not None:
+            generated = vocabulary.encode_all(distilled_text(recipe.train.distill, training, recipe.text.rules))
+            encoded = {name: [*references, *generated.get(name, ())] for name, references in encoded.items()}
         identity = _identity(recipe, features, encoded)
         inputs |= also_read(recipe)
     if isinstance(features, ShardedFeatures):
@@ -136,8 +141,9 @@ def _in_shards(
 def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[int]]]) -> str:
     """Return a digest of what makes a run what it is; it may get more epochs, also where its schedule counts them."""
     config = {name: value for name, value in to_settings(recipe.train).items() if f"train.{name}" not in FREE}
-    if not recipe.train.augment:
-        del config["augment"]  # so that a run begun before this setting existed can be continued
+    for name in ("augment", "distill"):
+        if not config[name]:
+            del config[name]  # so that a run begun before this setting existed can be continued
     generation = to_settings(recipe.generation)
     name, model = model_config(recipe.model)
     architecture = {"architecture": name, **to_settings(model)}

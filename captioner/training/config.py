@@ -92,6 +92,8 @@ class TrainConfig:
         augment: changes drawn for each training picture and epoch: `crop`, `flip`, `color`. The pictures are read from
             `data.images` and encoded while training runs; the feature file serves the dev split. Pictures whose
             captions say left or right are never mirrored.
+        distill: captions that other models generated for the training pictures, trained on beside the references: the
+            predictions.json of `captioner evaluate RUN RUN --split train -n 3`. Scores and the vocabulary do without.
         begin_from: a run folder or `.keras` file whose weights training begins with; null for fresh ones.
         encoder_rate: the learning rate of encoder layers that are trained with the decoder, as a share of
             `learning_rate`; 0 keeps them as they are.
@@ -130,6 +132,7 @@ class TrainConfig:
     seed: int = 0
     views: tuple[str, ...] = ()
     augment: tuple[Literal["crop", "flip", "color"], ...] = ()
+    distill: str | None = None
     begin_from: str | None = None
     encoder_rate: float = 0.1
     self_critical: SelfCriticalConfig | None = None

@@ -14,7 +14,7 @@ from tests.training.project import make_project
 
 @pytest.fixture(scope="module")
 def made_once(tmp_path_factory):
-    """A run that began from another one, with a second view and word vectors."""
+    """A run that began from another one, with a second view, word vectors and captions of another model."""
     folder = tmp_path_factory.mktemp("made")
     recipe = make_project(folder)
     store = open_features(recipe.features)
@@ -26,7 +26,9 @@ def made_once(tmp_path_factory):
         train=replace(recipe.train, epochs=1, views=(str(folder / "flipped.pkl"),)),
     )
     train(folder / "first", recipe)
-    recipe = replace(recipe, train=replace(recipe.train, begin_from=str(folder / "first")))
+    (folder / "generated.json").write_text(json.dumps([{"image_id": "p0", "caption": "a red ball"}]))
+    changes = {"begin_from": str(folder / "first"), "distill": str(folder / "generated.json")}
+    recipe = replace(recipe, train=replace(recipe.train, **changes))
     train(folder / "run", recipe)
     return folder, recipe
 
@@ -47,6 +49,7 @@ def made(made_once):
     [
         ("first/captioner.keras", "the content of the train.begin_from file"),
         ("vectors.txt", "the content of the model.embeddings file"),
+        ("generated.json", "the content of the train.distill file"),
     ],
 )
 def test_a_file_that_was_replaced_is_named(made, changed, named):
@@ -69,6 +72,7 @@ def test_a_finished_run_does_without_what_it_began_from(made):
     folder, recipe = made
     shutil.rmtree(folder / "first")
     (folder / "vectors.txt").unlink()
+    (folder / "generated.json").unlink()
     assert is_trained(folder / "run", recipe)
 
 

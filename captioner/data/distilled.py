@@ -1,0 +1,38 @@
+"""Captions that other models generated for training pictures, as further references: sequence-level distillation.
+
+Kim and Rush 2016, "Sequence-Level Knowledge Distillation" (section 3.2): a student learns from what its teacher's beam
+search finds. Here it learns from the human references, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from captioner.data.readers.predictions import read_lists
+from captioner.storage import DataError
+from captioner.text.cleaning import clean_captions
+
+
+def distilled_text(path: str | Path, pictures: Collection[str], rules: str) -> dict[str, list[list[str]]]:
+    """Return image_id -> the generated captions of a training picture, as lists of words.
+
+    Captions of other pictures are left out: those of a dev or test picture must not be trained on.
+
+    Args:
+        path: the captions, one or several a picture, such as the predictions.json of `captioner evaluate -n 3`.
+        pictures: the training pictures.
+        rules: the cleaning rules.
+
+    Raises:
+        DataError: the file cannot be read, or holds no caption of a training picture.
+    """
+    if not Path(path).exists():
+        raise DataError(f"{path}: no such file; captioner evaluate RUN --split train -n 3 writes one")
+    generated = {image_id: texts for image_id, texts in read_lists(path).items() if image_id in pictures}
+    text = clean_captions(generated, rules)
+    if not text:
+        raise DataError(
+            f"{path}: no caption of a training picture; captioner evaluate RUN --split train -n 3 writes them"
+        )
+    return text

@@ -1,0 +1,38 @@
+import json
+
+import pytest
+
+from captioner.data.distilled import distilled_text
+from captioner.storage import DataError
+
+RANKED = [
+    {
+        "image_id": "a",
+        "caption": "A dog runs .",
+        "log_prob": -1.0,
+        "alternatives": [{"caption": "a dog", "log_prob": -2}],
+    },
+    {"image_id": "b", "caption": "a cat", "log_prob": -1.0},
+    {"image_id": "of-dev", "caption": "a ball", "log_prob": -1.0},
+]
+
+
+def test_every_generated_caption_of_a_training_picture_is_cleaned_and_no_other(tmp_path):
+    path = tmp_path / "predictions.json"
+    path.write_text(json.dumps(RANKED))
+    found = distilled_text(path, {"a", "b", "without"}, "ptb")
+    assert found == {"a": [["a", "dog", "runs"], ["a", "dog"]], "b": [["a", "cat"]]}
+
+
+def test_captions_of_other_pictures_alone_are_refused(tmp_path):
+    path = tmp_path / "predictions.json"
+    path.write_text(json.dumps(RANKED))
+    with pytest.raises(DataError, match=r"predictions\.json: no caption of a training picture; captioner evaluate RUN"):
+        distilled_text(path, {"else"}, "ptb")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(
+        DataError, match=r"none\.json: no such file; captioner evaluate RUN --split train -n 3 writes one"
+    ):
+        distilled_text(tmp_path / "none.json", {"a"}, "ptb")

@@ -1,0 +1,45 @@
+"""What a run is trained on."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from captioner.data.dataset import Dataset
+from captioner.stages.training_inputs import prepare
+from captioner.storage import DataError
+from tests.training.project import make_project
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    return make_project(tmp_path)
+
+
+def distilling(recipe, folder, generated):
+    path = folder / "predictions.json"
+    path.write_text(json.dumps(generated))
+    return replace(recipe, train=replace(recipe.train, distill=str(path)))
+
+
+def test_generated_captions_are_trained_on_beside_the_references_and_nothing_else(recipe, tmp_path):
+    plain = prepare(recipe, Dataset(recipe.data))
+    generated = [
+        {"image_id": "p3", "caption": "There is a purple ball", "alternatives": [{"caption": "a ball on the grass"}]},
+        {"image_id": "p47", "caption": "a dev picture"},
+    ]
+    recipe = distilling(recipe, tmp_path, generated)
+    found = prepare(recipe, Dataset(recipe.data))
+    encode = found.vocabulary.encode
+    more = [encode(["there", "is", "a", "purple", "ball"]), encode(["a", "ball", "on", "the", "grass"])]
+    assert found.training == {**plain.training, "p3": [*plain.training["p3"], *more]}
+    assert found.vocabulary.words == plain.vocabulary.words  # purple is not among them
+    assert (found.dev, found.words) == (plain.dev, plain.words)
+    assert found.identity != plain.identity
+    assert found.inputs["also_read"]["train.distill"]["path"] == recipe.train.distill
+
+
+def test_captions_of_dev_pictures_alone_are_refused(recipe, tmp_path):
+    recipe = distilling(recipe, tmp_path, [{"image_id": "p47", "caption": "a dev picture"}])
+    with pytest.raises(DataError, match=r"predictions\.json: no caption of a training picture"):
+        prepare(recipe, Dataset(recipe.data))
