@@ -42,7 +42,7 @@ def load_models(names: Sequence[Named], precision: str | None = None) -> Caption
     """
     hub = [name for name in names if is_hub(name)]
     if hub and len(names) > 1:
-        raise DataError(f"{hub[0]}: a model of KerasHub captions alone; name it without other models")
+        raise DataError(f"{hub[0]}: a KerasHub model cannot be part of an ensemble; name it without other models")
     if hub:
         from captioner.hub.loading import load_hub
 

@@ -123,7 +123,7 @@ def find_recipe(named: str | None) -> Source:
     if path.parent in (Path(), Path("configs")) and boxed.is_file():
         return Source(boxed)
     known = ", ".join(sorted(recipe.stem for recipe in in_the_box("configs").glob("*.yaml")))
-    raise DataError(f"{named}: no such recipe; give a YAML file, or one in the box: {known}")
+    raise DataError(f"{named}: no such recipe; give a YAML file, or a built-in recipe: {known}")
 
 
 def in_the_box(path: str) -> Path:

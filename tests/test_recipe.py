@@ -75,7 +75,7 @@ def test_one_in_the_box_is_found_from_anywhere(folder, name):
 
 @pytest.mark.parametrize("name", ["nope", "elsewhere/sample.yaml", "/sample.yaml", "."])
 def test_an_unknown_one_says_which_are_known(folder, name):
-    with pytest.raises(DataError, match=r": no such recipe; .* in the box: .*merge_vgg16, .*sample"):
+    with pytest.raises(DataError, match=r": no such recipe; .* a built-in recipe: .*merge_vgg16, .*sample"):
         find_recipe(name)
 
 

@@ -34,7 +34,7 @@ def the_box() -> Path:
         DataError: this installation came without it.
     """
     if not BOX.is_file():
-        raise DataError(f"{BOX}: this installation has no captioner in the box; train one and name it with --model")
+        raise DataError(f"{BOX}: this installation has no built-in captioner; train one and name it with --model")
     return BOX
 
 
@@ -45,7 +45,7 @@ def default_model() -> Path:
         DataError: there is neither.
     """
     if BOX.is_file():
-        logger.info("using the captioner in the box; --model RUN takes one of your own")
+        logger.info("using the built-in captioner; --model RUN uses your own")
         return BOX
     return newest_run()
 

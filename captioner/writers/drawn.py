@@ -186,7 +186,7 @@ class AttentionFolder:
         caption = result.captions[0]
         if caption.attention is None:
             raise DataError(
-                "--attention: this model has none to draw, its architecture looks at no regions; leave it out"
+                "--attention: this model's architecture has no attention over picture regions; leave it out"
             )
         picture = result.picture(SIZE)
         name = self._names.of_arriving(result)

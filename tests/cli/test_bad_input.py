@@ -204,7 +204,7 @@ class TestRecipes:
         refused(2, ["captioner.yaml: line ", "is not YAML"], "train")
 
     def test_one_that_is_not_there(self, refused, untrained):
-        refused(1, ["nope: no such recipe", "in the box: ", "sample"], "train", "-c", "nope")
+        refused(1, ["nope: no such recipe", "a built-in recipe: ", "sample"], "train", "-c", "nope")
 
     def test_a_split_to_evaluate_that_is_not_there_is_found_before_the_work(self, refused, untrained):
         words = ["evaluation.split: 'tets' is not in data.splits (known: train, dev)"]
@@ -274,11 +274,11 @@ class TestSeveralProcesses:
 
     def test_a_cluster_for_what_runs_here(self, refused, trained):
         command = [*TRAIN, "--engine", "local", "--address", "head:6379"]
-        refused(2, ["--address: is a Ray cluster's; leave it out, or give --engine ray"], *command)
+        refused(2, ["--address: needs --engine ray; add it, or leave --address out"], *command)
 
     def test_run_as_one_of_them(self, refused, untrained, monkeypatch):
         monkeypatch.setenv("KERAS_DISTRIBUTION_NUM_PROCESSES", "2")
-        words = "KERAS_DISTRIBUTION_NUM_PROCESSES: captioner run is one process; give it --processes"
+        words = "KERAS_DISTRIBUTION_NUM_PROCESSES: captioner run ignores it; unset it and use --processes"
         refused(2, [words], "run")
 
 
@@ -307,7 +307,7 @@ class TestScores:
         refused(2, ["'--out'", "is a file"], "predict", "images", "--model", RUN, "--out", "train.txt")
 
     def test_attention_of_a_model_without(self, refused, trained):
-        words = ["--attention: this model has none to draw", "leave it out"]
+        words = ["--attention: this model's architecture has no attention over picture regions", "leave it out"]
         refused(1, words, "predict", "images/p00.png", "--model", RUN, "--attention", "att")
 
     def test_an_ensemble_of_other_vocabularies(self, call, refused, trained):

@@ -71,7 +71,7 @@ def test_the_box_captions_without_keras(tmp_path):
     quick = program("-c", WITHOUT_KERAS, "predict", picture, cwd=tmp_path, env=environment)
     assert quick.returncode == 0 and len(quick.stdout.split()) > 3, quick.stderr
     *said, kib = quick.stderr.splitlines()
-    assert said[0] == "using the captioner in the box; --model RUN takes one of your own"
+    assert said[0] == "using the built-in captioner; --model RUN uses your own"
     assert len(said) == 2 and "unlike the pictures that this captioner was trained on" in said[1]  # it is a drawing
     assert int(kib) < 200 * 1024
 
@@ -128,9 +128,9 @@ def test_an_ensemble_goes_into_a_saved_model(run, call, refused):
 
 
 def test_bad_calls(run, refused, monkeypatch):
-    refused(2, ["--format and -o belong together"], "export", run, "--format", "onnx")
-    refused(2, ["--format and -o belong together"], "export", run, "-o", "out")
-    refused(2, ["takes no options of captions"], "export", run, "--beam-size", "2")
+    refused(2, ["--format and -o: give both"], "export", run, "--format", "onnx")
+    refused(2, ["--format and -o: give both"], "export", run, "-o", "out")
+    refused(2, ["the generation options do not apply"], "export", run, "--beam-size", "2")
     refused(1, ["nothing", "not a finished run"], "export", "nothing", "--format", "onnx", "-o", "out")
     refused(1, ["images: is in use"], "export", run, "--format", "onnx", "-o", "images")
     refused(2, ["sampling cannot be exported"], "export", run, "--format", "onnx", "-o", "out", "--sample")

@@ -48,14 +48,14 @@ def test_what_cannot_be_found(refused, trained):
     refused(1, ["nowhere: no such folder"], "find", "a ball", "nowhere", "--model", RUN)
     refused(2, ["TEXT: is empty"], "find", " ", "images", "--model", RUN)
     Path("more").mkdir()
-    refused(2, ["--index: holds one folder's pictures"], "find", "a", "images", "more", "--index", "x")
+    refused(2, ["--index: an index is for one folder"], "find", "a", "images", "more", "--index", "x")
 
 
 def test_captions_that_belong_to_other_pictures_are_doubted(call, trained):
     features = ["--features", "features.pkl", "--model", RUN]
     result = call("doubt", "captions.txt", "images", *features, "-n", "5", "--shown", "4", "--throw-out", "3")
     assert result.code == 0, result.err
-    assert "a picture's own caption scores above another picture's in " in result.err
+    assert "a picture's own caption scores higher than another picture's caption in " in result.err
     printed = [line.split("\t") for line in result.out.splitlines()]
     rows = list(csv.DictReader(Path("doubts/doubts.csv").read_text().splitlines()))
     assert len(rows) == 32 and [row["image_id"] for row in rows[:5]] == [line[1] for line in printed]

@@ -88,14 +88,14 @@ def test_evaluate_scores_a_split_of_a_recipe(call, here, model):
         (["--attention"], ["predict", "images", "--attention", "looks"]),
         (["--unsure", "confidence"], ["predict", "images", "--unsure", "0.5"]),
         (["--engine ray"], ["predict", "images", "--engine", "ray"]),
-        (["captions alone"], ["predict", "images", "--model", "hub:preset"]),
+        (["cannot be part of an ensemble"], ["predict", "images", "--model", "hub:preset"]),
         (["trained here"], ["find", "a dog", "images"]),
     ],
 )
 def test_what_it_cannot_do_is_refused_in_one_line(refused, here, words, arguments):
     command, *rest = arguments
     refused(
-        1 if words[0] in ("--attention", "--unsure", "captions alone", "trained here") else 2,
+        1 if words[0] in ("--attention", "--unsure", "cannot be part of an ensemble", "trained here") else 2,
         words,
         command,
         *rest,
@@ -109,7 +109,7 @@ def test_what_it_cannot_do_is_refused_in_one_line(refused, here, words, argument
     [
         (2, ["-o: missing"], ["hub:preset", "-c", "recipe.yaml"]),
         (2, ["--features"], ["hub:preset", "-c", "recipe.yaml", "-o", "x", "--features", "f.pkl"]),
-        (2, ["captions alone"], ["hub:preset", "hub:other", "-c", "recipe.yaml", "-o", "x"]),
+        (2, ["cannot be part of an ensemble"], ["hub:preset", "hub:other", "-c", "recipe.yaml", "-o", "x"]),
         (1, ["hub:nothing", "net"], ["hub:nothing", "-c", "recipe.yaml", "-o", "x"]),
         (2, ["--config", "run folder"], ["runs/one", "-c", "recipe.yaml"]),
         (2, ["retrieval"], ["hub:preset", "-c", "recipe.yaml", "-o", "x", "--metrics", "retrieval"]),

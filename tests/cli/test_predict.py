@@ -105,7 +105,7 @@ def test_what_would_be_lost_is_refused_before_anything_is_captioned(refused, tra
     refused(1, words, *PREDICT, "--write", "txt")
     refused(2, ["--extension .jpg: belongs to pictures"], *PREDICT, "--write", "txt", "--extension", "jpg")
     for option in (["--existing", "append"], ["--prefix", "a"], ["--keep-times"], ["--dry-run"], ["--extension", "x"]):
-        refused(2, [f"{option[0]}: belongs to --write"], *PREDICT, *option)
+        refused(2, [f"{option[0]}: needs --write"], *PREDICT, *option)
     refused(1, ["--unsure: this model was trained without a measure"], *PREDICT, "--unsure", "0.3")
     Path("words.txt").write_text("man person\n")
     refused(1, ["words.txt: line 1: expected `word = replacement`"], *PREDICT, "--neutral-words", "words.txt")

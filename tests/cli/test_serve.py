@@ -42,7 +42,7 @@ WORDS = [["a", "dog", "runs"], ["a", "cat", "sleeps"]]
         (["--batch", "64", "--queue", "32"], ["--batch 64", "--queue of 32"]),
         (["--deadline", "0"], ["'--deadline'", "x>0"]),
         (["--model", ""], ["'--model'", "the name is empty"]),
-        (["--token", ""], ["--token: must be of visible ASCII characters"]),
+        (["--token", ""], ["--token: must consist of visible ASCII characters"]),
         (["--token", "schlüssel"], ["--token"]),
         (["--token", "a b\n"], ["--token"]),
     ],
@@ -174,7 +174,7 @@ def test_it_says_what_it_is_and_sigterm_answers_what_was_accepted(run, tmp_path)
 def test_the_box_is_served_on_onnxruntime():
     started = Started()
     assert "transformer over efficientnet_lite2" in started.printed[1] and "on onnxruntime)" in started.printed[1]
-    assert started.printed[2] == f"scores: {CARD} has them\n"
+    assert started.printed[2] == f"scores: see {CARD}\n"
     fields = [("n", "3"), ("attention", "true")]
     answer = started.client.post_form("/caption", [("file", "x.png", picture())], fields)
     assert answer.status == 200 and len(answer.json["captions"]) == 3 and answer.json["captions"][0]["attention"], (

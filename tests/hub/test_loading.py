@@ -81,7 +81,7 @@ def test_a_model_that_does_not_caption_is_refused(tmp_path):
 
 
 def test_it_captions_alone_and_has_no_graph(folder):
-    with pytest.raises(DataError, match="a model of KerasHub captions alone"):
+    with pytest.raises(DataError, match="a KerasHub model cannot be part of an ensemble"):
         load_models([f"hub:{folder}", "runs/other"])
     with pytest.raises(DataError, match="has no graph; load it without fast=True"):
         captioner.load(f"hub:{folder}", fast=True)

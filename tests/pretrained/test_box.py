@@ -76,7 +76,7 @@ def test_a_weight_beyond_float16_is_refused(run, tmp_path):
 
 def test_without_a_box_the_message_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(box, "BOX", tmp_path / "none.keras")
-    with pytest.raises(DataError, match="no captioner in the box; train one and name it with --model"):
+    with pytest.raises(DataError, match="no built-in captioner; train one and name it with --model"):
         captioner.load()
 
 

@@ -130,6 +130,6 @@ def test_what_arrives_replaces_no_picture_of_others_either(pictures, tmp_path):
 
 def test_attention_of_a_model_that_has_none(pictures, tmp_path):
     folder = AttentionFolder(tmp_path / "att", pictures, None)
-    with pytest.raises(DataError, match="--attention: this model has none to draw"):
+    with pytest.raises(DataError, match="--attention: this model's architecture has no attention over picture regions"):
         folder.add(Captioned(pictures[0], captions("a dog")))
     assert not (tmp_path / "att").exists()
