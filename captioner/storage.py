@@ -248,8 +248,7 @@ def require_own(output: str | Path, stage: str) -> None:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     if taken and (read_manifest(path) or {}).get("stage") != stage:
         raise DataError(
-            f"{path}: is there already and was not written by captioner {stage}; "
-            "name another file with -o, or remove it"
+            f"{path}: already exists and was not written by captioner {stage}; name another file with -o, or remove it"
         )
 
 
@@ -259,7 +258,7 @@ def require_page(output: Path) -> None:
         with output.open("rb") as file:
             head = file.read(100).lstrip().lower()
         if head and not head.startswith((b"<!doctype html", b"<html")):
-            raise DataError(f"{output}: is there already and is no page; name another file, or remove it")
+            raise DataError(f"{output}: already exists and is not an HTML page; name another file, or remove it")
 
 
 def remove_manifest(output: str | Path) -> None:

@@ -269,5 +269,5 @@ def test_only_a_page_is_replaced_by_a_page(tmp_path):
         path.write_bytes(content)
         require_page(path)
     path.write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(DataError, match=r"a\.jpg: is there already and is no page"):
+    with pytest.raises(DataError, match=r"a\.jpg: already exists and is not an HTML page"):
         require_page(path)

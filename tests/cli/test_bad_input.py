@@ -114,7 +114,7 @@ class TestFeatures:
         assert call(*TRAIN, "--features", "mine.pkl").code == 0
         words = ["runs/new: ", "did not say which encoder", "captioner extract"]
         refused(1, words, "predict", "images/p00.png", "--model", "runs/new")
-        words = ["features.pkl: holds 1280 numbers a picture, runs/new was trained on 8"]
+        words = ["features.pkl: has 1280 numbers per picture, but runs/new was trained on 8"]
         refused(1, words, "evaluate", "runs/new", "--features", "features.pkl")
 
     def test_not_there_or_of_another_kind(self, refused, untrained):
@@ -238,7 +238,7 @@ class TestRuns:
         words = [f"{RUN}: holds a finished run", "--overwrite"]
         refused(1, words, "train", *RECIPE, "-o", RUN)
         again = call("train", *RECIPE, "-o", RUN, "--resume")
-        assert again.code == 0 and "--resume --set train.epochs=N with more adds some" in again.err
+        assert again.code == 0 and "--resume --set train.epochs=N with a larger N to add epochs" in again.err
         refused(2, ["--resume and --overwrite: choose one"], "train", *RECIPE, "--resume", "--overwrite")
 
     def test_an_unfinished_one_of_other_settings(self, call, trained):
@@ -340,7 +340,7 @@ class TestScores:
 
     def test_references_without_a_prediction_when_all_are_wanted(self, refused, trained):
         (trained / "mine.txt").write_text("p00 a ball\n")
-        words = ["mine.txt: 15 of the 16 pictures in captions.txt have no prediction, first 'p01'", "leave --all away"]
+        words = ["mine.txt: 15 of the 16 pictures in captions.txt have no prediction, first 'p01'", "leave out --all"]
         refused(1, words, "evaluate", "-P", "mine.txt", "-R", "captions.txt", "-o", "out", "--all")
 
     def test_files_that_are_not_parallel(self, refused, trained):

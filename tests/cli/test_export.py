@@ -119,7 +119,7 @@ def test_what_is_exported_captions_without_captioner(run, call, name, tmp_path):
 
 def test_an_ensemble_goes_into_a_saved_model(run, call, refused):
     shutil.copytree(run, "runs/second")
-    refused(2, ["onnx: holds one captioner"], "export", run, "runs/second", "--format", "onnx", "-o", "out")
+    refused(2, ["onnx: does not support ensembles"], "export", run, "runs/second", "--format", "onnx", "-o", "out")
     result = call("export", run, "runs/second", "--format", "saved_model", "-o", "both")
     assert result.code == 0, result.err
     done = program("both/run.py", PICTURES[0])

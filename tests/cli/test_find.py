@@ -41,7 +41,7 @@ def test_pictures_are_found_and_the_index_is_kept(call, trained, monkeypatch):
     third = call(*asked, "-n", "17")
     found_now = {path: score for score, path in (line.split("\t") for line in third.out.splitlines())}
     assert found_now["images/new.png"] == found_now[rows[0][1]] == rows[0][0] and len(found_now) == 17
-    assert call("find", "a red unicorn", "images", "--model", RUN).err.startswith("note: 'unicorn' is not among")
+    assert call("find", "a red unicorn", "images", "--model", RUN).err.startswith("note: 'unicorn' is not in the model")
 
 
 def test_what_cannot_be_found(refused, trained):
@@ -75,12 +75,12 @@ def test_doubts_never_replace_what_is_read_or_what_others_wrote(refused, trained
     refused(1, ["captions.txt: is read here and would be replaced"], *asked, "-o", ".", "--throw-out", "1")
     Path("mine").mkdir()
     for name, fault in [
-        ("doubts.csv", "is no table of doubts"),
-        ("doubts.html", "is no page"),
+        ("doubts.csv", "is not a table of doubts"),
+        ("doubts.html", "is not an HTML page"),
         ("captions.txt", "was not written by captioner doubt"),
     ]:
         (Path("mine") / name).write_text("by hand\n")
-        refused(1, [f"{name}: is there already", fault], *asked, "-o", "mine", "--throw-out", "1")
+        refused(1, [f"{name}: already exists", fault], *asked, "-o", "mine", "--throw-out", "1")
         (Path("mine") / name).unlink()
 
 
@@ -104,4 +104,4 @@ def test_too_few_pictures_to_compare_with(call, trained, captions):
     Path("few.txt").write_text(captions)
     result = call("doubt", "few.txt", "images", "--features", "features.pkl", "--model", RUN)
     assert result.code == 1
-    assert_one_line(result.err, "captioned pictures are there, two are needed")
+    assert_one_line(result.err, "captioned pictures, but two are needed")

@@ -63,7 +63,7 @@ def test_predict_prints_and_writes_what_the_captioner_says(call, here, model):
     with Path("out/results.csv").open() as file:
         assert [row["caption"] for row in csv.DictReader(file)] == [caption.text for caption in expected]
     again = call("predict", "images/p0.png", "images/p1.png", *options, "--json", "--write", "txt", "--out", "out")
-    assert "2 of 2 pictures have their captions already" in again.err
+    assert "2 of 2 pictures already have captions" in again.err
 
 
 def test_evaluate_scores_a_split_of_a_recipe(call, here, model):

@@ -59,7 +59,7 @@ def test_results_under_the_pictures_go_on_too(call, trained):
     for _ in range(2):
         result = call(*PREDICT, "--out", "images/captioned")
         assert result.code == 0, result.err
-    assert "16 of 16 pictures have their captions already" in result.err
+    assert "16 of 16 pictures already have captions" in result.err
     assert len(list(Path("images/captioned").glob("*.jpg"))) == 16
 
 
@@ -76,7 +76,7 @@ def test_a_caption_leaves_before_the_next_path_comes(trained):
 def test_sidecars_and_what_is_there_already(call, trained):
     Path("images/p03.txt").write_text("by hand\n")
     first = call(*PREDICT, "--write", "txt", "--style", "sentence", "--prefix", "photo: ")
-    assert first.code == 0 and "1 of 16 pictures have their captions already" in first.err
+    assert first.code == 0 and "1 of 16 pictures already have captions" in first.err
     texts = {path.stem: path.read_text() for path in Path("images").glob("*.txt")}
     assert texts.pop("p03") == "by hand\n" and len(texts) == 15
     for line in first.out.splitlines():
@@ -106,7 +106,7 @@ def test_what_would_be_lost_is_refused_before_anything_is_captioned(refused, tra
     refused(2, ["--extension .jpg: belongs to pictures"], *PREDICT, "--write", "txt", "--extension", "jpg")
     for option in (["--existing", "append"], ["--prefix", "a"], ["--keep-times"], ["--dry-run"], ["--extension", "x"]):
         refused(2, [f"{option[0]}: needs --write"], *PREDICT, *option)
-    refused(1, ["--unsure: this model was trained without a measure"], *PREDICT, "--unsure", "0.3")
+    refused(1, ["--unsure: this model has no confidence estimate"], *PREDICT, "--unsure", "0.3")
     Path("words.txt").write_text("man person\n")
     refused(1, ["words.txt: line 1: expected `word = replacement`"], *PREDICT, "--neutral-words", "words.txt")
 
@@ -142,7 +142,7 @@ def test_a_stopped_run_goes_on(call, trained):
     Path("out/results.csv.manifest.json").unlink()  # as a kill leaves it: a row cut off, a picture too many
     Path("out/results.csv").write_text("".join(table.splitlines(keepends=True)[:9])[:-5])
     result = call(*PREDICT, "--out", "out")
-    assert result.code == 0 and "7 of 16 pictures have their captions already" in result.err
+    assert result.code == 0 and "7 of 16 pictures already have captions" in result.err
     assert len(result.out.splitlines()) == 9 and whole.out.endswith(result.out)
     assert same_rows(Path("out/results.csv").read_text(), table)
     assert sorted(path.name for path in Path("out").iterdir()) == sorted(path.name for path in Path("whole").iterdir())

@@ -292,7 +292,7 @@ def test_with_a_single_dev_picture_the_loss_chooses(project, tmp_path, said):
     progress = train(tmp_path / "run", sections)
     losses = [row["val_loss"] for row in progress.history]
     assert losses[progress.best_epoch - 1] == min(losses) < losses[0]
-    assert "note: CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch" in said
+    assert "note: CIDEr-D of a single dev picture is always 0; the best epoch is chosen by the dev loss" in said
 
 
 def test_bfloat16_trains_and_saves_float32(project, tmp_path):
@@ -416,7 +416,7 @@ def test_training_pictures_that_are_not_in_the_shards_are_left_out_and_said(proj
     sections = replace(sections, data=data, features=str(tmp_path / "shards"))
     fit_to(tmp_path / "run", sections, epochs=1)
     assert state_of(tmp_path / "run") == "finished"
-    [line] = [line for line in said if "lacks 1 of the 40 training pictures" in line]
+    [line] = [line for line in said if "1 of the 40 training pictures are missing" in line]
     assert said.index(line) < next(place for place, line in enumerate(said) if line.startswith("epoch 1/"))
 
 
@@ -426,6 +426,6 @@ def test_shards_that_lack_a_dev_picture_are_refused_before_training(project, tmp
     fewer = replace(captions, splits={**captions.splits, "dev": captions.splits["dev"][1:]})
     shard(fewer, tmp_path / "shards", open_features(sections.features), pictures_a_shard=9)
     sections = replace(sections, data=replace(sections.data, source="tfrecord"), features=str(tmp_path / "shards"))
-    with pytest.raises(DataError, match="lacks 1 of the 8 dev pictures"):
+    with pytest.raises(DataError, match="1 of the 8 dev pictures are missing"):
         train(tmp_path / "run", sections)
     assert not (tmp_path / "run" / "checkpoints").exists()
