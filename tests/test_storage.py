@@ -99,7 +99,7 @@ def test_a_real_limit_on_file_sizes_keeps_the_old_file(old):
         "except DataError as error: print(error)"
     )
     found = subprocess.run([sys.executable, "-c", code, old], capture_output=True, text=True, check=True)
-    assert found.stdout == f"{old}: cannot be written (File too large); what was there before is intact\n"
+    assert found.stdout == f"{old}: cannot be written (File too large); the existing file is unchanged\n"
     assert old.read_text() == "old" and only_file(old)
 
 
@@ -198,7 +198,12 @@ def test_files_that_cannot_be_read(tmp_path):
 
 @pytest.mark.parametrize(
     "text, fault",
-    [('{\n"a": }', "line 2 is not JSON"), ("", "line 1 is not JSON"), ("[" * 10**5, "not JSON that"), ("9" * 9999, "")],
+    [
+        ('{\n"a": }', "line 2 is not JSON"),
+        ("", "line 1 is not JSON"),
+        ("[" * 10**5, "cannot be read as JSON"),
+        ("9" * 9999, ""),
+    ],
 )
 def test_what_is_not_json(tmp_path, text, fault):
     (tmp_path / "a.json").write_text(text)

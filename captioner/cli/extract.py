@@ -74,7 +74,9 @@ def _shard(_context: click.Context, _option: click.Parameter, value: str | None)
     type=click.Choice(["local", "ray"]),
     help="Run here, or on a Ray cluster (default: the recipe's, or local).",
 )
-@click.option("--address", metavar="HOST:PORT", help="Address of the Ray cluster (default: start Ray on this machine).")
+@click.option(
+    "--address", metavar="HOST:PORT", help="Address of the Ray cluster; without it, Ray starts on this machine."
+)
 @click.option("--shard", metavar="I/N", callback=_shard, help="Encode part I of N, for captioner merge-features.")
 @click.option("--verify", is_flag=True, help="Check the file, its pictures and its encoder; write nothing.")
 @click.option("--strict", is_flag=True, help="If a picture cannot be read, write no file and exit with 1.")

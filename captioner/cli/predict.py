@@ -78,7 +78,9 @@ FOLDER = NamedPath(file_okay=False)
 )
 @click.option("--allow-urls", is_flag=True, help="Download pictures given as http or https addresses.")
 @click.option("--engine", type=click.Choice(["local", "ray"]), help="Run here, or on a Ray cluster (default: local).")
-@click.option("--address", metavar="HOST:PORT", help="Address of the Ray cluster (default: start Ray on this machine).")
+@click.option(
+    "--address", metavar="HOST:PORT", help="Address of the Ray cluster; without it, Ray starts on this machine."
+)
 @click.option(
     "--precision",
     type=click.Choice(["auto", "float32", "bfloat16"]),

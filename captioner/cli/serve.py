@@ -97,7 +97,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 @click.option(
     "--max-megapixels",
     type=click.FloatRange(min=0, min_open=True),
-    help="Maximum size of a picture, in megapixels (default: CAPTIONER_MAX_PIXELS, or 67).",
+    help="Maximum size of a picture, in megapixels (default: 67, or the value of CAPTIONER_MAX_PIXELS).",
 )
 @allow_download
 def command(

@@ -65,7 +65,9 @@ def checked_inputs(source: Source, recipe: Recipe, folder: Path, resume: bool, o
     help="Number of training processes, on this machine (for a trial) or on the cluster; needs KERAS_BACKEND=jax.",
 )
 @click.option("--engine", type=click.Choice(["local", "ray"]), help="Run here, or on a Ray cluster (default: local).")
-@click.option("--address", metavar="HOST:PORT", help="Address of the Ray cluster (default: start Ray on this machine).")
+@click.option(
+    "--address", metavar="HOST:PORT", help="Address of the Ray cluster; without it, Ray starts on this machine."
+)
 @recipe_options
 def command(
     output: Path | None,

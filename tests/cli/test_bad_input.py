@@ -112,7 +112,7 @@ class TestFeatures:
         self.features("mine.pkl", {f"p{index:02}": rng.normal(size=(1, 8)).astype("f") for index in range(16)})
         refused(1, ["mine.pkl: is there already", "overwrite"], "extract", *RECIPE, "-o", "mine.pkl")
         assert call(*TRAIN, "--features", "mine.pkl").code == 0
-        words = ["runs/new: ", "did not say which encoder", "captioner extract"]
+        words = ["runs/new: ", "without the name of their encoder", "captioner extract"]
         refused(1, words, "predict", "images/p00.png", "--model", "runs/new")
         words = ["features.pkl: has 1280 numbers per picture, but runs/new was trained on 8"]
         refused(1, words, "evaluate", "runs/new", "--features", "features.pkl")
@@ -213,13 +213,13 @@ class TestRecipes:
 
 class TestRuns:
     def test_no_runs_at_all(self, refused, untrained):
-        refused(1, ["runs: no trained captioner there; captioner train makes one"], "evaluate")
+        refused(1, ["runs: contains no trained captioner; train one with captioner train"], "evaluate")
 
     def test_a_folder_that_is_none(self, refused, trained):
-        words = ["images: not a finished run folder", "name a folder that captioner train made"]
+        words = ["images: is not a finished run folder", "name a run folder of captioner train"]
         refused(1, words, "evaluate", "images")
-        refused(1, ["nope: not a finished run folder", "captioner train -o nope"], "evaluate", "nope")
-        words = ["images: is not a run folder", "name a folder that captioner train made"]
+        refused(1, ["nope: is not a finished run folder", "captioner train -o nope"], "evaluate", "nope")
+        words = ["images: is not a run folder", "name a run folder of captioner train"]
         refused(1, words, "predict", "images/p00.png", "--model", "images")
         refused(1, ["nope: no such file", "captioner train"], "predict", "images/p00.png", "--model", "nope")
 
@@ -235,7 +235,7 @@ class TestRuns:
         refused(2, [f"{RUN}/config.yaml: features: expected text, found 3 (int)"], "evaluate", RUN)
 
     def test_a_finished_one_is_not_trained_again(self, refused, call, trained):
-        words = [f"{RUN}: holds a finished run", "--overwrite"]
+        words = [f"{RUN}: contains a finished run", "--overwrite"]
         refused(1, words, "train", *RECIPE, "-o", RUN)
         again = call("train", *RECIPE, "-o", RUN, "--resume")
         assert again.code == 0 and "--resume --set train.epochs=N with a larger N to add epochs" in again.err
@@ -313,7 +313,7 @@ class TestScores:
     def test_an_ensemble_of_other_vocabularies(self, call, refused, trained):
         settings = ["--set", "text.max_size=5", "-o", "runs/small"]
         assert call("train", *RECIPE, *settings).code == 0
-        words = ["runs/small: has another vocabulary than runs/captioner (9 words against 13", "ensemble needs one"]
+        words = ["runs/small: has a different vocabulary than runs/captioner (9 words against 13", "ensemble needs one"]
         refused(1, words, "predict", "images/p00.png", "--model", RUN, "--model", "runs/small")
         refused(1, words, "evaluate", RUN, "runs/small", "-o", "out")
 

@@ -148,7 +148,7 @@ def test_an_encoder_that_is_not_known(trained, run, refused):
     blind = type(model)(model.decoder, model.vocabulary, None, model.generation)
     blind.save_to(run / "captioner.keras")
     keras.utils.clear_session()
-    refused(1, [str(run), "did not say which encoder"], "export", run, "--format", "litert", "-o", "out")
+    refused(1, [str(run), "without the name of their encoder"], "export", run, "--format", "litert", "-o", "out")
 
 
 def test_an_earlier_export_is_replaced_when_asked(run, call, refused):

@@ -72,7 +72,7 @@ def test_captions_that_belong_to_other_pictures_are_doubted(call, trained):
 
 def test_doubts_never_replace_what_is_read_or_what_others_wrote(refused, trained):
     asked = ["doubt", "captions.txt", "images", "--features", "features.pkl", "--model", RUN]
-    refused(1, ["captions.txt: is read here and would be replaced"], *asked, "-o", ".", "--throw-out", "1")
+    refused(1, ["captions.txt: is an input and would be overwritten"], *asked, "-o", ".", "--throw-out", "1")
     Path("mine").mkdir()
     for name, fault in [
         ("doubts.csv", "is not a table of doubts"),

@@ -89,13 +89,13 @@ def test_evaluate_scores_a_split_of_a_recipe(call, here, model):
         (["--unsure", "confidence"], ["predict", "images", "--unsure", "0.5"]),
         (["--engine ray"], ["predict", "images", "--engine", "ray"]),
         (["cannot be part of an ensemble"], ["predict", "images", "--model", "hub:preset"]),
-        (["trained here"], ["find", "a dog", "images"]),
+        (["not supported here"], ["find", "a dog", "images"]),
     ],
 )
 def test_what_it_cannot_do_is_refused_in_one_line(refused, here, words, arguments):
     command, *rest = arguments
     refused(
-        1 if words[0] in ("--attention", "--unsure", "cannot be part of an ensemble", "trained here") else 2,
+        1 if words[0] in ("--attention", "--unsure", "cannot be part of an ensemble", "not supported here") else 2,
         words,
         command,
         *rest,

@@ -39,7 +39,7 @@ WORDS = [["a", "dog", "runs"], ["a", "cat", "sleeps"]]
         (["--port", "99999"], ["'--port'", "0<=x<=65535"]),
         (["--workers", "0"], ["'--workers'", "x>=1"]),
         (["--batch", "3"], ["batch: must be a power of two such as 16, found 3"]),
-        (["--batch", "64", "--queue", "32"], ["--batch 64", "--queue of 32"]),
+        (["--batch", "64", "--queue", "32"], ["--batch 64", "--queue 32"]),
         (["--deadline", "0"], ["'--deadline'", "x>0"]),
         (["--model", ""], ["'--model'", "the name is empty"]),
         (["--token", ""], ["--token: must consist of visible ASCII characters"]),
@@ -67,7 +67,7 @@ def test_an_empty_token_in_the_environment_lets_nobody_in_by_mistake(refused, tm
         (["--port", "0", "--model", "nothing"], ["nothing", "captioner train"]),
         (
             ["--host", "nowhere.invalid", "--model", "nothing"],
-            ["nowhere.invalid:5000: cannot be served"],
+            ["nowhere.invalid:5000: cannot listen there"],
         ),
     ],
 )
@@ -83,7 +83,7 @@ def test_a_port_that_is_taken_is_said_before_any_model_is_loaded(refused, tmp_pa
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        words = [f"127.0.0.1:{port}: cannot be served", "choose another --port"]
+        words = [f"127.0.0.1:{port}: cannot listen there", "choose another --port"]
         refused(1, words, "serve", "--port", port, "--model", "nothing")
 
 

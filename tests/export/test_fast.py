@@ -155,5 +155,5 @@ def test_a_captioner_of_unknown_features_captions_features_alone(model, tmp_path
     write_graphs(tmp_path, blind, "")
     quick = FastCaptioner(tmp_path)
     assert_equal(quick.caption_features(np.ones((1, 6)), 2), blind.caption_features(np.ones((1, 6), "float32"), 2))
-    with pytest.raises(DataError, match="did not say which encoder"):
+    with pytest.raises(DataError, match="without the name of their encoder"):
         quick.caption(pictures(1)[0])

@@ -194,7 +194,7 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(project, tmp_path, monke
     def disk(path):
         if path.name.startswith("checkpoint") and len(full) < 2:
             full.append(path.name)
-            raise DataError(f"{path}: cannot be written (No space left on device); what was there before is intact")
+            raise DataError(f"{path}: cannot be written (No space left on device); the existing file is unchanged")
         with write(path) as temporary:
             yield temporary
 
@@ -207,7 +207,9 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(project, tmp_path, monke
 def test_a_disk_without_room_for_the_weights_is_said_before_training(project, tmp_path, monkeypatch):
     _, sections = project
     monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=1000))
-    with pytest.raises(DataError, match=r"checkpoints: training needs .* are free; make room or name another folder"):
+    with pytest.raises(
+        DataError, match=r"checkpoints: training needs .* are free; free disk space or name another folder"
+    ):
         train(tmp_path / "run", sections)
 
 
@@ -315,7 +317,7 @@ def test_test_captions_stay_out_of_the_vocabulary(project, tmp_path):
 def test_a_finished_run_is_not_overwritten_unasked(project, finished):
     _, sections = project
     before = (finished / "captioner.keras").read_bytes()
-    with pytest.raises(DataError, match="holds a finished run; give another folder, or --overwrite"):
+    with pytest.raises(DataError, match="contains a finished run; give another folder, or --overwrite"):
         fit_to(finished, sections, epochs=1)
     assert (finished / "captioner.keras").read_bytes() == before
 
