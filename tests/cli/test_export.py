@@ -82,7 +82,7 @@ def test_a_stale_graph_is_said_and_not_used(run, call):
     with (Path("runs/other") / "captioner.keras").open("ab") as file:
         file.write(b"\0" * 22)  # still an archive
     result = call("predict", PICTURES[0], "--model", "runs/other")
-    assert "made from another file" in result.err and "captioner export runs/other makes it again" in result.err
+    assert "made from another file" in result.err and "captioner export runs/other writes it again" in result.err
     assert before.code == 0 and "another file" not in before.err
 
 
@@ -153,7 +153,7 @@ def test_an_encoder_that_is_not_known(trained, run, refused):
 
 def test_an_earlier_export_is_replaced_when_asked(run, call, refused):
     call("export", run, "--format", "litert", "-o", "out")
-    refused(1, ["out: holds an earlier export; --overwrite"], "export", run, "--format", "litert", "-o", "out")
+    refused(1, ["out: contains an earlier export; --overwrite"], "export", run, "--format", "litert", "-o", "out")
     first = Path("out/captioner.tflite").stat().st_size
     result = call("export", run, "--format", "litert", "-o", "out", "--overwrite", "--precision", "float16")
     assert result.code == 0, result.err
