@@ -302,7 +302,7 @@ class TestScores:
         refused(2, ["min_length 9 is above max_length 6"], *predict, "--min-length", "9")
 
     def test_results_among_the_pictures_themselves(self, refused, trained):
-        words = ["images: holds pictures that are to be captioned; name another folder"]
+        words = ["images: contains pictures to caption; name another folder"]
         refused(2, [f"--out {words[0]}"], "predict", "images", "--model", RUN, "--out", "images")
         refused(2, ["'--out'", "is a file"], "predict", "images", "--model", RUN, "--out", "train.txt")
 

@@ -195,7 +195,7 @@ def test_curves_of_a_run_are_drawn_without_an_evaluation(call, trained):
     assert "Perplexity on dev" in (trained / "curves.svg").read_text()
     assert not (trained / RUN / "report.html").exists()
     result = call("report", RUN, "--curves", "curves.bmp")
-    assert result.code != 0 and "--curves curves.bmp: the picture's name ends in png, svg or pdf" in result.err
+    assert result.code != 0 and "--curves curves.bmp: the name must end in png, svg or pdf" in result.err
     result = call("report", "images", "--curves", "curves.svg")
     assert result.code != 0 and "images: has no history.csv; captioner train writes it" in result.err
 

@@ -128,7 +128,7 @@ def test_the_layers_of_an_encoder_and_a_wrong_one_need_no_keras(tmp_path):
         (["predict"], ["Missing argument 'PICTURES...'", "captioner predict --help"]),
         (["clean", "--rules", "none"], ["'--rules'", "'ptb', 'classic', 'lower'"]),
         (["clean", "a.txt", "--format", "tsv"], ["'tsv' is not known (known: auto, flickr, csv"]),
-        (["clean", "a.txt", "--plot", "a.txt"], ["--plot a.txt: the picture's name ends in png, svg or pdf"]),
+        (["clean", "a.txt", "--plot", "a.txt"], ["--plot a.txt: the name must end in png, svg or pdf"]),
         (["split", "a.txt", "--shares", "half"], ["--shares half: expected name=share"]),
         (["split", "a.txt", "--check"], ["--images: missing"]),
         (["split", "a.txt", "--check", "--shares", "train=1"], ["--check: writes nothing"]),

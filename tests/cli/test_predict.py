@@ -120,7 +120,7 @@ def test_an_empty_path_is_refused(refused, trained, option):
 def test_a_folder_that_cannot_be_written_to(refused, trained):
     Path("images").chmod(0o555)
     try:
-        refused(1, ["images: cannot be written to, and --write txt writes there"], *PREDICT, "--write", "txt")
+        refused(1, ["images: cannot be written to, but --write txt writes there"], *PREDICT, "--write", "txt")
     finally:
         Path("images").chmod(0o755)
 
@@ -155,18 +155,18 @@ def test_a_stopped_run_goes_on(call, trained):
 
 def test_results_of_another_job_are_not_mixed(call, refused, trained):
     assert call("predict", "images/p00.png", "--model", RUN, "--out", "out").code == 0
-    words = ["out/results.csv: holds captions of another model or other settings (style: plain against alt)"]
+    words = ["out/results.csv: contains captions of another model or other settings (style: plain against alt)"]
     refused(1, [*words, "--overwrite"], *PREDICT, "--out", "out", "--style", "alt")
     assert call(*PREDICT, "--out", "out", "--style", "alt", "--overwrite").code == 0
     assert Path("out/results.csv").read_text().count("\n") == 17
     Path("mine").mkdir()
     shutil.copy("images/p00.png", "mine/p00.jpg")
-    refused(1, ["mine/p00.jpg: is there already"], *PREDICT, "--out", "mine")
+    refused(1, ["mine/p00.jpg: already exists"], *PREDICT, "--out", "mine")
 
 
 def test_a_picture_whose_caption_cannot_be_written_is_named_and_the_rest_goes_on(call, trained):
     Path("images/p02.txt").write_bytes(b"caf\xe9")
     result = call(*PREDICT, "--write", "txt", "--existing", "append")
     assert result.code == 1 and len(list(Path("images").glob("*.txt"))) == 16
-    assert "captioner: images/p02.txt: is not UTF-8, so it is left as it is" in result.err
+    assert "captioner: images/p02.txt: is not UTF-8 and stays unchanged" in result.err
     assert Path("images/p02.txt").read_bytes() == b"caf\xe9"
