@@ -110,7 +110,7 @@ def test_what_it_cannot_do_is_refused_in_one_line(refused, here, words, argument
         (2, ["-o: missing"], ["hub:preset", "-c", "recipe.yaml"]),
         (2, ["--features"], ["hub:preset", "-c", "recipe.yaml", "-o", "x", "--features", "f.pkl"]),
         (2, ["cannot be part of an ensemble"], ["hub:preset", "hub:other", "-c", "recipe.yaml", "-o", "x"]),
-        (1, ["hub:nothing", "net"], ["hub:nothing", "-c", "recipe.yaml", "-o", "x"]),
+        (1, ["hub:nothing", "needs a download"], ["hub:nothing", "-c", "recipe.yaml", "-o", "x"]),
         (2, ["--config", "run folder"], ["runs/one", "-c", "recipe.yaml"]),
         (2, ["retrieval"], ["hub:preset", "-c", "recipe.yaml", "-o", "x", "--metrics", "retrieval"]),
         (1, ["no picture 'p2'"], ["hub:preset", "-c", "recipe.yaml", "-o", "x", "--set", "data.images=few"]),

@@ -69,7 +69,7 @@ def test_a_weight_beyond_float16_is_refused(run, tmp_path):
     model.decoder.weights[0].assign(np.full(model.decoder.weights[0].shape, 1e6, "float32"))
     (tmp_path / "run").mkdir()
     model.save_to(tmp_path / "run" / CAPTIONER)
-    with pytest.raises(DataError, match="goes beyond float16"):
+    with pytest.raises(DataError, match="exceeds the range of float16"):
         box.make_box(tmp_path / "run", tmp_path / "box.keras")
     assert not (tmp_path / "box.keras").exists()
 
