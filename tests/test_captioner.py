@@ -253,5 +253,5 @@ def test_another_model_is_no_captioner(captioner, tmp_path):
 
 
 def test_newest_run_needs_one(tmp_path):
-    with pytest.raises(DataError, match="no trained captioner there"):
+    with pytest.raises(DataError, match="contains no trained captioner"):
         newest_run(tmp_path)

@@ -64,7 +64,7 @@ def test_captioners_are_let_through(tmp_path):
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (" " * (2 * FREE_BYTES), "unpacks to"),
+        (" " * (2 * FREE_BYTES), "unpacks from"),
         ("[" * 100_000, "nested too deep"),
         ("null", "cannot be loaded"),
         (json.dumps(captioner()).replace("20", "2" * 5000), "cannot be loaded"),

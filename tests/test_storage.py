@@ -73,7 +73,7 @@ def test_any_exception_keeps_the_old_file(old):
 
 
 def test_a_full_disk_keeps_the_old_file(old):
-    with pytest.raises(DataError, match=r"out\.txt: cannot be written \(No space left.*before is intact"):  # noqa: SIM117
+    with pytest.raises(DataError, match=r"out\.txt: cannot be written \(No space left.*the existing file is unchanged"):  # noqa: SIM117
         with atomic_path(old) as temporary:
             temporary.write_text("half")
             raise FULL
@@ -231,7 +231,7 @@ def test_a_manifest_goes_round(tmp_path):
 @pytest.mark.parametrize("content", ["[]", "{}", '{"stage": "train"}', '{"manifest": "1", "stage": "train"}'])
 def test_what_is_no_manifest_of_ours(tmp_path, content):
     (tmp_path / "manifest.json").write_text(content)
-    with pytest.raises(DataError, match=r"manifest\.json: not a manifest of captioner; remove it, or make .* again"):
+    with pytest.raises(DataError, match=r"manifest\.json: is not a manifest of captioner; remove it, or create .* again"):
         read_manifest(tmp_path)
 
 
