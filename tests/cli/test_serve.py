@@ -63,7 +63,7 @@ def test_an_empty_token_in_the_environment_lets_nobody_in_by_mistake(refused, tm
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["--port", "0"], ["runs", "no trained captioner there"]),
+        (["--port", "0"], ["runs", "contains no trained captioner"]),
         (["--port", "0", "--model", "nothing"], ["nothing", "captioner train"]),
         (
             ["--host", "nowhere.invalid", "--model", "nothing"],

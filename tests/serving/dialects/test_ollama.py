@@ -125,7 +125,7 @@ def test_a_model_that_is_let_go_of(client):
         ("generate", {"model": "tiny", "images": [PICTURE], "format": {"type": "object"}}, 400, "format"),
         ("generate", {"model": "tiny", "images": [PICTURE], "suffix": "x"}, 400, "suffix"),
         ("generate", {"model": "tiny", "images": [PICTURE], "stream": "no"}, 400, "stream: must be true or false"),
-        ("chat", {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}]}, 400, "does nothing else"),
+        ("chat", {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}]}, 400, "only captions pictures"),
         ("chat", {"model": "tiny", "messages": "x"}, 400, "messages: must be a list"),
         ("chat", {"model": "tiny", "messages": ["x"]}, 400, "messages: must be a list"),
         ("chat", {"model": "tiny", "messages": [{"role": "user", "images": {"a": 1}}]}, 400, "images: must be"),
