@@ -231,7 +231,9 @@ def test_a_manifest_goes_round(tmp_path):
 @pytest.mark.parametrize("content", ["[]", "{}", '{"stage": "train"}', '{"manifest": "1", "stage": "train"}'])
 def test_what_is_no_manifest_of_ours(tmp_path, content):
     (tmp_path / "manifest.json").write_text(content)
-    with pytest.raises(DataError, match=r"manifest\.json: is not a manifest of captioner; remove it, or create .* again"):
+    with pytest.raises(
+        DataError, match=r"manifest\.json: is not a manifest of captioner; remove it, or create .* again"
+    ):
         read_manifest(tmp_path)
 
 

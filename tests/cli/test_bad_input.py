@@ -313,7 +313,10 @@ class TestScores:
     def test_an_ensemble_of_other_vocabularies(self, call, refused, trained):
         settings = ["--set", "text.max_size=5", "-o", "runs/small"]
         assert call("train", *RECIPE, *settings).code == 0
-        words = ["runs/small: has a different vocabulary than runs/captioner (9 words against 13", "an ensemble on the same captions"]
+        words = [
+            "runs/small: has a different vocabulary than runs/captioner (9 words against 13",
+            "an ensemble on the same captions",
+        ]
         refused(1, words, "predict", "images/p00.png", "--model", RUN, "--model", "runs/small")
         refused(1, words, "evaluate", RUN, "runs/small", "-o", "out")
 
