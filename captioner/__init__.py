@@ -2,16 +2,15 @@
 
     import captioner
 
-    model = captioner.load()                    # the captioner in the box
-    model = captioner.load(fast=True)           # the same on onnxruntime: there in a fraction of the time
-    model = captioner.load("runs/captioner")    # one of your own
-    model = captioner.load("hub:pali_gemma_3b_mix_224")  # one of KerasHub's, or hub: and a preset's folder
+    model = captioner.load()                    # the built-in captioner
+    model = captioner.load(fast=True)           # the same on onnxruntime, which loads in a fraction of the time
+    model = captioner.load("runs/captioner")    # your own captioner
+    model = captioner.load("hub:pali_gemma_3b_mix_224")  # a KerasHub preset, or hub: with a preset's folder
     print(model.caption("a.jpg").text)
 
-`captioner.load` returns a trained `Captioner`, whose `caption` method says what it takes and gives. The other
-public names (`captioner.score`, `captioner.tokenize`, `captioner.open_features`, ...; `dir(captioner)` lists them) are
-imported when they are first used, so that importing the package costs nothing. `keras.saving.load_model` knows
-captioners too once the package is imported.
+`captioner.load` returns a trained `Captioner`; see its `caption` method. The other public names (`captioner.score`,
+`captioner.tokenize`, `captioner.open_features`, ...; `dir(captioner)` lists them) are imported when they are first
+used, so that importing the package is fast. After the import, `keras.saving.load_model` can load captioners too.
 """
 
 from __future__ import annotations
@@ -41,19 +40,20 @@ def load(path: str | PathLike[str] | None, fast: bool) -> Captioner | FastCaptio
 
 
 def load(path: str | PathLike[str] | None = None, fast: bool = False) -> Captioner | FastCaptioner:
-    """Load a trained captioner from a run folder or a `.keras` file; without a path the captioner in the box.
+    """Load a trained captioner from a run folder or a `.keras` file, or the built-in captioner without a path.
 
     Args:
-        path: the folder or file; or `hub:` and a preset of KerasHub, or the folder of one: an image-to-text model that
-            becomes a captioner.hub.hub_captioner.HubCaptioner with the same `caption`. A preset is downloaded only
-            with CAPTIONER_ALLOW_DOWNLOAD=1 in the environment.
-        fast: load the graph for onnxruntime instead, which takes a fraction of the time and of the memory; the box has
-            one, and `captioner export RUN` makes that of a run. `caption` is the same, with the same captions.
+        path: a run folder or file, or `hub:` with a KerasHub preset or a preset's folder. A preset must be an
+            image-to-text model; it is loaded as a captioner.hub.hub_captioner.HubCaptioner with the same `caption`
+            method. Presets are downloaded only with CAPTIONER_ALLOW_DOWNLOAD=1 in the environment.
+        fast: load the graph for onnxruntime instead, which takes a fraction of the time and memory. The built-in
+            captioner has a graph, and `captioner export RUN` writes the graph of a run. `caption` works the same and
+            returns the same captions.
 
     Raises:
-        captioner.storage.DataError: there is none at `path`, or it was saved by something else; with `fast`, there is
-            no graph, or it was made from another `.keras` file.
-        captioner.config.ConfigError: the backend that Keras is to use cannot be had.
+        captioner.storage.DataError: there is no captioner at `path`, or it was not saved by captioner; with `fast`,
+            there is no graph, or it was made from another `.keras` file.
+        captioner.config.ConfigError: the backend selected for Keras is not available.
     """
     if path is not None and str(path).startswith("hub:"):
         return _load_hub(str(path), fast)
@@ -72,7 +72,7 @@ def load(path: str | PathLike[str] | None = None, fast: bool = False) -> Caption
 
 
 def _load_hub(name: str, fast: bool) -> Any:
-    """Return a model of KerasHub; its class is not among the annotations of `load`, which are those of most calls."""
+    """Return a KerasHub model; `load` is not annotated with its class, because most calls return a Captioner."""
     if fast:
         raise importlib.import_module("captioner.storage").DataError(f"{name}: has no graph; load it without fast=True")
     from captioner.keras_settings import import_keras

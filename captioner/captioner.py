@@ -1,4 +1,4 @@
-"""Captioner: pictures in, captions out. The one object that users load, in one `.keras` file."""
+"""Captioner, the object that users load to caption pictures, stored in one `.keras` file."""
 
 from __future__ import annotations
 
@@ -40,23 +40,24 @@ from captioner.training.familiarity import Familiarity
 
 @keras.saving.register_keras_serializable("captioner")
 class Captioner(PictureCaptioner, keras.Model):
-    """An encoder, a decoder, their vocabulary and how captions are generated, kept together.
+    """An encoder, a decoder, their vocabulary and the generation settings, kept together.
 
-    The encoder is held by its description and its weights' digest; its weights are found again when the first picture
-    comes. Captioning from features needs no encoder.
+    The encoder is stored as a description with its weights' digest; its weights are loaded when the first picture is
+    captioned. Captioning from features needs no encoder.
 
     Args:
         decoder: the trained decoder.
-        vocabulary: the decoder's, or its JSON form.
-        encoder: the description of the encoder whose features the decoder was trained on; None where the features
-            came without one.
-        generation: the defaults of generation, or their settings.
-        calibration: makes captions' confidence of their log-probabilities, or its values; None for captions without.
-        network: the encoder's own network, where it is to travel in the file; see `with_encoder_inside`.
-        familiarity: tells pictures that are unlike those of the training, or its JSON form; None where it is not known.
+        vocabulary: the decoder's vocabulary, or its JSON form.
+        encoder: the description of the encoder whose features the decoder was trained on; None if the features had no
+            description.
+        generation: the default generation settings, as a config or a mapping.
+        calibration: converts log-probabilities to confidence, as a Calibration or its values; None for captions
+            without confidence.
+        network: the encoder's network, to store it in the file; see `with_encoder_inside`.
+        familiarity: detects pictures that are unlike those of the training, or its JSON form; None if not available.
 
     Raises:
-        DataError: the vocabulary has another size than the decoder's weights.
+        DataError: the vocabulary and the decoder's weights have different sizes.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Captioner(PictureCaptioner, keras.Model):
             if isinstance(familiarity, Familiarity) or familiarity is None
             else Familiarity.from_json(familiarity)
         )
-        # Made when first needed; in a namespace, because a dict's content would be saved with the model.
+        # Filled when first needed; in a namespace, because Keras would save the content of a dict with the model.
         self._made = SimpleNamespace(encoder=None, searches={}, lock=threading.RLock())
         self.built = True
 
@@ -103,15 +104,15 @@ class Captioner(PictureCaptioner, keras.Model):
         return self.search().call(features)
 
     def search(self, n: int = 1, **changes: Any) -> Search:
-        """Return the search that gives `n` captions a picture, compiled once.
+        """Return the search that returns `n` captions per picture; each search is compiled once.
 
         Args:
-            n: captions a picture.
+            n: captions per picture.
             changes: options that differ from the defaults, see `caption`.
 
         Raises:
             ConfigError: a setting is impossible, or n is above the beam size.
-            TypeError: there is no such option.
+            TypeError: an option does not exist.
         """
         config = build(GenerationConfig, {**to_settings(self.generation), **settings_of(changes)})
         try:
@@ -128,37 +129,37 @@ class Captioner(PictureCaptioner, keras.Model):
         Args:
             features: (pictures, channels) or (pictures, regions, channels) float32.
             n, changes: see `search`.
-            first: the number of the first picture, when more come in other calls, or (pictures,) the number of each:
-                sampling draws by it and the seed.
+            first: the number of the first picture if other calls caption more pictures, or (pictures,) the number of
+                each; sampling depends on the number and the seed.
 
         Returns:
             for each picture its captions, best first.
 
         Raises:
             ConfigError: see `search`.
-            DataError: the features have another shape than those of the training.
+            DataError: the features have another shape than in training.
         """
         expected = self.decoder.feature_shape
         found = tree.map_structure(lambda leaf: tuple(leaf.shape[1:]), features)
         if found != expected:
-            raise DataError(f"features: this captioner takes {expected} a picture, found {found}")
+            raise DataError(f"features: this captioner expects the shape {expected} per picture, found {found}")
         captions = generate(self.search(n, **changes), features, self.vocabulary, first)
         return self.with_confidence(captions, features)
 
     def find_encoder(self) -> Encoder:
-        """Return the encoder, built and its weights found when first asked for.
+        """Return the encoder, which is built and gets its weights at the first call.
 
-        A method, because Keras, loading and saving a model, asks for the value of each of its properties.
+        This is a method, because Keras evaluates all properties of a model when it loads or saves it.
 
         Raises:
-            DataError: it is not known, or its weights cannot be had or are others than in training.
+            DataError: the encoder is not known, or its weights are not available or differ from those in training.
         """
         if self.encoder_description is None:
             raise DataError(
-                "this captioner was trained on features that did not say which encoder made them, so it cannot caption "
+                "this captioner was trained on features without the name of their encoder, so it cannot caption "
                 "pictures; extract the features with captioner extract and train again"
             )
-        with self._made.lock:  # threads that ask at once would each build one
+        with self._made.lock:  # otherwise several threads could each build an encoder
             if self._made.encoder is None and self.network is None:
                 require_allowed(str(self.encoder_description.get("backbone", "")))
                 self._made.encoder = encoder_from_description(self.encoder_description)
@@ -167,18 +168,18 @@ class Captioner(PictureCaptioner, keras.Model):
         return self._made.encoder
 
     def with_encoder_inside(self) -> Captioner:
-        """Return this captioner with its encoder's network as a part of it.
+        """Return this captioner with its encoder's network inside.
 
-        Its file is then all that it needs: neither a download nor a package of weights.
+        Its file then needs neither a download nor a package of weights.
 
         Raises:
-            DataError: see `find_encoder`; or the encoder is one that cannot be put into the file: a preset of KerasHub,
-                or ConvNeXt's `pool`, which normalizes after its network.
+            DataError: see `find_encoder`; or the encoder cannot be stored in the file: a KerasHub preset, or
+                ConvNeXt's `pool`, which normalizes after its network.
         """
         encoder = self.find_encoder()
         backbone, layer = encoder.description["backbone"], encoder.description["layer"]
         if backbone.startswith(HUB) or (backbone.startswith("convnext") and layer == "pool"):
-            raise DataError(f"{backbone} {layer}: this encoder cannot be put into the captioner's file")
+            raise DataError(f"{backbone} {layer}: this encoder cannot be stored in the captioner's file")
         network = clone_in(encoder.network, "float32")
         parts = (self.decoder, self.vocabulary, self.encoder_description, self.generation, self.calibration)
         return Captioner(*parts, network=network, familiarity=self.familiarity)
@@ -191,35 +192,35 @@ class Captioner(PictureCaptioner, keras.Model):
         return Facts(name, self.decoder.count_params(), tuple(self.decoder.feature_shape))
 
     def find_encoders(self) -> tuple[Encoder, ...]:
-        """Return the encoders that a picture goes through, here one; see `find_encoder`, and `arrange`."""
+        """Return the encoders that a picture goes through, here a single one; see `find_encoder` and `arrange`."""
         return (self.find_encoder(),)
 
     def arrange(self, features: tuple[Any, ...]) -> Any:
-        """Return what `caption_features` takes, of the features (pictures, ...) that each of `find_encoders` gave."""
+        """Return the input of `caption_features` from the features (pictures, ...) of each encoder."""
         return features[0]
 
     def prepare(self, picture: Picture, name: str = "the picture") -> Any:
-        """Decode a picture, see `caption`, and bring it to the encoder's size; a prepared one stays as it is.
+        """Decode a picture, see `caption`, and resize it for the encoder; a prepared picture stays unchanged.
 
         Args:
             picture: see `caption`.
-            name: what errors call a picture that has no path.
+            name: name in error messages for a picture without a path.
 
         Raises:
-            DataError: the picture cannot be read, or the encoder cannot be had.
-            TypeError: it is no picture.
+            DataError: the picture cannot be read, or the encoder is not available.
+            TypeError: it is not a picture.
         """
         encoder = self.find_encoder()
         return encoder.prepare(picture_array(picture, name, at_least=encoder.input_size))
 
     def encode_prepared(self, pictures: Sequence[Any]) -> Any:
-        """Return the features (pictures, ...) of pictures that `prepare` gave. Raises as `caption_prepared` does."""
+        """Return the features (pictures, ...) of prepared pictures. Raises as `caption_prepared` does."""
         features = self.find_encoder().encode(np.stack(pictures))
         self.warn_of_unlike(features)
         return features
 
     def save_to(self, path: str | Path) -> None:
-        """Save to a `.keras` file, atomically: `keras.Model.save` alone leaves half a file when it is killed."""
+        """Save to a `.keras` file atomically: `keras.Model.save` alone leaves half a file if it is interrupted."""
         with atomic_path(path) as temporary:
             self.save(temporary)
 
@@ -238,7 +239,7 @@ class Captioner(PictureCaptioner, keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Captioner:
-        """Build a captioner from what `get_config` gave."""
+        """Build a captioner from the result of `get_config`."""
         parts = {
             name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
             for name in ("decoder", "network")
@@ -251,7 +252,7 @@ def load(path: str | os.PathLike[str]) -> Captioner:
     """Load a trained captioner from a run folder or a `.keras` file.
 
     Raises:
-        DataError: there is none at `path`, it is broken, or it was saved by something else.
+        DataError: there is no captioner at `path`, it is broken, or it was not saved by captioner.
     """
     path = Path(path)
     file = captioner_file(path)
@@ -260,10 +261,10 @@ def load(path: str | os.PathLike[str]) -> Captioner:
         loaded = keras.saving.load_model(file, compile=False)
     except DataError as error:
         raise DataError(f"{file}: {error}") from error
-    except Exception as error:  # a broken archive raises nearly anything
+    except Exception as error:  # a broken archive can raise almost any error
         raise DataError(f"{file}: cannot be loaded as a captioner ({_first_line(error)}); train it again") from error
     if not isinstance(loaded, Captioner):
-        raise DataError(f"{file}: holds a {type(loaded).__name__}, not a captioner; captioner train makes one")
+        raise DataError(f"{file}: contains a {type(loaded).__name__}, not a captioner; captioner train makes one")
     return loaded
 
 

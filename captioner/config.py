@@ -1,4 +1,4 @@
-"""YAML and `--set key=value` into frozen dataclasses, whichever they are. Knows no stage."""
+"""Read YAML and `--set key=value` into any frozen dataclasses. Independent of the stages."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from captioner.storage import DataError, read_text
 
 T = TypeVar("T")
 
-MAX_YAML = 2**20  # letters of a file of settings
-MAX_VALUES = 10_000  # in it, aliases written out
+MAX_YAML = 2**20  # characters of a settings file
+MAX_VALUES = 10_000  # values in it, with aliases expanded
 MAX_DEPTH = 50
-LARGEST = 2**53  # of whole numbers
+LARGEST = 2**53  # largest whole number
 
 
 class ConfigError(Exception):
@@ -29,11 +29,11 @@ class ConfigError(Exception):
 
 
 def load_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a YAML file that holds one mapping.
+    """Read a YAML file that contains one mapping.
 
     Raises:
         DataError: the file cannot be read.
-        ConfigError: it is not YAML, not a mapping with text keys, or has a key twice.
+        ConfigError: the file is not YAML, not a mapping with text keys, or repeats a key.
     """
     try:
         content = _read_yaml(read_text(path))
@@ -41,7 +41,7 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
         raise
     except _KeyTwiceError as error:
         raise ConfigError(f"{path}: {error}") from None
-    except Exception as error:  # YAML raises nearly anything: for 2024-02-31, which it takes for a date, a ValueError
+    except Exception as error:  # YAML can raise any error: 2024-02-31 is read as a date and raises ValueError
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else "the file"
         raise ConfigError(f"{path}: {where} is not YAML ({getattr(error, 'problem', None) or 'unreadable'})") from None
@@ -55,13 +55,13 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def _read_yaml(text: str) -> Any:
-    """Return what a YAML text says. Aliases of aliases would let a few lines become gigabytes: they are counted before.
+    """Parse YAML. Aliases are counted first, because nested aliases can expand a few lines to gigabytes.
 
     Raises:
-        ValueError, yaml.YAMLError and others: it is not YAML, or too large or too deep.
+        ValueError, yaml.YAMLError and others: the text is not YAML, or too large or too deep.
     """
     if len(text) > MAX_YAML:
-        raise yaml.MarkedYAMLError(problem=f"{len(text):,} letters are far too many for settings")
+        raise yaml.MarkedYAMLError(problem=f"{len(text):,} characters are too many for settings")
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
@@ -75,7 +75,7 @@ def _read_yaml(text: str) -> Any:
 
 
 def _expanded_size(node: yaml.Node, known: dict[int, int], depth: int) -> int:
-    """Return how many values a node has, with the values behind every alias."""
+    """Return the number of values in a node, with all aliases expanded."""
     if depth > MAX_DEPTH:
         raise yaml.MarkedYAMLError(problem="nested too deep, or an alias within itself", problem_mark=node.start_mark)
     if id(node) not in known:
@@ -83,16 +83,16 @@ def _expanded_size(node: yaml.Node, known: dict[int, int], depth: int) -> int:
         flat = (part for child in children for part in (child if isinstance(child, tuple) else (child,)))
         known[id(node)] = 1 + sum(_expanded_size(child, known, depth + 1) for child in flat)
     if known[id(node)] > MAX_VALUES:
-        raise yaml.MarkedYAMLError(problem="aliases for too many values", problem_mark=node.start_mark)
+        raise yaml.MarkedYAMLError(problem="aliases expand to too many values", problem_mark=node.start_mark)
     return known[id(node)]
 
 
 class _KeyTwiceError(Exception):
-    """A mapping has a key twice, of which YAML would keep the second without a word."""
+    """A mapping repeats a key; YAML would silently keep the second value."""
 
 
 def _require_once(node: yaml.Node, seen: set[int]) -> None:
-    """Refuse mappings that have a key twice; each node is looked at once, however many aliases it has."""
+    """Refuse mappings that repeat a key; each node is checked once, even if it has several aliases."""
     if id(node) in seen or not isinstance(node, yaml.SequenceNode | yaml.MappingNode):
         return
     seen.add(id(node))
@@ -106,14 +106,14 @@ def _require_once(node: yaml.Node, seen: set[int]) -> None:
             line, known = key.start_mark.line + 1, keys.get((key.tag, key.value))
             if known is not None:
                 raise _KeyTwiceError(
-                    f"line {line}: {key.value!r} is there twice, in line {known} before; put the two together"
+                    f"line {line}: {key.value!r} was already set in line {known}; merge the two entries"
                 )
             keys[key.tag, key.value] = line
         _require_once(value, seen)
 
 
 def dump_yaml(content: Mapping[str, Any]) -> str:
-    """Return a mapping as YAML, keys in their order."""
+    """Return a mapping as YAML with its keys in order."""
     return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True)
 
 
@@ -121,7 +121,7 @@ def override(settings: Mapping[str, Any], assignments: Iterable[str]) -> dict[st
     """Return `settings` with `section.key=value` assignments applied; values are YAML.
 
     Raises:
-        ConfigError: an assignment has no `=` or no key, its value is not YAML, or its key runs through a plain value.
+        ConfigError: an assignment has no `=` or no key, its value is not YAML, or its key goes below a plain value.
     """
     result = _copy(settings)
     for assignment in assignments:
@@ -134,7 +134,7 @@ def override(settings: Mapping[str, Any], assignments: Iterable[str]) -> dict[st
         except _KeyTwiceError as error:
             raise ConfigError(f"--set {assignment}: {error}") from None
         except Exception:
-            raise ConfigError(f"--set {assignment}: the value is not YAML; put it in quotes") from None
+            raise ConfigError(f"--set {assignment}: the value is not YAML; quote it") from None
         place = result
         for depth, name in enumerate(names[:-1], start=1):
             if place.get(name) is None:
@@ -156,12 +156,12 @@ def build(cls: type[T], settings: Mapping[str, Any] | None, where: str = "") -> 
     Args:
         cls: a dataclass; its fields' types may be bool, int, float, str, Literal, unions, tuple[X, ...], dict[str, X]
             and dataclasses.
-        settings: keys and plain values, as YAML gives them.
+        settings: keys and plain values, as read from YAML.
         where: the key of `settings`, for messages.
 
     Raises:
-        ConfigError: an unknown or missing key (the nearest known one is named), a value of the wrong type, or a value
-            that the dataclass' own `__post_init__` refuses with a ValueError or ConfigError.
+        ConfigError: an unknown or missing key (the message suggests the most similar key), a value of the wrong type,
+            or a value that the dataclass' `__post_init__` refuses with a ValueError or ConfigError.
     """
     settings = {} if settings is None else settings
     if not isinstance(settings, Mapping):
@@ -186,7 +186,7 @@ def build(cls: type[T], settings: Mapping[str, Any] | None, where: str = "") -> 
 
 
 def _inner_settings(hints: Mapping[str, Any], key: str) -> list[str]:
-    """Return the settings of a dataclass' sections that are called `key`, such as train.epochs for epochs."""
+    """Return the settings named `key` in a dataclass' sections, such as train.epochs for epochs."""
     sections = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
     return [
         f"{name}.{key}" for name, hint in sections.items() if key in {field.name for field in dataclasses.fields(hint)}
@@ -194,12 +194,12 @@ def _inner_settings(hints: Mapping[str, Any], key: str) -> list[str]:
 
 
 def suggest(key: str, known: Iterable[str], shown: Iterable[str] | None = None) -> str:
-    """Return the end of a message about an unknown name: the known one most like it, or else all of them.
+    """Return a hint for an unknown name: the most similar known name, or a list of known names.
 
     Args:
         key: the unknown name.
-        known: those that there are.
-        shown: those that are listed where none is like it; all of them for None.
+        known: the known names.
+        shown: the names to list if none is similar; None for all known names.
     """
     known = list(known)
     near = get_close_matches(key, known, n=1)
@@ -233,10 +233,10 @@ def _convert(expected: Any, value: Any, path: str) -> Any:
 
 def _convert_union(choices: tuple[Any, ...], value: Any, path: str) -> Any:
     if value is None and type(None) in choices:
-        return None  # not a section with its defaults
+        return None  # and not the section with its defaults
     sections = [choice for choice in choices if dataclasses.is_dataclass(choice)]
     if isinstance(value, Mapping) and len(sections) == 1:
-        return _convert(sections[0], value, path)  # whose message says which of its keys is wrong
+        return _convert(sections[0], value, path)  # so that the message names the wrong key
     for choice in choices:
         try:
             return _convert(choice, value, path)
@@ -262,7 +262,7 @@ def _convert_plain(expected: type, value: Any) -> Any:
 
 
 def _names_something(text: str) -> bool:
-    """Tell whether a text can be a file's name: no zero byte in it, and no half of a pair of surrogates."""
+    """Tell whether a text can be a file name: it must not contain a zero byte or an unpaired surrogate."""
     try:
         return b"\0" not in text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -270,7 +270,7 @@ def _names_something(text: str) -> bool:
 
 
 def describe_type(expected: Any) -> str:
-    """Return what a value of a type is called in messages."""
+    """Return the name of a type for messages."""
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}
     if typing.get_origin(expected) is Literal:
         return f"one of {', '.join(str(argument) for argument in typing.get_args(expected))}"
@@ -286,7 +286,7 @@ def _show(value: Any) -> str:
 
 
 def to_settings(config: Any) -> dict[str, Any]:
-    """Return a dataclass as plain keys and values that YAML and JSON can hold; `build` reads them back."""
+    """Return a dataclass as plain keys and values for YAML and JSON; `build` reads them back."""
     return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 

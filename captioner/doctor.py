@@ -1,4 +1,4 @@
-"""What a machine has of all that captioner can use."""
+"""Examine what a machine provides of everything that captioner can use."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from captioner.progress import amount
 from captioner.storage import DataError
 
 CORE = ("keras", "tensorflow", "numpy", "pillow", "nltk", "click", "h5py", "tqdm", "PyYAML")
-LITTLE = 5 * 10**9  # bytes; less is too little for a data set and its features
-SHOWN = 3  # of the packages that an extra lacks
-PATIENCE = 120  # seconds for a program that is asked
+LITTLE = 5 * 10**9  # bytes of free disk; less is too little for a data set and its features
+SHOWN = 3  # missing packages to list for an extra
+PATIENCE = 120  # seconds until a program times out
 
-# Asked in a process of its own: Keras takes seconds, and a broken backend must not end the examination.
+# Run in separate processes: importing Keras takes seconds, and a broken backend must not stop the examination.
 _ASK_KERAS = (
     "import json, keras; "
     "print('\\n' + json.dumps({'backend': keras.backend.backend(), 'devices': keras.distribution.list_devices()}))"
@@ -43,13 +43,13 @@ _ASK_GRAPH = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: of the thing.
+        name: name of the check.
         value: what was found.
-        ok: whether it is as it should be; None where it is neither.
-        hint: what brings it where it is missing.
+        ok: whether the result is good or bad; None if it is neither.
+        hint: how to install what is missing.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at everything, without changing anything; a part that fails is a finding, too."""
+    """Run all checks without changing anything; a check that fails is a finding, too."""
     return [
         Finding("captioner", __version__, True),
         Finding("python", platform.python_version(), (3, 11) <= sys.version_info[:2] < (3, 14)),
@@ -106,7 +106,7 @@ def _keras() -> list[Finding]:
 def _processor() -> list[Finding]:
     flags = processor_flags()
     if flags is None:
-        return [Finding("bfloat16", "cannot be told on this system"), Finding("AMX", "cannot be told on this system")]
+        return [Finding("bfloat16", "unknown on this system"), Finding("AMX", "unknown on this system")]
     bf16 = computes_bfloat16()
     return [
         Finding("bfloat16", "in hardware" if bf16 else "not in hardware: slower than float32", bf16 or None),
@@ -127,11 +127,11 @@ def _java() -> Finding:
 
 
 def _extras() -> list[Finding]:
-    """Return for each extra which of its packages are installed."""
+    """Return a finding for each extra: whether its packages are installed."""
     try:
         requirements = metadata.requires("captioner") or []
     except metadata.PackageNotFoundError:
-        return [Finding("extras", "cannot be told: captioner itself is not installed", None, "pip install -e .")]
+        return [Finding("extras", "unknown, because captioner itself is not installed", None, "pip install -e .")]
     wanted: dict[str, list[str]] = {}
     for requirement in requirements:
         found = re.match(r"([\w.-]+)(?:\[([\w,-]+)\])?.*extra == ['\"]([\w-]+)['\"]", requirement)
@@ -175,7 +175,7 @@ def _disk() -> Finding:
 
 
 def _model() -> list[Finding]:
-    """Tell whether the model that predict takes by itself loads with its encoder, and starts at once."""
+    """Check whether predict's default model loads with its encoder, and whether it has a graph for a quick start."""
     try:
         path = default_model()
     except DataError:
@@ -192,7 +192,7 @@ def _model() -> list[Finding]:
 
 
 def _ask(program: str, *arguments: str) -> tuple[Any, str]:
-    """Return what a Python program prints last, as JSON; None and the reason where it fails."""
+    """Return the last line that a Python program prints, parsed as JSON; or None and the reason if it fails."""
     try:
         answer = subprocess.run(
             [sys.executable, "-c", program, *arguments],

@@ -1,4 +1,4 @@
-"""How bytes become text and text bytes: one reading of every text file, one escape of what cannot be encoded."""
+"""Convert between bytes and text: decode every text file in one way, and escape what cannot be encoded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 ESCAPE = "captioner.percent"  # the name of the error handler below, for `str.encode` and streams
 
-# A mark of UTF-32 begins as one of UTF-16 does, so it is looked for first.
+# UTF-32's mark begins with the same bytes as UTF-16's, so it comes first.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -17,13 +17,14 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_PROBED = 4096  # bytes that are looked at for UTF-16 without a mark
+_PROBED = 4096  # bytes that are checked for UTF-16 without a mark
 
 
 def find_encoding(data: bytes | bytearray) -> tuple[str, int]:
-    """Return in which encoding a text file is, and how many bytes its byte-order mark takes.
+    """Return the encoding of a text file and the length of its byte-order mark in bytes.
 
-    UTF-8 unless a mark says otherwise, or every second byte of what comes first is zero: UTF-16 without a mark.
+    The encoding is UTF-8 unless a mark says otherwise, or many of the first bytes at even or odd positions are zero,
+    which means UTF-16 without a mark.
     """
     for mark, name in _MARKS:
         if data.startswith(mark):
@@ -38,12 +39,12 @@ def find_encoding(data: bytes | bytearray) -> tuple[str, int]:
 
 
 def decode(data: bytes | bytearray, errors: str = "strict") -> str:
-    r"""Return a text file's content with `\n` at its lines' ends, whichever it has (`\r\n` and `\r` too).
+    r"""Return a text file's content with all line ends (`\n`, `\r\n` or `\r`) as `\n`.
 
-    A byte-order mark is passed over, at the beginning of a line too, where files were put together.
+    Byte-order marks are skipped, also at the beginning of a line, where files were concatenated.
 
     Raises:
-        UnicodeDecodeError: it is not in the encoding that `find_encoding` tells.
+        UnicodeDecodeError: the data is not in the encoding that `find_encoding` returns.
     """
     encoding, start = find_encoding(data)
     text = data[start:].decode(encoding, errors)
@@ -53,12 +54,12 @@ def decode(data: bytes | bytearray, errors: str = "strict") -> str:
 
 
 def encode(text: str) -> bytes:
-    """Return text in UTF-8; what no encoding has is escaped as `escape` does."""
+    """Return text in UTF-8; surrogates are escaped as in `escape`."""
     return text.encode("utf-8", ESCAPE)
 
 
 def escape(text: str) -> str:
-    """Return text in which all can be encoded: a byte of a file name that is not UTF-8 becomes `%E9`."""
+    """Return text without surrogates: a byte of a file name that is not UTF-8 becomes `%E9`, for example."""
     return text if text.isascii() else encode(text).decode()
 
 
@@ -69,23 +70,23 @@ def _escaped(error: UnicodeError) -> tuple[str, int]:
 
 
 def _percent(sign: str) -> str:
-    if "\udc80" <= sign <= "\udcff":  # how Python holds a byte of a file name that is not UTF-8
+    if "\udc80" <= sign <= "\udcff":  # how Python represents a byte of a file name that is not UTF-8
         return f"%{ord(sign) - 0xDC00:02X}"
-    return "?" if "\ud800" <= sign <= "\udfff" else quote(sign, safe="")  # half a pair is no character
+    return "?" if "\ud800" <= sign <= "\udfff" else quote(sign, safe="")  # an unpaired surrogate is not a character
 
 
 codecs.register_error(ESCAPE, _escaped)
 
 
 def escape_streams() -> None:
-    """Let stdout and stderr escape what their encoding lacks, so that a name can never end a command."""
+    """Let stdout and stderr escape characters that they cannot encode, so that a name never aborts a command."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            # click writes UTF-8 where ASCII is asked for, and would put question marks for what cannot be encoded
+            # For ASCII, click would write UTF-8, with question marks for what cannot be encoded.
             is_ascii = codecs.lookup(stream.encoding).name == "ascii"
             cast("TextIO", stream).reconfigure(encoding="utf-8" if is_ascii else None, errors=ESCAPE)  # type: ignore[attr-defined]
 
 
 def takes_all(stream: TextIO) -> bool:
-    """Tell whether a stream can encode every letter, so that JSON on it needs no escapes of its own."""
+    """Tell whether a stream can encode every character, so that JSON needs no escapes."""
     return codecs.lookup(stream.encoding or "ascii").name.startswith("utf")

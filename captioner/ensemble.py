@@ -18,17 +18,17 @@ from captioner.storage import DataError
 
 
 class Ensemble(Captioner):
-    """Captioners with one vocabulary; at every step their words' log-probabilities are averaged.
+    """Captioners with one vocabulary; at every step, the log-probabilities of the words are averaged.
 
-    Architectures, features and encoders may differ. The first one's generation settings are the defaults. Its features
-    are tuples, one entry a member. It lives as long as the program: it is not saved, its members are.
+    Architectures, features and encoders may differ. The first member's generation settings are the defaults. The
+    ensemble's features are tuples with one entry per member. An ensemble cannot be saved, only its members.
 
     Args:
         members: two or more captioners.
-        names: what messages call them, such as their run folders.
+        names: the members' names in messages, such as their run folders.
 
     Raises:
-        DataError: two have different vocabularies.
+        DataError: two members have different vocabularies.
     """
 
     def __init__(self, members: Sequence[Captioner], names: Sequence[str | Path]) -> None:
@@ -36,11 +36,11 @@ class Ensemble(Captioner):
         for member, name in zip(members, names, strict=True):
             if member.vocabulary.words != first.words:
                 raise DataError(
-                    f"{name}: has another vocabulary than {names[0]} ({len(member.vocabulary)} words against "
-                    f"{len(first)}, {_first_difference(first.words, member.vocabulary.words)}); an ensemble needs one: "
-                    "train its members on the same captions with the same text settings"
+                    f"{name}: has a different vocabulary than {names[0]} ({len(member.vocabulary)} words against "
+                    f"{len(first)}, {_first_difference(first.words, member.vocabulary.words)}); train all members of "
+                    "an ensemble on the same captions with the same text settings"
                 )
-        # The members' mean log-probabilities are about the first one's, and so is what they say about a caption.
+        # The averaged log-probabilities are close to the first member's, so its calibration is used.
         super().__init__(
             EnsembleDecoder([member.decoder for member in members]),
             first,
@@ -50,22 +50,22 @@ class Ensemble(Captioner):
         )
         self.members = list(members)
         descriptions = [member.encoder_description for member in members]
-        # Members whose features come from one encoder share its work: each has the number of the first such member.
+        # Members with the same encoder share its work: each has the index of the first member with that encoder.
         self._encoded_by = [
             next((index for index, other in enumerate(descriptions[:own]) if _same(other, description)), own)
             for own, description in enumerate(descriptions)
         ]
 
     def prepare(self, picture: Picture, name: str = "the picture") -> Any:
-        """See Captioner.prepare: as many arrays as there are different encoders."""
+        """See Captioner.prepare: one array per different encoder."""
         if isinstance(picture, tuple):
             return picture
-        if hasattr(picture, "read"):  # an open file can be read once
+        if hasattr(picture, "read"):  # an open file can only be read once
             picture = picture.read()
         return tuple(self.members[index].prepare(picture, name) for index in sorted(set(self._encoded_by)))
 
     def encode_prepared(self, pictures: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
-        """See Captioner.encode_prepared: one array a member."""
+        """See Captioner.encode_prepared: one array per member."""
         prepared = zip(*pictures, strict=True)
         features = {
             index: self.members[index].encode_prepared(own)
@@ -74,15 +74,15 @@ class Ensemble(Captioner):
         return tuple(features[index] for index in self._encoded_by)
 
     def strangeness(self, features: Any) -> list[float]:
-        """See PictureCaptioner.strangeness: the first member's, as the calibration is."""
+        """See PictureCaptioner.strangeness: the first member's values, because its calibration is used."""
         return self.members[0].strangeness(features[0])
 
     def find_encoders(self) -> tuple[Encoder, ...]:
-        """See Captioner.find_encoders: as many as differ."""
+        """See Captioner.find_encoders: one per different encoder."""
         return tuple(self.members[index].find_encoder() for index in sorted(set(self._encoded_by)))
 
     def arrange(self, features: tuple[Any, ...]) -> tuple[Any, ...]:
-        """See Captioner.arrange: one array a member."""
+        """See Captioner.arrange: one array per member."""
         own = dict(zip(sorted(set(self._encoded_by)), features, strict=True))
         return tuple(own[index] for index in self._encoded_by)
 
@@ -96,7 +96,7 @@ class JointFeatures:
         self.stores = list(stores)
 
     def gather(self, ids: Sequence[str]) -> tuple[np.ndarray, ...]:
-        """See FeatureStore.gather: one array a member."""
+        """See FeatureStore.gather: one array per member."""
         return tuple(store.gather(ids) for store in self.stores)
 
 
@@ -108,4 +108,4 @@ def _first_difference(one: Sequence[str], other: Sequence[str]) -> str:
     for number, (word, another) in enumerate(zip(one, other, strict=False)):
         if word != another:
             return f"word {number} is {another!r} against {word!r}"
-    return "one begins with the other"
+    return "one is the beginning of the other"

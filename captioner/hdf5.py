@@ -1,8 +1,8 @@
-"""HDF5 files of anybody, read without letting the HDF5 library touch a forged one in this process.
+"""Read untrusted HDF5 files without opening a forged file with the HDF5 library in this process.
 
-Another process opens the file, within limits of time and memory, and says where in it the numbers lie; they are read
-from there with nothing but the operating system. Only data that are compressed or chunked are then opened here, when
-the other process has read all of it without harm.
+Another process opens the file, within limits of time and memory, and reports where the numbers are in the file. They
+are then read directly, without the HDF5 library. Only compressed or chunked data are opened with it in this process,
+after the other process has read all of them without a failure.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ import numpy as np
 from captioner.storage import DataError
 
 _CHILD = Path(__file__).with_name("hdf5_child.py")
-_SECONDS = 60  # by the clock, for a machine that is busy; the other process has a limit of processor time too
+_SECONDS = 60  # wall-clock time, for a busy machine; the other process also limits its processor time
 _BYTES_A_SECOND = 5 * 10**6
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _NUMBERS, _TEXTS = ("f", "i", "u"), ("S",)
 
 
 class StoredRows:
-    """A dataset of numbers whose rows are read when they are asked for, by any number of threads and processes.
+    """A dataset of numbers whose rows are read on demand, by any number of threads and processes.
 
     Attributes:
         shape: (rows, ...).
-        dtype: of its numbers.
+        dtype: type of the numbers.
     """
 
     def __init__(self, file: int, path: str, name: str, shape: tuple[int, ...], dtype: np.dtype, starts: Any) -> None:
-        """Take over the open file, and where its rows start, (rows,) int64, or None where HDF5 has to find them."""
+        """Take over the open file and the offsets of its rows, (rows,) int64, or None if HDF5 has to read them."""
         self.shape, self.dtype = shape, dtype
         self._file, self._starts = file, starts
         self._lock = threading.Lock()
@@ -48,13 +48,13 @@ class StoredRows:
             import h5py
 
             self._dataset = h5py.File(path, "r", locking=False)[name]
-        weakref.finalize(self, os.close, file)  # last: until here a failure leaves the file to its owner
+        weakref.finalize(self, os.close, file)  # last: if something fails before, the caller closes the file
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def read_into(self, row: np.ndarray, place: int) -> None:
-        """Read the row at `place` into `row`, contiguous, of this shape and dtype.
+        """Read row number `place` into `row`, a contiguous array of the row's shape and dtype.
 
         Raises:
             OSError, ValueError, RuntimeError: the file is broken.
@@ -65,7 +65,7 @@ class StoredRows:
             return
         into, start = row.reshape(-1).view(np.uint8).data, int(self._starts[place])
         if self._read_at(into, start) != len(into):
-            raise OSError(f"row {place} breaks off")
+            raise OSError(f"row {place} is truncated")
 
     def _read_at(self, into: memoryview, start: int) -> int:
         if hasattr(os, "preadv"):
@@ -79,13 +79,13 @@ class StoredRows:
 
 @dataclass(frozen=True)
 class Hdf5Content:
-    """What was asked of an HDF5 file, as far as it is there.
+    """The requested parts of an HDF5 file that exist.
 
     Attributes:
-        names: of what lies in the root.
-        arrays: the datasets that were asked for whole, numbers or texts (of NumPy's kind `S`).
+        names: names of the objects in the root.
+        arrays: the datasets that were requested whole, numbers or texts (of NumPy's kind `S`).
         rows: the dataset whose rows are read one by one.
-        attributes: texts of the root.
+        attributes: text attributes of the root.
     """
 
     names: Sequence[str] = ()
@@ -97,16 +97,16 @@ class Hdf5Content:
 def read_hdf5(
     path: Path, datasets: Sequence[str] = (), rows: str | None = None, attributes: Sequence[str] = ()
 ) -> Hdf5Content:
-    """Return the parts of an HDF5 file that are asked for; parts that are missing, or only links, are left out.
+    """Return the requested parts of an HDF5 file; parts that are missing, or only links, are left out.
 
     Args:
         path: the file.
-        datasets: whose numbers or texts are returned whole.
-        rows: a dataset of which only single rows will be needed.
-        attributes: of the root, texts.
+        datasets: names of datasets of numbers or texts to return whole.
+        rows: name of a dataset of which only single rows are needed.
+        attributes: names of text attributes of the root.
 
     Raises:
-        DataError: the file is missing, broken, or takes more time or memory than one of its size may.
+        DataError: the file is missing, broken, or takes more time or memory than allowed for its size.
     """
     file = _open(path)
     stored = None
@@ -132,15 +132,15 @@ def read_hdf5(
 
 
 def require_sound(path: Path, member: str, size: int) -> None:
-    """Refuse a zip archive with an HDF5 file that would harm this process: another one reads all of it first.
+    """Refuse a zip archive with a harmful HDF5 file; another process reads all of the file first.
 
     Args:
         path: the archive.
-        member: the name in it of the HDF5 file.
-        size: of the HDF5 file, unpacked.
+        member: name of the HDF5 file in the archive.
+        size: unpacked size of the HDF5 file.
 
     Raises:
-        DataError: the archive is missing, or what is in it broken, forged, or linked to other files.
+        DataError: the archive is missing, or the HDF5 file is broken, forged, or linked to other files.
     """
     file = _open(path)
     try:
@@ -151,7 +151,7 @@ def require_sound(path: Path, member: str, size: int) -> None:
 
 def _open(path: Path) -> int:
     try:
-        # open as long as it is read, for the file may be replaced meanwhile
+        # It stays open while it is read, because the file may be replaced in the meantime.
         return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; check the path") from None
@@ -160,13 +160,13 @@ def _open(path: Path) -> int:
 
 
 def _name(path: Path, file: int) -> str:
-    """Return by which name another process opens the file that is open here, were it replaced by now."""
+    """Return a name under which another process opens the same file, even if it has been replaced."""
     return f"/dev/fd/{file}" if Path("/dev/fd").is_dir() else str(path)
 
 
 def _check_places(starts: np.ndarray | None, row: int, size: int) -> None:
     if starts is not None and len(starts) and (int(starts.min()) < 0 or int(starts.max()) > size - row):
-        raise ValueError("it breaks off before its last row")
+        raise ValueError("it is truncated before its last row")
 
 
 def _dtype(code: str, kinds: tuple[str, ...]) -> np.dtype:
@@ -181,13 +181,13 @@ def _array(
     dtype, count = _dtype(code, kinds), math.prod(shape)
     end = place + count * dtype.itemsize
     if end > len(data):
-        raise ValueError("it breaks off")
+        raise ValueError("it is truncated")
     return np.frombuffer(data[place:end], dtype, count).reshape(shape), end
 
 
 def _ask(path: Path, file: int, name: str, size: int, wanted: Mapping[str, Any]) -> tuple[dict[str, Any], memoryview]:
-    """Return what the other process says of a file, and the bytes of the arrays that follow."""
-    # -P and -s: nothing beside the script and nothing of the user's is imported by mistake
+    """Return the other process' report about a file, and the bytes of the arrays that follow."""
+    # -P and -s: modules beside the script and in the user's site-packages are not imported by mistake
     command = [sys.executable, "-P", "-s", str(_CHILD), name, json.dumps(wanted), str(size)]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""KerasHub and its presets: the messages where one is missing. Importing this imports neither."""
+"""Import KerasHub and explain errors of its presets. Importing this module imports neither KerasHub nor Keras."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 from captioner.config import ConfigError
 from captioner.storage import DataError
 
-HUB = "hub:"  # before a preset's name or folder, where other things could be meant
+HUB = "hub:"  # prefix of a preset's name or folder, to distinguish it from other names
 
 
 def import_keras_hub(preset: str) -> Any:
-    """Return the module. Raises DataError, naming the preset that is asked for, where it is not installed."""
+    """Return the keras_hub module. Raises DataError, which names the requested preset, if it is not installed."""
     try:
         import keras_hub
     except ImportError:
@@ -26,24 +26,24 @@ def import_keras_hub(preset: str) -> Any:
 
 @contextlib.contextmanager
 def explained(preset: str, known: Sequence[str]) -> Iterator[None]:
-    """Say in one line why a preset cannot be had.
+    """Turn errors of loading a preset into one-line messages.
 
     Args:
-        preset: its name, handle or folder.
-        known: the names of presets that are of use here.
+        preset: name, handle or folder of the preset.
+        known: names of suitable presets.
 
     Raises:
         ConfigError: there is no preset of this name.
-        DataError: it cannot be had.
+        DataError: the preset cannot be loaded.
     """
     try:
         yield
-    except Exception as error:  # a preset comes by way of Kaggle's, Hugging Face's and Keras' own loaders
+    except Exception as error:  # presets are loaded by Kaggle's, Hugging Face's and Keras' loaders
         reason = " ".join(str(error).split())[:200]
         if re.fullmatch(r"[\w.-]+", preset) and not Path(preset).exists() and preset not in known:
             near = ", ".join(get_close_matches(preset, known, n=3, cutoff=0.4) or known[:3])
             raise ConfigError(f"{HUB}{preset}: KerasHub has no such preset; near it: {near}") from None
         raise DataError(
-            f"{HUB}{preset}: cannot be had ({reason}); presets are downloaded once and then kept, or name a preset's "
-            f"folder: {HUB}FOLDER"
+            f"{HUB}{preset}: cannot be loaded ({reason}); check the connection, or name the folder of a downloaded "
+            f"preset as {HUB}FOLDER"
         ) from error

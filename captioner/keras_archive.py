@@ -1,7 +1,7 @@
-"""A `.keras` file from any source, checked before Keras builds it: it must not claim more than its bytes are for.
+"""Check an untrusted `.keras` file before Keras builds it: its layers must match the size of its weights.
 
-Keras' safe mode refuses code, but builds any number of layers of any width. The size that is allowed here is in
-proportion to the weights in the file.
+Keras' safe mode refuses code, but builds any number of layers of any width. This module limits them in proportion to
+the weights in the file.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from captioner.storage import DataError
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 MAX_FILES = 1000
-FREE_BYTES, BYTES_A_BYTE = 2**20, 50  # that a file in it may unpack to: of any size, and for each of its packed bytes
-FREE_OBJECTS, BYTES_AN_OBJECT = 1500, 500  # layers, initializers and the like, and bytes of weights that one more needs
-FREE_NUMBERS, NUMBERS_A_BYTE = 10 * 10**6, 4  # in weights that may be made: in any file, and for each byte of weights
-FREE_LAYERS, BYTES_A_LAYER = 10, 500  # of a decoder of any size, and packed bytes of weights that one more needs
+FREE_BYTES, BYTES_A_BYTE = 2**20, 50  # unpacked bytes of a member: for any member, and more for each packed byte
+FREE_OBJECTS, BYTES_AN_OBJECT = 1500, 500  # layers, initializers and others, and bytes of weights for each further one
+FREE_NUMBERS, NUMBERS_A_BYTE = 10 * 10**6, 4  # numbers in weights: for any file, and more for each byte of weights
+FREE_LAYERS, BYTES_A_LAYER = 10, 500  # layers of any decoder, and packed bytes of weights for each further layer
 MAX_LAYERS = 100
-MAX_SEQUENTIAL = 10  # layers: Keras builds all of them again for each
+MAX_SEQUENTIAL = 10  # layers; Keras rebuilds all of them for each added layer
 _WITHOUT_WEIGHTS = (
     "__keras_tensor__",
     "InputLayer",
@@ -40,10 +40,10 @@ _BROKEN = (
 
 
 def require_captioner(path: Path) -> None:
-    """Refuse a `.keras` file that is broken, holds no captioner, or claims far more than a file of its size may.
+    """Refuse a `.keras` file that is broken, contains no captioner, or claims far more than its size allows.
 
     Raises:
-        DataError: naming the file.
+        DataError: with the name of the file.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -51,7 +51,7 @@ def require_captioner(path: Path) -> None:
             config = json.loads(archive.read(CONFIG))
         name = config["class_name"]
         if config.get("registered_name") != "captioner>Captioner":
-            raise DataError(f"{path}: holds a {name!s:.100}, not a captioner; captioner train makes one")
+            raise DataError(f"{path}: contains a {name!s:.100}, not a captioner; captioner train makes one")
         _require_proportion(path, config, weights.compress_size)
         require_sound(path, WEIGHTS, weights.file_size)
     except OSError as error:
@@ -66,18 +66,18 @@ def _require_sizes(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     """Return the entry of the weights."""
     entries = archive.infolist()
     if len(entries) > MAX_FILES:
-        raise DataError(f"{path}: holds {len(entries):,} files, far more than a captioner's; it may be hostile")
+        raise DataError(f"{path}: contains {len(entries):,} files, far more than a captioner; it may be hostile")
     for entry in entries:
         if entry.file_size > FREE_BYTES + BYTES_A_BYTE * entry.compress_size:
             raise DataError(
-                f"{path}: {entry.filename[:100]!r} in it unpacks to {entry.file_size:,} bytes from "
-                f"{entry.compress_size:,}; it may be hostile"
+                f"{path}: its member {entry.filename[:100]!r} unpacks from {entry.compress_size:,} to "
+                f"{entry.file_size:,} bytes; it may be hostile"
             )
     return archive.getinfo(WEIGHTS)
 
 
 def _require_proportion(path: Path, config: Mapping[str, Any], packed: int) -> None:
-    """Refuse more layers, or wider ones, than so many packed bytes of weights can be of."""
+    """Refuse more or wider layers than fit the number of packed bytes of weights."""
     numbers = before = 0
     for count, (kind, settings) in enumerate(_objects(config)):
         if count > FREE_OBJECTS + packed // BYTES_AN_OBJECT:
@@ -97,7 +97,7 @@ def _require_proportion(path: Path, config: Mapping[str, Any], packed: int) -> N
 
 
 def _objects(value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield what Keras would build: the name of its class and its settings."""
+    """Yield the class name and settings of every object that Keras would build."""
     waiting = [value]
     while waiting:
         found = waiting.pop()
@@ -111,16 +111,16 @@ def _objects(value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _size_of_decoder(config: Mapping[str, Any]) -> tuple[int, int]:
-    """Return a decoder's layers, and about how many numbers the matrices between words, features and layers have."""
+    """Return a decoder's number of layers, and the approximate number of its weights."""
     settings = {**config["config"], "channels": config["feature_shape"][-1], "words": config["vocabulary_size"]}
     layers = 1 + sum(settings.get(key, 0) for key in ("layers", "encoder_layers", "refining_layers"))
     width = max(size for key, size in settings.items() if key.endswith(("units", "embedding_size")))
-    pictures = math.prod(config["feature_shape"])  # Keras runs the network once to make the weights
+    pictures = math.prod(config["feature_shape"])  # Keras runs the network once to create the weights
     return layers - 1, pictures + width * (settings["words"] + settings["channels"] + 16 * width * layers)
 
 
 def _size_of_prefix(config: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the layers of a language model and of the mapping network before it, and about how many numbers."""
+    """Return the layers of a language model with its mapping network, and the approximate number of weights."""
     network, settings, channels = config["network"], config["config"], config["feature_shape"][-1]
     width, deep = network["hidden_dim"], settings["mapping_layers"] if settings["mapping"] == "transformer" else 0
     layers = network["num_layers"] + deep

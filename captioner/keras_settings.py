@@ -1,6 +1,6 @@
-"""Keras as captioner needs it, whatever keras.json says: the backend is checked first, the rest is set.
+"""Import Keras with the settings that captioner needs, independent of keras.json.
 
-The file belongs to all of a user's projects, and one that another project has left must not change what captioner does.
+All of a user's projects share that file, and the settings of another project must not change captioner's behaviour.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from captioner.config import ConfigError
 
 BACKENDS = ("tensorflow", "jax")
 VARIABLE = "KERAS_BACKEND"
-_FLOATS = ("float16", "float32", "float64")  # what Keras lets a file name; with anything else it cannot be imported
+_FLOATS = ("float16", "float32", "float64")  # the values that Keras accepts; others make its import fail
 _FORMATS = ("channels_last", "channels_first")
 
 
 def import_keras() -> Any:
-    """Import Keras on the backend that is asked for, with float32 and channels last; return it.
+    """Import Keras on the selected backend, with float32 and channels last, and return it.
 
-    Where it is imported already, by a program that uses captioner, its settings are the program's.
+    If a program that uses captioner has imported Keras before, its settings stay unchanged.
 
     Raises:
-        ConfigError: the backend that KERAS_BACKEND or keras.json asks for is not one of BACKENDS, or is not installed.
+        ConfigError: the backend selected by KERAS_BACKEND or keras.json is not one of BACKENDS, or is not installed.
     """
     if "keras" in sys.modules:
         return sys.modules["keras"]
@@ -41,7 +41,7 @@ def import_keras() -> Any:
 
 
 def settle_keras() -> None:
-    """Set what captioner needs of Keras, which is imported."""
+    """Set the options that captioner needs in Keras, which must be imported already."""
     import keras
 
     keras.config.set_floatx("float32")
@@ -51,7 +51,7 @@ def settle_keras() -> None:
 
 
 def settings_path() -> Path:
-    """Return where Keras looks for its settings."""
+    """Return the path of Keras' settings file."""
     home = os.environ.get("KERAS_HOME")
     if home is None:
         user = os.path.expanduser("~")  # noqa: PTH111 - as Keras does it
@@ -60,10 +60,10 @@ def settings_path() -> Path:
 
 
 def find_backend() -> str:
-    """Return the backend that is asked for, the first of BACKENDS where none is.
+    """Return the selected backend, or the first of BACKENDS if none is selected.
 
     Raises:
-        ConfigError: captioner does not run on it, or it is not installed; the message says who asks for it.
+        ConfigError: captioner does not support the backend, or it is not installed; the message says where it is set.
     """
     path = settings_path()
     if name := os.environ.get(VARIABLE):
@@ -89,7 +89,7 @@ def _is_missing(name: str) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return what a settings file says; nothing where it is missing or broken, as Keras takes it."""
+    """Return the content of a settings file; empty if it is missing or broken, as in Keras."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -98,7 +98,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _is_usable(path: Path) -> bool:
-    """Tell whether Keras can be imported beside the file."""
+    """Tell whether Keras can be imported with this settings file."""
     if not path.exists():
         return True
     content = _read(path)
@@ -112,7 +112,7 @@ def _is_usable(path: Path) -> bool:
 
 @contextlib.contextmanager
 def _without_unusable(path: Path) -> Iterator[None]:
-    """Show Keras an empty home while it is imported, where it would fail on the file in its own."""
+    """Give Keras an empty home folder during its import if the settings file would make the import fail."""
     if _is_usable(path):
         yield
         return
@@ -128,4 +128,4 @@ def _without_unusable(path: Path) -> Iterator[None]:
                 os.environ["KERAS_HOME"] = before
     from keras.src.backend import config
 
-    config._KERAS_DIR = str(path.parent)  # where it keeps what it downloads
+    config._KERAS_DIR = str(path.parent)  # where Keras stores its downloads

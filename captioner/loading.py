@@ -1,4 +1,4 @@
-"""Captioners by their names: a run folder, a `.keras` file, a model of KerasHub, several together."""
+"""Load captioners by name: a run folder, a `.keras` file, a KerasHub model, or several as an ensemble."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from captioner.captioner import Captioner
     from captioner.hub.hub_captioner import HubCaptioner
 
-Named = Path | str  # a path; or `hub:` and a preset, whose slashes a path would change
+Named = Path | str  # a path; or a string with `hub:` and a preset, because a Path would change its slashes
 
 
 def require_model(name: Named) -> None:
-    """Refuse a captioner that is not there, as far as that can be told without Keras.
+    """Refuse a captioner that does not exist, as far as this can be checked without Keras.
 
     Raises:
-        DataError: naming it, and what to do.
+        DataError: with its name and what to do.
     """
     if is_hub(name):
         require_hub(name)
@@ -33,16 +33,16 @@ def load_models(names: Sequence[Named], precision: str | None = None) -> Caption
     """Load a captioner, or an ensemble of several.
 
     Args:
-        names: what they are called.
-        precision: of a model of KerasHub, see captioner.hub.loading.load_hub.
+        names: the captioners' names.
+        precision: of a KerasHub model, see captioner.hub.loading.load_hub.
 
     Raises:
-        ConfigError, DataError: as captioner.captioner.load, captioner.ensemble.Ensemble and load_hub do; or a model of
-            KerasHub is named with others.
+        ConfigError, DataError: as captioner.captioner.load, captioner.ensemble.Ensemble and load_hub do; or a KerasHub
+            model is named together with others.
     """
     hub = [name for name in names if is_hub(name)]
     if hub and len(names) > 1:
-        raise DataError(f"{hub[0]}: a model of KerasHub captions alone; name it without other models")
+        raise DataError(f"{hub[0]}: a KerasHub model cannot be part of an ensemble; name it without other models")
     if hub:
         from captioner.hub.loading import load_hub
 
@@ -55,7 +55,7 @@ def load_models(names: Sequence[Named], precision: str | None = None) -> Caption
 
 
 def digest_model(name: Named) -> str:
-    """Return a digest that tells a captioner from others."""
+    """Return a digest that identifies a captioner."""
     if is_hub(name):
         return digest_hub(name)
     return digest_file(captioner_file(Path(name)))

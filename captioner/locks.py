@@ -1,4 +1,4 @@
-"""Locks on files: two processes that write one output would leave a mixture of both."""
+"""File locks, so that two processes do not write the same output and mix their data."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ LOCK = ".lock"
 
 
 def locked(path: Path) -> BinaryIO:
-    """Open a file that no other process has locked, made where there is none, and lock it until it is closed.
+    """Open a file, creating it if necessary, and lock it until it is closed.
 
     Raises:
-        BlockingIOError: another process has locked it.
+        BlockingIOError: another process has locked the file.
     """
     while True:
         file = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")  # noqa: PTH123, SIM115
@@ -29,13 +29,13 @@ def locked(path: Path) -> BinaryIO:
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
-        file.close()  # whoever had it has removed it: what we have locked has no name any more
+        file.close()  # the previous owner has removed it, so the locked file has no name any more
 
 
 def _lock(file: BinaryIO) -> None:
     try:
         import fcntl
-    except ImportError:  # Windows has no such locks
+    except ImportError:  # Windows has no flock
         return
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,10 +47,10 @@ def _lock(file: BinaryIO) -> None:
 
 @contextlib.contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Hold a folder, made where there is none, for this process alone; a killed process holds nothing any more.
+    """Lock a folder for this process, creating it if necessary; the lock ends with the process.
 
     Raises:
-        DataError: another process holds it, or it cannot be made.
+        DataError: another process has locked the folder, or it cannot be created.
     """
     path = folder / LOCK
     try:
@@ -63,7 +63,7 @@ def hold(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)  # while it is locked: whoever waits for it then makes a new one
+        path.unlink(missing_ok=True)  # while it is locked, so that a waiting process creates a new file
         file.close()
         with contextlib.suppress(OSError):
-            folder.rmdir()  # where nothing was written
+            folder.rmdir()  # succeeds only if nothing was written

@@ -1,4 +1,4 @@
-"""Building and keeping millions of small objects without the collector walking over all of them again and again."""
+"""Build and keep millions of small objects without repeated passes of the garbage collector over all of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from collections.abc import Iterator
 def collector_paused() -> Iterator[None]:
     """Pause the collector of reference cycles while a block builds lists and dicts that stay.
 
-    It runs whenever enough new ones are there, and each time looks at old ones, too: reading a captions file of COCO's
-    size took half as long again. Objects whose last reference goes are freed as always.
+    The collector runs whenever there are enough new objects, and visits old ones each time, too; reading a caption file
+    of COCO's size took half as long again with it. Objects without references are still freed.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -25,7 +25,7 @@ def collector_paused() -> Iterator[None]:
 
 @contextlib.contextmanager
 def collector_passes_over() -> Iterator[None]:
-    """Let the collector of reference cycles pass over the objects that there are at the start of a block."""
+    """Make the collector of reference cycles ignore, during a block, all objects that exist at its start."""
     gc.freeze()
     try:
         yield

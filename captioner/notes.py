@@ -1,4 +1,4 @@
-"""What was noticed in a file or a folder: logged once, however often it is read."""
+"""Warnings about files and folders, each logged once even if the file is read several times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 def note(path: str | Path, text: str) -> None:
-    """Warn of something in the file or the folder at `path`."""
+    """Log a warning about the file or folder at `path`."""
     _say_once(f"{path}: {text}")
 
 

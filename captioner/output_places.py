@@ -1,4 +1,4 @@
-"""Places for output, looked at before hours of work: may they be written to, is there room on the disk."""
+"""Check output locations before hours of work: are they writable, and is there enough disk space."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ JOB, DRAWINGS = ".results.job.json", ".attention.json"  # mark the folders of pr
 
 
 def is_drawn(folder: Path) -> bool:
-    """Return whether a folder holds what an earlier `captioner predict` drew."""
+    """Return whether a folder contains drawings of an earlier `captioner predict`."""
     return (folder / JOB).is_file() or (folder / DRAWINGS).is_file()
 
 
 def require_place(path: Path) -> None:
-    """Refuse a file or folder to come that cannot be made.
+    """Refuse an output file or folder that cannot be created.
 
     Raises:
-        DataError: naming the folder that cannot be written to.
+        DataError: with the name of the folder that is not writable.
     """
     place = path if path.is_dir() else _existing(path.absolute().parent)
     if not os.access(place, os.W_OK | os.X_OK):
@@ -30,28 +30,28 @@ def require_place(path: Path) -> None:
 
 
 def require_not_read(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Refuse outputs that would replace what the command reads.
+    """Refuse outputs that would overwrite inputs of the command.
 
     Raises:
-        DataError: naming the first.
+        DataError: with the name of the first such output.
     """
     read = {path.resolve() for path in inputs}
     for output in outputs:
         if output.resolve() in read:
-            raise DataError(f"{output}: is read here and would be replaced; name another folder or file with -o")
+            raise DataError(f"{output}: is an input and would be overwritten; name another folder or file with -o")
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:
-    """Refuse what will not fit on the disk of `folder`, which need not be there yet.
+    """Refuse output that does not fit on the disk of `folder`, which may not exist yet.
 
     Raises:
-        DataError: with both figures.
+        DataError: with the needed and the free space.
     """
     free = shutil.disk_usage(_existing(folder.absolute())).free
     if needed > free:
         raise DataError(
-            f"{folder}: {what} needs {amount(needed, 'B')}, {amount(free, 'B')} are free; "
-            "make room or name another folder"
+            f"{folder}: {what} needs {amount(needed, 'B')}, but only {amount(free, 'B')} are free; "
+            "free disk space or name another folder"
         )
 
 

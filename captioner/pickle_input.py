@@ -1,4 +1,4 @@
-"""The part of the pickle machine that reads values from the file onto a stack, within limits of memory."""
+"""The part of the pickle machine that reads values from the file onto a stack, within memory limits."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any, BinaryIO
 
 from captioner.pickle_values import BadPickleError, Stretch
 
-LAZY_BYTES = 256  # a longer text is left in the file until it is needed
-LINE_BYTES = 4096  # of numbers and names
+LAZY_BYTES = 256  # longer texts stay in the file until they are needed
+LINE_BYTES = 4096  # maximum length of a line with a number or name
 MAX_MARKS = 1000
 MAX_INTEGER_BYTES = 16
 FREE_BYTES = 100 * 10**6
-COST = 64  # bytes that a small object takes, about
+COST = 64  # approximate size of a small object in bytes
 
 
 class PickleInput:
-    """A pickle's file, and the stack of the values read from it.
+    """A pickle's file, and the stack of values read from it.
 
-    What it holds never takes more than `FREE_BYTES` and three times the file's size.
+    The values never take more than `FREE_BYTES` plus three times the file's size.
 
     Args:
         file: open for reading bytes, at the pickle's beginning.
-        size: of the file in bytes.
+        size: size of the file in bytes.
     """
 
     def __init__(self, file: BinaryIO, size: int) -> None:
@@ -36,13 +36,13 @@ class PickleInput:
     def _take(self, count: int) -> bytes:
         data = self._file.read(count)
         if len(data) != count:
-            raise BadPickleError("it breaks off")
+            raise BadPickleError("it is truncated")
         return data
 
     def _line(self) -> bytes:
         line = self._file.readline(LINE_BYTES)
         if not line.endswith(b"\n"):
-            raise BadPickleError("it breaks off" if len(line) < LINE_BYTES else "a line of it is too long")
+            raise BadPickleError("it is truncated" if len(line) < LINE_BYTES else "it contains a line that is too long")
         return line[:-1]
 
     def _number(self, form: str) -> int:
@@ -51,7 +51,7 @@ class PickleInput:
     def _charge(self, count: int) -> None:
         self._left -= count
         if self._left < 0:
-            raise BadPickleError("it asks for far more memory than a file of its size needs")
+            raise BadPickleError("it requires far more memory than a file of its size needs")
 
     def _push(self, value: Any) -> None:
         self._charge(COST)
@@ -65,7 +65,7 @@ class PickleInput:
     def _pop_mark(self) -> list[Any]:
         place = self._marks.pop()
         if place > len(self._stack):
-            raise BadPickleError("it takes away more than there is")
+            raise BadPickleError("it removes more values than it contains")
         items = self._stack[place:]
         del self._stack[place:]
         return items
@@ -75,7 +75,7 @@ class PickleInput:
     def _long_text(self, count: int, coding: str) -> None:
         start = self._file.tell()
         if count < 0 or count > self._size - start:
-            raise BadPickleError("it breaks off, or claims more bytes than the file has")
+            raise BadPickleError("it is truncated, or claims more bytes than the file has")
         self._file.seek(start + count)
         self._push(Stretch(start, count, coding))
 
@@ -96,7 +96,7 @@ class PickleInput:
     def _text_line(self) -> None:
         start, line = self._file.tell(), self._file.readline()
         if not line.endswith(b"\n"):
-            raise BadPickleError("it breaks off")
+            raise BadPickleError("it is truncated")
         if len(line) > LAZY_BYTES:
             self._push(Stretch(start, len(line) - 1, "line"))
         else:
@@ -106,7 +106,7 @@ class PickleInput:
         start, line = self._file.tell(), self._file.readline()
         quoted = line.rstrip()
         if len(quoted) < 2 or quoted[:1] != quoted[-1:] or quoted[:1] not in (b"'", b'"'):
-            raise BadPickleError("it breaks off, or a text in it lacks its quotes")
+            raise BadPickleError("it is truncated, or a text in it is not quoted")
         stretch = Stretch(start + 1, len(quoted) - 2, "quoted")
         self._push(stretch if len(line) > LAZY_BYTES else stretch.decode(quoted[1:-1]))
 

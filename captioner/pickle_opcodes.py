@@ -1,8 +1,8 @@
-"""Reads pickles by interpreting their opcodes here: no object is ever built by Python's or NumPy's own unpickler.
+"""Read pickles by interpreting their opcodes: Python's or NumPy's own unpickler never builds an object.
 
-An allow-list of names is not enough to make unpickling safe, because what an allowed name builds out of forged
-arguments may crash the process or run code. This machine knows only plain values: numbers, texts, bytes, tuples, lists,
-dicts (as pairs) and names; what a name makes of its arguments is for a subclass to say.
+An allow-list of names does not make unpickling safe, because an allowed name with forged arguments may still crash the
+process or run code. This machine supports only plain values: numbers, texts, bytes, tuples, lists, dicts (as pairs) and
+names. Subclasses define what calling a name returns.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, ClassVar
 from captioner.pickle_input import COST, MAX_MARKS, PickleInput
 from captioner.pickle_values import BadPickleError, ForeignPickleError, Name, Pairs
 
-MAX_STACK = 100_000  # what pickle writes in one go is a few thousand values
+MAX_STACK = 100_000  # values; pickle itself writes a few thousand at a time
 
 
 class PickleMachine(PickleInput):
@@ -22,8 +22,8 @@ class PickleMachine(PickleInput):
 
     Args:
         file: open for reading bytes, at the pickle's beginning.
-        size: of the file in bytes.
-        names: the (module, name) pairs that may be asked for; others raise `ForeignPickleError`.
+        size: size of the file in bytes.
+        names: the allowed (module, name) pairs; others raise `ForeignPickleError`.
     """
 
     def __init__(self, file: BinaryIO, size: int, names: Mapping[tuple[str, str], Any]) -> None:
@@ -33,10 +33,10 @@ class PickleMachine(PickleInput):
         self._steps = 0
 
     def load(self) -> Any:
-        """Return the value; the file is left behind the pickle.
+        """Return the value; the file's position is then after the pickle.
 
         Raises:
-            BadPickleError: it is broken, or asks for what no such file needs.
+            BadPickleError: the pickle is broken, or contains something that no such file needs.
         """
         stack, table, read = self._stack, self._TABLE, self._file.read
         try:
@@ -44,25 +44,25 @@ class PickleMachine(PickleInput):
                 self._steps += 1
                 table[opcode](self)
                 if len(stack) > MAX_STACK:
-                    raise BadPickleError("it piles up too many values")
+                    raise BadPickleError("it contains too many values")
             return stack.pop()
         except KeyError:
-            fault = f"the opcode {opcode!r} has no place in it" if opcode else "it breaks off"
+            fault = f"it contains the unsupported opcode {opcode!r}" if opcode else "it is truncated"
             raise BadPickleError(fault) from None
         except (IndexError, ValueError, TypeError, struct.error, MemoryError, OverflowError) as error:
             raise BadPickleError(f"it is broken near byte {self._file.tell()}") from error
 
     def call(self, name: Name, arguments: tuple[Any, ...]) -> Any:
-        """Return the value of calling `name`, one of the names that may be asked for."""
+        """Return the value of calling `name`, one of the allowed names."""
         raise ForeignPickleError(name.module, name.name)
 
     def set_state(self, thing: Any, state: Any) -> None:
-        """Give `thing`, what `call` returned, its state."""
-        raise BadPickleError(f"it gives a state to {type(thing).__name__}")
+        """Set the state of `thing`, a value returned by `call`."""
+        raise BadPickleError(f"it sets a state of {type(thing).__name__}")
 
     def persistent(self, key: Any) -> Any:
         """Return the value of a persistent id."""
-        raise BadPickleError("it points at things outside of it")
+        raise BadPickleError("it refers to objects outside the file")
 
     # tuples, lists, dicts
 
@@ -75,7 +75,7 @@ class PickleMachine(PickleInput):
 
     def _few(self, count: int) -> None:
         if len(self._stack) < count:
-            raise BadPickleError("it takes away more than there is")
+            raise BadPickleError("it removes more values than it contains")
         items = self._stack[-count:]
         del self._stack[-count:]
         self._tuple(items)
@@ -89,7 +89,7 @@ class PickleMachine(PickleInput):
         if type(target) is not list:
             raise BadPickleError(f"it appends to {type(target).__name__}")
         if any(isinstance(item, list | tuple) and len(item) > MAX_MARKS for item in items):
-            raise BadPickleError("it holds lists in lists")
+            raise BadPickleError("it contains lists in lists")
         self._charge(8 * len(items))
         target.extend(items)
 
@@ -108,8 +108,8 @@ class PickleMachine(PickleInput):
 
     def _put(self, place: int) -> None:
         memo = self._memo
-        if not 0 <= place <= self._steps:  # each object took a step
-            raise BadPickleError("it keeps things where there is no place")
+        if not 0 <= place <= self._steps:  # each step creates at most one object
+            raise BadPickleError("it uses an invalid memo index")
         if place >= len(memo):
             self._charge(8 * (place + 1 - len(memo)))
             memo.extend([None] * (place + 1 - len(memo)))
@@ -121,14 +121,14 @@ class PickleMachine(PickleInput):
 
     def _get(self, place: int) -> None:
         if place < 0:
-            raise BadPickleError("it asks for what it does not hold")
+            raise BadPickleError("it uses an invalid memo index")
         self._stack.append(self._memo[place])
 
     # names and calls
 
     def _name(self, module: Any, name: Any) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
-            raise BadPickleError("it asks for a name that is no text")
+            raise BadPickleError("it contains a name that is not text")
         if (module, name) not in self._names:
             raise ForeignPickleError(module, name)
         self._push(Name(module, name))

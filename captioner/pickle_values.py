@@ -1,4 +1,4 @@
-"""What the reader of pickles makes of them: plain values, names, and texts that stay in the file; and its errors."""
+"""Values and errors of the pickle reader: plain values, names, and texts that stay in the file."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 
 
 class BadPickleError(Exception):
-    """A pickle is broken; the message is the fault."""
+    """A pickle is broken; the message says what is wrong."""
 
 
 class ForeignPickleError(BadPickleError):
-    """A pickle asks for a name that no file of its kind needs.
+    """A pickle refers to a name that no file of its kind needs.
 
     Attributes:
-        module: where the name lies.
-        name: the name asked for.
+        module: module of the name.
+        name: the name.
     """
 
     def __init__(self, module: str, name: str) -> None:
-        super().__init__(f"it asks for {module}.{name}")
+        super().__init__(f"it refers to {module}.{name}")
         self.module, self.name = module, name
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A name that a pickle asks for; it is never imported."""
+    """A name that a pickle refers to; it is never imported."""
 
     module: str
     name: str
@@ -35,12 +35,12 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A long text or run of bytes that is still in the file.
+    """A long text or byte string that is still in the file.
 
     Attributes:
-        start: where it begins in the file, in bytes.
-        length: how many bytes it has there.
-        coding: what makes bytes of it: `raw` (nothing), `text` (UTF-8, not yet bytes), `line` (raw-unicode-escape, not
+        start: offset in the file, in bytes.
+        length: length in the file, in bytes.
+        coding: how to get its bytes: `raw` (unchanged), `text` (UTF-8, not yet bytes), `line` (raw-unicode-escape, not
             yet bytes), `text-latin1`, `line-latin1`, or `quoted` (Python 2's repr of a str).
     """
 
@@ -49,7 +49,7 @@ class Stretch:
     coding: str
 
     def decode(self, data: bytes) -> bytes:
-        """Return the bytes that `data`, read from the file, encodes."""
+        """Return the bytes that are encoded in `data`, which was read from the file."""
         return _DECODERS[self.coding](data)
 
 
@@ -62,4 +62,4 @@ _DECODERS: dict[str, Callable[[bytes], bytes]] = {
 
 
 class Pairs(list[Any]):
-    """The (key, value) pairs of a dict in their order. Keys are never hashed: a nested one can end a process."""
+    """The (key, value) pairs of a dict in order. Keys are never hashed: hashing a nested key can crash the process."""

@@ -1,4 +1,4 @@
-"""How pictures are captioned in Python, whatever runs the networks. Imports no Keras."""
+"""The Python interface for captioning pictures, independent of what runs the networks. Imports no Keras."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ logger = logging.getLogger(__name__)
 
 PICTURES_AT_ONCE = 32  # decoded pictures held in memory at a time
 
-Picture = Any  # see captioner.images.pictures.picture_array; or what `prepare` gave
+Picture = Any  # see captioner.images.pictures.picture_array; or the result of `prepare`
 
 
 class Facts(NamedTuple):
-    """What a captioner is made of.
+    """Facts about a captioner.
 
     Attributes:
         architecture: its name in recipes.
-        weights: of the decoder, how many.
-        feature_shape: of a picture's features; of two dimensions where the captioner looks at regions.
+        weights: number of the decoder's weights.
+        feature_shape: shape of a picture's features; it has two dimensions if the captioner uses regions.
     """
 
     architecture: str
@@ -41,15 +41,15 @@ class Facts(NamedTuple):
 
 
 class PictureCaptioner(ABC):
-    """The calls that caption pictures; a subclass searches, prepares a picture, encodes some, and captions features.
+    """Base class with the methods that caption pictures; subclasses implement search, preparing, encoding and captions.
 
     Attributes:
-        generation: the defaults of generation.
-        calibration: from log-probabilities to confidence; None where the captioner was trained without.
-        familiarity: tells pictures that are unlike those of the training; None where it is not known.
-        encoder_description: which encoder it takes pictures through; None where that is not known.
-        batch_size: how many pictures it takes at a time; None where that is chosen by the machine and the work.
-        tells_of_unlike: whether it still logs that pictures are unlike those of the training; it does so once.
+        generation: the default generation settings.
+        calibration: converts log-probabilities to confidence; None if the captioner was trained without it.
+        familiarity: detects pictures that are unlike those of the training; None if not available.
+        encoder_description: description of the encoder for pictures; None if it is not known.
+        batch_size: number of pictures per batch; None to choose it by the machine and the work.
+        tells_of_unlike: whether to log that pictures are unlike those of the training; it is logged once.
     """
 
     generation: GenerationConfig
@@ -61,30 +61,30 @@ class PictureCaptioner(ABC):
 
     @abstractmethod
     def facts(self) -> Facts:
-        """Return what this captioner is made of."""
+        """Return facts about this captioner."""
 
     @abstractmethod
     def search(self, n: int = 1, **changes: Any) -> Any:
-        """Return the search that gives `n` captions a picture; raises ConfigError where a setting is impossible."""
+        """Return the search for `n` captions per picture. Raises ConfigError if a setting is impossible."""
 
     @abstractmethod
     def caption_features(self, features: Any, n: int = 1, first: Numbers = 0, **changes: Any) -> list[list[Caption]]:
-        """Caption pictures by their features (pictures, ...): for each its captions, best first."""
+        """Caption pictures by their features (pictures, ...); return the captions of each, best first."""
 
     @abstractmethod
     def prepare(self, picture: Picture, name: str = "the picture") -> Any:
-        """Decode a picture, see `caption`, and bring it to the encoder's size."""
+        """Decode a picture, see `caption`, and resize it for the encoder."""
 
     @abstractmethod
     def encode_prepared(self, pictures: Sequence[Any]) -> Any:
-        """Return the features (pictures, ...) of pictures that `prepare` gave."""
+        """Return the features (pictures, ...) of prepared pictures."""
 
     def with_confidence(self, captions: Sequence[Sequence[Caption]], features: Any) -> list[list[Caption]]:
-        """Return pictures' captions with their confidence, where this captioner can tell.
+        """Return the captions with their confidence, if this captioner has a calibration.
 
         Args:
-            captions: of each picture.
-            features: the pictures', (pictures, ...).
+            captions: the captions of each picture.
+            features: the pictures' features, (pictures, ...).
         """
         known = self.calibration
         if known is None:
@@ -96,7 +96,7 @@ class PictureCaptioner(ABC):
         ]
 
     def strangeness(self, features: Any) -> list[float]:
-        """Return how unlike the training's pictures are, from their features; 0 each where that is not known."""
+        """Return how unlike those of the training pictures are, from their features; 0 for each if not available."""
         if self.familiarity is None:
             return [0.0] * len(features)
         return [float(value) for value in self.familiarity.strangeness(np.asarray(features))]
@@ -107,8 +107,8 @@ class PictureCaptioner(ABC):
             return
         self.tells_of_unlike = False
         logger.warning(
-            "some of these pictures are unlike the pictures that this captioner was trained on; what it says of them "
-            "is likely to be wrong"
+            "some of these pictures are unlike the pictures that this captioner was trained on; their captions are "
+            "probably wrong"
         )
 
     def caption(
@@ -118,49 +118,51 @@ class PictureCaptioner(ABC):
 
             model = captioner.load("runs/captioner")
             model.caption("a.jpg").text                         # one picture: one Caption
-            model.caption(["a.jpg", "b.jpg"])                   # a list: a list of Captions
-            model.caption("a.jpg", n=3)                         # the three best: a list of Captions
+            model.caption(["a.jpg", "b.jpg"])                   # a list of pictures: a list of Captions
+            model.caption("a.jpg", n=3)                         # the three best captions: a list of Captions
             model.caption("a.jpg", sample=True, top_p=0.9, seed=1)
             model.caption(array, beam_size=5, banned_words=["man"])
 
-        A Caption has `text`, `tokens`, `log_prob`, `score` (what captions are ranked by), where the model looks at
-        regions `attention`, and where it was trained with it `confidence`: from 0 to 1 the chance that the caption is
-        better than the model's median one on the dev split.
+        A Caption has `text`, `tokens`, `log_prob` and `score` (the ranking criterion). It has `attention` if the model
+        uses regions. If the model was trained with it, a Caption also has `confidence`, from 0 to 1: the probability
+        that the caption is better than the model's median caption on the dev split.
 
         Args:
             pictures: a picture, or a list of pictures. A picture is a path, an encoded picture as bytes or an open
                 binary file, a Pillow picture, or an array (height, width) or (height, width, 1 to 4) of uint8, or of
                 floats from 0 to 1; an array of four dimensions is a list of pictures.
-            n: captions a picture, best first. Where it is above the beam size, and none is given, the beam is widened.
-            first: the number of the first picture, when more come in other calls: sampling draws by it and the seed.
-            options: what differs from the captioner's own settings (`model.generation` shows them); the options of
+            n: captions per picture, best first. If n is above the default beam size and no beam size is given, a wider
+                beam is used.
+            first: the number of the first picture if other calls caption more pictures; sampling depends on the number
+                and the seed.
+            options: settings that differ from the captioner's own (see `model.generation`). They are the options of
                 captioner predict, with _ for -:
 
                 beam_size: hypotheses kept per picture; 1 is greedy search.
-                max_length: the most words of a caption, its end included.
-                normalization: how lengths are made comparable: "average", "wu" or "none".
-                length_penalty: the higher, the longer the captions.
-                groups, diversity: diverse beam search in so many groups, and how much a group avoids others' words.
-                sample: True draws words by chance, without a beam.
-                temperature, top_k, top_p, seed: of sampling; each of them switches it on.
-                min_length: the fewest words of a caption.
-                no_repeat_ngram: no sequence of so many words twice in a caption.
-                banned_words: words that no caption holds, a list.
-                bad_endings: words that no caption ends with, a list, or "english".
-                allow_unk: True lets captions hold <unk>.
+                max_length: maximum number of words, including the end token.
+                normalization: how scores are normalized by length: "average", "wu" or "none".
+                length_penalty: higher values give longer captions.
+                groups, diversity: diverse beam search: number of groups, and penalty for words that other groups chose.
+                sample: True samples words at random instead of beam search.
+                temperature, top_k, top_p, seed: sampling settings; each of them switches sampling on.
+                min_length: minimum number of words.
+                no_repeat_ngram: no sequence of this many words may occur twice in a caption.
+                banned_words: list of words that no caption may contain.
+                bad_endings: list of words that no caption may end with, or "english".
+                allow_unk: True allows <unk> in captions.
                 start: words that every caption begins with.
-                must_include: words that every caption holds, a list; "dog|dogs" is one or the other.
-                prompt: what a model of KerasHub is asked; no other model takes one.
+                must_include: list of words that every caption must contain; "dog|dogs" requires either word.
+                prompt: the prompt for a KerasHub model; other models do not accept it.
 
         Returns:
-            for one picture a Caption, or for n above 1 a list of Captions, best first; for a list of pictures a list
-            with that of each. Where a model has no caption at all for a picture, its text is empty and its log_prob
-            minus infinity (with n above 1 the list is shorter).
+            for one picture a Caption, or a list of Captions, best first, if n is above 1; for a list of pictures, a
+            list of these results. If there is no caption for a picture, its text is empty and its log_prob is minus
+            infinity (or its list is shorter, if n is above 1).
 
         Raises:
             ConfigError: an option's value is impossible.
-            DataError: a picture cannot be read, or the encoder cannot be had.
-            TypeError: there is no such option, or something is no picture.
+            DataError: a picture cannot be read, or the encoder is not available.
+            TypeError: an option does not exist, or an input is not a picture.
         """
         alone = is_one_picture(pictures)
         found: list[Any] = self.caption_batch([pictures] if alone else pictures, n, first, **options)
@@ -171,11 +173,11 @@ class PictureCaptioner(ABC):
     def caption_batch(
         self, pictures: Iterable[Picture], n: int = 1, first: int = 0, **options: Unpack[GenerationOptions]
     ) -> list[list[Caption]]:
-        """Return for each of several pictures the list of its captions, best first, whatever n is; see `caption`."""
+        """Return a list of captions for each picture, best first, also if n is 1; see `caption`."""
         if not isinstance(pictures, Iterable):
             raise TypeError(f"pictures: expected a picture or a list of pictures, found {type(pictures).__name__}")
         pictures, changes = list(pictures), self.widened(n, options)
-        self.search(n, **changes)  # an impossible option is said before any picture is read
+        self.search(n, **changes)  # reports an impossible option before any picture is read
         captions: list[list[Caption]] = []
         for start in range(0, len(pictures), PICTURES_AT_ONCE):
             part = enumerate(pictures[start : start + PICTURES_AT_ONCE], start)
@@ -185,10 +187,10 @@ class PictureCaptioner(ABC):
         return captions
 
     def widened(self, n: int, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the settings that options mean, with a beam for `n` captions where no beam size is given.
+        """Return the settings for options, with a beam that is wide enough for `n` captions if no beam size is given.
 
         Raises:
-            ConfigError, TypeError: as `settings_of` does, or n is no number of captions.
+            ConfigError, TypeError: as `settings_of` does, or n is not a valid number of captions.
         """
         if not isinstance(n, int) or n < 1:
             raise ConfigError(f"n must be a whole number, 1 or more, found {n!r}")
@@ -202,15 +204,14 @@ class PictureCaptioner(ABC):
     def caption_prepared(
         self, pictures: Sequence[Any], n: int = 1, first: int = 0, **changes: Any
     ) -> list[list[Caption]]:
-        """Caption pictures that `prepare` has decoded and resized already, in one batch.
+        """Caption pictures that `prepare` has already decoded and resized, in one batch.
 
-        The entry for those who decode in threads of their own, such as a server: decoding runs there while the
-        network is busy here.
+        A server uses it to decode pictures in other threads while the network is busy in this one.
 
         Args:
-            pictures: what `prepare` gave for each: (height, width, 3) uint8 of the encoder's size; of an ensemble a
-                tuple of such.
-            n, changes: see `search`; `caption` says what the options are.
+            pictures: the results of `prepare`: (height, width, 3) uint8 of the encoder's size, or a tuple of such
+                arrays for an ensemble.
+            n, changes: see `search`; the options are described in `caption`.
             first: see `caption_features`.
 
         Returns:
@@ -218,8 +219,8 @@ class PictureCaptioner(ABC):
 
         Raises:
             ConfigError: see `search`.
-            DataError: the encoder cannot be had.
-            ValueError: a picture has another size or type than the encoder's.
+            DataError: the encoder is not available.
+            ValueError: a picture has another size or type than the encoder expects.
         """
         if not len(pictures):
             return []

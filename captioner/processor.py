@@ -1,4 +1,4 @@
-"""What this machine's processor can compute by itself."""
+"""Features of this machine's processor."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
-WITH_BFLOAT16 = frozenset(("avx512_bf16", "amx_bf16", "bf16"))  # the last one is Arm's name for it
+WITH_BFLOAT16 = frozenset(("avx512_bf16", "amx_bf16", "bf16"))  # the last one is the name on Arm
 
 
 def processor_flags() -> frozenset[str] | None:
-    """Return the names of what the processor can do, as Linux lists them; None where the system has no such list."""
+    """Return the processor's feature flags as listed by Linux, or None if the system has no such list."""
     try:
         match = re.search(r"^(?:flags|Features)\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)
     except OSError:
@@ -19,5 +19,5 @@ def processor_flags() -> frozenset[str] | None:
 
 
 def computes_bfloat16() -> bool:
-    """Tell whether the processor multiplies bfloat16 numbers itself; without it they are slower than float32."""
+    """Tell whether the processor multiplies bfloat16 in hardware; otherwise bfloat16 is slower than float32."""
     return bool((processor_flags() or frozenset()) & WITH_BFLOAT16)

@@ -1,4 +1,4 @@
-"""How far long work has come: a bar on a terminal, a logged line every 30 seconds elsewhere."""
+"""Progress of long work: a bar on a terminal, otherwise a logged line every 30 seconds."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ BYTES = "B"
 
 
 class Progress:
-    """A context in which `advance` counts what has been done.
+    """A context manager whose method `advance` counts the finished work.
 
-    The speed is measured from the end of the first `advance`: the first step often compiles a network or opens a
-    connection, which says nothing about the rest.
+    The speed is measured from the end of the first `advance`, because the first step often compiles a network or opens
+    a connection and takes longer than the others.
 
     Args:
-        what: the work, the beginning of the line.
-        total: how much there is to do; None where it is not known.
-        unit: of the count, in the plural, or "B" for bytes.
-        done: how much was done before.
+        what: the work, at the beginning of the line.
+        total: total amount of work; None if it is not known.
+        unit: unit of the count, in the plural, or "B" for bytes.
+        done: amount of work that was done before.
         clock: returns seconds.
     """
 
@@ -34,7 +34,7 @@ class Progress:
     ) -> None:
         self.what, self.total, self.unit, self.done = what, total, unit, done
         self._clock, self._last_line = clock, clock()
-        self._first: tuple[float, int] | None = None  # when the first step was over, and what was done by then
+        self._first: tuple[float, int] | None = None  # end of the first step, and the count at that time
         self._now = self._last_line
         self._bar: Any = _bar(what, total, unit, done) if sys.stderr.isatty() else None
 
@@ -49,7 +49,7 @@ class Progress:
 
     @property
     def speed(self) -> float:
-        """Units a second since the first step; 0.0 while there has been no second one."""
+        """Units per second since the first step; 0.0 before the second step."""
         if self._first is None or self._now <= self._first[0]:
             return 0.0
         return (self.done - self._first[1]) / (self._now - self._first[0])
@@ -69,7 +69,7 @@ class Progress:
             logger.info(self.line())
 
     def line(self) -> str:
-        """Return the count, the speed, and how long the rest will take."""
+        """Return the count, the speed, and the remaining time."""
         done = amount(self.done, self.unit)
         if self.total is not None:
             done = f"{done.removesuffix(f' {self.unit}')} of {amount(self.total, self.unit)}"
@@ -83,7 +83,7 @@ class Progress:
 
 
 def _bar(what: str, total: int | None, unit: str, done: int) -> Any:
-    from tqdm import tqdm  # only on a terminal: it takes a tenth of the time in which a wrong call is answered
+    from tqdm import tqdm  # only on a terminal, because this import takes a tenth of the time of a failing call
 
     return tqdm(
         desc=what,
@@ -97,7 +97,7 @@ def _bar(what: str, total: int | None, unit: str, done: int) -> Any:
 
 
 def amount(count: int, unit: str) -> str:
-    """Return a count for people: `1.12 GB`, `7,000 pictures`."""
+    """Return a readable count, such as `1.12 GB` or `7,000 pictures`."""
     if unit != BYTES:
         return f"{count:,} {unit}"
     for size, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
@@ -107,7 +107,7 @@ def amount(count: int, unit: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time for people.
+    """Return a readable length of time.
 
     >>> duration(20), duration(61), duration(7500)
     ('less than a minute', '1 minute', '2 hours 5 minutes')

@@ -1,4 +1,4 @@
-"""Recipe: the sections of a YAML file put together, and the recipes and the sample that come in the box."""
+"""Recipe: all sections of a YAML file, and access to the built-in recipes and the sample."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from captioner.training.config import TrainConfig
 
 logger = logging.getLogger(__name__)
 
-OWN = "captioner.yaml"  # of the current folder: what a command without -c looks for first
+OWN = "captioner.yaml"  # in the current folder; a command without -c looks for it first
 SAMPLE = "configs/sample.yaml"
-FEATURES = Path("features")  # where the features of a recipe that names no file go
+FEATURES = Path("features")  # folder for the features if the recipe names no file
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that the stages need, from pictures to scores.
+    """All settings of the stages, from pictures to scores.
 
     Attributes:
         data: captions, pictures and splits.
-        features: the file that extraction writes the features to and training reads them from; where none is given, one
-            in `features/` that is named after the folder of pictures, the encoder and the layer.
-        features_layout: where the channels are in the arrays of a file that another program wrote. `auto` takes the
-            last axis, and refuses what looks like channels first.
-        encoder: which network makes them.
-        extraction: how fast.
-        text: how captions become words.
+        features: the file that extraction writes and training reads. By default, a file in `features/` that is named
+            after the folder of pictures, the encoder and the layer.
+        features_layout: position of the channels in the arrays of a file that another program wrote. `auto` uses the
+            last axis, and refuses arrays that seem to have channels first.
+        encoder: the network that computes the features.
+        extraction: speed settings of extraction.
+        text: how captions are split into words.
         model: `architecture` and its settings.
         train: how the decoder is trained.
         generation: how captions are generated.
@@ -63,12 +63,12 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.features:
             if self.data.images is None:
-                raise ConfigError("features: missing; name the feature file, or the folder of pictures as data.images")
+                raise ConfigError("features: missing; name the feature file, or the folder of pictures in data.images")
             object.__setattr__(self, "features", default_features(self.data.images, self.encoder))
 
 
 def default_features(images: str, encoder: EncoderConfig) -> str:
-    """Return the feature file of a recipe that names none: each folder and each encoder have their own."""
+    """Return the feature file of a recipe that names none: one per folder of pictures and encoder."""
     parts = [Path(images).resolve().name, encoder.backbone.replace(":", "_").replace("/", "_"), encoder.layer]
     parts += [] if encoder.input_size is None else [str(encoder.input_size)]
     parts += [] if encoder.weights == "imagenet" else [Path(encoder.weights).stem]
@@ -78,11 +78,11 @@ def default_features(images: str, encoder: EncoderConfig) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a recipe comes from.
+    """The source of a recipe.
 
     Attributes:
         path: the YAML file.
-        embedded: whether it is the sample's, taken because nothing else was named.
+        embedded: whether it is the sample's recipe, used because no other was given.
     """
 
     path: Path
@@ -90,28 +90,28 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The recipe's name, after which a run is called."""
+        """The recipe's name, which is the default name of its runs."""
         return self.path.stem
 
     def command(self, name: str) -> str:
-        """Return the command `name` with this recipe, as it is typed: `captioner extract -c RECIPE`."""
+        """Return the command `name` with this recipe, as typed: `captioner extract -c RECIPE`."""
         return f"captioner {name}" if self.embedded or self.path == Path(OWN) else f"captioner {name} -c {self.path}"
 
     @property
     def places(self) -> list[Path]:
-        """The folders that the recipe's paths may start from: its own first, but for those in the box."""
+        """The folders that the recipe's paths may be relative to: its own first, except for built-in recipes."""
         if self.embedded or self.path.parent == in_the_box("configs"):
             return [Path()]
         return list(dict.fromkeys([base_of(self.path), Path()]))
 
 
 def find_recipe(named: str | None) -> Source:
-    """Return the recipe that a command is to use: the one named, the current folder's, or the sample's.
+    """Return the recipe for a command: the named one, the one in the current folder, or the sample's.
 
-    A recipe in the box is found by its name or its path in the project, wherever the command runs.
+    A built-in recipe is found by its name or its path in the project, from any current folder.
 
     Raises:
-        DataError: the one named does not exist.
+        DataError: the named recipe does not exist.
     """
     if named is None:
         own = Path(OWN)
@@ -123,11 +123,11 @@ def find_recipe(named: str | None) -> Source:
     if path.parent in (Path(), Path("configs")) and boxed.is_file():
         return Source(boxed)
     known = ", ".join(sorted(recipe.stem for recipe in in_the_box("configs").glob("*.yaml")))
-    raise DataError(f"{named}: no such recipe; give a YAML file, or one in the box: {known}")
+    raise DataError(f"{named}: no such recipe; give a YAML file, or a built-in recipe: {known}")
 
 
 def in_the_box(path: str) -> Path:
-    """Return where a file that comes with captioner lies: in the installed package, or in a checkout beside it."""
+    """Return the path of a file that comes with captioner, in the installed package or in a source checkout."""
     package = Path(__file__).parent
     embedded = package / "embedded" / path
     return embedded if embedded.exists() else package.parent / path
@@ -138,9 +138,9 @@ def load_recipe(source: Source, assignments: Sequence[str] = (), places: Sequenc
 
     Args:
         source: from `find_recipe`.
-        assignments: `section.key=value`, taken over the file's; paths in them start from the current folder.
-        places: the folders that relative paths in the file may start from, the first where they are found nowhere;
-            None for the recipe's own and the current one.
+        assignments: `section.key=value`, which replace the file's values; paths in them start from the current folder.
+        places: the folders that relative paths in the file may start from. The first one is used for paths that do not
+            exist in any of them. None for the recipe's folder and the current one.
 
     Raises:
         DataError: the file cannot be read.
@@ -155,7 +155,7 @@ def load_recipe(source: Source, assignments: Sequence[str] = (), places: Sequenc
     except ConfigError as error:
         where = "--set" if assignments and _is_sound(settings) else source.path
         raise ConfigError(f"{where}: {error}") from None
-    if not overridden.get("features"):  # features are made beside the recipe, where its other files are
+    if not overridden.get("features"):  # put the features beside the recipe's other files
         recipe = replace(recipe, features=placed(recipe.features, places[:1]))
     if "split_lists" not in overridden["data"]:
         recipe = replace(recipe, data=replace(recipe.data, split_lists=placed(recipe.data.split_lists, places[:1])))
@@ -165,8 +165,8 @@ def load_recipe(source: Source, assignments: Sequence[str] = (), places: Sequenc
 def read_run(folder: Path, assignments: Sequence[str] = ()) -> Recipe:
     """Return the recipe that a run folder was trained with.
 
-    Its paths start from the folder in which the run was trained: where that lies from the run, if both have moved
-    together, or where it was.
+    Its paths start from the folder in which the run was trained. This folder is found relative to the run, in case both
+    were moved together, or at its old path.
 
     Raises:
         DataError: the folder is not a finished run.
@@ -180,10 +180,10 @@ def read_run(folder: Path, assignments: Sequence[str] = ()) -> Recipe:
 
 
 def with_architecture(settings: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
-    """Return a recipe's settings made fit for the architecture that `--set model.architecture` asks for.
+    """Return a recipe's settings adapted to the architecture that `--set model.architecture` selects.
 
-    What the other architecture has no use for is dropped, and said; the encoder's layer becomes the grid, or the pooled
-    vector, where the recipe's is the other one, and the features then are others.
+    Model settings that the new architecture does not have are dropped and logged. If the architecture needs the other
+    kind of features, the encoder's layer is changed to the grid or the pooled vector, and so is the feature file.
     """
     asked = override({}, assignments)
     section = asked.get("model")
@@ -198,19 +198,19 @@ def with_architecture(settings: Mapping[str, Any], assignments: Sequence[str]) -
     dropped = [key for key in model if key not in known and key != "architecture"]
     if dropped:
         names = ", ".join(f"model.{key}" for key in dropped)
-        logger.warning(f"{names}: not taken over from the recipe, {wanted} has no such setting")
+        logger.warning(f"{names}: ignored, because {wanted} has no such setting")
     changed = {**settings, "model": {key: value for key, value in model.items() if key not in dropped}}
     grid = ARCHITECTURES[wanted].takes_grid
     if grid != ARCHITECTURES[before].takes_grid and "layer" not in (asked.get("encoder") or {}):
         layer = "grid" if grid else "pool"
         changed["encoder"] = {**(settings.get("encoder") or {}), "layer": layer}
         changed.pop("features", None)
-        logger.warning(f"encoder.layer: {layer}, which {wanted} needs, in a feature file of its own")
+        logger.warning(f"encoder.layer: changed to {layer}, which {wanted} needs; using a separate feature file")
     return changed
 
 
 def _expanded(value: Any) -> Any:
-    """Return settings in which paths that begin with the user's folder, `~/`, are whole."""
+    """Return settings in which paths that begin with the user's home folder, `~/`, are expanded."""
     if isinstance(value, Mapping):
         return {key: _expanded(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -229,12 +229,12 @@ def _checked(settings: Mapping[str, Any]) -> Recipe:
 
 
 def _require_pieces(recipe: Recipe) -> None:
-    """Refuse the architecture `prefix` with other words than its language model's pieces."""
+    """Refuse the architecture `prefix` with other text pieces than its language model's."""
     name, model = model_config(recipe.model)
     if name == "prefix" and recipe.text.pieces != model.language_model:
         raise ConfigError(
-            f"text.pieces: {recipe.text.pieces or 'missing'}; the architecture prefix needs its language model's: set "
-            f"it to {model.language_model}, and text.vocabulary to bpe"
+            f"text.pieces: {recipe.text.pieces or 'missing'}; the architecture prefix needs its language model's "
+            f"pieces: set it to {model.language_model}, and text.vocabulary to bpe"
         )
 
 
@@ -247,7 +247,7 @@ def _is_sound(settings: Mapping[str, Any]) -> bool:
 
 
 def from_the_box(recipe: Recipe) -> Recipe:
-    """Let a recipe's inputs that are not under the current folder, but come with captioner, be found in the box."""
+    """Replace a recipe's inputs by the files that come with captioner if they do not exist in the current folder."""
     settings = to_settings(recipe)
     data = settings["data"]
     for key in ("images", "captions"):

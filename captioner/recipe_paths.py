@@ -1,4 +1,4 @@
-"""Where the files that a recipe names lie: beside the recipe, wherever the command runs."""
+"""Find the files that a recipe names: relative to the recipe, from any current folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from captioner.storage import DataError
 
-# Values in a path's place that are no paths.
+# Values of path settings that are not paths.
 NAMES = {"encoder.weights": ("imagenet", "random"), "evaluation.cider_df": ("corpus",)}
 PATHS = (
     "data.images",
@@ -25,17 +25,17 @@ PATHS = (
 
 
 def base_of(recipe: Path) -> Path:
-    """Return the folder that a recipe's paths start from: its own, or the one above where that is called configs."""
+    """Return the folder that a recipe's paths start from: its own, or the parent folder if that is named configs."""
     return recipe.parent.parent if recipe.parent.name == "configs" else recipe.parent
 
 
 def is_there(path: str) -> bool:
-    """Tell whether a path exists, or a pattern finds something."""
+    """Tell whether a path exists, or a pattern matches a file."""
     return Path(path).exists() or bool(glob.has_magic(path) and glob.glob(path))  # noqa: PTH207  (absolute ones too)
 
 
 def placed(path: str, bases: Sequence[Path]) -> str:
-    """Return where a relative path lies: under the first of `bases` where it is, or else under the first one."""
+    """Return a relative path under the first of `bases` where it exists, or under the first base."""
     candidates = [path if base == Path() else str(base / path) for base in bases]
     return next((candidate for candidate in candidates if is_there(candidate)), candidates[0])
 
@@ -44,8 +44,8 @@ def with_paths(settings: Mapping[str, Any], change: Callable[[str], str]) -> dic
     """Return a recipe's settings with every path in them changed.
 
     Args:
-        settings: as YAML gives them, checked or not.
-        change: takes a path and returns the changed one.
+        settings: as read from YAML, checked or not.
+        change: function that returns the changed path.
     """
     result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in settings.items()}
     for name in PATHS:
@@ -69,16 +69,16 @@ def _changed(value: Any, names: Sequence[str], change: Callable[[str], str]) -> 
 
 
 def require_there(path: str, setting: str, recipe: Path, option: str) -> None:
-    """Refuse a run whose data are not where its recipe says.
+    """Refuse a run if a file that its recipe names is missing.
 
     Args:
-        path: where it should be.
-        setting: its name.
-        recipe: the file that names it.
-        option: the option of the command that names another place.
+        path: path of the file.
+        setting: the setting that names it.
+        recipe: the recipe file.
+        option: the command's option that names another file.
 
     Raises:
-        DataError: it is not there.
+        DataError: the file is missing.
     """
     if not is_there(path):
-        raise DataError(f"{path}: no such file; {setting} in {recipe} names it, and {option} gives another place")
+        raise DataError(f"{path}: no such file, named by {setting} in {recipe}; name another one with {option}")

@@ -1,4 +1,4 @@
-"""Makes `keras.saving.load_model` know captioners as soon as captioner is imported, without loading Keras for it."""
+"""Register captioners for `keras.saving.load_model` when captioner is imported, without importing Keras."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-REGISTERED = "captioner>Captioner"  # the name under which a `.keras` file holds the class
+REGISTERED = "captioner>Captioner"  # the name of the class in a `.keras` file
 
 
 class LaterCaptioner:
-    """Takes the place of Captioner among Keras' custom objects until the first one is loaded."""
+    """Stands in for Captioner in Keras' custom objects until the first captioner is loaded."""
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
@@ -24,9 +24,9 @@ class LaterCaptioner:
 
 
 class AfterKeras:
-    """A finder of modules that finds Keras as it would be found without this, and then registers captioners.
+    """A module finder that finds Keras in the usual way and registers captioners after its import.
 
-    It is no importlib.abc.MetaPathFinder, because importing that takes longer than everything else here.
+    It does not subclass importlib.abc.MetaPathFinder, because that import takes longer than everything else here.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class AfterKeras:
         """See importlib.abc.MetaPathFinder."""
         if name != "keras" or self._looking:
             return None
-        self._looking = True  # the search below asks every finder, this one too
+        self._looking = True  # because the search below asks every finder, including this one
         try:
             spec = importlib.util.find_spec(name)
         finally:
@@ -56,7 +56,7 @@ class AfterKeras:
 
 
 def register_captioner() -> None:
-    """Register captioners with Keras: now where it is imported already, or else when it is."""
+    """Register captioners with Keras: now if Keras is already imported, otherwise when it is imported."""
     keras = sys.modules.get("keras")
     if keras is not None and hasattr(keras, "saving"):
         _register(keras)

@@ -1,4 +1,4 @@
-"""What an evaluation leaves in its folder: predictions.json, scores.json and per_image.csv."""
+"""The files of an evaluation: predictions.json, scores.json and per_image.csv."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def write_scores(
 
 
 def write_predictions(decoded: Mapping[str, Sequence[Caption]], captions: Captions, output: Path) -> None:
-    """Write predictions.json in COCO's results form: each picture's best caption, the others as `alternatives`."""
+    """Write predictions.json in COCO's results format: each picture's best caption, the others as `alternatives`."""
     write_json(
         output / PREDICTIONS, [_prediction(image_id, several, captions) for image_id, several in decoded.items()]
     )
 
 
 def _prediction(image_id: str, several: Sequence[Caption], captions: Captions) -> dict[str, Any]:
-    """Return one entry of COCO's results form; its ids are whole numbers there."""
+    """Return one entry in COCO's results format, where ids are whole numbers."""
     picture = captions.pictures.get(image_id)
     best, *others = map(_written, several)
     entry = {
@@ -69,48 +69,48 @@ def _prediction(image_id: str, several: Sequence[Caption], captions: Captions) -
 
 
 def _written(caption: Caption) -> dict[str, Any]:
-    possible = caption.log_prob > float("-inf")  # JSON knows no infinity
+    possible = caption.log_prob > float("-inf")  # JSON has no infinity
     written = {"caption": caption.text, "log_prob": round(caption.log_prob, 6) if possible else None}
     return written if caption.confidence is None else {**written, "confidence": round(caption.confidence, 4)}
 
 
 def digests_of(folder: Path) -> dict[str, str]:
-    """Return the digests of an evaluation's files, for its manifest, which is written last: they are one unit."""
+    """Return the digests of an evaluation's files for its manifest, which is written last and ties them together."""
     return {name: digest_file(folder / name) for name in (SCORES, PER_IMAGE, PREDICTIONS) if (folder / name).is_file()}
 
 
 def require_whole(folder: Path, run: Path | None = None) -> None:
-    """Refuse an evaluation that was stopped, whose files are not from one time, or that is of another captioner.
+    """Refuse an evaluation that is unfinished, has changed files, or belongs to another captioner.
 
     Args:
-        folder: with the evaluation's files.
-        run: the run folder whose captioner they should be of, where there is one.
+        folder: folder of the evaluation.
+        run: the run folder of the evaluated captioner, if there is one.
 
     Raises:
-        DataError: naming what does not fit.
+        DataError: with what does not match.
     """
     manifest = read_manifest(folder / SCORES)
-    again = f"captioner evaluate {run or folder} makes it again"
+    again = f"run captioner evaluate {run or folder} again"
     if manifest is None:
         raise DataError(f"{folder}: its evaluation was not finished; {again}")
     for name, digest in manifest.get("files", {}).items():
         if not (folder / name).is_file() or digest_file(folder / name) != digest:
-            raise DataError(f"{folder / name}: not what this evaluation wrote; {again}")
+            raise DataError(f"{folder / name}: has changed since the evaluation; {again}")
     trained = read_manifest(run) if run is not None and run.is_dir() else None
     known, used = (trained or {}).get("captioner"), manifest.get("captioner")
     if isinstance(known, str) and isinstance(used, str) and known != used:
-        raise DataError(f"{folder}: its scores are another captioner's than {run} holds now; {again}")
+        raise DataError(f"{folder}: its scores belong to another captioner than the one in {run}; {again}")
 
 
 def read_scores(folder: Path) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-    """Return the corpus scores of an evaluation and their confidence intervals, which may be none.
+    """Return the corpus scores of an evaluation and their confidence intervals, which may be empty.
 
     Raises:
-        DataError: scores.json is missing or not one of ours.
+        DataError: scores.json is missing or was not written by captioner.
     """
     content = read_json(folder / SCORES)
     if not isinstance(content, dict):
-        raise DataError(f"{folder / SCORES}: no scores in it; captioner evaluate writes them")
+        raise DataError(f"{folder / SCORES}: contains no scores; captioner evaluate writes them")
     confidence = content.get("confidence", {})
     scores = {name: value for name, value in content.items() if isinstance(value, float)}
     return scores, {name: (low, high) for name, (low, high) in confidence.get("intervals", {}).items()}
@@ -120,7 +120,7 @@ def read_per_image(folder: Path) -> dict[str, tuple[str, dict[str, float]]]:
     """Return image_id -> the caption and its scores by key.
 
     Raises:
-        DataError: per_image.csv is missing or not one of ours.
+        DataError: per_image.csv is missing or was not written by captioner.
     """
     path = folder / PER_IMAGE
     found = {}
@@ -136,5 +136,5 @@ def read_per_image(folder: Path) -> dict[str, tuple[str, dict[str, float]]]:
 
 
 def describe_scores(corpus: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]) -> str:
-    """Return scores on one line, or with their confidence intervals as a table."""
+    """Return scores on one line, or as a table if there are confidence intervals."""
     return describe_intervals(corpus, intervals, LEVEL) if intervals else describe(corpus)

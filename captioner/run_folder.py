@@ -1,4 +1,4 @@
-"""What a run folder holds, by name, and the ways to find and read one. Needs no Keras."""
+"""The files of a run folder, and functions to find and check run folders. Needs no Keras."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from captioner.storage import DataError, read_manifest
 
 logger = logging.getLogger(__name__)
 
-RUNS = Path("runs")  # where runs go when no other folder is named
+RUNS = Path("runs")  # default folder of runs
 
-MANIFEST = "manifest.json"  # last: it says that the run is finished
+MANIFEST = "manifest.json"  # written last: the run is finished
 CONFIG = "config.yaml"  # the recipe that the run was trained with
-VOCABULARY = "vocabulary.json"  # for people and other programs; the captioner holds its own
+VOCABULARY = "vocabulary.json"  # for people and other programs; the captioner contains its own copy
 CAPTIONER = "captioner.keras"
 HISTORY = "history.csv"  # a row per epoch
-BOARD = "tensorboard"  # what TensorBoard shows, where train.tensorboard is true
+BOARD = "tensorboard"  # TensorBoard's files, if train.tensorboard is true
 CHECKPOINTS = "checkpoints"
-FAST = "fast"  # the graphs of a predict without Keras
+FAST = "fast"  # the graphs for predict without Keras
 CHECKPOINT, BEST = "checkpoint.npz", "best.npz"  # in that folder
-IN_TURN = (CHECKPOINT, "checkpoint-2.npz")  # written in turn, so that the former one stays whole
+IN_TURN = (CHECKPOINT, "checkpoint-2.npz")  # written alternately, so that the previous one stays intact
 EVALUATIONS = "evaluations"  # a folder for each evaluation, by split and name
 PREDICTIONS, SCORES, PER_IMAGE = "predictions.json", "scores.json", "per_image.csv"  # in such a folder
 REPORT = "report.html"
-NEXT = ".next"  # a run folder in the run folder: what --overwrite trains, until it is complete
+NEXT = ".next"  # a run folder in the run folder, where --overwrite trains until the new run is complete
 
 
 def state_of(folder: Path) -> Literal["finished", "unfinished", "new"]:
-    """Return how far the training in `folder` has come."""
+    """Return the state of the training in `folder`."""
     settle(folder)
     if read_manifest(folder) if folder.is_dir() else None:
         return "finished"
@@ -42,28 +42,28 @@ def require_finished(folder: Path) -> None:
     """Refuse a folder that is not a finished run.
 
     Raises:
-        DataError: naming the file that is missing, and what makes it.
+        DataError: with the missing file and what to do.
     """
     settle(folder)
     for name in (CONFIG, CAPTIONER):
         if not (folder / name).is_file():
-            raise DataError(f"{folder}: not a finished run folder, it has no {name}; {_way_out(folder)}")
+            raise DataError(f"{folder}: is not a finished run folder, it has no {name}; {_way_out(folder)}")
 
 
 def captioner_file(path: Path) -> Path:
-    """Return the file of the captioner that `path`, a run folder or a file, means.
+    """Return the captioner's file for `path`, a run folder or a file.
 
     Raises:
-        DataError: there is none.
+        DataError: there is no captioner.
     """
     if str(path).startswith("hub:"):
-        raise DataError(f"{path}: a model of KerasHub; this takes a captioner that was trained here, name a run folder")
+        raise DataError(f"{path}: KerasHub models are not supported here; name a run folder of captioner train")
     if path.is_dir():
         if not (path / CAPTIONER).is_file():
-            raise DataError(f"{path}: is not a run folder: it has no {CAPTIONER}; {_way_out(path)}")
+            raise DataError(f"{path}: is not a run folder, it has no {CAPTIONER}; {_way_out(path)}")
         return path / CAPTIONER
     if not path.exists():
-        raise DataError(f"{path}: no such file; name a run folder that captioner train made, or its {CAPTIONER}")
+        raise DataError(f"{path}: no such file; name a run folder of captioner train, or its {CAPTIONER}")
     return path
 
 
@@ -72,27 +72,27 @@ def _way_out(folder: Path) -> str:
     if state_of(folder) == "unfinished":
         return f"its training is unfinished, captioner train --resume -o {folder} continues it"
     if folder.is_dir() and any(folder.iterdir()):
-        return "name a folder that captioner train made"
+        return "name a run folder of captioner train"
     return f"captioner train -o {folder} makes one"
 
 
 def require_free(folder: Path, resume: bool, overwrite: bool) -> None:
-    """Refuse to train into a folder where something would be lost.
+    """Refuse to train into a folder if an existing run would be lost.
 
     Raises:
-        DataError: the folder holds a run, and neither `resume` nor `overwrite` allows to go on with it.
+        DataError: the folder contains a run, and neither `resume` nor `overwrite` allows to continue or replace it.
     """
     state = state_of(folder)
     if state == "finished" and resume:
-        return  # it may get more epochs, or --overwrite was stopped; it stays until the new one is complete
+        return  # to add epochs, or to continue a stopped --overwrite; the old run stays until the new one is complete
     if state == "finished" and not overwrite:
-        raise DataError(f"{folder}: holds a finished run; give another folder, or --overwrite to train it again")
+        raise DataError(f"{folder}: contains a finished run; give another folder, or --overwrite to train it again")
     if state == "unfinished" and not (resume or overwrite):
-        raise DataError(f"{folder}: holds an unfinished run; --resume continues it, --overwrite starts again")
+        raise DataError(f"{folder}: contains an unfinished run; --resume continues it, --overwrite starts again")
 
 
 def clear(folder: Path) -> None:
-    """Remove a run, the manifest first: without it nothing counts as finished."""
+    """Remove a run; the manifest goes first, because without it the run does not count as finished."""
     for target in (folder / MANIFEST, folder / CAPTIONER, folder / CHECKPOINTS, folder / FAST, folder / BOARD):
         if target.is_dir():
             shutil.rmtree(target)
@@ -101,21 +101,21 @@ def clear(folder: Path) -> None:
 
 
 def evaluation_folder(run: Path, name: str) -> Path:
-    """Return where the results of an evaluation go that is called `name`, after its split."""
+    """Return the folder for the results of the evaluation `name`, by default named after its split."""
     return run / EVALUATIONS / name
 
 
 def evaluations(run: Path) -> list[Path]:
-    """Return the folders with the results of a run's evaluations, newest first; the run's own where it holds some."""
+    """Return the folders with the results of a run's evaluations, newest first; the run folder itself can be one."""
     files = [*run.glob(SCORES), *(run / EVALUATIONS).glob(f"*/{SCORES}")]
     return [file.parent for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)]
 
 
 def results_of(folder: Path) -> Path:
-    """Return the folder with results that `folder` means: itself, or a run's newest evaluation, which is logged.
+    """Return the results folder for `folder`: itself, or a run's newest evaluation, which is logged.
 
     Raises:
-        DataError: it holds none.
+        DataError: there are no results.
     """
     if (folder / SCORES).is_file() or (folder / PREDICTIONS).is_file():
         return folder
@@ -128,9 +128,9 @@ def results_of(folder: Path) -> Path:
 
 
 def workplace(folder: Path, resume: bool, overwrite: bool) -> Path:
-    """Return where a training writes: `folder`, or a place in it as long as it holds a finished run to be replaced.
+    """Return the folder that training writes to: `folder`, or a subfolder if `folder` contains a finished run.
 
-    `overwrite` removes the files of an unfinished run here; `resume` keeps them.
+    `overwrite` removes the files of an unfinished run; `resume` keeps them.
     """
     if state_of(folder) != "finished":
         if overwrite:
@@ -142,9 +142,10 @@ def workplace(folder: Path, resume: bool, overwrite: bool) -> Path:
 
 
 def settle(folder: Path) -> None:
-    """Put a complete new run in the place of the old one, whose evaluation goes; finish it where this was stopped.
+    """Replace the old run and its evaluations by a complete new run, or finish an interrupted replacement.
 
-    The new manifest is moved last: until then the folder holds no finished run, and the next look at it comes here.
+    The new manifest is moved last. Until then the folder contains no finished run, and the next check of its state
+    continues the replacement.
     """
     new = folder / NEXT
     if not (new / MANIFEST).is_file():
@@ -155,7 +156,7 @@ def settle(folder: Path) -> None:
     shutil.rmtree(folder / EVALUATIONS, ignore_errors=True)
     for path in sorted(new.iterdir(), key=lambda path: path.name == MANIFEST):
         target = folder / path.name
-        with contextlib.suppress(FileNotFoundError):  # moved by another process just now
+        with contextlib.suppress(FileNotFoundError):  # another process has just moved it
             if target.is_dir():
                 shutil.rmtree(target)
             path.replace(target)
@@ -171,7 +172,9 @@ def newest_run(folder: Path = RUNS) -> Path:
     """
     runs = sorted(folder.glob(f"*/{CAPTIONER}"), key=lambda file: file.stat().st_mtime)
     if not runs:
-        raise DataError(f"{folder}: no trained captioner there; captioner train makes one, or name a run folder")
+        raise DataError(
+            f"{folder}: contains no trained captioner; train one with captioner train, or name a run folder"
+        )
     newest = runs[-1].parent
     logger.info(f"using {newest}, the newest run")
     return newest

@@ -1,4 +1,4 @@
-"""The reference of a recipe's settings, read off the dataclasses that check them and their docstrings."""
+"""The reference of a recipe's settings, generated from the dataclasses that check them and their docstrings."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ WIDTH = 100  # characters of a line on a terminal
 
 
 class Setting(NamedTuple):
-    """A setting, as people read it.
+    """A setting in readable form.
 
     Attributes:
         name: section and key, such as `train.epochs`.
-        kind: what its value may be.
-        default: as YAML writes it; None where it must be given.
+        kind: type of its value.
+        default: in YAML notation; None if it must be given.
         meaning: one paragraph.
     """
 
@@ -69,7 +69,7 @@ def _settings(config: Any, prefix: str) -> Iterator[Setting]:
 
 
 def attributes(config: type[Any]) -> dict[str, str]:
-    """Return what the `Attributes:` in the docstrings of a dataclass and its bases say of the fields."""
+    """Return the texts about the fields in the `Attributes:` of a dataclass' docstring and those of its bases."""
     found: dict[str, str] = {}
     for cls in reversed(config.__mro__):
         block = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")[2]
@@ -106,10 +106,10 @@ def _default(field: dataclasses.Field[Any]) -> str | None:
 
 
 def chosen(sections: Mapping[str, list[Setting]], wanted: str | None) -> dict[str, list[Setting]]:
-    """Return the sections, architectures or settings whose name is `wanted`; all for None.
+    """Return the sections, architectures or settings with the name `wanted`, or all for None.
 
     Raises:
-        ConfigError: there is none; the nearest one is named.
+        ConfigError: the name does not exist; the message suggests the most similar one.
     """
     if wanted is None:
         return dict(sections)
@@ -147,12 +147,12 @@ def as_text(sections: Mapping[str, list[Setting]]) -> str:
 
 
 def as_markdown(sections: Mapping[str, list[Setting]]) -> str:
-    """Return the reference as a page."""
+    """Return the reference as a Markdown page."""
     lines = [
         "# Settings of a recipe",
         "",
-        "Written by `captioner settings --markdown`. On the command line a setting is changed by "
-        "`--set section.key=value`, as in `--set train.epochs=30`.",
+        "Written by `captioner settings --markdown`. To change a setting on the command line, use "
+        "`--set section.key=value`, such as `--set train.epochs=30`.",
     ]
     for title, settings in sections.items():
         lines += ["", f"## {title}", "", "| setting | value | default | |", "|---|---|---|---|"]

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: atomic writes, manifests and digests."""
+"""Atomic writes, so that a file is complete or does not exist; reading of text and JSON; manifests and digests."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from captioner.encoding import decode, encode
 from captioner.missing import way_out
 
 MANIFEST_VERSION = 1
-LONGEST_LINE = 2**20  # bytes of a line, and of JSON without a line end or a quote
+LONGEST_LINE = 2**20  # bytes of a line, or of JSON between line ends and quotes
 _CHUNK = 2**16
 _LONGEST_REASON = 200
-_LONGEST_NAME = 120  # bytes that a temporary name repeats: encrypted file systems have room for 143, not the usual 255
-_LONGEST_SUFFIX = 32  # bytes; what is longer is the rest of a title with a full stop in it
+_LONGEST_NAME = 120  # bytes of a name to repeat in a temporary name; encrypted file systems allow 143, not 255
+_LONGEST_SUFFIX = 32  # bytes; a longer suffix is the rest of a title that contains a full stop
 _LEFTOVER = re.compile(r"(\..+\.)(\d{1,100})(\.tmp.*)", re.DOTALL)
 _DAMAGED = (
     ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError, csv.Error,
@@ -34,32 +34,32 @@ _leftovers: dict[str, dict[str, list[int]]] = {}  # folder -> see _find_leftover
 
 
 class DataError(Exception):
-    """A file or its content cannot be used. The message is one line: the file, the fault and the way out."""
+    """A file or its content cannot be used. The message is one line: the file, what is wrong and what to do."""
 
 
 @contextlib.contextmanager
 def reading(path: str | Path) -> Iterator[None]:
-    """Name the file where its content makes a reader fail in an unexpected way.
+    """Turn unexpected errors of a reader into a DataError that names the file.
 
     Raises:
-        DataError: in place of what parsers raise on damaged or hostile content.
+        DataError: instead of the errors that parsers raise on damaged or hostile content.
     """
     try:
         yield
     except _DAMAGED as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_REASON]
-        raise DataError(f"{path}: damaged, or of another form than it seems ({reason}); get it again") from error
+        raise DataError(f"{path}: damaged, or not in the expected format ({reason}); get it again") from error
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; rename it to `path` when the block ends well, remove it otherwise.
+    """Yield a temporary path beside `path`; rename it to `path` if the block succeeds, remove it otherwise.
 
-    The temporary name keeps the suffix, because writers such as `keras.Model.save` look at it. What a process that was
-    killed before this one first wrote into the folder has left of the same target is removed.
+    The temporary name keeps the suffix, because writers such as `keras.Model.save` depend on it. Temporary files of the
+    same target are removed if a process that was killed before this one's first write into the folder left them.
 
     Raises:
-        DataError: the folder cannot be made or written to, or the disk is full.
+        DataError: the folder cannot be created or written to, or the disk is full.
     """
     path = Path(path)
     temporary = path.with_name(_temporary_name(path, os.getpid()))
@@ -73,15 +73,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         folder_is_file = isinstance(error, FileExistsError | NotADirectoryError)
         reason = f"{path.parent} is not a folder" if folder_is_file else error.strerror or error
-        intact = "; what was there before is intact" if path.exists() else ""
+        intact = "; the existing file is unchanged" if path.exists() else ""
         raise DataError(f"{path}: cannot be written ({reason}){intact}") from error
     finally:
-        with contextlib.suppress(OSError):  # where the folder is a file, unlink fails too and would hide why
+        with contextlib.suppress(OSError):  # if the folder is a file, unlink fails too and would hide the reason
             temporary.unlink()
 
 
 def _temporary_name(path: Path, pid: int | str) -> str:
-    """Return a hidden name beside `path` that no other process takes; a long name is shortened, to be legal still."""
+    """Return a hidden name beside `path` that no other process uses; a long name is shortened to stay valid."""
     if len(os.fsencode(path.name + path.suffix)) <= _LONGEST_NAME:
         return f".{path.name}.{pid}.tmp{path.suffix}"
     suffix = path.suffix if len(os.fsencode(path.suffix)) <= _LONGEST_SUFFIX else ""
@@ -89,7 +89,7 @@ def _temporary_name(path: Path, pid: int | str) -> str:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what killed processes have left of a target; a folder is looked through once in this process."""
+    """Remove temporary files of a target that killed processes left; each folder is scanned once per process."""
     folder = str(path.parent.absolute())
     if (found := _leftovers.get(folder)) is None:
         found = _leftovers[folder] = _find_leftovers(folder)
@@ -99,9 +99,9 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def _find_leftovers(folder: str) -> dict[str, list[int]]:
-    """Return the processes that have left temporary files, by the files' names with a star for the process."""
+    """Return the ids of processes that left temporary files, by the file name with a star for the process id."""
     found: dict[str, list[int]] = {}
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:  # one may write where one may not look
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:  # a folder can be writable but not readable
         for entry in entries:
             if entry.name.startswith(".") and (parts := _LEFTOVER.fullmatch(entry.name)):
                 found.setdefault(f"{parts[1]}*{parts[3]}", []).append(int(parts[2]))
@@ -109,7 +109,7 @@ def _find_leftovers(folder: str) -> dict[str, list[int]]:
 
 
 def _is_alive(pid: int) -> bool:
-    if sys.platform == "win32":  # os.kill would end the process there
+    if sys.platform == "win32":  # os.kill would end the process on Windows
         return True
     try:
         os.kill(pid, 0)
@@ -127,7 +127,7 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write `text` to `path` atomically, in UTF-8 with Unix line ends; what cannot be encoded is escaped."""
+    """Write `text` to `path` atomically, in UTF-8 with Unix line ends; surrogates are escaped."""
     write_bytes(path, encode(text))
 
 
@@ -137,11 +137,11 @@ def write_json(path: str | Path, content: Any) -> None:
 
 
 def read_text(path: str | Path) -> str:
-    r"""Read a text file in UTF-8, or in UTF-16 or UTF-32 with a byte-order mark; its lines end in `\n` then.
+    r"""Read a text file in UTF-8, or in UTF-16 or UTF-32 with a byte-order mark; return it with `\n` as line ends.
 
     Raises:
-        DataError: the file is missing, unreadable, not in such an encoding, or holds zero bytes or a line that is too
-            long (the line is named).
+        DataError: the file is missing, unreadable, not in such an encoding, or contains zero bytes or a line that is
+            too long (the message names the line).
     """
     return _read_text(Path(path), b"\n\r")
 
@@ -161,18 +161,18 @@ def _read_text(path: Path, ends: bytes) -> str:
         raise DataError(f"{path}: line {before.count(chr(10)) + 1} is not {name}; save the file as UTF-8") from None
     if (place := text.find("\0")) >= 0:
         line = text.count("\n", 0, place) + 1
-        raise DataError(f"{path}: line {line} holds a zero byte; the file is damaged or no text, get it again")
+        raise DataError(f"{path}: line {line} contains a zero byte; the file is damaged or not text, get it again")
     return text
 
 
 def _read_bounded(path: Path, ends: bytes) -> bytearray:
-    """Return a file's bytes, of which no stretch without one of `ends` may be much longer than `LONGEST_LINE`."""
+    """Return a file's bytes; refuse a stretch without one of `ends` that is much longer than `LONGEST_LINE`."""
     data, since, escape = bytearray(), 0, b""
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             data += chunk
             seen = escape + chunk
-            if b'"'[0] in ends:  # an escaped quote in JSON ends no text
+            if b'"'[0] in ends:  # an escaped quote does not end a JSON string
                 seen = seen.replace(rb"\\", b"").replace(rb"\"", b"")
                 escape = seen[-1:] if seen.endswith(b"\\") else b""
             since = 0 if any(end in seen for end in ends) else since + len(chunk)
@@ -188,15 +188,18 @@ def read_json(path: str | Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        DataError: the file is missing, unreadable or not JSON (the line is named).
+        DataError: the file is missing, unreadable or not JSON (the message names the line).
     """
     text = _read_text(Path(path), b'\n\r"')
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: line {error.lineno} is not JSON ({error.msg})") from None
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets thousands deep
-        raise DataError(f"{path}: not JSON that can be read ({error})") from None
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # a number with thousands of digits, or brackets nested thousands deep
+        raise DataError(f"{path}: cannot be read as JSON ({error})") from None
 
 
 def digest_bytes(data: bytes) -> str:
@@ -220,26 +223,26 @@ def digest_file(path: str | Path) -> str:
 
 
 def digest_json(content: Any) -> str:
-    """Return the SHA-256 of `content` in canonical JSON: equal for equal content, whatever the order of its keys."""
+    """Return the SHA-256 of `content` in canonical JSON, which does not depend on the order of keys."""
     return digest_bytes(encode(json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))))
 
 
 def manifest_path(output: str | Path) -> Path:
-    """Return where the manifest of `output` lies: inside a folder, beside a file."""
+    """Return the path of the manifest of `output`: inside a folder, beside a file."""
     output = Path(output)
     return output / "manifest.json" if output.is_dir() else output.with_name(output.name + ".manifest.json")
 
 
 def write_manifest(output: str | Path, stage: str, **content: Any) -> None:
-    """Write the manifest of `output`. Its being there says that the stage finished, so it is written last."""
+    """Write the manifest of `output`. It is written last, because it marks the stage as finished."""
     write_json(manifest_path(output), {"manifest": MANIFEST_VERSION, "stage": stage, **content})
 
 
 def require_own(output: str | Path, stage: str) -> None:
-    """Refuse to replace a file that the stage did not write: it may be a photograph.
+    """Refuse to replace a file that the stage did not write, such as a photograph.
 
     Raises:
-        DataError: `output` is there, is not empty, and has no manifest of the stage beside it.
+        DataError: `output` exists, is not empty, and has no manifest of the stage beside it.
     """
     path = Path(output)
     try:
@@ -248,31 +251,30 @@ def require_own(output: str | Path, stage: str) -> None:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     if taken and (read_manifest(path) or {}).get("stage") != stage:
         raise DataError(
-            f"{path}: is there already and was not written by captioner {stage}; "
-            "name another file with -o, or remove it"
+            f"{path}: already exists and was not written by captioner {stage}; name another file with -o, or remove it"
         )
 
 
 def require_page(output: Path) -> None:
-    """Refuse to replace a file that is no HTML page: it may be a photograph. Raises DataError."""
+    """Refuse to replace a file that is not an HTML page, such as a photograph. Raises DataError."""
     if output.is_file():
         with output.open("rb") as file:
             head = file.read(100).lstrip().lower()
         if head and not head.startswith((b"<!doctype html", b"<html")):
-            raise DataError(f"{output}: is there already and is no page; name another file, or remove it")
+            raise DataError(f"{output}: already exists and is not an HTML page; name another file, or remove it")
 
 
 def remove_manifest(output: str | Path) -> None:
-    """Remove the manifest of `output` before it is rewritten: a killed writer must not leave it beside another."""
+    """Remove the manifest of `output` before rewriting it, so that an interrupted write leaves no wrong manifest."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         manifest_path(output).unlink()
 
 
 def read_manifest(output: str | Path) -> dict[str, Any] | None:
-    """Return the manifest of `output`, or None where there is none.
+    """Return the manifest of `output`, or None if it does not exist.
 
     Raises:
-        DataError: the manifest is there and is not one of ours, or was written by a newer captioner.
+        DataError: the manifest was not written by captioner, or was written by a newer version.
     """
     path = manifest_path(output)
     if not path.is_file():
@@ -280,7 +282,7 @@ def read_manifest(output: str | Path) -> dict[str, Any] | None:
     content = read_json(path)
     version = content.get("manifest") if isinstance(content, dict) else None
     if not isinstance(version, int) or "stage" not in content:
-        raise DataError(f"{path}: not a manifest of captioner; remove it, or make {output} again")
+        raise DataError(f"{path}: is not a manifest of captioner; remove it, or create {output} again")
     if version > MANIFEST_VERSION:
         raise DataError(f"{path}: written by a newer captioner (manifest {version}); update captioner")
     return content

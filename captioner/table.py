@@ -1,4 +1,4 @@
-"""Tables as text: comma-separated values in memory, and columns aligned for people."""
+"""Tables as text: comma-separated values, and aligned columns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def to_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def align(rows: Iterable[Sequence[Any]], right: Iterable[int] = (), gap: int = 2) -> list[str]:
-    """Return the rows as lines with aligned columns; no line ends in spaces.
+    """Return the rows as lines with aligned columns and without trailing spaces.
 
     Args:
         rows: the cells; a row may be shorter than the others.

@@ -1,4 +1,4 @@
-"""Tar archives from any source, read within bounds: neither a header's claim nor the content may take gigabytes."""
+"""Read untrusted tar archives within limits, so that neither a forged header nor the content takes gigabytes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-EXTENSIONS_OF_A_MEMBER = 8  # headers before a member that give it a long name or say more of it
+EXTENSIONS_OF_A_MEMBER = 8  # extension headers before a member, for a long name and other attributes
 LARGEST_EXTENSION = 2**16  # bytes of such a header
-FREE_BYTES, BYTES_A_BYTE = 2**28, 32  # that may be unpacked: of any file, and for each of its bytes
-FREE_MEMBERS, BYTES_A_MEMBER = 10_000, 20  # members that any file may have, and bytes that one more needs
+FREE_BYTES, BYTES_A_BYTE = 2**28, 32  # unpacked bytes: for any file, and more for each of its bytes
+FREE_MEMBERS, BYTES_A_MEMBER = 10_000, 20  # members of any file, and bytes of the file for each further member
 BROKEN = (
     tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RecursionError,
     ValueError, TypeError, LookupError, ArithmeticError, struct.error,
-)  # fmt: skip  # what tarfile and the packers raise on broken archives, OSError besides
+)  # fmt: skip  # raised by tarfile and the decompressors on broken archives, besides OSError
 
 _EXTENSIONS = (
     tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
@@ -31,13 +31,13 @@ _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 
 
 class _Member(tarfile.TarInfo):
-    """A member, refused before what its headers claim is read."""
+    """A member, which is refused before it is read if its headers are forged."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
         member = super().frombuf(buf, encoding, errors)
         if member.size < 0 or (member.type in _EXTENSIONS and member.size > LARGEST_EXTENSION):
-            raise tarfile.ReadError(f"a header of it claims {member.size:,} bytes")
+            raise tarfile.ReadError(f"one of its headers claims {member.size:,} bytes")
         if member.type == tarfile.GNUTYPE_SPARSE:
             raise tarfile.ReadError(f"{member.name[:100]!r} is a sparse file, which no data set needs")
         return member
@@ -74,16 +74,16 @@ class _Archive(tarfile.TarFile):
         member = super().next()
         if member is not None:
             self._met += 1
-            # sparse maps and sizes come from headers that anybody writes
+            # sparse maps and sizes come from headers, which can be forged
             if member.size < 0 or member.issparse():
                 raise tarfile.ReadError(f"{member.name[:100]!r} is a sparse file or has an impossible size")
             if "\0" in member.name:
-                raise tarfile.ReadError("a name in it holds a zero byte")
+                raise tarfile.ReadError("a name in it contains a zero byte")
         return member
 
 
 class _Bounded(io.RawIOBase):
-    """An unpacked stream that ends badly where it grows beyond all reason."""
+    """An unpacked stream that raises an error if it becomes too large."""
 
     def __init__(self, stream: IO[bytes], most: int) -> None:
         self._stream, self._most, self._place = stream, most, 0
@@ -101,7 +101,7 @@ class _Bounded(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """Return `size` bytes, fewer at the end."""
+        """Return `size` bytes, or fewer at the end."""
         if size < 0 or self._place + size > self._most:
             size = self._most + 1 - self._place
         data = self._stream.read(size)
@@ -110,33 +110,33 @@ class _Bounded(io.RawIOBase):
         return data
 
     def tell(self) -> int:
-        """Return the place."""
+        """Return the position."""
         return self._place
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place, counted from the beginning or from here."""
+        """Go to a position, counted from the beginning or from the current position."""
         place = offset + (self._place if whence == os.SEEK_CUR else 0)
         self._require(place)
         self._place = self._stream.seek(place)
         return self._place
 
     def close(self) -> None:
-        """Close the stream beneath."""
+        """Close the underlying stream."""
         self._stream.close()
         super().close()
 
 
 @contextlib.contextmanager
 def open_tar(path: str | Path, packed: bool = True) -> Iterator[tarfile.TarFile]:
-    """Open a tar, packed by gzip, bzip2 or xz or not at all, for reading from its first member to its last.
+    """Open a tar file, plain or compressed with gzip, bzip2 or xz, for sequential reading.
 
     Args:
         path: the file.
-        packed: whether it may be packed.
+        packed: whether it may be compressed.
 
     Raises:
-        tarfile.ReadError, or another of BROKEN, also while it is read: it is no tar, is broken, or claims or unpacks to
-            far more than a file of its size holds.
+        tarfile.ReadError, or another of BROKEN, also while it is read: it is not a tar, is broken, or claims or unpacks
+            to far more than its size allows.
         OSError: it cannot be read.
     """
     with Path(path).open("rb") as file:
@@ -153,19 +153,19 @@ def open_tar(path: str | Path, packed: bool = True) -> Iterator[tarfile.TarFile]
 
 
 def require_end(archive: tarfile.TarFile) -> None:
-    """Refuse a tar, read to its last member, that does not end as a tar ends: tarfile takes a cut header for the end.
+    """Refuse a tar, read to its last member, without a proper end: tarfile treats a truncated header as the end.
 
     Raises:
-        tarfile.ReadError: it breaks off.
+        tarfile.ReadError: the archive is truncated.
     """
     assert archive.fileobj is not None
     archive.fileobj.seek(archive.offset)
     if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise tarfile.ReadError("it breaks off")
+        raise tarfile.ReadError("it is truncated")
 
 
 def fault_of(error: BaseException) -> str:
-    """Return the fault of an archive, in a few words."""
+    """Return what is wrong with an archive, in a few words."""
     if isinstance(error, RecursionError):
         return "too many headers before a member"
     return next(iter(str(error).splitlines()), type(error).__name__).rstrip(":")

@@ -124,7 +124,7 @@ def test_impossible_searches(captioner, features, n, changes, message):
 
 
 def test_features_of_another_shape(captioner):
-    with pytest.raises(DataError, match=r"this captioner takes \(5,\) a picture, found \(7,\)"):
+    with pytest.raises(DataError, match=r"this captioner expects the shape \(5,\) per picture, found \(7,\)"):
         captioner.caption_features(np.zeros((2, 7), "float32"))
 
 
@@ -136,7 +136,7 @@ def test_another_vocabulary_is_refused(captioner):
 
 def test_unknown_encoder_captions_features_but_no_pictures(captioner, features):
     assert captioner.caption_features(features)
-    with pytest.raises(DataError, match="did not say which encoder made them"):
+    with pytest.raises(DataError, match="without the name of their encoder"):
         captioner.caption([np.zeros((8, 8, 3), "uint8")])
 
 
@@ -234,7 +234,7 @@ assert not any(type(finder).__module__.startswith("captioner") for finder in sys
 
 
 def test_a_folder_without_a_captioner(tmp_path):
-    with pytest.raises(DataError, match=r"is not a run folder: it has no captioner\.keras"):
+    with pytest.raises(DataError, match=r"is not a run folder, it has no captioner\.keras"):
         load(tmp_path)
 
 
@@ -248,10 +248,10 @@ def test_a_truncated_file_is_named(captioner, tmp_path):
 
 def test_another_model_is_no_captioner(captioner, tmp_path):
     captioner.decoder.save(tmp_path / "decoder.keras")
-    with pytest.raises(DataError, match="holds a MergeDecoder, not a captioner"):
+    with pytest.raises(DataError, match="contains a MergeDecoder, not a captioner"):
         load(tmp_path / "decoder.keras")
 
 
 def test_newest_run_needs_one(tmp_path):
-    with pytest.raises(DataError, match="no trained captioner there"):
+    with pytest.raises(DataError, match="contains no trained captioner"):
         newest_run(tmp_path)

@@ -121,8 +121,8 @@ def test_a_value_may_hold_an_equals_sign():
         ("a", "expected section.key=value"),
         ("=1", "expected section.key=value"),
         ("a..b=1", "expected section.key=value"),
-        ("a=[1", "the value is not YAML; put it in quotes"),
-        ("a=2024-02-31", "the value is not YAML; put it in quotes"),
+        ("a=[1", "the value is not YAML; quote it"),
+        ("a=2024-02-31", "the value is not YAML; quote it"),
         ("b.c=1", "b is a plain value and has no keys"),
     ],
 )
@@ -196,16 +196,16 @@ def test_a_few_aliases_are_fine(tmp_path):
 
 def test_a_zero_byte_is_named(tmp_path):
     (tmp_path / "a.yaml").write_text("name: \x00 value")
-    with pytest.raises(DataError, match=r"a\.yaml: line 1 holds a zero byte"):
+    with pytest.raises(DataError, match=r"a\.yaml: line 1 contains a zero byte"):
         load_yaml(tmp_path / "a.yaml")
 
 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("train:\n  epochs: 3\nmodel: {}\ntrain:\n  seed: 1\n", "line 4: 'train' is there twice, in line 1 before"),
-        ("train:\n  epochs: 3\n  epochs: 4\n", "line 3: 'epochs' is there twice, in line 2 before"),
-        ("a: [{b: 1, c: 2, b: 1}]\n", "line 1: 'b' is there twice"),
+        ("train:\n  epochs: 3\nmodel: {}\ntrain:\n  seed: 1\n", "line 4: 'train' was already set in line 1"),
+        ("train:\n  epochs: 3\n  epochs: 4\n", "line 3: 'epochs' was already set in line 2"),
+        ("a: [{b: 1, c: 2, b: 1}]\n", "line 1: 'b' was already set in line 1"),
     ],
 )
 def test_a_key_that_is_there_twice_is_named(tmp_path: Path, text: str, fault: str) -> None:
@@ -213,7 +213,7 @@ def test_a_key_that_is_there_twice_is_named(tmp_path: Path, text: str, fault: st
     path.write_text(text)
     with pytest.raises(ConfigError, match=rf"recipe\.yaml: {fault}"):
         load_yaml(path)
-    with pytest.raises(ConfigError, match=r"--set a=\{b: 1, b: 2\}: line 1: 'b' is there twice"):
+    with pytest.raises(ConfigError, match=r"--set a=\{b: 1, b: 2\}: line 1: 'b' was already set in line 1"):
         override({}, ["a={b: 1, b: 2}"])
 
 

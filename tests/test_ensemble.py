@@ -32,7 +32,9 @@ def test_members_with_features_of_their_own_caption_together():
     assert ensemble.generation == members[0].generation
     alone = ensemble.caption_features(tuple(own[1:2] for own in features), n=2)
     assert [caption.text for caption in alone[0]] == [caption.text for caption in captions[1]]
-    with pytest.raises(DataError, match=r"this captioner takes \(\(5,\), \(7,\)\) a picture, found \(\(7,\), \(5,\)\)"):
+    with pytest.raises(
+        DataError, match=r"this captioner expects the shape \(\(5,\), \(7,\)\) per picture, found \(\(7,\), \(5,\)\)"
+    ):
         ensemble.caption_features(features[::-1])
 
 
@@ -46,7 +48,9 @@ def test_an_ensemble_of_one_captioner_twice_is_that_captioner():
 
 
 def test_another_vocabulary_is_refused():
-    with pytest.raises(DataError, match=r"runs/b: has another vocabulary than runs/a \(5 words against 10, word 4 is"):
+    with pytest.raises(
+        DataError, match=r"runs/b: has a different vocabulary than runs/a \(5 words against 10, word 4 is"
+    ):
         Ensemble([make(0), make(1, words=[["only"]])], ["runs/a", "runs/b"])
 
 

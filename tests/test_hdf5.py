@@ -89,7 +89,7 @@ def test_small_files_that_claim_much(tmp_path):
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
-        ("of.h5", "a chunk of /features claims 100000 bytes where a row has 32"),
+        ("of.h5", "a chunk of /features claims 100000 bytes, but a row has 32"),
         ("hang.h5", "far more time than a file"),
     ],
 )
@@ -126,7 +126,7 @@ def test_an_encoder_that_is_no_text_is_refused(tmp_path, value):
     path = write(tmp_path / "a.h5", features=(ROWS, {}), ids=(np.array([b"a", b"b", b"c", b"d"]), {}))
     with h5py.File(path, "a") as file:
         file.attrs["encoder"] = value
-    with pytest.raises(DataError, match=r"a\.h5: .*its attribute encoder is no text"):
+    with pytest.raises(DataError, match=r"a\.h5: .*its attribute encoder is not text"):
         open_features(path)
 
 

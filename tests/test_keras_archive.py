@@ -64,11 +64,14 @@ def test_captioners_are_let_through(tmp_path):
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (" " * (2 * FREE_BYTES), "unpacks to"),
+        (" " * (2 * FREE_BYTES), "unpacks from"),
         ("[" * 100_000, "nested too deep"),
         ("null", "cannot be loaded"),
         (json.dumps(captioner()).replace("20", "2" * 5000), "cannot be loaded"),
-        ({**captioner(), "registered_name": None, "class_name": "Functional"}, "holds a Functional, not a captioner"),
+        (
+            {**captioner(), "registered_name": None, "class_name": "Functional"},
+            "contains a Functional, not a captioner",
+        ),
         (decoder(units=10**9), "far larger than its weights"),
         (decoder(embedding_size=10**5), "far larger than its weights"),
         (decoder(vocabulary_size=10**9), "far larger than its weights"),
@@ -90,9 +93,9 @@ def test_what_claims_too_much_is_refused_in_one_line(tmp_path, content, fault):
 
 def test_weights_and_assets_that_expand_are_refused(tmp_path):
     big = bytes(3 * FREE_BYTES)
-    with pytest.raises(DataError, match=r"model\.weights.h5' in it unpacks to"):
+    with pytest.raises(DataError, match=r"model\.weights.h5' unpacks from"):
         require_captioner(write(tmp_path / "a.keras", captioner(), weights=big))
-    with pytest.raises(DataError, match="assets/a' in it unpacks to"):
+    with pytest.raises(DataError, match="assets/a' unpacks from"):
         require_captioner(write(tmp_path / "b.keras", captioner(), others=[("assets/a", big)]))
     with pytest.raises(DataError, match="files, far more"):
         require_captioner(
@@ -133,8 +136,8 @@ def cut(data):
         (cut(hdf5()), "truncated"),
         (linked(h5py.ExternalLink("/etc/passwd", "a")), "decoder is a link"),
         (linked(h5py.SoftLink("/a")), "decoder is a link"),
-        (outside(), "/a lies outside the file"),
-        (hdf5(a=(["text"], {"dtype": h5py.string_dtype()})), "/a holds no numbers"),
+        (outside(), "/a is stored outside the file"),
+        (hdf5(a=(["text"], {"dtype": h5py.string_dtype()})), "/a contains no numbers"),
     ],
 )
 def test_weights_that_are_not_sound_are_refused_in_one_line(tmp_path, weights, fault):

@@ -36,5 +36,7 @@ def test_a_place_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
 def test_what_does_not_fit_on_the_disk_is_said_with_both_figures(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=3 * 10**6))
     require_space(tmp_path / "new", 3 * 10**6, "training")
-    with pytest.raises(DataError, match=r"new: training needs 12 MB, 3 MB are free; make room or name another"):
+    with pytest.raises(
+        DataError, match=r"new: training needs 12 MB, but only 3 MB are free; free disk space or name another"
+    ):
         require_space(tmp_path / "new", 12 * 10**6, "training")

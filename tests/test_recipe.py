@@ -75,7 +75,7 @@ def test_one_in_the_box_is_found_from_anywhere(folder, name):
 
 @pytest.mark.parametrize("name", ["nope", "elsewhere/sample.yaml", "/sample.yaml", "."])
 def test_an_unknown_one_says_which_are_known(folder, name):
-    with pytest.raises(DataError, match=r": no such recipe; .* in the box: .*merge_vgg16, .*sample"):
+    with pytest.raises(DataError, match=r": no such recipe; .* a built-in recipe: .*merge_vgg16, .*sample"):
         find_recipe(name)
 
 
@@ -180,8 +180,8 @@ def test_another_architecture_keeps_what_both_have(folder, caplog):
     recipe = load_recipe(recipe_file(folder, ATTENTION), ["model.architecture=merge"])
     assert recipe.model == {"architecture": "merge", "units": 64, "embedding_size": 32}
     assert recipe.encoder.layer == "pool" and recipe.features == "features/photos_vgg16_pool.pkl"
-    assert "model.attention_units, model.doubly_stochastic: not taken over from the recipe, merge has no" in caplog.text
-    assert "encoder.layer: pool, which merge needs" in caplog.text
+    assert "model.attention_units, model.doubly_stochastic: ignored, because merge has no" in caplog.text
+    assert "encoder.layer: changed to pool, which merge needs" in caplog.text
 
 
 def test_another_architecture_takes_the_grid_where_it_needs_one(folder, caplog):

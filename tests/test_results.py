@@ -51,7 +51,7 @@ def test_what_is_written_is_read(tmp_path):
 
 def test_scores_that_are_none_are_named(tmp_path):
     (tmp_path / "scores.json").write_text("[]")
-    with pytest.raises(DataError, match=r"scores\.json: no scores in it"):
+    with pytest.raises(DataError, match=r"scores\.json: contains no scores"):
         read_scores(tmp_path)
     for text in ("a,b\n1,2\n", "image_id,bleu_1,caption\nx,high,a dog\n", "image_id,bleu_1,caption\nx,1\n"):
         (tmp_path / "per_image.csv").write_text(text)

@@ -84,16 +84,16 @@ def test_an_evaluation_is_one_unit(tmp_path):
     require_whole(run, run)
     for name in ("predictions.json", "per_image.csv", SCORES):
         write_text(run / name, "[]")
-        with pytest.raises(DataError, match=rf"{name}: not what this evaluation wrote; captioner evaluate"):
+        with pytest.raises(DataError, match=rf"{name}: has changed since the evaluation; run captioner evaluate"):
             require_whole(run)
         (run / name).unlink()
-        with pytest.raises(DataError, match="not what this evaluation wrote"):
+        with pytest.raises(DataError, match="has changed since the evaluation"):
             require_whole(run)
         evaluated(run)
     (run / f"{SCORES}.manifest.json").unlink()
-    with pytest.raises(DataError, match="its evaluation was not finished; captioner evaluate"):
+    with pytest.raises(DataError, match="its evaluation was not finished; run captioner evaluate"):
         require_whole(run)
     evaluated(run, captioner="another")
     require_whole(run)
-    with pytest.raises(DataError, match="another captioner's than"):
+    with pytest.raises(DataError, match="belong to another captioner than"):
         require_whole(run, run)

@@ -73,7 +73,7 @@ def test_any_exception_keeps_the_old_file(old):
 
 
 def test_a_full_disk_keeps_the_old_file(old):
-    with pytest.raises(DataError, match=r"out\.txt: cannot be written \(No space left.*before is intact"):  # noqa: SIM117
+    with pytest.raises(DataError, match=r"out\.txt: cannot be written \(No space left.*the existing file is unchanged"):  # noqa: SIM117
         with atomic_path(old) as temporary:
             temporary.write_text("half")
             raise FULL
@@ -99,7 +99,7 @@ def test_a_real_limit_on_file_sizes_keeps_the_old_file(old):
         "except DataError as error: print(error)"
     )
     found = subprocess.run([sys.executable, "-c", code, old], capture_output=True, text=True, check=True)
-    assert found.stdout == f"{old}: cannot be written (File too large); what was there before is intact\n"
+    assert found.stdout == f"{old}: cannot be written (File too large); the existing file is unchanged\n"
     assert old.read_text() == "old" and only_file(old)
 
 
@@ -198,7 +198,12 @@ def test_files_that_cannot_be_read(tmp_path):
 
 @pytest.mark.parametrize(
     "text, fault",
-    [('{\n"a": }', "line 2 is not JSON"), ("", "line 1 is not JSON"), ("[" * 10**5, "not JSON that"), ("9" * 9999, "")],
+    [
+        ('{\n"a": }', "line 2 is not JSON"),
+        ("", "line 1 is not JSON"),
+        ("[" * 10**5, "cannot be read as JSON"),
+        ("9" * 9999, ""),
+    ],
 )
 def test_what_is_not_json(tmp_path, text, fault):
     (tmp_path / "a.json").write_text(text)
@@ -226,7 +231,9 @@ def test_a_manifest_goes_round(tmp_path):
 @pytest.mark.parametrize("content", ["[]", "{}", '{"stage": "train"}', '{"manifest": "1", "stage": "train"}'])
 def test_what_is_no_manifest_of_ours(tmp_path, content):
     (tmp_path / "manifest.json").write_text(content)
-    with pytest.raises(DataError, match=r"manifest\.json: not a manifest of captioner; remove it, or make .* again"):
+    with pytest.raises(
+        DataError, match=r"manifest\.json: is not a manifest of captioner; remove it, or create .* again"
+    ):
         read_manifest(tmp_path)
 
 
@@ -269,5 +276,5 @@ def test_only_a_page_is_replaced_by_a_page(tmp_path):
         path.write_bytes(content)
         require_page(path)
     path.write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(DataError, match=r"a\.jpg: is there already and is no page"):
+    with pytest.raises(DataError, match=r"a\.jpg: already exists and is not an HTML page"):
         require_page(path)

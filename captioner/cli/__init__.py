@@ -31,18 +31,18 @@ COMMANDS = {
     "report": "Write a run's scores, captions and pictures into one HTML page.",
     "predict": "Caption pictures.",
     "find": "Find the pictures of a folder that a text describes.",
-    "doubt": "List captions that do not seem to belong to their picture.",
+    "doubt": "List captions that probably do not match their picture.",
     "serve": "Caption pictures over HTTP, with a page for people.",
     "export": "Write a captioner for onnxruntime, TensorFlow, LiteRT or the browser.",
-    "doctor": "Say what captioner finds on this machine, and what it lacks.",
-    "completion": "Print the script for a shell's completion.",
-    "run": "Do all of it: whatever is missing or out of date, in order.",
+    "doctor": "Show what captioner finds on this machine and what is missing.",
+    "completion": "Print the completion script for a shell.",
+    "run": "Run every step that is missing or out of date, in order.",
     "init": "Look at a folder of pictures and write a recipe for it.",
     "settings": "List the settings of a recipe and what they mean.",
 }
 
 # What an interrupted command leaves behind, and how to continue.
-GOING_ON: dict[str | None, str] = {
+CONTINUATIONS: dict[str | None, str] = {
     "download": "run the same command again to continue",
     "extract": "run the same command again to continue",
     "serve": "the requests that were accepted were answered",
@@ -56,7 +56,7 @@ LONGEST_MESSAGE = 300  # characters of an unexpected error
 
 
 class InterruptedByUserError(Exception):
-    """Ctrl-C."""
+    """The user pressed Ctrl-C."""
 
 
 class LazyGroup(click.Group):
@@ -75,28 +75,28 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which one was probably meant."""
+        """Find the command; for an unknown one, suggest the command that was probably meant."""
         name = args[0] if args else ""
         if name and not name.startswith("-") and name not in COMMANDS:
             raise click.UsageError(f"No such command {name!r}; {meant_command(name)}")
         return super().resolve_command(context, args)
 
     def invoke(self, context: click.Context) -> Any:
-        """Call the command, keeping from click what it would report in its own way."""
+        """Call the command; turn the errors that click would report in its own format into others."""
         try:
             return super().invoke(context)
         except KeyboardInterrupt as error:
             raise InterruptedByUserError from error
-        except EOFError as error:  # click takes it for the end of typed input
+        except EOFError as error:  # click would treat it as the end of typed input
             raise RuntimeError(f"a file ends too soon ({error})") from error
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands' one-line helps without importing them."""
+        """Write the commands' short help texts without importing the commands."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-# What people type for a command that is called otherwise.
+# Names that people type for commands with another name.
 OTHER_NAMES = {
     "help": "--help",
     "version": "--version",
@@ -120,7 +120,7 @@ OTHER_NAMES = {
 
 
 def meant_command(name: str) -> str:
-    """Return the end of a message about an unknown command: the one meant, or where all are listed."""
+    """Return a hint for an unknown command: the command that was probably meant, or how to list all of them."""
     known = {**{command: command for command in COMMANDS}, **OTHER_NAMES}
     near = get_close_matches(name.lower(), known, n=1)
     return f"did you mean captioner {known[near[0]]}?" if near else "captioner --help lists them"
@@ -132,12 +132,12 @@ def meant_command(name: str) -> str:
 def cli(debug: bool) -> None:
     """Train, evaluate and use image-captioning models.
 
-    A caption right away, from the captioner in the box:
+    Caption a picture right away with the built-in captioner:
 
     \b
         captioner predict PICTURE
 
-    The quickest tour, on the sample that comes with captioner:
+    Try every step on the included sample:
 
     \b
         captioner extract
@@ -150,7 +150,7 @@ def cli(debug: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 bad data, 2 bad usage, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets at length
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow logs many lines at startup
     escape_streams()
     debug = "--debug" in arguments
     try:
@@ -164,7 +164,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _end_at_once_if_awaited(code: int) -> None:
-    """End this process where others train with it: an orderly exit would wait for them, and they wait for it."""
+    """Exit at once if other processes train with this one: a normal exit would deadlock, because each waits."""
     processes = sys.modules.get("captioner.training.processes")
     if processes is not None and processes.is_joined():
         sys.stdout.flush()
@@ -173,7 +173,7 @@ def _end_at_once_if_awaited(code: int) -> None:
 
 
 def _run(arguments: list[str], debug: bool) -> int:
-    # --debug is taken at any place; click would want it before the command.
+    # --debug is accepted anywhere; click would accept it only before the command.
     rest = [argument for argument in arguments if argument != "--debug"]
     try:
         with messages_printed():
@@ -194,13 +194,13 @@ def _run(arguments: list[str], debug: bool) -> int:
 
 
 def _report_usage(error: click.ClickException) -> int:
-    """Say a wrong call in one line, where click would take four; a call without anything shows the help."""
+    """Print a usage error in one line (click would print four); a call without arguments shows the help."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return error.exit_code
     meant = ""
     if isinstance(error, click.NoSuchOption) and (meant := _meant_setting(error)):
-        error = click.NoSuchOption(error.option_name, ctx=error.ctx)  # without the options that click finds alike
+        error = click.NoSuchOption(error.option_name, ctx=error.ctx)  # drops the similar options that click suggests
     message = " ".join(error.format_message().split()).rstrip(".") + meant
     context = getattr(error, "ctx", None)
     hint = f"; {context.command_path} --help says more" if context is not None else ""
@@ -209,9 +209,9 @@ def _report_usage(error: click.ClickException) -> int:
 
 
 def _meant_setting(error: click.NoSuchOption) -> str:
-    """Return what an unknown option's message ends with where a setting of the recipe has its name.
+    """Return a hint to append if an unknown option is the name of a recipe setting, or an empty string.
 
-    A setting of just this name is meant rather than the option that click finds alike.
+    A setting with exactly this name takes precedence over the similar options that click suggests.
     """
     command = error.ctx.command if error.ctx is not None else None
     if command is None or not any("--set" in option.opts for option in command.params):
@@ -227,16 +227,16 @@ def _meant_setting(error: click.NoSuchOption) -> str:
 
 
 def _report_interrupt(arguments: list[str]) -> int:
-    """Say in one line how to continue an interrupted command, and return the exit code."""
+    """Print in one line how to continue an interrupted command, and return the exit code."""
     command = next((argument for argument in arguments if argument in COMMANDS), None)
     if sys.stderr.isatty():
         click.echo(err=True)  # the terminal has written ^C
-    click.echo(f"captioner: interrupted; {GOING_ON.get(command, 'nothing half-written is left')}", err=True)
+    click.echo(f"captioner: interrupted; {CONTINUATIONS.get(command, 'nothing half-written is left')}", err=True)
     return INTERRUPTED
 
 
 def _report(error: Exception) -> int:
-    """Say an error in one line and return the exit code."""
+    """Print an error in one line and return the exit code."""
     from captioner.config import ConfigError
     from captioner.storage import DataError
 
@@ -247,6 +247,6 @@ def _report(error: Exception) -> int:
     if isinstance(error, DataError):
         click.echo(f"captioner: {message}", err=True)
         return 1
-    message = textwrap.shorten(message, LONGEST_MESSAGE)  # Keras and TensorFlow write pages
+    message = textwrap.shorten(message, LONGEST_MESSAGE)  # messages of Keras and TensorFlow can be very long
     click.echo(f"captioner: unexpected {type(error).__name__}: {message} (--debug shows where)", err=True)
     return 1

@@ -19,13 +19,13 @@ from captioner.cli.backend import load_keras
     metavar="FOLDER",
     help="Run folder for the averaged captioner.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace what is in the run folder.")
+@click.option("--overwrite", is_flag=True, help="Replace the run in the folder.")
 def command(runs: tuple[Path, ...], output: Path, overwrite: bool) -> None:
     """Average the weights of several runs into one captioner.
 
-    RUNs that began from the same weights (train.begin_from) and differ in seed, epochs or settings often caption
-    better together: their mean is as fast as one of them. The first run's recipe says on which dev split the mean is
-    scored.
+    If the RUNs began from the same weights (train.begin_from) and differ in seed, epochs or settings, their average
+    often captions better than each of them, and is as fast as one. It is scored on the dev split of the first run's
+    recipe.
 
     \b
     Examples:
@@ -36,7 +36,7 @@ def command(runs: tuple[Path, ...], output: Path, overwrite: bool) -> None:
     from captioner.run_folder import require_finished, require_free
 
     if len(runs) < 2:
-        raise ConfigError("average: needs two runs or more")
+        raise ConfigError("average: needs at least two runs")
     for run in runs:
         require_finished(run)
     require_free(output, resume=False, overwrite=overwrite)

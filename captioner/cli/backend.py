@@ -1,4 +1,4 @@
-"""Loading Keras without the greetings of its backend."""
+"""Load Keras without the startup messages of its backend."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 
 def load_keras() -> None:
-    """Import keras and its backend, keeping back what they print to stderr unless the import fails.
+    """Import keras and its backend; hide what they print to stderr unless the import fails.
 
     TensorFlow logs from C++ before any setting of its own can silence it.
 
@@ -22,15 +22,15 @@ def load_keras() -> None:
 
     if "keras" not in sys.modules:
         find_backend()
-        with _stderr_kept_back():
+        with _stderr_hidden():
             import_keras()
 
             logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of every new shape
 
 
 @contextlib.contextmanager
-def _stderr_kept_back() -> Iterator[None]:
-    """Point file descriptor 2 at a temporary file; show what it holds if the block raises."""
+def _stderr_hidden() -> Iterator[None]:
+    """Redirect file descriptor 2 to a temporary file; print its content if the block raises."""
     sys.stderr.flush()
     real = os.dup(2)
     with tempfile.TemporaryFile() as kept:

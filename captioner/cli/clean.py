@@ -36,15 +36,15 @@ LIST = "list"
     "--format",
     "form",
     metavar="NAME",
-    help=f"Form of CAPTIONS; `--format {LIST}` shows all (default: told from the content).",
+    help=f"Format of CAPTIONS; `--format {LIST}` shows all (default: detected from the content).",
 )
 @click.option("--images", type=click.Path(path_type=Path), help="Folder of pictures to compare with.")
-@click.option("--stats", is_flag=True, help="Print what the captions are like: counts, lengths, vocabulary.")
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw it, too: FILE.png, .svg or .pdf.")
+@click.option("--stats", is_flag=True, help="Print statistics of the captions: counts, lengths, vocabulary.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Plot them: FILE.png, .svg or .pdf.")
 @click.option(
     "--features",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write the features that CAPTIONS carries (CS231n's HDF5) to this file.",
+    help="Also write the features that CAPTIONS contains (CS231n's HDF5) to this file.",
 )
 @recipe_options
 def command(
@@ -59,13 +59,13 @@ def command(
     config: str | None,
     assignments: tuple[str, ...],
 ) -> None:
-    """Clean CAPTIONS into one `image_id caption` a line.
+    """Clean CAPTIONS into lines of `image_id caption`.
 
-    CAPTIONS is a file or a folder in any supported form, or several of one data set.
+    CAPTIONS is a file or a folder in any supported format, or several of one data set.
 
-    Rules: ptb (Penn Treebank words, lower case, punctuation dropped), classic (the tutorials': words of one letter or
-    with non-letters dropped too) or lower (Unicode words of any script, in lower case; letters for scripts without
-    spaces).
+    Rules: ptb (Penn Treebank words, lower case, no punctuation), classic (as in many tutorials: words of one letter or
+    with non-letters are also dropped) or lower (Unicode words of any script, in lower case; single letters for scripts
+    without spaces).
 
     \b
     Examples:
@@ -100,7 +100,7 @@ def command(
     if features is not None:
         _import_features(captions, features)
     if stats or plot is not None:
-        # statistics alone write no lists of splits; a recipe's lists are made where they are missing
+        # Without a recipe, no lists of splits are written; a recipe's missing lists are created.
         splits = dataset.whole.splits if recipe is None else dataset.load(dataset.present_splits()).splits
         _show(result, splits, stats, plot)
 
@@ -118,9 +118,9 @@ def _import_features(captions: tuple[Path, ...], features: Path) -> None:
     from captioner.data.readers.cs231n import import_features
 
     if len(captions) != 1:
-        raise ConfigError("--features: name the one HDF5 file that carries them as CAPTIONS")
+        raise ConfigError("--features: give exactly one CAPTIONS, the HDF5 file that contains the features")
     source = import_features(captions[0], features)
-    logger.info(f"{features}: the features of {source}")
+    logger.info(f"{features}: wrote the features of {source}")
 
 
 def _show(result: CleanResult, splits: Mapping[str, tuple[str, ...]], stats: bool, plot: Path | None) -> None:

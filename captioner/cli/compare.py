@@ -14,8 +14,8 @@ from captioner.cli.scoring import metric_names, scoring_options
 @click.argument("first", metavar="A", type=click.Path(path_type=Path))
 @click.argument("second", metavar="B", type=click.Path(path_type=Path))
 @scoring_options()
-@click.option("--parallel", is_flag=True, help="A single -R file holds plain captions, a line for each prediction.")
-@click.option("--all", "every", is_flag=True, help="A picture that only one of them has captioned is an error.")
+@click.option("--parallel", is_flag=True, help="The single -R file contains plain captions, one line per prediction.")
+@click.option("--all", "every", is_flag=True, help="Fail if a picture is captioned by only one of them.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with scores as fractions.")
 def command(
     first: Path,
@@ -29,8 +29,8 @@ def command(
 ) -> None:
     """Tell whether the captions of A and B differ by more than chance.
 
-    A and B are run folders that have been evaluated, or files of predictions. Each score's difference has a confidence
-    interval, by paired bootstrap, and a p, by approximate randomization.
+    A and B are evaluated run folders or files of predictions. For each score, the difference is printed with a
+    confidence interval (paired bootstrap) and a p-value (approximate randomization).
 
     \b
     Examples:

@@ -13,7 +13,7 @@ WHERE = {
 
 
 class AnyBash(BashComplete):
-    """Bash, without asking which version is installed here: the script may be for another machine."""
+    """Bash without a check of the installed version, because the script may be for another machine."""
 
     @staticmethod
     def _check_version() -> None:
@@ -23,7 +23,7 @@ class AnyBash(BashComplete):
 @click.command("completion", epilog="\b\n" + "\n".join(f"{shell}: {how}" for shell, how in WHERE.items()))
 @click.argument("shell", metavar="SHELL", type=click.Choice(list(WHERE)))
 def command(shell: str) -> None:
-    """Print the script with which SHELL (bash, zsh or fish) completes captioner's commands and options.
+    """Print the script that lets SHELL (bash, zsh or fish) complete captioner's commands and options.
 
     \b
     Examples:
@@ -36,5 +36,5 @@ def command(shell: str) -> None:
     if kind is None:
         from captioner.config import ConfigError
 
-        raise ConfigError(f"{shell}: this version of click has no completion for it; update click")
+        raise ConfigError(f"{shell}: not supported by this version of click; update click")
     click.echo(kind(cli, {}, "captioner", "_CAPTIONER_COMPLETE").source())

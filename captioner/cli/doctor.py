@@ -12,7 +12,7 @@ MARKS = {True: "ok", False: "--", None: "  "}
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool) -> None:
-    """Say what captioner finds on this machine, and what it lacks, with the command that installs it.
+    """Show what captioner finds on this machine, what is missing, and the command that installs it.
 
     \b
     Examples:

@@ -20,12 +20,12 @@ TABLE, PAGE, KEPT = "doubts.csv", "doubts.html", "captions.txt"
 @click.argument("images", type=NamedPath(file_okay=False))
 @click.option("-o", "--output", type=NamedPath(file_okay=False), metavar="FOLDER", default="doubts",
               show_default=True, help="Folder for the results.")  # fmt: skip
-@click.option("--model", type=NamedPath(), help="Run folder or .keras file (default: the captioner in the box).")
+@click.option("--model", type=NamedPath(), help="Run folder or .keras file (default: the built-in captioner).")
 @click.option(
-    "-n", "count", type=click.IntRange(min=1), default=20, show_default=True, help="How many captions to print."
+    "-n", "count", type=click.IntRange(min=1), default=20, show_default=True, help="Number of captions to print."
 )
 @click.option(
-    "--shown", type=click.IntRange(min=1), default=200, show_default=True, help="How many captions the page shows."
+    "--shown", type=click.IntRange(min=1), default=200, show_default=True, help="Number of captions on the page."
 )
 @click.option(
     "--throw-out", type=click.IntRange(min=0), metavar="N", help="Write captions.txt without the N worst captions."
@@ -34,13 +34,13 @@ TABLE, PAGE, KEPT = "doubts.csv", "doubts.html", "captions.txt"
     "--features",
     type=NamedPath(),
     metavar="FILE",
-    help="The pictures' features (default: made now and kept in --index).",
+    help="Features of the pictures (default: encoded now and stored in --index).",
 )
 @click.option(
     "--index",
     type=NamedPath(file_okay=False),
     metavar="FOLDER",
-    help="Where features are kept (default: beside IMAGES, as NAME.captioner-index).",
+    help="Folder for the encoded features (default: NAME.captioner-index beside IMAGES).",
 )
 def command(
     captions: Path,
@@ -53,10 +53,10 @@ def command(
     features: Path | None,
     index: Path | None,
 ) -> None:
-    """List the captions of the file CAPTIONS that do not seem to belong to their picture in the folder IMAGES.
+    """List the captions of the file CAPTIONS that probably do not match their picture in the folder IMAGES.
 
-    Prints `score<TAB>image_id<TAB>caption`, the worst first. The output folder gets doubts.csv, with all captions, and
-    doubts.html, a page on which each can be kept, corrected or thrown out; it saves a caption file.
+    Prints `score<TAB>image_id<TAB>caption`, worst first. Writes doubts.csv, with all captions, and doubts.html into the
+    output folder. On that page, captions can be kept, corrected or thrown out, and saved as a caption file.
 
     \b
     Examples:
@@ -69,7 +69,7 @@ def command(
     from captioner.images.walk import require_folder
 
     if features is not None and index is not None:
-        raise ConfigError("--features and --index: are two places of features; name one")
+        raise ConfigError("--features and --index: both name the features; give one of them")
     _require_outputs(output, throw_out is not None, [captions, *([] if features is None else [features])])
     texts = read_captions(captions)
     require_folder(images)
@@ -97,10 +97,10 @@ def command(
     if missing:
         logger.warning(f"{missing:,} of the {len(texts):,} captioned pictures are not in {images} and are left out")
     if found.unweighed:
-        logger.warning(f"{found.unweighed:,} captions hold no word that the model knows and are not weighed")
+        logger.warning(f"{found.unweighed:,} captions contain no word that the model knows and get no score")
     logger.info(
-        f"a picture's own caption scores above another picture's in {found.area:.1%} of the cases (area under the ROC "
-        "curve)"
+        f"a picture's own caption scores higher than another picture's caption in {found.area:.1%} of the cases (area "
+        "under the ROC curve)"
     )
     write_table(found, output / TABLE)
     worst = found.captions[:shown]
@@ -119,7 +119,7 @@ def command(
 
 
 def _require_outputs(output: Path, kept: bool, inputs: list[Path]) -> None:
-    """Refuse to replace what is read here, or what is not the command's own, before anything is weighed."""
+    """Refuse, before any work, to overwrite an input or a file that this command did not write."""
     from captioner.output_places import require_not_read
     from captioner.stages.doubt import STAGE, require_table
     from captioner.storage import require_own, require_page

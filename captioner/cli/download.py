@@ -12,13 +12,13 @@ from captioner.cli.options import output_folder
 @click.command("download")
 @click.argument("name", required=False)
 @output_folder("Folder for the files (default: data/ and the data set's name)")
-@click.option("--mirror", metavar="WHERE", help="Address, or folder, that has the archives under their own names.")
-@click.option("--only", multiple=True, metavar="ARCHIVE", help="Only this archive. Can be given again.")
-@click.option("--keep", is_flag=True, help="Keep the archives beside what was in them.")
+@click.option("--mirror", metavar="WHERE", help="Address or folder that contains the archives under their own names.")
+@click.option("--only", multiple=True, metavar="ARCHIVE", help="Download only this archive. Can be repeated.")
+@click.option("--keep", is_flag=True, help="Keep the archives after unpacking them.")
 def command(name: str | None, output: Path | None, mirror: str | None, only: tuple[str, ...], keep: bool) -> None:
-    """Download and unpack the public data set NAME; without NAME, list those that there are.
+    """Download and unpack the public data set NAME. Without NAME, list the available data sets.
 
-    Run the same command again to continue a download that broke off. Archives are checked before they are unpacked.
+    Run the same command again to continue an interrupted download. Archives are checked before they are unpacked.
 
     \b
     Examples:

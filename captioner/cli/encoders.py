@@ -47,7 +47,8 @@ def _list_encoders() -> None:
     for name, size, parameters, pool, grid, weights in rows:
         click.echo(f"{name:{width}}  {_product(size):9}  {parameters:11,}  {pool:4}  {_product(grid):14}  {weights}")
     logger.info(
-        "`captioner encoders NAME` lists the layers of one; hub: takes any CLIP, SigLIP, DINO or ViT preset of KerasHub"
+        "`captioner encoders NAME` lists an encoder's layers; hub: accepts any CLIP, SigLIP, DINO or ViT preset of "
+        "KerasHub"
     )
 
 
@@ -59,7 +60,7 @@ def _list_layers(name: str) -> None:
     width = max(map(len, layers))
     for layer, shape in layers.items():
         click.echo(f"{layer:{width}}  {_product(shape)}")
-    logger.info("`pool` is the pooled vector and `grid` the last grid, whatever its layer is called")
+    logger.info("`pool` is the pooled vector and `grid` is the last grid, for every encoder")
 
 
 def _layers_of_the_network(name: str) -> dict[str, tuple[int, ...]]:

@@ -30,7 +30,7 @@ LONGEST_NAME = 100  # of an evaluation's folder
 @click.command("evaluate")
 @click.argument("runs", nargs=-1, metavar="[RUN]...", type=ModelName())
 @click.option(
-    "-c", "--config", metavar="RECIPE", help="The recipe whose data a model of KerasHub, hub:PRESET, captions."
+    "-c", "--config", metavar="RECIPE", help="Recipe with the data to caption, for a KerasHub model (hub:PRESET)."
 )
 @click.option("--split", metavar="NAME", help="Split to caption (default: the recipe's evaluation.split, or dev).")
 @click.option(
@@ -41,20 +41,20 @@ LONGEST_NAME = 100  # of an evaluation's folder
 )
 @click.option("--features", metavar="FILE", help="Feature file (default: the run's).")
 @click.option("--captions", metavar="FILE", help="Caption file with the references (default: the run's).")
-@click.option("-P", "--predictions", type=click.Path(path_type=Path), help="Score these captions, made elsewhere.")
+@click.option("-P", "--predictions", type=click.Path(path_type=Path), help="File of captions made elsewhere, to score.")
 @scoring_options("the recipe's, or ")
-@click.option("--parallel", is_flag=True, help="A single -R file holds plain captions, a line for each prediction.")
-@click.option("--all", "every", is_flag=True, help="References without a prediction are an error.")
+@click.option("--parallel", is_flag=True, help="The single -R file contains plain captions, one line per prediction.")
+@click.option("--all", "every", is_flag=True, help="Fail if a reference has no prediction.")
 @click.option("--training", metavar="FILE", type=click.Path(path_type=Path), help="Training captions, for diversity.")
-@click.option("--confidence", is_flag=True, help="Add 95 % confidence intervals, by bootstrap over the pictures.")
+@click.option("--confidence", is_flag=True, help="Add 95 % confidence intervals (bootstrap over the pictures).")
 @output_folder("Folder for the results (default: evaluations/ in the run folder and the name)")
-@click.option("--name", help="What the evaluation is called (default: its split, and what differs from the recipe).")
+@click.option("--name", help="Name of the evaluation (default: its split and the settings changed from the recipe).")
 @click.option(
     "--set",
     "assignments",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Change a setting of the run's recipe, such as data.splits.test=lists/test.txt. Can be given again.",
+    help="Change a setting of the run's recipe, such as data.splits.test=lists/test.txt. Can be repeated.",
 )
 @allow_download
 @generation_options
@@ -80,8 +80,9 @@ def command(
 ) -> None:
     """Caption a split with the captioner of the run folder RUN and score it against the raw references.
 
-    Without RUN the newest run under runs/ is taken; several caption together, as an ensemble. With -P and -R captions
-    made elsewhere are scored. Writes scores.json and per_image.csv, and predictions.json in COCO's results form.
+    Without RUN, the newest run under runs/ is used. Several runs caption together, as an ensemble. With -P and -R,
+    captions made elsewhere are scored. Writes scores.json, per_image.csv, and predictions.json in COCO's results
+    format.
 
     \b
     Examples:
@@ -113,7 +114,7 @@ def command(
     if predictions is not None and output is None:
         raise ConfigError("-o: missing; name the folder for the results")
     if len(runs) > 1 and features is not None:
-        raise ConfigError("--features: names one file, the runs of an ensemble have their own; leave it out")
+        raise ConfigError("--features: names one file, but each run of an ensemble has its own; leave it out")
     if len(runs) > 1 and output is None:
         raise ConfigError("-o: missing; name the folder for the results of several runs")
     given = {"split": split, "metrics": metric_names(metrics), "n": count, "cider_df": cider_df}
@@ -136,7 +137,7 @@ def command(
             [Path(run) for run in runs], assignments, features, captions, changes, generation, output, name
         )
     scores, folder = evaluated
-    logger.info(f"{folder} holds the results")
+    logger.info(f"results written to {folder}")
     click.echo(describe_scores(scores.corpus, scores.intervals))
 
 
@@ -150,7 +151,7 @@ def _evaluate_runs(
     output: Path | None,
     name: str | None,
 ) -> tuple[Scores, Path]:
-    """Evaluate the captioners of run folders; return the scores and where the results are."""
+    """Evaluate the captioners of run folders; return the scores and the folder of the results."""
     from captioner.recipe import read_run
     from captioner.run_folder import CONFIG, evaluation_folder, newest_run, require_finished
 
@@ -173,7 +174,7 @@ def _evaluate_runs(
 
 
 def _require_effect(assignments: Sequence[str]) -> None:
-    """Refuse to change what a captioner has been trained with. Raises ConfigError: naming the section."""
+    """Refuse settings that only apply to training. Raises ConfigError, which names the section."""
     from captioner.config import ConfigError, override
 
     for section in ("model", "train", "text", "extraction"):
@@ -190,7 +191,7 @@ def _evaluate_hub(
     generation: dict[str, Any],
     output: Path,
 ) -> tuple[Scores, Path]:
-    """Evaluate a model of KerasHub on the data of a recipe; return the scores and where the results are."""
+    """Evaluate a KerasHub model on the data of a recipe; return the scores and the folder of the results."""
     _require_effect(assignments)
     source, recipe = read_recipe(config, assignments)
     recipe = _changed(recipe, captions, changes)
@@ -209,26 +210,26 @@ def _changed(recipe: Recipe, captions: str | None, changes: dict[str, Any]) -> R
 
 
 def _require_hub_options(runs: Sequence[Named], output: Path | None, without: Mapping[str, Any]) -> None:
-    """Refuse before Keras is loaded what cannot be asked of a model of KerasHub, which has no run folder.
+    """Refuse, before Keras is loaded, options that do not apply to a KerasHub model, which has no run folder.
 
     Raises:
-        ConfigError, DataError: naming it.
+        ConfigError, DataError: with the name of the option or model.
     """
     from captioner.config import ConfigError
     from captioner.loading import require_model
 
     for option, value in without.items():
         if value is not None:
-            raise ConfigError(f"--{option}: belongs to a run folder, which a model of KerasHub has not; leave it out")
+            raise ConfigError(f"--{option}: needs a run folder, but a KerasHub model has none; leave it out")
     if len(runs) > 1:
-        raise ConfigError("a model of KerasHub captions alone; name it without other models")
+        raise ConfigError("a KerasHub model cannot be part of an ensemble; name it without other models")
     if output is None:
-        raise ConfigError("-o: missing; name the folder for the results of a model of KerasHub")
+        raise ConfigError("-o: missing; name the folder for the results of a KerasHub model")
     require_model(runs[0])
 
 
 def _check_features(recipe: Recipe, where: Path) -> None:
-    """Check before Keras is loaded that a run's features can be opened, if they are a file."""
+    """Check, before Keras is loaded, that a run's feature file can be opened, if there is one."""
     from captioner.features.store import open_features
     from captioner.recipe_paths import require_there
 
@@ -238,7 +239,7 @@ def _check_features(recipe: Recipe, where: Path) -> None:
 
 
 def _checked_data(recipe: Recipe, where: Path) -> Dataset:
-    """Check before Keras is loaded that the data are where a recipe says; return the data set.
+    """Check, before Keras is loaded, that the recipe's data files exist; return the data set.
 
     Raises:
         ConfigError, DataError: as captioner.stages.evaluate.evaluate_run does.
@@ -261,9 +262,9 @@ def _checked_data(recipe: Recipe, where: Path) -> Dataset:
 
 
 def _name_of(split: str, given: Mapping[str, Any]) -> str:
-    """Return what an evaluation is called: its split, and what was asked for otherwise than in the recipe."""
+    """Return the name of an evaluation: its split and the settings that were changed from the recipe."""
     asked = {key: value for key, value in given.items() if key != "split" and value is not None and value is not False}
-    if asked.get("groups") == 1:  # which sampling goes with
+    if asked.get("groups") == 1:  # sampling implies it
         del asked["groups"]
     parts = [
         split,

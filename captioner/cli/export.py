@@ -14,7 +14,7 @@ from captioner.export.formats import FORMATS, PRECISIONS, ExportPrecision
 
 @click.command("export")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--format", "name", type=click.Choice(list(FORMATS)), help="What to write into the folder -o.")
+@click.option("--format", "name", type=click.Choice(list(FORMATS)), help="Format to write into the folder -o.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="New folder.")
 @click.option(
     "-n", "count", type=click.IntRange(min=1), default=1, show_default=True, help="Captions per picture, best first."
@@ -27,12 +27,12 @@ from captioner.export.formats import FORMATS, PRECISIONS, ExportPrecision
     help="How weights are stored. Fewer bits make a smaller file; computation stays float32.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export in the folder.")
-@click.option("--data-licence", metavar="TEXT", help="Licence of the training data, for the card.")
+@click.option("--data-licence", metavar="TEXT", help="Licence of the training data, for the model card.")
 @click.option(
     "--web-runtime",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="For --format web: the folder of onnxruntime-web's dist (default: node_modules here).",
+    help="For --format web: the dist folder of onnxruntime-web (default: the one in ./node_modules).",
 )
 @generation_options
 def command(
@@ -48,8 +48,8 @@ def command(
 ) -> None:
     """Write trained captioners for other runtimes.
 
-    Without --format the graph of a RUN is written into its folder: captioner predict then starts in a fraction of the
-    time, through onnxruntime. Several RUNS are an ensemble, which saved_model alone can hold.
+    Without --format, the graph of a RUN is written into its folder: captioner predict then uses onnxruntime, which
+    starts in a fraction of the time. Several RUNS are an ensemble, which only saved_model supports.
 
     \b
     Examples:
@@ -61,10 +61,12 @@ def command(
     from captioner.run_folder import require_finished
 
     if (name is None) != (output is None):
-        raise ConfigError("--format and -o belong together: the format, and the folder that it is written into")
+        raise ConfigError("--format and -o: give both, the format and the folder to write it into")
     if name is None or output is None:
         if generation or count > 1:
-            raise ConfigError("export without --format takes no options of captions: predict takes them each time")
+            raise ConfigError(
+                "export without --format: -n and the generation options do not apply; give them to captioner predict"
+            )
         require_installed("onnx")
         for run in runs:
             require_finished(run)

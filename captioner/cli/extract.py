@@ -29,8 +29,8 @@ def _shard(_context: click.Context, _option: click.Parameter, value: str | None)
     "outputs",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Feature file: .pkl, or .h5 for grids. With several layers, one for each, or one for their names to go into "
-    "(default: the recipe's, or features.pkl).",
+    help="Feature file: .pkl, or .h5 for grids. With several layers, give one file per layer, or one file whose name "
+    "is extended by the layers' names (default: the recipe's, or features.pkl).",
 )
 @click.option(
     "--encoder",
@@ -43,7 +43,7 @@ def _shard(_context: click.Context, _option: click.Parameter, value: str | None)
     "layers",
     metavar="NAME",
     multiple=True,
-    help="pool, grid, or an inner layer such as fc2 or block5_pool. Can be given again: one pass makes them all "
+    help="pool, grid, or an inner layer such as fc2 or block5_pool. Can be repeated: one pass computes all layers "
     "(default: the recipe's, or pool).",
 )
 @click.option(
@@ -55,8 +55,8 @@ def _shard(_context: click.Context, _option: click.Parameter, value: str | None)
     "--input-size",
     type=int,
     metavar="PIXELS",
-    help="Height and width that pictures come to: larger ones give more regions and take longer (default: the "
-    "recipe's, or what the network was trained on).",
+    help="Height and width that pictures are resized to. Larger ones give more regions and take longer (default: the "
+    "recipe's, or the size that the network was trained on).",
 )
 @click.option(
     "--resizing",
@@ -66,17 +66,20 @@ def _shard(_context: click.Context, _option: click.Parameter, value: str | None)
 @click.option(
     "--view",
     type=click.Choice(("whole", "flip", "crop", "flip-crop")),
-    help="Show the network each picture mirrored or in part: more to train on (default: the recipe's, or whole).",
+    help="Flip or crop each picture before encoding, for additional training features (default: the recipe's, or "
+    "whole).",
 )
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),
     help="Run here, or on a Ray cluster (default: the recipe's, or local).",
 )
-@click.option("--address", metavar="HOST:PORT", help="The Ray cluster's; without it Ray is started here.")
-@click.option("--shard", metavar="I/N", callback=_shard, help="Only part I of N, for captioner merge-features.")
-@click.option("--verify", is_flag=True, help="Write nothing; check the file, its pictures and its encoder.")
-@click.option("--strict", is_flag=True, help="Make no file where a picture cannot be read; exit with 1.")
+@click.option(
+    "--address", metavar="HOST:PORT", help="Address of the Ray cluster; without it, Ray starts on this machine."
+)
+@click.option("--shard", metavar="I/N", callback=_shard, help="Encode part I of N, for captioner merge-features.")
+@click.option("--verify", is_flag=True, help="Check the file, its pictures and its encoder; write nothing.")
+@click.option("--strict", is_flag=True, help="If a picture cannot be read, write no file and exit with 1.")
 @click.option("--overwrite", is_flag=True, help="Replace features of another encoder.")
 @recipe_options
 def command(
@@ -99,8 +102,8 @@ def command(
 ) -> None:
     """Encode the pictures of the folder IMAGES into a feature file.
 
-    A picture that cannot be read is passed over and named in FILE.skipped.csv. A killed extraction continues where it
-    stopped, and one whose folder has changed encodes the new pictures.
+    Pictures that cannot be read are skipped and listed in FILE.skipped.csv. An interrupted extraction continues where
+    it stopped. If the folder has changed, only the new pictures are encoded.
 
     \b
     Examples:
@@ -123,7 +126,7 @@ def command(
         running = {"engine": "ray", **running, "address": address}
     if images is not None and config is None:
         if assignments:
-            raise ConfigError("--set: belongs to a recipe; name it with -c, or leave IMAGES out")
+            raise ConfigError("--set: changes a recipe; name the recipe with -c, or leave IMAGES out")
         features = outputs or (Path("features.pkl"),)
         encoding, extraction = EncoderConfig(**changes), ExtractionConfig(**running)
     else:

@@ -28,12 +28,12 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.argument("text")
 @click.argument("folders", nargs=-1, required=True, metavar="PICTURES...", type=FOLDER)
 @click.option(
-    "--model", type=click.Path(path_type=Path), help="Run folder or .keras file (default: the captioner in the box)."
+    "--model", type=click.Path(path_type=Path), help="Run folder or .keras file (default: the built-in captioner)."
 )
 @click.option(
-    "-n", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many pictures to print."
+    "-n", "count", type=click.IntRange(min=1), default=10, show_default=True, help="Number of pictures to print."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a picture, one a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line per picture, a JSON object.")
 @click.option(
     "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a page of thumbnails."
 )
@@ -42,7 +42,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     "place",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Where the index is kept (default: beside the folder, as NAME.captioner-index).",
+    help="Folder for the index (default: NAME.captioner-index beside the folder of pictures).",
 )
 def command(
     text: str,
@@ -55,8 +55,8 @@ def command(
 ) -> None:
     """Find the pictures in the folders PICTURES that TEXT describes, such as "a dog in the snow".
 
-    Prints `score<TAB>file`, best first; above 0 the text fits the picture better than any picture. The index of a
-    folder is made at the first search, and brought up to date at later ones.
+    Prints `score<TAB>file`, best first. A score above 0 means that the text fits the picture better than an average
+    picture. The first search creates the index of a folder, and later searches update it.
 
     \b
     Examples:
@@ -68,9 +68,9 @@ def command(
     from captioner.storage import require_page
 
     if not text.strip():
-        raise ConfigError("TEXT: is empty; describe the pictures that are looked for")
+        raise ConfigError("TEXT: is empty; describe the pictures to find")
     if place is not None and len(folders) > 1:
-        raise ConfigError("--index: holds one folder's pictures; leave it out, or search one folder")
+        raise ConfigError("--index: an index is for one folder; leave it out, or search one folder")
     for folder in folders:
         require_folder(folder)
     if html is not None:
@@ -94,7 +94,7 @@ def command(
 
 
 def _by_graph(model: Path, folders: Sequence[Path], place: Path | None) -> Searched | None:
-    """Return what is searched with, without Keras; None where the model has no graph or an index is not up to date."""
+    """Return the arguments of the search without Keras, or None if there is no graph or an index is out of date."""
     if find_spec("onnxruntime") is None:
         return None
     from captioner.export.fast import NoGraphError, has_graph, load_fast
@@ -118,7 +118,7 @@ def _by_graph(model: Path, folders: Sequence[Path], place: Path | None) -> Searc
 
 
 def _by_keras(model: Path, folders: Sequence[Path], place: Path | None) -> Searched:
-    """Return what is searched with, the indexes brought up to date."""
+    """Update the indexes and return the arguments of the search."""
     load_keras()
     from captioner.captioner import load
     from captioner.generation.likelihood import Likelihood

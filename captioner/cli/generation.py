@@ -1,4 +1,4 @@
-"""The options that say how captions are generated, shared by the commands that generate them."""
+"""The options for generating captions, shared by the commands that generate them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class WordList(click.ParamType):
-    """Words with commas between them."""
+    """A comma-separated list of words."""
 
     name = "WORDS"
 
@@ -28,57 +28,59 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _WHOLE, _ABOVE_ZERO = click.IntRange(min=0), click.FloatRange(min=0, min_open=True)
 _SHARE = click.FloatRange(min=0, min_open=True, max=1)
-_ENGLISH = 'Words that no caption ends with; "english": a, the, of, with and their like'
+_ENGLISH = 'Words that no caption may end with; "english": a, the, of, with and similar words'
 
 
 def _setting(name: str, help: str, **settings: Any) -> Decorator:  # noqa: A002
-    """Return an option that takes a value; a captioner has its own from the recipe that it was trained with."""
+    """Return an option that takes a value; its default comes from the recipe that the captioner was trained with."""
     return click.option(name, help=f"{help} (default: the model's own).", **settings)
 
 
 # setting of GenerationConfig -> its option
 _OPTIONS: dict[str, Decorator] = {
     "beam_size": _setting("--beam-size", "Hypotheses kept per picture; 1 is greedy search", type=click.IntRange(min=1)),
-    "max_length": _setting("--max-length", "The most words of a caption, its end included", type=click.IntRange(min=1)),
-    "length_penalty": _setting("--length-penalty", "The higher, the longer the captions", type=click.FloatRange(min=0)),
-    "groups": _setting("--groups", "Diverse beam search: the beam in so many groups", type=click.IntRange(min=1)),
+    "max_length": _setting(
+        "--max-length", "Maximum number of words, including the end token", type=click.IntRange(min=1)
+    ),
+    "length_penalty": _setting("--length-penalty", "Higher values give longer captions", type=click.FloatRange(min=0)),
+    "groups": _setting("--groups", "Diverse beam search: number of groups of the beam", type=click.IntRange(min=1)),
     "diversity": _setting(
         "--diversity",
-        "Diverse beam search: penalty for words that other groups have chosen",
+        "Diverse beam search: penalty for words that other groups chose",
         type=click.FloatRange(min=0),
     ),
     "sampling": click.option(
-        "--sample", "sampling", is_flag=True, default=None, help="Draw words by chance, without a beam."
+        "--sample", "sampling", is_flag=True, default=None, help="Sample words at random instead of beam search."
     ),
     "temperature": _setting(
-        "--temperature", "Sampling: below 1 keeps to likely words, above 1 dares more", type=_ABOVE_ZERO
+        "--temperature", "Sampling: below 1 favours likely words, above 1 unlikely ones", type=_ABOVE_ZERO
     ),
-    "top_k": _setting("--top-k", "Sampling: draw from so many of the most probable words; 0 is all", type=_WHOLE),
+    "top_k": _setting("--top-k", "Sampling: draw from this many most probable words; 0 is all", type=_WHOLE),
     "top_p": _setting(
         "--top-p", "Sampling: draw from the most probable words that together have this probability", type=_SHARE
     ),
     "seed": _setting("--seed", "Sampling: the same seed gives the same captions", type=_WHOLE),
-    "min_length": _setting("--min-length", "The fewest words of a caption", type=_WHOLE),
+    "min_length": _setting("--min-length", "Minimum number of words in a caption", type=_WHOLE),
     "no_repeat_ngram": _setting(
-        "--no-repeat-ngram", "No sequence of N words twice in a caption; 0 allows all", type=_WHOLE, metavar="N"
+        "--no-repeat-ngram", "No sequence of N words may occur twice in a caption; 0 is off", type=_WHOLE, metavar="N"
     ),
     "banned_words": _setting(
-        "--banned-words", "Words that no caption holds, with commas between them", type=WordList()
+        "--banned-words", "Words that no caption may contain, separated by commas", type=WordList()
     ),
     "bad_endings": _setting("--bad-endings", _ENGLISH, type=WordList()),
     "start": _setting("--start", "Words that every caption begins with", metavar="TEXT"),
     "must_include": _setting(
         "--must-include",
-        "Words that every caption holds, with commas between them; dog|dogs is one or the other",
+        "Words that every caption must contain, separated by commas; dog|dogs requires either word",
         type=WordList(),
     ),
-    "prompt": _setting("--prompt", "What a model of KerasHub (hub:PRESET) is asked", metavar="TEXT"),
-    "allow_unk": click.option("--allow-unk", is_flag=True, default=None, help="Let captions hold <unk>."),
+    "prompt": _setting("--prompt", "Prompt for a KerasHub model (hub:PRESET)", metavar="TEXT"),
+    "allow_unk": click.option("--allow-unk", is_flag=True, default=None, help="Allow <unk> in captions."),
 }
 
 
 def generation_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options; the command gets those that were given as `generation`, settings of GenerationConfig."""
+    """Add the options; the command receives the given ones as `generation`, settings of GenerationConfig."""
 
     @functools.wraps(function)
     def command(*positional: Any, **arguments: Any) -> Any:
@@ -94,17 +96,17 @@ def generation_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def option_of(setting: str) -> str:
-    """Return the option, as it is typed, of a command's argument or of a setting of GenerationConfig."""
+    """Return the option name, as typed, for a command's argument or a setting of GenerationConfig."""
     name = "sample" if setting == "sampling" else setting.replace("_", "-")
     return f"-{name}" if len(name) == 1 else f"--{name}"
 
 
 def assigned_generation(assignments: Sequence[str], recipe: Recipe) -> dict[str, Any]:
-    """Return the settings of GenerationConfig that `--set generation.NAME=VALUE` gives, as the options would.
+    """Return the settings of GenerationConfig given by `--set generation.NAME=VALUE`, in the form of the options.
 
     Args:
-        assignments: as they were typed.
-        recipe: with these assignments.
+        assignments: the arguments of --set, as typed.
+        recipe: the recipe with these assignments applied.
 
     Raises:
         ConfigError: options of beam search and of sampling are given together.

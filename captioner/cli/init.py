@@ -16,15 +16,15 @@ import click
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("captioner.yaml"),
     show_default=True,
-    help="The recipe.",
+    help="Recipe file to write.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a recipe that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing recipe.")
 def command(folder: Path, captions: Path | None, output: Path, overwrite: bool) -> None:
     """Look at the pictures in FOLDER and write a recipe for them, with comments.
 
-    CAPTIONS is their caption file, in any form that captioner clean reads; without it one is looked for in FOLDER and
-    beside it, and so are texts beside the pictures. Where there are no lists of train and dev pictures, the recipe
-    divides the pictures by shares.
+    CAPTIONS is their caption file, in any format that captioner clean reads. Without CAPTIONS, init looks for a caption
+    file in FOLDER and beside it, and for text files beside the pictures. If it finds no lists of train and dev
+    pictures, the recipe divides the pictures by shares.
 
     \b
     Examples:

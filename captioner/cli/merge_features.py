@@ -22,8 +22,8 @@ from captioner.cli.backend import load_keras
 def command(parts: tuple[Path, ...], output: Path, overwrite: bool) -> None:
     """Merge the feature files PARTS into one.
 
-    The shards of an extraction (captioner extract --shard 1/4, 2/4, ...) give the file that an undivided one gives.
-    Other files are merged if they are of one encoder and no picture is in two of them.
+    Merging the shards of an extraction (captioner extract --shard 1/4, 2/4, ...) gives the same file as an extraction
+    without shards. Other files must come from the same encoder and have no picture in common.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""What the package logs, printed for the user of the command line."""
+"""Print the package's log records for the user of the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGE = "captioner"
 
 
 def text_of(record: logging.LogRecord) -> str:
-    """Return the line for a record: information as it is, `note:` before a warning, `captioner:` before an error."""
+    """Return the line for a record: `note:` before a warning, `captioner:` before an error, no prefix otherwise."""
     return PREFIXES.get(record.levelno, "") + record.getMessage()
 
 
@@ -23,9 +23,9 @@ class MessageHandler(logging.Handler):
     """Prints records to stderr, above a progress bar if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a record, and its traceback if it has one: a server's answers point to its log.
+        """Print a record and its traceback, if any, because a server's error responses refer to its log.
 
-        A closed stderr raises, as it does for every other output of the command.
+        A closed stderr raises an error, as for every other output of the command.
         """
         text = text_of(record)
         if record.exc_info and record.exc_info[0] is not None:
@@ -37,7 +37,7 @@ class MessageHandler(logging.Handler):
 
 @contextlib.contextmanager
 def messages_printed() -> Iterator[None]:
-    """Print what the package logs while the block runs."""
+    """Print the package's log records while the block runs."""
     logger = logging.getLogger(PACKAGE)
     handler, before = MessageHandler(), (logger.level, logger.propagate)
     logger.addHandler(handler)

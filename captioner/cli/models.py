@@ -1,4 +1,4 @@
-"""The model of predict and serve: a graph on onnxruntime where there is one, or Keras."""
+"""Load the model for predict and serve: its graph on onnxruntime if it has one, or Keras."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Loaded = tuple["PictureCaptioner", "dict[str, Any] | None"]
 
 
 def suits_graph(files: PictureFiles, running: dict[str, Any], arriving: bool) -> bool:
-    """Tell whether onnxruntime is the quicker way: with many pictures Keras' batches catch up."""
+    """Tell whether onnxruntime is faster: with many pictures, Keras' batches make up for its slow start."""
     plain = running["engine"] in (None, "local") and running["precision"] in (None, "auto", "float32")
     return plain and running["batch_size"] is None and not arriving and len(files) <= FAST_UP_TO
 
 
 def load_graph(models: tuple[Named, ...], count: int, generation: dict[str, Any]) -> Loaded | None:
-    """Return what `load_models` does by the run's graph on onnxruntime; None where that is not possible."""
+    """Return the same as `load_models`, with the run's graph on onnxruntime; None if that is not possible."""
     if len(models) > 1 or find_spec("onnxruntime") is None:
         return None
     from captioner.export.fast import NoGraphError, UnsupportedSettingError, has_graph, load_fast
@@ -39,18 +39,18 @@ def load_graph(models: tuple[Named, ...], count: int, generation: dict[str, Any]
         captioner.search(count, **captioner.widened(count, generation))
         captioner.find_encoder()
     except (NoGraphError, UnsupportedSettingError) as error:
-        loaded = load_models(models)  # first: a run that Keras cannot load has that fault alone
+        loaded = load_models(models)  # before the warning: if this fails, its error is enough
         logger.warning(f"{error}; using Keras, which takes seconds to start")
         return loaded
     return captioner, captioner.encoder_description if len(captioner.feature_shape) == 2 else None
 
 
 def load_models(models: tuple[Named, ...], precision: str | None = None) -> Loaded:
-    """Return the captioner, an ensemble of several, and the description of the encoder whose grid it looks at.
+    """Return the captioner (an ensemble for several models), and the description of the encoder whose grid it uses.
 
     Args:
-        models: their names.
-        precision: of a model of KerasHub.
+        models: the models' names.
+        precision: of a KerasHub model.
     """
     load_keras()
     from captioner import loading

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class NamedPath(click.Path):
-    """A path with a name: an empty one, as an unset variable of the shell leaves it, would be the folder one is in.
+    """A path that must not be empty: an unset shell variable would otherwise mean the current folder.
 
     Args:
         file_okay: whether it may be a file.
@@ -34,18 +34,18 @@ class NamedPath(click.Path):
 
 
 class ModelName(NamedPath):
-    """A run folder, a .keras file, or `hub:` and a preset of KerasHub, which stays as it is typed."""
+    """A run folder, a .keras file, or `hub:` with a KerasHub preset, which is kept as typed."""
 
     name = "model"
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
-        """Return a path, or a model of KerasHub by its name."""
+        """Return a path, or the name of a KerasHub model."""
         hub = isinstance(value, str) and value.startswith("hub:")
         return value if hub else super().convert(value, param, context)
 
 
 def output_folder(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add -o for a folder; a file of that name is refused before any work."""
+    """Add -o for a folder; an existing file with that name is refused before any work."""
     return click.option("-o", "--output", type=NamedPath(file_okay=False), metavar="FOLDER", help=f"{default}.")
 
 
@@ -56,18 +56,18 @@ def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "assignments",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Change a setting of the recipe, such as train.batch_size=64. Can be given again.",
+        help="Change a setting of the recipe, such as train.batch_size=64. Can be repeated.",
     )(function)
     return click.option(
         "-c",
         "--config",
         metavar="RECIPE",
-        help="A YAML recipe, or the name of one in the box (default: captioner.yaml here, or else the sample's).",
+        help="YAML recipe, or the name of a built-in one (default: ./captioner.yaml if it exists, or the sample's).",
     )(function)
 
 
 def allow_download(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --allow-download; it sets the environment variable of the same meaning for this process."""
+    """Add --allow-download, which sets CAPTIONER_ALLOW_DOWNLOAD for this process."""
 
     def allow(_context: click.Context, _option: click.Parameter, value: bool) -> None:
         if value:
@@ -78,18 +78,18 @@ def allow_download(function: Callable[..., Any]) -> Callable[..., Any]:
         is_flag=True,
         expose_value=False,
         callback=allow,
-        help="Fetch what the model names from the net: an encoder's address, or a preset of KerasHub.",
+        help="Allow downloads that the model refers to: encoder weights at an address, or a KerasHub preset.",
     )(function)
 
 
 def read_recipe(config: str | None, assignments: tuple[str, ...]) -> tuple[Source, Recipe]:
-    """Return the recipe that -c and --set ask for; say which where none was named."""
+    """Return the recipe for -c and --set; without -c, log which recipe is used."""
     from captioner.recipe import find_recipe, load_recipe
 
     source = find_recipe(config)
     recipe = load_recipe(source, assignments)
     if source.embedded:
-        logger.info("no recipe named and no captioner.yaml here: using the sample's")
+        logger.info("no recipe given and no captioner.yaml here; using the sample's recipe")
     elif config is None:
         logger.info(f"using {source.path}")
     return source, recipe

@@ -30,15 +30,15 @@ FOLDER = NamedPath(file_okay=False)
     "models",
     multiple=True,
     type=ModelName(),
-    help="Run folder, .keras file or hub:PRESET (default: the captioner in the box). Given again: an ensemble.",
+    help="Run folder, .keras file or hub:PRESET (default: the built-in captioner). Repeat it for an ensemble.",
 )
 @click.option(
     "-n", "count", type=click.IntRange(min=1), default=1, show_default=True, help="Captions per picture, best first."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a picture, one a line.")
-@click.option("--out", type=FOLDER, metavar="FOLDER", help="Write the pictures with their captions, and results.csv.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line per picture, a JSON object.")
+@click.option("--out", type=FOLDER, metavar="FOLDER", help="Write the captioned pictures and results.csv.")
 @click.option("--overwrite", is_flag=True, help="Replace the captions in the --out folder.")
-@click.option("--attention", type=FOLDER, metavar="FOLDER", help="Draw what each word looked at; needs the plot extra.")
+@click.option("--attention", type=FOLDER, metavar="FOLDER", help="Draw each word's attention; needs the plot extra.")
 @click.option(
     "--write",
     "kinds",
@@ -46,43 +46,45 @@ FOLDER = NamedPath(file_okay=False)
     type=click.Choice(["txt", "xmp-sidecar", "metadata"]),
     help="Write captions to NAME.txt or NAME.xmp beside each picture, or into its own metadata (JPEG, PNG, WebP).",
 )
-@click.option("--extension", metavar="ENDING", help="Of the files of --write txt, such as .caption (default: .txt).")
+@click.option("--extension", metavar="ENDING", help="File ending for --write txt, such as .caption (default: .txt).")
 @click.option(
     "--existing",
     type=click.Choice(["skip", "overwrite", "append", "prepend"]),
-    help="What becomes of a text that is there already (default: skip).",
+    help="What to do where a text already exists (default: skip).",
 )
-@click.option("--prefix", metavar="TEXT", help="Text before every caption that --write writes.")
-@click.option("--suffix", metavar="TEXT", help="Text behind every caption that --write writes.")
-@click.option("--keep-times", is_flag=True, help="Files that --write changes keep their times.")
-@click.option("--dry-run", is_flag=True, help="Say what --write would write, and write nothing.")
+@click.option("--prefix", metavar="TEXT", help="Text to put before every caption of --write.")
+@click.option("--suffix", metavar="TEXT", help="Text to put after every caption of --write.")
+@click.option("--keep-times", is_flag=True, help="Keep the times of files that --write changes.")
+@click.option("--dry-run", is_flag=True, help="Print what --write would write, and write nothing.")
 @click.option(
     "--style",
     type=click.Choice(["plain", "sentence", "alt"]),
     default="plain",
     show_default=True,
-    help="sentence: capital and full stop. alt: also without 'an image of', at most 125 characters.",
+    help="sentence: capital letter and full stop. alt: also drops 'an image of', at most 125 characters.",
 )
-@click.option("--neutral", is_flag=True, help="Replace gendered words: a man becomes a person.")
+@click.option("--neutral", is_flag=True, help="Replace gendered words: 'a man' becomes 'a person'.")
 @click.option(
     "--neutral-words",
     type=NamedPath(),
     metavar="FILE",
-    help="More of such words, `word = replacement` a line.",
+    help="File with more such words, one `word = replacement` per line.",
 )
 @click.option(
     "--unsure",
     type=click.FloatRange(0, 1),
     metavar="CONFIDENCE",
-    help="Leave pictures uncaptioned below this confidence, and list them.",
+    help="Do not caption pictures below this confidence; list them.",
 )
-@click.option("--allow-urls", is_flag=True, help="Fetch pictures that are named by an http or https address.")
+@click.option("--allow-urls", is_flag=True, help="Download pictures given as http or https addresses.")
 @click.option("--engine", type=click.Choice(["local", "ray"]), help="Run here, or on a Ray cluster (default: local).")
-@click.option("--address", metavar="HOST:PORT", help="The Ray cluster's; without it Ray is started here.")
+@click.option(
+    "--address", metavar="HOST:PORT", help="Address of the Ray cluster; without it, Ray starts on this machine."
+)
 @click.option(
     "--precision",
     type=click.Choice(["auto", "float32", "bfloat16"]),
-    help="Of the encoder (default: auto, the faster one where captions stay the same).",
+    help="Precision of the encoder (default: auto, the faster one that gives the same captions).",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), help="Pictures encoded together (default: the fastest).")
 @allow_download
@@ -107,9 +109,9 @@ def command(
 ) -> None:
     """Caption PICTURES: files, folders, tar files, COCO's image_info_*.json, addresses, or - for standard input.
 
-    Prints the caption of a single picture, and `file<TAB>caption` lines for several, each as soon as it is known. A
-    picture that cannot be read is named and passed over; the exit code is then 1. With --out and --write, the same
-    command continues where it was stopped.
+    Prints the caption of a single picture, or lines of `file<TAB>caption` for several, each as soon as it is ready.
+    Pictures that cannot be read are reported and skipped; the exit code is then 1. With --out and --write, run the same
+    command again to continue an interrupted one.
 
     \b
     Examples:
@@ -130,7 +132,7 @@ def command(
     outputs = [folder for folder in (out, attention) if folder is not None]
     files = find_pictures(pictures, options["allow_urls"], outputs)
     if sidecars and not files.only_files:
-        raise ConfigError("--write: writes beside files, and some pictures are in tar files or at addresses; use --out")
+        raise ConfigError("--write: needs picture files, but some pictures are in tar files or at addresses; use --out")
     _require_places(files, sidecars, out)
     arriving = Arriving(sys.stdin.buffer, options["allow_urls"], outputs) if str(STDIN) in pictures else None
     if arriving is not None:
@@ -157,7 +159,7 @@ def command(
     fast = load_graph(models, count, generation) if suits_graph(files, running, arriving is not None) else None
     captioner, encoder = fast or load_models(models, _precision(models, running))
     if attention is not None and encoder is None:
-        raise DataError("--attention: this model has none to draw, its architecture looks at no regions; leave it out")
+        raise DataError("--attention: this model's architecture has no attention over picture regions; leave it out")
     job = {
         "model": [digest_model(model) for model in models] if out is not None else [],
         "n": count,
@@ -194,7 +196,7 @@ def command(
         writer.close()
     _report_unsure(summary.unsure, unsure)
     if broken and summary.captioned > LONG:
-        logger.info(f"{summary.broken:,} pictures without a caption, named above; {summary.captioned:,} with one")
+        logger.info(f"{summary.captioned:,} pictures captioned; {summary.broken:,} without a caption, listed above")
     context.exit(1 if broken else 0)
 
 
@@ -212,9 +214,9 @@ def _sidecars(kinds: tuple[str, ...], options: dict[str, Any]) -> list[Any]:
     if not kinds:
         for name in ("extension", "existing", "prefix", "suffix", "keep_times", "dry_run"):
             if options[name]:
-                raise ConfigError(f"--{name.replace('_', '-')}: belongs to --write, which is missing")
+                raise ConfigError(f"--{name.replace('_', '-')}: needs --write; add it")
     if options["extension"] is not None and "txt" not in kinds:
-        raise ConfigError("--extension: names the files of --write txt, which is missing")
+        raise ConfigError("--extension: needs --write txt; add it")
     wording = Wording(options["existing"] or "skip", options["prefix"] or "", options["suffix"] or "")
     rest: dict[str, Any] = {"keep_times": options["keep_times"], "dry_run": logger.info if options["dry_run"] else None}
     made: dict[str, Any] = {
@@ -234,7 +236,7 @@ def _writers(
     encoder: dict[str, Any] | None,
     job: dict[str, Any],
 ) -> tuple[list[Any], list[Any]]:
-    """Return the writers but for the sidecars', and those of them that know which pictures are done."""
+    """Return the writers other than the sidecar writers, and those of them that know which pictures are done."""
     from captioner.writers.drawn import AttentionFolder, ResultsFolder
     from captioner.writers.lines import JsonLines, PlainLines
 
@@ -244,21 +246,21 @@ def _writers(
         writers.append(AttentionFolder(attention, files, encoder))
     if out is None:
         return writers, []
-    folder = ResultsFolder(out, files, job, overwrite)  # the last one: its row says that a picture is done
+    folder = ResultsFolder(out, files, job, overwrite)  # last, because its row marks a picture as done
     return [*writers, folder], [folder]
 
 
 def _echo(line: str) -> None:
-    """Print a line at once; a file name that is no UTF-8 keeps its bytes."""
+    """Print a line at once; a file name that is not UTF-8 keeps its bytes."""
     from tqdm import tqdm
 
-    with tqdm.external_write_mode(file=sys.stdout):  # a bar on the same terminal makes room
+    with tqdm.external_write_mode(file=sys.stdout):  # clears a progress bar on the same terminal
         click.echo(line.encode(errors="surrogateescape"))
         sys.stdout.flush()
 
 
 def _require_places(files: PictureFiles, sidecars: Sequence[Any], out: Path | None) -> None:
-    """Refuse what cannot be written, before Keras is loaded."""
+    """Check, before Keras is loaded, that the outputs can be written."""
     from captioner.output_places import require_place
 
     for sidecar in sidecars:
@@ -268,7 +270,7 @@ def _require_places(files: PictureFiles, sidecars: Sequence[Any], out: Path | No
 
 
 def _precision(models: Sequence[Named], running: dict[str, Any]) -> str | None:
-    """Return the precision that a model of KerasHub is to have; None for what KerasHub takes by default.
+    """Return the precision for a KerasHub model, or None for KerasHub's default.
 
     Raises:
         ConfigError: an option does not apply to such a model.
@@ -277,14 +279,14 @@ def _precision(models: Sequence[Named], running: dict[str, Any]) -> str | None:
     from captioner.hub.names import is_hub
 
     if any(map(is_hub, models)) and running["engine"] == "ray":
-        raise ConfigError("--engine ray: does not run models of KerasHub; leave it out")
+        raise ConfigError("--engine ray: does not support KerasHub models; leave it out")
     return None if running["precision"] == "auto" else running["precision"]
 
 
 def _report_unsure(unsure: Sequence[tuple[Path, float]], limit: float | None) -> None:
-    """List the pictures that were left uncaptioned, the least sure first."""
+    """List the pictures that were not captioned, lowest confidence first."""
     if not unsure:
         return
-    logger.info(f"{len(unsure):,} pictures left uncaptioned, with a confidence below {limit:g}:")
+    logger.info(f"{len(unsure):,} pictures not captioned, confidence below {limit:g}:")
     for path, confidence in sorted(unsure, key=lambda each: each[1]):
         logger.info(f"  {confidence:.2f}  {path}")

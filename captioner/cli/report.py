@@ -18,7 +18,7 @@ def draw_curves(run: Path, path: Path) -> Path:
     """Draw a run's losses and scores by epoch; return the picture's path.
 
     Raises:
-        ConfigError: matplotlib is not installed, or the picture's ending is not known.
+        ConfigError: matplotlib is not installed, or the picture's file type is not supported.
         DataError: the run has no history, or the picture cannot be written.
     """
     from captioner.plots.history import plot_history
@@ -53,12 +53,12 @@ def draw_curves(run: Path, path: Path) -> Path:
     type=click.IntRange(min=2),
     default=1000,
     show_default=True,
-    help="At most so many are shown, the best and the worst.",
+    help="Maximum number of pictures to show, the best and the worst.",
 )
 @click.option(
     "--curves",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Draw the training's curves into FILE.png, .svg or .pdf, and no page; RUN need not be evaluated.",
+    help="Draw the training curves into FILE.png, .svg or .pdf instead of writing a page. RUN need not be evaluated.",
 )
 def command(
     run: Path,
@@ -71,7 +71,7 @@ def command(
 ) -> None:
     """Write the scores, curves, captions and pictures of the evaluated run RUN into one HTML page.
 
-    The page opens from disk and needs no network: pictures lie in it, and can be searched, sorted and looked at.
+    The page contains the pictures, opens from disk and needs no network. The pictures can be searched and sorted.
 
     \b
     Examples:

@@ -19,11 +19,11 @@ from captioner.cli.train import require_jax, train_arguments
     "--processes",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Train in so many processes on this machine, as captioner train does.",
+    help="Number of training processes on this machine, as in captioner train.",
 )
 @recipe_options
 def command(output: Path | None, processes: int | None, config: str | None, assignments: tuple[str, ...]) -> None:
-    """Extract, clean, train and evaluate: whatever is missing or out of date, in order.
+    """Extract, clean, train and evaluate: run every step that is missing or out of date, in order.
 
     \b
     Examples:
@@ -37,7 +37,7 @@ def command(output: Path | None, processes: int | None, config: str | None, assi
     from captioner.training.launch import launch
 
     if COUNT in os.environ:
-        raise ConfigError(f"{COUNT}: captioner run is one process; give it --processes, or use captioner train")
+        raise ConfigError(f"{COUNT}: captioner run ignores it; unset it and use --processes, or use captioner train")
     if processes is not None:
         require_jax("--processes")
     source, recipe = read_recipe(config, assignments)
@@ -45,7 +45,7 @@ def command(output: Path | None, processes: int | None, config: str | None, assi
 
     def train_in(processes: int) -> None:
         if code := launch(train_arguments(folder, ["--resume"], config, assignments), processes, results=False):
-            raise click.exceptions.Exit(code)  # what went wrong has been said
+            raise click.exceptions.Exit(code)  # the error has already been printed
 
     scores = run(recipe, folder, load_keras, None if processes is None else partial(train_in, processes))
     click.echo(scores)

@@ -10,7 +10,7 @@ import click
 
 
 def scoring_options(own: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return what adds --metrics, --cider-df and -R; `own` says whose settings come before the defaults."""
+    """Return a decorator that adds --metrics, --cider-df and -R; `own` names the settings used before the defaults."""
     options = (
         click.option(
             "-R",
@@ -18,19 +18,19 @@ def scoring_options(own: str = "") -> Callable[[Callable[..., Any]], Callable[..
             multiple=True,
             metavar="FILE",
             type=click.Path(path_type=Path),
-            help="Captions to score against: Flickr, Kaggle, COCO or descriptions.txt. Several text files: plain "
-            "captions, a line for each prediction.",
+            help="Captions to score against: Flickr, Kaggle, COCO or descriptions.txt. Several text files are read as "
+            "plain captions, one line per prediction.",
         ),
         click.option(
             "--cider-df",
             metavar="corpus|FILE",
-            help="Whose document frequencies CIDEr-D takes: the evaluated references' (corpus) or a caption file's "
+            help="Source of the document frequencies for CIDEr-D: the evaluated references (corpus) or a caption file "
             f"(default: {own}corpus).",
         ),
         click.option(
             "--metrics",
             metavar="NAMES",
-            help="What to score: bleu,rouge,cider,meteor,diversity,oracle,classic-bleu,retrieval "
+            help="Metrics to compute: bleu,rouge,cider,meteor,diversity,oracle,classic-bleu,retrieval "
             f"(default: {own}bleu,rouge,cider).",
         ),
     )
@@ -44,10 +44,10 @@ def scoring_options(own: str = "") -> Callable[[Callable[..., Any]], Callable[..
 
 
 def metric_names(given: str | None) -> tuple[str, ...] | None:
-    """Return the names in a --metrics option, None where there is none.
+    """Return the names in a --metrics option, or None if the option is not given.
 
     Raises:
-        ConfigError: there is no such metric.
+        ConfigError: a metric does not exist.
     """
     from captioner.config import ConfigError
     from captioner.metrics.scorer import require_metrics
@@ -56,6 +56,6 @@ def metric_names(given: str | None) -> tuple[str, ...] | None:
         return None
     names = tuple(name.strip() for name in given.split(",") if name.strip())
     if not names:
-        raise ConfigError("--metrics: names nothing; leave it away, or name some, such as bleu,cider")
+        raise ConfigError("--metrics: names no metric; leave it out, or name some, such as bleu,cider")
     require_metrics(names, "--metrics")
     return names

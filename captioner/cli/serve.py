@@ -35,14 +35,14 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
     "models",
     multiple=True,
     type=ModelName(),
-    help="Run folder, .keras file or hub:PRESET (default: the captioner in the box). Given again: an ensemble.",
+    help="Run folder, .keras file or hub:PRESET (default: the built-in captioner). Repeat it for an ensemble.",
 )
 @click.option(
-    "--keras", is_flag=True, help="Use Keras, as for a GPU, where the model has a graph for onnxruntime, too."
+    "--keras", is_flag=True, help="Use Keras, for example on a GPU, even if the model has an onnxruntime graph."
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 is all.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is all.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="The port; 0 takes a free one."
+    "--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="Port; 0 takes a free one."
 )
 @click.option(
     "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes, each with its own model."
@@ -50,50 +50,54 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 @click.option(
     "--token",
     envvar=TOKEN,
-    help="What clients must send as `Authorization: Bearer TOKEN`. Better given as CAPTIONER_TOKEN.",
+    help="Token that clients must send as `Authorization: Bearer TOKEN`. It is safer to set CAPTIONER_TOKEN.",
 )
 @click.option(
-    "--cors", "origins", multiple=True, metavar="ORIGIN", help="Let web pages of this address ask. Can be given again."
+    "--cors",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Allow requests from web pages of this origin. Can be repeated.",
 )
 @click.option(
     "--batch",
     type=click.IntRange(min=1),
     default=16,
     show_default=True,
-    help="Pictures captioned together: a power of two.",
+    help="Pictures captioned together, a power of two.",
 )
 @click.option(
     "--window",
     type=click.FloatRange(min=0),
     default=5,
     show_default=True,
-    help="Milliseconds that a picture waits for others.",
+    help="Milliseconds that a picture waits for others to join its batch.",
 )
 @click.option(
     "--queue",
     type=click.IntRange(min=1),
     default=128,
     show_default=True,
-    help="Pictures that may wait; the next are told to come back.",
+    help="Maximum number of waiting pictures; further requests are told to retry later.",
 )
 @click.option(
     "--deadline",
     type=click.FloatRange(min=0, min_open=True),
     default=30,
     show_default=True,
-    help="Seconds until a request is given up.",
+    help="Seconds after which a request times out.",
 )
 @click.option(
     "--max-mib",
     type=click.FloatRange(min=0, min_open=True),
     default=20,
     show_default=True,
-    help="The largest picture, in MiB.",
+    help="Maximum size of a picture, in MiB.",
 )
 @click.option(
     "--max-megapixels",
     type=click.FloatRange(min=0, min_open=True),
-    help="The largest picture, in megapixels (default: 67, or what CAPTIONER_MAX_PIXELS says).",
+    help="Maximum size of a picture, in megapixels (default: 67, or the value of CAPTIONER_MAX_PIXELS).",
 )
 @allow_download
 def command(
@@ -111,9 +115,9 @@ def command(
     max_mib: float,
     max_megapixels: float | None,
 ) -> None:
-    """Serve captions over HTTP, and a page for people.
+    """Serve captions over HTTP, with a web page for people.
 
-    Prints its address. It ends with Ctrl-C or SIGTERM, when the requests that it has accepted are answered.
+    Prints its address. Ctrl-C or SIGTERM stops the server after the accepted requests are answered.
 
     \b
     Examples:
@@ -122,12 +126,12 @@ def command(
     """
     from captioner.config import ConfigError
 
-    if token is None and TOKEN in os.environ:  # an empty one, which Click takes for none: it would let in everybody
+    if token is None and TOKEN in os.environ:  # empty: Click ignores it, and everyone would have access
         raise ConfigError(f"{TOKEN}: is empty; give it a token of visible ASCII characters, or unset it")
     if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token and token):
-        raise ConfigError("--token: must be of visible ASCII characters; choose another")
+        raise ConfigError("--token: must consist of visible ASCII characters; choose another")
     if batch > queue:
-        raise ConfigError(f"--batch {batch}: cannot be filled from a --queue of {queue}; make the queue longer")
+        raise ConfigError(f"--batch {batch}: is larger than --queue {queue}; make the queue longer")
     _require_extra()
     from captioner.images.decode import allowed_pixels
     from captioner.serving.limits import MIB, Limits
@@ -149,10 +153,10 @@ def command(
     with contextlib.closing(bind(host, port)) as bound:
         config = ServerConfig(models, keras, token, origins, limits)
         model = _load(config)
-        bound.listen(2048)  # whoever reads the address may ask at once, and waits until the server is up
+        bound.listen(2048)  # from now on clients can connect; they wait until the server is up
         _print_greeting(address_of(bound), model, models)
         if host not in LOOPBACK and token is None:
-            logger.warning("%s lets in everybody who can reach this machine; --token asks for a password", host)
+            logger.warning("%s gives access to everyone who can reach this machine; --token requires a password", host)
         _quieten()
         if workers > 1:
             del model
@@ -164,7 +168,7 @@ def command(
 
 
 def worker_app() -> Starlette:
-    """Return the application of one of several processes; uvicorn calls it there."""
+    """Return the application for a worker process; uvicorn calls this function in each worker."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     _printing.enter_context(messages_printed())
     _quieten()
@@ -175,14 +179,14 @@ def worker_app() -> Starlette:
     config = ServerConfig.from_json(os.environ[SETTINGS])
     try:
         model = _load(config)
-    except DataError as error:  # it was whole when the first process looked
+    except DataError as error:  # the file was fine when the first process read it
         logger.error("%s", error)
-        sys.exit(3)  # uvicorn's code for a process that would fail again
+        sys.exit(3)  # uvicorn's code for a failed startup: the worker would fail again
     return create_app(model, token=config.token, origins=config.origins, limits=config.limits)
 
 
 def _load(config: ServerConfig) -> ServedModel:
-    """Load the captioner to serve. Raises DataError where it cannot be loaded."""
+    """Load the captioner to serve. Raises DataError if it cannot be loaded."""
     from captioner.loading import require_model
     from captioner.serving.run import served_model
 
@@ -211,11 +215,11 @@ def _require_extra() -> None:
         "prometheus_client": "prometheus-client",
     }
     if missing := [package for module, package in packages.items() if find_spec(module) is None]:
-        raise ConfigError(f"serve needs {', '.join(missing)}; pip install 'captioner[serve]' brings what it needs")
+        raise ConfigError(f"serve needs {', '.join(missing)}; pip install 'captioner[serve]'")
 
 
 def _print_greeting(address: str, model: ServedModel, paths: tuple[Named, ...]) -> None:
-    """Print where the server is, what answers and how good it is."""
+    """Print the server's address, its model and the model's scores."""
     from captioner.hub.names import is_hub
     from captioner.metrics.labels import describe
     from captioner.pretrained.box import BOX, CARD
@@ -228,13 +232,13 @@ def _print_greeting(address: str, model: ServedModel, paths: tuple[Named, ...]) 
     if model.scores:
         click.echo(f"scores: {describe(model.scores)}")
     elif paths == (BOX,):
-        click.echo(f"scores: {CARD} has them")
+        click.echo(f"scores: see {CARD}")
     elif len(paths) == 1 and not is_hub(paths[0]):
-        click.echo(f"scores: not known; captioner evaluate {paths[0]} finds them")
+        click.echo(f"scores: not known; captioner evaluate {paths[0]} computes them")
     sys.stdout.flush()
 
 
 def _quieten() -> None:
-    """Hide messages that are of no use to those who run a server."""
+    """Hide messages that are of no use to the person who runs the server."""
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it takes compiling for several batch sizes for a mistake
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of compiling for several batch sizes

@@ -7,11 +7,11 @@ import click
 
 @click.command("settings")
 @click.argument("section", required=False)
-@click.option("--markdown", is_flag=True, help="As a page in Markdown.")
+@click.option("--markdown", is_flag=True, help="Print the list as Markdown.")
 def command(section: str | None, markdown: bool) -> None:
     """List the settings of a recipe: their values, their defaults and what they mean.
 
-    SECTION is one of them, such as train, an architecture, such as transformer, or one setting.
+    SECTION is a section such as train, an architecture such as transformer, or a single setting.
 
     \b
     Examples:

@@ -19,9 +19,13 @@ from captioner.cli.options import read_recipe, recipe_options
     metavar="FOLDER",
     help="Folder for the shards.",
 )
-@click.option("--pictures", is_flag=True, help="Put the pictures into the shards, instead of their features.")
+@click.option("--pictures", is_flag=True, help="Put the pictures into the shards instead of their features.")
 @click.option(
-    "--per-shard", type=click.IntRange(min=1), default=1024, show_default=True, help="Pictures in a shard, at most."
+    "--per-shard",
+    type=click.IntRange(min=1),
+    default=1024,
+    show_default=True,
+    help="Maximum number of pictures in a shard.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace shards of other data.")
 @recipe_options
@@ -35,8 +39,8 @@ def command(
 ) -> None:
     """Write a recipe's features and captions into TFRecord shards.
 
-    Training streams them, from a disk or from cloud storage: set data.source to tfrecord, features to the folder, and
-    data.captions to captions.json in it. A killed run continues with the same command.
+    Training streams them from a disk or from cloud storage: set data.source to tfrecord, features to the folder, and
+    data.captions to captions.json in it. Run the same command again to continue an interrupted run.
 
     \b
     Examples:

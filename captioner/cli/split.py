@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("captions", nargs=-1, type=click.Path(path_type=Path))
 @output_folder("Folder for the lists (default: splits)")
 @click.option(
-    "--images", type=click.Path(path_type=Path), help="Folder of pictures; those that look alike stay together."
+    "--images", type=click.Path(path_type=Path), help="Folder of pictures; similar pictures go into the same list."
 )
 @click.option(
     "--shares",
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     help="Shares of the pictures (default: the recipe's, or train=0.8,dev=0.1,test=0.1, or with fewer than 200 "
     "pictures train=0.75,dev=0.25).",
 )
-@click.option("--seed", type=int, help="Of the division (default: the recipe's, or 0).")
-@click.option("--check", is_flag=True, help="Look for pictures that are in two splits, by what they show.")
+@click.option("--seed", type=int, help="Seed of the random division (default: the recipe's, or 0).")
+@click.option("--check", is_flag=True, help="Look for the same picture in two splits, by content.")
 @recipe_options
 def command(
     captions: tuple[Path, ...],
@@ -40,9 +40,9 @@ def command(
 ) -> None:
     """Divide the pictures of CAPTIONS at random into lists: train.txt, dev.txt, test.txt.
 
-    A recipe can do the same: `data.splits: {train: 0.8, dev: 0.1, test: 0.1}`. Without CAPTIONS, the recipe's are
-    divided. With --check nothing is written: the recipe's splits, or those that CAPTIONS carries, are looked through
-    for one picture under two names, which ends in an error.
+    A recipe can do the same: `data.splits: {train: 0.8, dev: 0.1, test: 0.1}`. Without CAPTIONS, the pictures of the
+    recipe are divided. --check writes nothing. It looks for one picture under two names in the recipe's splits, or in
+    the splits that CAPTIONS contains, and fails if it finds one.
 
     \b
     Examples:
@@ -66,7 +66,7 @@ def command(
         )
     if check:
         if shares is not None or output is not None:
-            raise ConfigError("--check: writes nothing; leave --shares and -o out")
+            raise ConfigError("--check: writes nothing; leave out --shares and -o")
         _check(data)
         return
     wanted = _read_shares(shares) if shares is not None else data.shares or None
@@ -82,13 +82,13 @@ def _check(data: DataConfig) -> None:
     from captioner.data.splits import require_different
 
     if data.images is None:
-        raise ConfigError("--images: missing; name the folder of pictures to look through")
+        raise ConfigError("--images: missing; name the folder of pictures to compare")
     dataset = Dataset(data)
     splits = dataset.load(dataset.present_splits()).splits
     if len(splits) < 2:
-        raise ConfigError(f"--check: needs two splits or more, found {', '.join(splits) or 'none'}")
+        raise ConfigError(f"--check: needs at least two splits, found {', '.join(splits) or 'none'}")
     compared = require_different(splits, data.images)
-    click.echo(f"no picture is in two splits under two names: {compared:,} pictures compared")
+    click.echo(f"no picture is in two splits; {compared:,} pictures compared")
 
 
 def _read_shares(text: str) -> dict[str, float]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def checked_inputs(source: Source, recipe: Recipe, folder: Path, resume: bool, overwrite: bool) -> Dataset:
-    """Check before Keras is loaded what training checks again; return the data set, read.
+    """Run, before Keras is loaded, the checks that training repeats; return the loaded data set.
 
     Raises:
         ConfigError, DataError: as captioner.stages.train.train does.
@@ -42,7 +42,9 @@ def checked_inputs(source: Source, recipe: Recipe, folder: Path, resume: bool, o
             raise DataError(f"{recipe.features}: no such file; {source.command('extract')} makes it")
         features = open_features(recipe.features, recipe.features_layout)
         require_encoder(features, recipe.encoder)
-        readable, _ = readable_part(captions, [features], recipe.data.max_unreadable)  # training says which are not
+        readable, _ = readable_part(
+            captions, [features], recipe.data.max_unreadable
+        )  # training logs the unreadable ones
         require_features(features, readable)
     return data
 
@@ -50,20 +52,22 @@ def checked_inputs(source: Source, recipe: Recipe, folder: Path, resume: bool, o
 @click.command("train")
 @output_folder("Run folder (default: runs/ and the recipe's name)")
 @click.option("--features", metavar="FILE", help="Feature file (default: the recipe's).")
-@click.option("--resume", is_flag=True, help="Go on with an unfinished run, or add epochs to a finished one.")
+@click.option("--resume", is_flag=True, help="Continue an unfinished run, or add epochs to a finished one.")
 @click.option(
     "--overwrite",
     is_flag=True,
-    help="Replace the run in the folder; a finished one only when the new one is complete.",
+    help="Replace the run in the folder. A finished run is replaced only when the new one is complete.",
 )
 @click.option(
     "--processes",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Train in so many processes, here for a trial or on the cluster; needs KERAS_BACKEND=jax.",
+    help="Number of training processes, on this machine (for a trial) or on the cluster; needs KERAS_BACKEND=jax.",
 )
 @click.option("--engine", type=click.Choice(["local", "ray"]), help="Run here, or on a Ray cluster (default: local).")
-@click.option("--address", metavar="HOST:PORT", help="The Ray cluster's; without it Ray is started here.")
+@click.option(
+    "--address", metavar="HOST:PORT", help="Address of the Ray cluster; without it, Ray starts on this machine."
+)
 @recipe_options
 def command(
     output: Path | None,
@@ -78,14 +82,14 @@ def command(
 ) -> int | None:
     """Train a captioner into a run folder.
 
-    The vocabulary is fitted on the training split alone, the best epoch is chosen on the dev split, and the test split
-    is not read. A killed run continues with --resume.
+    The vocabulary is fitted on the training split only, the best epoch is chosen on the dev split, and the test split
+    is not read. An interrupted run continues with --resume.
 
-    On JAX, several processes on one machine or on many train one captioner together: start the same command with
-    KERAS_DISTRIBUTION_JOB_ADDRESSES (host:port of process 0), KERAS_DISTRIBUTION_NUM_PROCESSES and
-    KERAS_DISTRIBUTION_PROCESS_ID in each. Process 0 writes the run folder. All GPUs of a process are used. --engine ray
-    starts them on a Ray cluster, one a GPU or, where there is none, one a node; every node needs this folder, with the
-    data and the run folder, under the same path.
+    On JAX, several processes on one or more machines can train one captioner together: start the same command in each
+    with KERAS_DISTRIBUTION_JOB_ADDRESSES (host:port of process 0), KERAS_DISTRIBUTION_NUM_PROCESSES and
+    KERAS_DISTRIBUTION_PROCESS_ID set. Process 0 writes the run folder. Each process uses all of its GPUs. --engine ray
+    starts the processes on a Ray cluster: one per GPU, or one per node if there are no GPUs. Every node needs this
+    folder, with the data and the run folder, under the same path.
 
     \b
     Examples:
@@ -101,7 +105,7 @@ def command(
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite: choose one")
     if engine == "local" and address is not None:
-        raise ConfigError("--address: is a Ray cluster's; leave it out, or give --engine ray")
+        raise ConfigError("--address: needs --engine ray; add it, or leave --address out")
     on_ray = engine == "ray" or address is not None
     source, recipe = read_recipe(config, assignments)
     if features is not None:
@@ -143,10 +147,10 @@ def command(
 
 
 def require_jax(option: str) -> None:
-    """Refuse several processes on another backend.
+    """Refuse to train in several processes on a backend other than JAX.
 
     Raises:
-        ConfigError: naming the option.
+        ConfigError: with the name of the option.
     """
     from captioner.config import ConfigError
     from captioner.keras_settings import find_backend

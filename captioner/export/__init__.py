@@ -1,1 +1,1 @@
-"""A trained captioner for other runtimes: SavedModel, ONNX, LiteRT, a web folder; and the way through onnxruntime."""
+"""Export a trained captioner as SavedModel, ONNX, LiteRT or a web folder; and run it on onnxruntime."""

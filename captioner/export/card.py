@@ -1,4 +1,4 @@
-"""The card of an exported captioner: what it is, what it was trained on, how good it is, and under which terms."""
+"""The model card of an exported captioner: description, training data, scores and terms of use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from captioner.metrics.labels import describe
 from captioner.run_folder import CONFIG, SCORES
 from captioner.storage import read_json, read_manifest
 
-# Whose weights an encoder begins with, and under which terms; by the beginning of its name.
+# Authors and terms of an encoder's initial weights, by the beginning of its name.
 WEIGHTS_TERMS = {
     "vgg": "VGG (Oxford Visual Geometry Group), ImageNet weights, CC BY 4.0",
     "efficientnet_lite": "EfficientNet-Lite (Google), ImageNet weights, Apache-2.0",
@@ -22,17 +22,18 @@ OTHER_TERMS = "ImageNet weights of keras.applications, under the terms named at 
 
 HOLDS = {
     "saved_model": "`saved_model/` takes picture files as strings: signature `serving_default`, `pictures` (n,) to "
-    "`captions`, `tokens`, `log_probs`. Decoding, resizing, encoder and search are inside. It reads JPEG, PNG, GIF and "
-    "BMP; now and then a resized pixel is one level from Pillow's. "
-    "The signature `pixels`, where there is one, takes uint8 pixels of the encoder's size.",
-    "onnx": "`captioner.onnx` takes `pictures` (n, height, width, 3), uint8 RGB of the encoder's size, and gives "
-    "`tokens` and `log_probs`. Preprocessing, encoder and the whole search are inside; run.py decodes and resizes.",
-    "litert": "`captioner.tflite` takes one picture (1, height, width, 3), uint8 RGB of the encoder's size, and gives "
-    "tokens (int32) and log-probabilities (float32). Preprocessing, encoder and the whole search are inside; run.py "
-    "decodes and resizes.",
-    "web": "`index.html` captions in the browser; nothing leaves the computer. Serve the folder with any static file "
-    "server, such as `python -m http.server`. Browsers decode large JPEGs at full size where captioner decodes them "
-    "at a half, a quarter or an eighth, so that a caption can differ now and then.",
+    "`captions`, `tokens`, `log_probs`. It contains decoding, resizing, the encoder and the search. It reads JPEG, "
+    "PNG, GIF and BMP; sometimes a resized pixel differs by one level from Pillow's result. "
+    "The signature `pixels`, if it exists, takes uint8 pixels of the encoder's size.",
+    "onnx": "`captioner.onnx` takes `pictures` (n, height, width, 3), uint8 RGB of the encoder's size, and returns "
+    "`tokens` and `log_probs`. It contains preprocessing, the encoder and the whole search; run.py decodes and "
+    "resizes.",
+    "litert": "`captioner.tflite` takes one picture (1, height, width, 3), uint8 RGB of the encoder's size, and "
+    "returns tokens (int32) and log-probabilities (float32). It contains preprocessing, the encoder and the whole "
+    "search; run.py decodes and resizes.",
+    "web": "`index.html` captions pictures in the browser; nothing leaves the computer. Serve the folder with any "
+    "static file server, such as `python -m http.server`. Browsers decode large JPEGs at full size, but captioner "
+    "decodes them at a half, a quarter or an eighth, so a caption can sometimes differ.",
 }
 
 
@@ -41,28 +42,30 @@ def card(runs: list[Path], name: str, facts: Mapping[str, Any], data_licence: st
 
     Args:
         runs: the run folders.
-        name: of the format.
-        facts: what the export says of itself, see captioner.stages.export.
-        data_licence: of the training data, where the user says it.
+        name: name of the format.
+        facts: the facts about the export, see captioner.stages.export.
+        data_licence: licence of the training data, if the user gives it.
     """
-    size = "x".join(map(str, facts["input_size"])) if facts.get("input_size") else "each member's own"
+    size = "x".join(map(str, facts["input_size"])) + " pixels" if facts.get("input_size") else "different sizes"
     lines = [
         f"# {facts['name']}",
         "",
-        f"An image captioner, {facts['about']}, exported by captioner {facts['captioner']}: {FORMATS[name].about}.",
+        f"An image captioner ({facts['about']}), exported by captioner {facts['captioner']} as {FORMATS[name].about}.",
         "",
         HOLDS[name],
         "",
         f"- run: {', '.join(map(str, runs))}",
-        f"- pictures: {size} pixels, resized `{facts.get('resizing', 'by each member')}`",
-        f"- search: {facts['search']}; {facts['captions']} caption(s) a picture, at most {facts['max_length']} words",
+        f"- pictures: {size}, resized `{facts.get('resizing', 'by each member')}`",
+        f"- search: {facts['search']}; {facts['captions']} caption(s) per picture, at most {facts['max_length']} words",
         f"- weights stored in {facts['precision']}",
         f"- vocabulary: {facts['words']:,} words (`vocabulary.json`)",
     ]
     for run in runs:
         lines += _trained(run)
     lines += ["", "## Terms", ""]
-    lines.append(f"- training data: {data_licence or 'not stated (export --data-licence); ask who made the data set'}")
+    lines.append(
+        f"- training data: {data_licence or 'not stated (see export --data-licence); ask the authors of the data set'}"
+    )
     lines += [f"- initial weights: {terms}" for terms in sorted({_terms(one) for one in facts["encoders"]})]
     if name != "web":
         packages = f"numpy pillow {FORMATS[name].runtime}"

@@ -1,4 +1,4 @@
-"""Captions from a cold start: a run's graphs on onnxruntime, driven from NumPy, without Keras and TensorFlow."""
+"""Captions with a fast start: a run's graphs on onnxruntime and a search in NumPy, without Keras and TensorFlow."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from captioner.training.familiarity import Familiarity
 
 FOLDER = FAST  # in a run folder
 ENCODER, START, STEP = "encoder.onnx", "start.onnx", "step.onnx"
-KEY = "captioner"  # of the metadata in a graph
+KEY = "captioner"  # key of the metadata in a graph
 VERSION = 2
-BATCH_SIZE = 8  # pictures, so that the first captions come soon
-ENCODED_AT_ONCE = 4  # pictures; more need memory and are no faster
+BATCH_SIZE = 8  # pictures; small, so that the first captions come early
+ENCODED_AT_ONCE = 4  # pictures; more need memory and are not faster
 
-# Settings that the search in NumPy has; one that was added to GenerationConfig later is Keras' until it is added here.
+# Settings that the search in NumPy supports; new ones in GenerationConfig need Keras until they are added here.
 SETTINGS = frozenset(
     (
         *("beam_size", "max_length", "normalization", "length_penalty", "groups", "diversity", "sampling"),
@@ -47,19 +47,19 @@ SETTINGS = frozenset(
 
 
 class NoGraphError(DataError):
-    """There is no graph that can be used; the message says why and which command makes one."""
+    """There is no usable graph; the message says why, and which command writes one."""
 
 
 class UnsupportedSettingError(ConfigError):
-    """A setting of generation that only Keras has."""
+    """A generation setting that only Keras supports."""
 
 
 class FastCaptioner(PictureCaptioner):
-    """A trained captioner on onnxruntime; `caption` is that of captioner.captioner.Captioner, with the same captions.
+    """A trained captioner on onnxruntime; `caption` works as in captioner.captioner.Captioner, with the same captions.
 
     Args:
-        folder: where the graphs lie, see captioner.export.fast_graph.
-        made_from: the `.keras` file that they must have been made from; None for any, where only graphs are shipped.
+        folder: folder of the graphs, see captioner.export.fast_graph.
+        made_from: the `.keras` file that the graphs must have been made from; None for any file.
 
     Raises:
         NoGraphError: a graph is missing or broken, onnxruntime is not installed, or `made_from` is another file.
@@ -99,16 +99,16 @@ class FastCaptioner(PictureCaptioner):
             description = json.loads(self._step.get_modelmeta().custom_metadata_map[KEY])
             version, digest = description["version"], description["digest"]
         except (KeyError, ValueError, TypeError):
-            raise NoGraphError(f"{path}: not a graph of captioner's; make it again with captioner export") from None
+            raise NoGraphError(f"{path}: is not a graph of captioner; write it again with captioner export") from None
         if version != VERSION:
-            raise NoGraphError(f"{path}: written by another version of captioner; make it again with captioner export")
+            raise NoGraphError(f"{path}: written by another version of captioner; write it again with captioner export")
         if made_from is not None and digest != digest_file(made_from):
             raise NoGraphError(
-                f"{self.folder}: was made from another file than {made_from}; {_maker(Path(made_from))} makes it again"
+                f"{self.folder}: was made from another file than {made_from}; {_maker(Path(made_from))} writes it again"
             )
         unknown = _other_than_default(description["generation"])
         if unknown:
-            raise NoGraphError(f"{self.folder}: the captioner's setting {unknown[0]} is known to Keras alone")
+            raise NoGraphError(f"{self.folder}: the captioner's setting {unknown[0]} is supported only by Keras")
         return description
 
     def facts(self) -> Facts:
@@ -116,20 +116,20 @@ class FastCaptioner(PictureCaptioner):
         return self._facts
 
     def search(self, n: int = 1, **changes: Any) -> NumpySearch:
-        """Return the search that gives `n` captions a picture.
+        """Return the search that returns `n` captions per picture.
 
         Args:
-            n: captions a picture.
+            n: captions per picture.
             changes: see Captioner.search.
 
         Raises:
             ConfigError: a setting is impossible, or n is above the beam size.
-            UnsupportedSettingError: a setting is known to Keras alone.
-            TypeError: there is no such option.
+            UnsupportedSettingError: only Keras supports a setting.
+            TypeError: an option does not exist.
         """
         settings = settings_of(changes)
         if unknown := _other_than_default(settings):
-            raise UnsupportedSettingError(f"{unknown[0]} is a setting that only Keras has")
+            raise UnsupportedSettingError(f"only Keras supports the setting {unknown[0]}")
         config = build(GenerationConfig, {**to_settings(self.generation), **settings})
         with self._lock:
             try:
@@ -145,7 +145,8 @@ class FastCaptioner(PictureCaptioner):
         search, features = self.search(n, **changes), np.asarray(features, np.float32)
         if features.shape[1:] != self.feature_shape:
             raise DataError(
-                f"features: this captioner takes {self.feature_shape} a picture, found {features.shape[1:]}"
+                f"features: this captioner expects the shape {self.feature_shape} per picture, found "
+                f"{features.shape[1:]}"
             )
         captions: list[list[Caption]] = []
         for start in range(0, len(features), PICTURES_AT_ONCE):
@@ -156,14 +157,14 @@ class FastCaptioner(PictureCaptioner):
         return self.with_confidence(captions, features)
 
     def find_encoder(self) -> Any:
-        """Return the encoder's session, opened when first asked for.
+        """Return the encoder's session, which is opened at the first call.
 
         Raises:
             DataError: the captioner's encoder is not known, or its graph is missing or broken.
         """
         if self.encoder_description is None:
             raise DataError(
-                "this captioner was trained on features that did not say which encoder made them, so it cannot caption "
+                "this captioner was trained on features without the name of their encoder, so it cannot caption "
                 "pictures; extract the features with captioner extract and train again"
             )
         with self._lock:
@@ -210,17 +211,17 @@ class FastCaptioner(PictureCaptioner):
 
 
 def has_graph(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a run folder, or the folder of a `.keras` file, has graphs, whatever they were made from."""
+    """Tell whether a run folder, or the folder of a `.keras` file, has graphs, made from this or another file."""
     folder = Path(path).parent if Path(path).suffix == ".keras" else Path(path)
     return (folder / FOLDER / STEP).is_file() or (folder / STEP).is_file()
 
 
 def load_fast(path: str | os.PathLike[str]) -> FastCaptioner:
-    """Load the graphs of a run folder, or a folder that holds nothing else.
+    """Load the graphs of a run folder, or of a folder that contains only graphs.
 
     Raises:
-        NoGraphError: there are none, or they were made from another `.keras` file than the folder's.
-        DataError: there is nothing at `path`.
+        NoGraphError: there are no graphs, or they were made from another `.keras` file than the folder's.
+        DataError: `path` does not exist.
     """
     path = Path(path)
     run = path.parent if path.suffix == ".keras" else path
@@ -230,14 +231,14 @@ def load_fast(path: str | os.PathLike[str]) -> FastCaptioner:
         return FastCaptioner(run)
     file = path if path.suffix == ".keras" else run / CAPTIONER
     if not file.is_file():
-        raise DataError(f"{path} is not a run folder: it has no {CAPTIONER}; captioner train -o {path} makes one")
+        raise DataError(f"{path}: is not a run folder, it has no {CAPTIONER}; captioner train -o {path} makes one")
     if not (run / FOLDER / STEP).is_file():
-        raise NoGraphError(f"{run}: has no graph for onnxruntime; {_maker(file)} makes it")
+        raise NoGraphError(f"{run}: has no graph for onnxruntime; {_maker(file)} writes it")
     return FastCaptioner(run / FOLDER, file)
 
 
 def _maker(file: Path) -> str:
-    """Return the command that makes the graph of a `.keras` file."""
+    """Return the command that writes the graph of a `.keras` file."""
     if file.name == CAPTIONER:
         return f"captioner export {file.parent}"
     return f"python -m captioner.pretrained.make --graph {file}"
@@ -249,20 +250,20 @@ def _session(path: Path) -> Any:
     except ImportError:
         raise NoGraphError("onnxruntime is not installed; `pip install 'captioner[fast]'`") from None
     if not path.is_file():
-        raise NoGraphError(f"{path}: no such graph; captioner export makes it")
+        raise NoGraphError(f"{path}: no such graph; captioner export writes it")
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # warnings of its optimizer say nothing to users
-    # Another session's threads must not wait in a loop while this one computes: encoder, start and step take turns.
+    options.log_severity_level = 3  # warnings of the optimizer are of no use to users
+    # Encoder, start and step run alternately, so the threads of one must not spin while another computes.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    options.enable_cpu_mem_arena = False  # it keeps twice the memory that a picture needs
+    options.enable_cpu_mem_arena = False  # the arena keeps twice the memory that a picture needs
     threads = os.environ.get("OMP_NUM_THREADS", "")
     if threads.isdigit() and int(threads):
         options.intra_op_num_threads = int(threads)
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has a class of its own for each of its dozen codes
+    except Exception as error:  # onnxruntime has a separate class for each of a dozen error codes
         reason = " ".join(str(error).split())[:160]
-        raise NoGraphError(f"{path}: cannot be read by onnxruntime ({reason}); make it again") from None
+        raise NoGraphError(f"{path}: cannot be read by onnxruntime ({reason}); write it again") from None
 
 
 def _numbered(inputs: Sequence[Any], prefix: str) -> list[str]:
@@ -271,6 +272,6 @@ def _numbered(inputs: Sequence[Any], prefix: str) -> list[str]:
 
 
 def _other_than_default(settings: Mapping[str, Any]) -> list[str]:
-    """Return the settings that the search in NumPy lacks and that are not as they are by default."""
+    """Return the settings that the search in NumPy does not support and that differ from their defaults."""
     defaults = {field.name: to_settings(GenerationConfig())[field.name] for field in fields(GenerationConfig)}
     return [name for name, value in settings.items() if name not in SETTINGS and value != defaults.get(name)]

@@ -1,4 +1,4 @@
-"""Writes the graphs that captioner.export.fast reads: encoder, first state and step, tied to a `.keras` file."""
+"""Write the graphs for captioner.export.fast: encoder, first state and step, linked to a `.keras` file."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from captioner.storage import digest_file
 
 
 def write_fast_graph(file: Path, captioner: Captioner, precision: ExportPrecision = "float32") -> Path:
-    """Write the graphs of a `.keras` file into the folder beside it where they are looked for; return which.
+    """Write the graphs of a `.keras` file into the default folder beside it; return the folder.
 
     Args:
         file: the `.keras` file, such as a run folder's.
-        captioner: what that file holds.
+        captioner: the captioner in that file.
         precision: how weights are stored.
 
     Raises:
         ConfigError: the extra is not installed, or Keras does not run on TensorFlow.
-        DataError: the encoder cannot be had, or a layer has no counterpart in ONNX.
+        DataError: the encoder is not available, or a layer has no counterpart in ONNX.
     """
     write_graphs(file.parent / FOLDER, captioner, digest_file(file), precision)
     return file.parent / FOLDER
 
 
 def write_graphs(folder: Path, captioner: Captioner, digest: str, precision: ExportPrecision = "float32") -> None:
-    """Write the graphs into any folder; `digest` says what they are made from. See `write_fast_graph`.
+    """Write the graphs into any folder; `digest` identifies the file that they are made from. See `write_fast_graph`.
 
-    The step comes last: without it a folder has no graph, so that a killed export leaves none that is half-written.
+    The step is written last. Without it, the folder does not count as a graph, so an interrupted export is harmless.
     """
     require_tensorflow()
     require_onnx()

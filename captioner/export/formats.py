@@ -1,4 +1,4 @@
-"""What can be exported: the formats, what each needs, and what it cannot do. Needs no Keras."""
+"""The export formats and their requirements. Needs no Keras."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Format:
     """A format.
 
     Attributes:
-        about: what comes out.
-        needs: modules that must be installed to write it; the extra `export` brings them.
-        runtime: what run.py beside it needs.
+        about: description of the result.
+        needs: modules that are needed to write it; the extra `export` installs them.
+        runtime: package that run.py needs.
         file: the model's name in the folder.
     """
 
@@ -42,7 +42,7 @@ FORMATS = {
 
 
 def require_installed(name: str) -> None:
-    """Refuse a format whose packages are not installed. Raises ConfigError that names the extra."""
+    """Refuse a format whose packages are not installed. Raises ConfigError, which names the extra."""
     for module in FORMATS[name].needs:
         if find_spec(module) is None:
             from captioner.config import ConfigError
@@ -56,16 +56,16 @@ def is_installed(name: str) -> bool:
 
 
 def require_free(folder: Path, overwrite: bool) -> None:
-    """Refuse a folder that holds anything, but for an earlier export that may be replaced.
+    """Refuse a folder that is not empty, except for an earlier export that may be replaced.
 
     Raises:
-        DataError: it is in use, or cannot be written to.
+        DataError: the folder is in use, or cannot be written to.
     """
     require_place(folder)
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     manifest = (read_manifest(folder) or {}) if folder.is_dir() else {}
     if manifest.get("stage") != "export":
-        raise DataError(f"{folder}: is in use and holds no earlier export; name a new folder")
+        raise DataError(f"{folder}: is not empty and is not an earlier export; name a new folder")
     if not overwrite:
-        raise DataError(f"{folder}: holds an earlier export; --overwrite replaces it, or name a new folder")
+        raise DataError(f"{folder}: contains an earlier export; --overwrite replaces it, or name a new folder")

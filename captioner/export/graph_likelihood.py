@@ -1,4 +1,4 @@
-"""How likely a text is for a picture, by a run's graphs on onnxruntime, without Keras."""
+"""Compute how likely a text is for a picture, with a run's graphs on onnxruntime, without Keras."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from captioner.export.fast import FastCaptioner
 from captioner.text.vocabulary import PAD
 
-AT_ONCE = 16  # pictures; more take longer each
+AT_ONCE = 16  # pictures; larger batches take longer per picture
 
 
 class GraphLikelihood:
-    """Does what captioner.generation.likelihood.Likelihood.of_all does, word by word.
+    """The same as captioner.generation.likelihood.Likelihood.of_all, computed word by word.
 
     Args:
-        captioner: with the graphs.
-        max_length: the most words of a text, `<end>` included.
+        captioner: the captioner with the graphs.
+        max_length: maximum number of words of a text, including `<end>`.
     """
 
     def __init__(self, captioner: FastCaptioner, max_length: int) -> None:

@@ -17,11 +17,11 @@ Tensor = Any
 
 
 class GraphPiece(NamedTuple):
-    """A function and what it takes.
+    """A function and its signature.
 
     Attributes:
         function: takes tensors in the signature's order and returns a dict of tensors.
-        signature: a tf.TensorSpec each, named.
+        signature: a named tf.TensorSpec for each tensor.
     """
 
     function: Callable[..., dict[str, Tensor]]
@@ -29,7 +29,7 @@ class GraphPiece(NamedTuple):
 
 
 def require_tensorflow() -> None:
-    """Refuse another backend than TensorFlow. Raises ConfigError."""
+    """Refuse backends other than TensorFlow. Raises ConfigError."""
     if keras.backend.backend() != "tensorflow":
         raise ConfigError(f"export needs Keras on TensorFlow, found KERAS_BACKEND={keras.backend.backend()}; unset it")
 
@@ -45,7 +45,7 @@ def encoder_piece(encoder: Encoder, pictures: int | None = None) -> GraphPiece:
 
 
 def start_piece(decoder: CaptionDecoder) -> GraphPiece:
-    """Return features -> memory_0, ..., and the first state_0, ...: one that holds a number a word has none yet."""
+    """Return features -> memory_0, ..., and the first state_0, ...; states with one entry per word are still empty."""
     import tensorflow as tf
 
     def start(features: Tensor) -> dict[str, Tensor]:
@@ -59,12 +59,12 @@ def start_piece(decoder: CaptionDecoder) -> GraphPiece:
 def step_piece(decoder: CaptionDecoder) -> GraphPiece:
     """Return token, position, state_0, ..., memory_0, ... -> logits, total, attention, new_state_0, ...
 
-    See captioner.export.numpy_search.Step. A decoder that looks at no regions has no attention.
+    See captioner.export.numpy_search.Step. A decoder without attention over regions has no output attention.
     """
     import tensorflow as tf
 
     memory, state = _examples(decoder, 7)
-    other = tree.flatten(_examples(decoder, 9)[1])  # a length that differs is the caption's
+    other = tree.flatten(_examples(decoder, 9)[1])  # axes whose lengths differ depend on the caption's length
     flat_state, flat_memory = tree.flatten(state), tree.flatten(memory)
 
     def step(token: Tensor, position: Tensor, *rest: Tensor) -> dict[str, Tensor]:
@@ -92,13 +92,13 @@ def whole_piece(captioner: Captioner, n: int, pictures: int | None = None, **cha
 
     Args:
         captioner: the captioner.
-        n: captions a picture.
-        pictures: how many come at a time; None for any number.
-        changes: settings of generation that differ from the captioner's.
+        n: captions per picture.
+        pictures: number of pictures in a batch; None for any number.
+        changes: generation settings that differ from the captioner's.
 
     Raises:
-        ConfigError: the captions are to be drawn by chance, which no exported graph does.
-        DataError: the encoder cannot be had.
+        ConfigError: the captions are sampled, which exported graphs do not support.
+        DataError: the encoder is not available.
     """
     encoder, search = encoder_piece(captioner.find_encoder(), pictures), exported_search(captioner, n, **changes)
 
@@ -110,12 +110,12 @@ def whole_piece(captioner: Captioner, n: int, pictures: int | None = None, **cha
 
 
 def exported_search(captioner: Captioner, n: int, **changes: Any) -> Any:
-    """Return a search without the copies of its loop that large batches gain from. Raises ConfigError, see above."""
+    """Return a search without the loop copies that speed up large batches. Raises ConfigError, see `whole_piece`."""
     from captioner.generation.decode import make_search
 
     config = captioner.search(n, **changes).config
     if config.sampling:
-        raise ConfigError("sampling cannot be exported: a graph draws no numbers; add --beam-size 3, say")
+        raise ConfigError("sampling cannot be exported, because a graph has no random numbers; add --beam-size 3")
     search = make_search(captioner.decoder, config, n, captioner.vocabulary)
     search.halvings = 0
     return search

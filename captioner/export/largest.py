@@ -1,18 +1,21 @@
-"""The largest numbers of each row, in NumPy."""
+"""Find the largest numbers of each row, in NumPy."""
 
 from __future__ import annotations
 
 import numpy as np
 
-TOGETHER = 64  # values of a row, of which the largest is found first
+TOGETHER = 64  # values in a part of a row, whose maximum is computed first
 
 
 def top(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the `count` largest of each row (rows, places), falling, and their places; ties by place."""
+    """Return the `count` largest values of each row, in decreasing order, and their indices; ties by index.
+
+    The values have the shape (rows, places).
+    """
     rows, width = values.shape
     if width < 2 * count * TOGETHER:
         return _top(values, count)
-    # They are in those parts of a row that have the largest maxima: only these are sorted, a third of the time.
+    # The largest values are in the parts with the largest maxima. Sorting only these takes a third of the time.
     parts = -(-width // TOGETHER)
     padded = np.full((rows, parts * TOGETHER), -np.inf, values.dtype)
     padded[:, :width] = values

@@ -1,4 +1,4 @@
-"""TensorFlow functions into LiteRT (TensorFlow Lite) files."""
+"""Write TensorFlow functions as LiteRT (TensorFlow Lite) files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def write_litert(path: Path, piece: GraphPiece, precision: ExportPrecision) -> N
     """Trace a function and write it as a LiteRT file.
 
     Args:
-        path: of the file, written atomically.
+        path: path of the file, which is written atomically.
         piece: the function; its inputs have static shapes.
-        precision: how weights are stored. With `int8` LiteRT also computes products in int8 where it can.
+        precision: how weights are stored. With `int8`, LiteRT also computes products in int8 where it can.
 
     Raises:
         DataError: an operator has no counterpart in LiteRT; the message names it and its layer.
@@ -31,15 +31,15 @@ def write_litert(path: Path, piece: GraphPiece, precision: ExportPrecision) -> N
         converter.target_spec.supported_types = [tf.float16]
     try:
         content = converter.convert()
-    except Exception as error:  # the converter's own class, which TensorFlow does not export
+    except Exception as error:  # TensorFlow does not export the converter's error class
         raise DataError(f"{path}: {_fault(str(error))}; export --format saved_model keeps its operators") from None
     write_bytes(path, content)
 
 
 def _fault(message: str) -> str:
-    """Return what the converter's pages say: the operator and the layer."""
+    """Return the operator and the layer from the converter's long error message."""
     operator = re.search(r"'(tf\.\w+)' op is neither", message)
     layer = re.search(r'loc\(.*?"([^"]+)"', message)
     if operator is None:
-        return f"LiteRT cannot hold it ({' '.join(message.split())[:160]})"
+        return f"LiteRT does not support this model ({' '.join(message.split())[:160]})"
     return f"LiteRT has no operator {operator[1]}" + (f", which the layer {layer[1]} needs" if layer else "")

@@ -1,4 +1,4 @@
-"""captioner.generation.constrained in NumPy: captions that hold certain words, without Keras."""
+"""captioner.generation.constrained in NumPy: captions that must contain certain words, without Keras."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ConstrainedNumpySearch(NumpySearch):
         best, words = top(staying + self._penalty, min(width, logits.shape[1]))
         count = best.shape[1]
         log_probs = best.reshape(pictures, parents, count) - total
-        # a finished hypothesis has one candidate, the first, and it comes before every open one
+        # A finished hypothesis has only its first candidate, which ranks before every open hypothesis.
         frozen = np.where(np.arange(count) == 0, np.float32(1), np.float32(NEVER))
         ranks = np.where(beams.finished[:, :, None], frozen, so_far + log_probs)
 
@@ -62,5 +62,5 @@ class ConstrainedNumpySearch(NumpySearch):
         return taken(sources), taken(words), taken(log_probs)
 
     def _scores(self, beams: Beams) -> np.ndarray:
-        """See NumpySearch._scores: captions that lack a word come last."""
+        """See NumpySearch._scores; captions without all required words come last."""
         return np.where(self._sets.whole, super()._scores(beams), np.float32(NEVER))

@@ -1,4 +1,4 @@
-"""The searches of captioner.generation in NumPy, so that a step that runs elsewhere needs no Keras.
+"""The searches of captioner.generation in NumPy, so that a decoder on another runtime needs no Keras.
 
 Greedy, beam and diverse beam search and sampling, with the same settings, the same ties and the same results.
 """
@@ -16,14 +16,14 @@ from captioner.generation.config import GenerationConfig
 from captioner.generation.word_rules import IMPOSSIBLE, Numbers, WordRules
 from captioner.text.vocabulary import END, PAD, START, Vocabulary
 
-BELOW_ONE = np.float32(1 - 2**-22)  # keeps a target below a float32 sum whatever is rounded
+BELOW_ONE = np.float32(1 - 2**-22)  # keeps a target below a float32 sum in spite of rounding
 
 
 class Step(Protocol):
-    """A decoder that runs elsewhere."""
+    """A decoder on another runtime."""
 
     def start(self, features: Any, max_length: int) -> tuple[Any, list[np.ndarray]]:
-        """Return memory, whatever it is, and the first state, arrays (pictures, ...)."""
+        """Return the memory, of any type, and the first state, arrays (pictures, ...)."""
 
     def step(
         self, token: np.ndarray, position: int, state: list[np.ndarray], memory: Any
@@ -47,22 +47,22 @@ class Beams:
     sources: np.ndarray
 
     def followed(self, rows: np.ndarray, beams: int) -> Beams:
-        """Return what the parents `rows` (pictures x beams,) had."""
+        """Return the beams of the parents `rows` (pictures x beams,)."""
         leaves = vars(self).values()
         return Beams(*(leaf.reshape(-1, *leaf.shape[2:])[rows].reshape(-1, beams, *leaf.shape[2:]) for leaf in leaves))
 
 
 class NumpySearch:
-    """Finds captions word by word for a batch of pictures.
+    """Generate captions word by word for a batch of pictures.
 
     Args:
         decoder: runs the steps.
         config: how captions are generated.
-        n: captions a picture, at most the beam size.
-        vocabulary: the decoder's.
+        n: captions per picture, at most the beam size.
+        vocabulary: the decoder's vocabulary.
 
     Raises:
-        ValueError: n is not in 1..beams, or a word is banned that cannot be.
+        ValueError: n is not in 1..beams, or a banned word cannot be banned.
     """
 
     def __init__(self, decoder: Step, config: GenerationConfig, n: int, vocabulary: Vocabulary) -> None:
@@ -75,12 +75,12 @@ class NumpySearch:
         self._penalty[list(self.rules.forbidden)] = IMPOSSIBLE
 
     def run(self, features: Any, pictures: int, first: Numbers = 0) -> dict[str, np.ndarray]:
-        """Return what captioner.generation.search.Search does: tokens, log_probs, lengths and, if any, attention.
+        """Return the same as captioner.generation.search.Search: tokens, log_probs, lengths and, if any, attention.
 
         Args:
-            features: of the pictures, for the decoder.
-            pictures: how many.
-            first: the number of the first picture among the user's, or of each, which sampling draws by.
+            features: features of the pictures, for the decoder.
+            pictures: number of pictures.
+            first: the number of the first picture among the user's pictures, or of each; sampling depends on it.
         """
         length = self.config.max_length
         draws = self._draws(pictures, first)
@@ -107,7 +107,7 @@ class NumpySearch:
             beams.log_probs = beams.log_probs + np.where(beams.finished, np.float32(0), log_probs)
             beams.lengths = beams.lengths + ~beams.finished
             beams.tokens[:, :, position], beams.sources[:, :, position] = words, parents
-            # where the words do not fill the beam, an impossible hypothesis fills it: it must not end
+            # If the words do not fill the beam, impossible hypotheses fill it; these must not count as finished.
             beams.finished = beams.finished | ((words == END) & (beams.log_probs > IMPOSSIBLE / 2))
             last = words.reshape(-1).astype(np.int32)
             if not self._can_improve(beams).any():
@@ -115,7 +115,7 @@ class NumpySearch:
         return self._best(beams, history)
 
     def _draws(self, pictures: int, first: Numbers) -> np.ndarray:
-        """Return the numbers that sampling draws by, (pictures, beams, max_length), as Sampling.inputs gives them."""
+        """Return the random numbers for sampling, (pictures, beams, max_length), the same as in Sampling.inputs."""
         shape = (self.beams, self.config.max_length)
         if not self.config.sampling:
             return np.zeros((pictures, *shape), np.float32)
@@ -123,9 +123,9 @@ class NumpySearch:
         return np.stack([np.random.default_rng((self.config.seed, one)).random(shape, np.float32) for one in numbers])
 
     def _block(self, logits: np.ndarray, tokens: np.ndarray, last: np.ndarray, position: int) -> None:
-        """Make the words impossible that are out at this step; see Constraints.blocked."""
+        """Make the words that are blocked at this step impossible; see Constraints.blocked."""
         rules = self.rules
-        if position < len(rules.start):  # its next word alone, whatever else is asked for
+        if position < len(rules.start):  # only the next word of the start, before all other rules
             word = rules.start[position]
             own = logits[:, word].copy()
             logits[:] = IMPOSSIBLE
@@ -140,7 +140,7 @@ class NumpySearch:
         if 0 < rules.no_repeat_ngram <= rules.max_length:
             before = rules.no_repeat_ngram - 1
             starts = max(0, position - before)
-            alike = np.ones((len(tokens), starts), bool)  # which earlier words follow what came last
+            alike = np.ones((len(tokens), starts), bool)  # whether the words at an earlier place equal the last words
             for place in range(before):
                 alike &= tokens[:, place : place + starts] == tokens[:, starts + place, None]
             rows, found = np.nonzero(alike)
@@ -149,7 +149,7 @@ class NumpySearch:
     def _choose(
         self, beams: Beams, logits: np.ndarray, total: np.ndarray, draws: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return parents, words and the words' log-probabilities, (pictures, beams) each."""
+        """Return parents, words and the words' log-probabilities, each (pictures, beams)."""
         if self.config.sampling:
             return self._sample(beams, logits, total, draws)
         pictures, parents = beams.log_probs.shape
@@ -157,7 +157,7 @@ class NumpySearch:
         count = best.shape[1]
         words = words.reshape(pictures, parents, count)
         log_probs = (best - total).reshape(pictures, parents, count)
-        # a finished hypothesis has one candidate, the first, and it comes before every open one
+        # A finished hypothesis has only its first candidate, which ranks before every open hypothesis.
         frozen = np.where(np.arange(count) == 0, np.float32(1), np.float32(4 * IMPOSSIBLE))
         ranks = np.where(beams.finished[:, :, None], frozen, beams.log_probs[:, :, None] + log_probs)
         if self.config.groups == 1:
@@ -167,7 +167,7 @@ class NumpySearch:
     def _choose_in_groups(
         self, beams: Beams, words: np.ndarray, log_probs: np.ndarray, ranks: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Choose as DiverseBeamSearch does."""
+        """Choose hypotheses in the same way as DiverseBeamSearch."""
         parents, size = ranks.shape[1], self.beams // self.config.groups
         chosen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         for group in range(self.config.groups):
@@ -180,13 +180,13 @@ class NumpySearch:
             from_parents, taken, values = _best_of(words[:, own], log_probs[:, own], lowered, size)
             from_parents = from_parents + own.start
             ended = np.take_along_axis(beams.finished, from_parents, axis=1)
-            chosen.append((from_parents, np.where(ended, PAD, taken), values))  # a finished one has no word
+            chosen.append((from_parents, np.where(ended, PAD, taken), values))  # a finished hypothesis gets no word
         return tuple(np.concatenate(parts, axis=1) for parts in zip(*chosen, strict=True))  # type: ignore[return-value]
 
     def _sample(
         self, beams: Beams, logits: np.ndarray, total: np.ndarray, draws: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Draw as Sampling does."""
+        """Sample words in the same way as Sampling."""
         config, (pictures, parents) = self.config, beams.log_probs.shape
         draws = draws.reshape(len(logits), self.beams // parents)
         allowed = logits + self._penalty
@@ -196,7 +196,7 @@ class NumpySearch:
             best, ranked = top(allowed, min(config.top_k or allowed.shape[1], allowed.shape[1]))
             weights = np.exp((best - best[:, :1]) / np.float32(config.temperature))
             weights /= weights.sum(-1, keepdims=True)
-            if config.top_p < 1:  # the smallest set of the most probable words that has the mass
+            if config.top_p < 1:  # the smallest set of most probable words with this total probability
                 weights = np.where(weights.cumsum(-1) - weights < config.top_p, weights, np.float32(0))
             words = np.take_along_axis(ranked, _invert(weights, draws), axis=1)
         log_probs = np.take_along_axis(logits, words, axis=1) - total
@@ -205,7 +205,7 @@ class NumpySearch:
         return own, words.reshape(shape), log_probs.reshape(shape)
 
     def _scores(self, beams: Beams) -> np.ndarray:
-        """Return what hypotheses are ranked by in the end, (pictures, beams)."""
+        """Return the final ranking scores of the hypotheses, (pictures, beams)."""
         scores = self._normalized(beams.log_probs, beams.lengths)
         if self.config.groups == 1:
             return scores
@@ -221,11 +221,11 @@ class NumpySearch:
         return log_probs / np.maximum(base, np.float32(1 / 6)) ** np.float32(self.config.length_penalty)
 
     def score(self, log_prob: float, length: int) -> float:
-        """Return what a finished caption of `length` words, `<end>` included, is ranked by."""
+        """Return the ranking score of a finished caption of `length` words, including `<end>`."""
         return float(self._normalized(np.array(log_prob, np.float64), np.array(length)))
 
     def _can_improve(self, beams: Beams) -> np.ndarray:
-        """Tell for each picture whether an open hypothesis could still enter the n best; see Search."""
+        """Tell for each picture whether an open hypothesis can still become one of the n best; see Search."""
         done = np.where(beams.finished, self._scores(beams), np.float32(2 * IMPOSSIBLE))
         nth_best = top(done, self.n)[0][:, -1]
         longest = np.full_like(beams.lengths, self.config.max_length)
@@ -233,7 +233,7 @@ class NumpySearch:
         return bound.max(1) > nth_best
 
     def _best(self, beams: Beams, history: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the n best of each picture, best first."""
+        """Return the n best captions of each picture, best first."""
         scores, order = top(self._scores(beams), self.n)
         log_probs = np.take_along_axis(beams.log_probs, order, axis=1)
         best = {
@@ -253,7 +253,7 @@ class NumpySearch:
 def _best_of(
     words: np.ndarray, log_probs: np.ndarray, ranks: np.ndarray, beams: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Choose the best-ranked candidates of each picture; impossible ones fill a beam that has fewer."""
+    """Choose the best-ranked candidates of each picture; impossible ones fill the rest of the beam."""
     pictures, parents, count = ranks.shape
     missing = max(0, beams - parents * count)
 
@@ -274,9 +274,9 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def _invert(weights: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Draw places (rows, samples) by weights (rows, places), with numbers from 0 to below 1."""
+    """Sample indices (rows, samples) by weights (rows, places), with random numbers in [0, 1)."""
     upto = weights.cumsum(-1, dtype=np.float64)
     targets = draws * upto[:, -1:] * BELOW_ONE
     found = (upto[:, None] <= targets[..., None]).sum(-1)
-    last = weights.shape[1] - 1 - np.argmax(weights[:, ::-1] > 0, axis=1)  # the last place that can be drawn
+    last = weights.shape[1] - 1 - np.argmax(weights[:, ::-1] > 0, axis=1)  # the last index that can be sampled
     return np.minimum(found, last[:, None])

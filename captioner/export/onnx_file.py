@@ -1,4 +1,4 @@
-"""TensorFlow functions into ONNX files."""
+"""Write TensorFlow functions as ONNX files."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from captioner.export.runtime import import_onnxruntime
 from captioner.storage import DataError, write_bytes
 
 OPSET = 18
-SMALLEST = 1024  # numbers; smaller constants stay float32 in every precision
+SMALLEST = 1024  # numbers; smaller constants always stay float32
 
 
 def require_onnx() -> None:
-    """Refuse to export where the extra is not installed. Raises ConfigError that names it."""
+    """Refuse to export if the extra is not installed. Raises ConfigError, which names it."""
     try:
         import_onnxruntime()
         import onnx  # noqa: F401
@@ -35,10 +35,10 @@ def write_onnx(path: Path, piece: GraphPiece, precision: ExportPrecision, metada
     """Trace a function and write it as an ONNX file.
 
     Args:
-        path: of the file, written atomically.
+        path: path of the file, which is written atomically.
         piece: the function. Inputs and outputs keep their names.
-        precision: how weights are stored; numbers are computed in float32 whatever it is.
-        metadata: kept in the file, as JSON under `captioner`.
+        precision: how weights are stored; the computation is always in float32.
+        metadata: stored in the file as JSON under the key `captioner`.
 
     Raises:
         DataError: an operator has no counterpart in ONNX; the message names the layer.
@@ -73,12 +73,12 @@ def _convert(piece: GraphPiece, name: str) -> Any:
                 output_names=outputs,
                 tensors_to_rename=tensor_names_from_structed(traced, inputs, outputs),
             )
-            # Its own way, a copy of the graph before each pass, takes three times as long.
+            # The default, with a copy of the graph before each pass, takes three times as long.
             return optimizer.optimize_graph(converted, catch_errors=False).make_model(name)
 
 
 def _graphs(graph: Any) -> Iterator[Any]:
-    """Yield a graph and those of its loops and conditions."""
+    """Yield a graph and the graphs of its loops and conditions."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
@@ -99,7 +99,7 @@ def _require_known(model: Any, path: Path) -> None:
 
 
 def _store(graph: Any, precision: ExportPrecision) -> None:
-    """Store large float32 constants narrower, with the operators that widen them again."""
+    """Store large float32 constants in fewer bits, and add operators that convert them back."""
     import onnx
     from onnx import numpy_helper
 
@@ -133,7 +133,7 @@ def _to_half(values: np.ndarray) -> np.ndarray:
 
 
 def to_int8(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return int8 numbers and a float32 scale for each place along `axis`; their product is about `values`."""
+    """Return int8 numbers and a float32 scale for each index along `axis`; their product approximates `values`."""
     others = tuple(other for other in range(values.ndim) if other != axis)
     scale = (np.abs(values).max(axis=others, keepdims=True) / 127).astype(np.float32)
     scale = np.where(scale == 0, np.float32(1), scale)

@@ -1,4 +1,4 @@
-"""onnxruntime, imported so that it keeps to itself."""
+"""Import onnxruntime without telemetry."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 def import_onnxruntime() -> Any:
     """Return the module onnxruntime.
 
-    Its official builds report their use over the network and keep an identifier on the disk.
-    captioner promises that nothing leaves the machine: that is off, unless ORT_DISABLE_TELEMETRY says otherwise.
+    Its official builds report their use over the network and store an identifier on disk. captioner sends nothing, so
+    this is disabled unless ORT_DISABLE_TELEMETRY is set otherwise.
 
     Raises:
-        ImportError: it is not installed.
+        ImportError: onnxruntime is not installed.
     """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the module is loaded
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime reads it during the import
     import onnxruntime
 
     return onnxruntime

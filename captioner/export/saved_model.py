@@ -1,4 +1,4 @@
-"""A captioner, or an ensemble, as a SavedModel that TensorFlow alone runs: encoded pictures in, captions out."""
+"""Write a captioner, or an ensemble, as a SavedModel from encoded pictures to captions that needs only TensorFlow."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ Tensor = Any
 def write_saved_model(folder: Path, captioner: Captioner, n: int, precision: ExportPrecision, **changes: Any) -> None:
     """Write a SavedModel.
 
-    Its signature `serving_default` takes `pictures`, encoded pictures as strings (pictures,), and gives captions
-    (pictures, n), tokens (pictures, n, max_length) and log_probs (pictures, n). `pixels` takes them decoded and of the
-    encoder's size, (pictures, height, width, 3) uint8, where there is one encoder, and gives tokens and log_probs.
+    Its signature `serving_default` takes `pictures`, encoded pictures as strings (pictures,), and returns captions
+    (pictures, n), tokens (pictures, n, max_length) and log_probs (pictures, n). If all encoders take the same input,
+    the signature `pixels` takes decoded pictures of the encoder's size, (pictures, height, width, 3) uint8, and returns
+    tokens and log_probs.
 
     Args:
-        folder: where it goes.
-        captioner: one, or an ensemble.
-        n: captions a picture.
-        precision: how weights are stored; numbers are computed in float32.
-        changes: settings of generation that differ from the captioner's.
+        folder: output folder.
+        captioner: a captioner or an ensemble.
+        n: captions per picture.
+        precision: how weights are stored; the computation is in float32.
+        changes: generation settings that differ from the captioner's.
 
     Raises:
         ConfigError, DataError: see captioner.export.graphs.whole_piece.
@@ -92,7 +93,7 @@ def write_saved_model(folder: Path, captioner: Captioner, n: int, precision: Exp
 
 
 class _Stored:
-    """Weights as they are stored, and the context in which Keras computes with them widened again."""
+    """Weights as stored, and a context in which Keras computes with them converted back to float32."""
 
     def __init__(self, variables: list[Any]) -> None:
         self.variables = variables
@@ -120,7 +121,7 @@ class _Stored:
                 self._narrow.append((variable, partial(_scaled, numbers, scale)))
 
     def widened(self) -> Any:
-        """Return the context; in a graph that is being traced, as the widening belongs to it."""
+        """Return the context; call it while a graph is traced, because the conversion is part of the graph."""
         if not self._narrow:
             return nullcontext()
         return keras.StatelessScope([(variable, widen()) for variable, widen in self._narrow])
@@ -131,7 +132,7 @@ def _scaled(numbers: Tensor, scale: Tensor) -> Tensor:
 
 
 def _texts(tokens: Tensor, vocabulary: Vocabulary) -> Tensor:
-    """Return the captions of tokens (pictures, n, max_length), as Vocabulary.decode and to_text do it."""
+    """Return the captions of tokens (pictures, n, max_length), the same as Vocabulary.decode and to_text."""
     import tensorflow as tf
 
     ended = tf.cumsum(tf.cast(tokens == END, tf.int32), axis=-1) > 0
@@ -142,7 +143,7 @@ def _texts(tokens: Tensor, vocabulary: Vocabulary) -> Tensor:
         return tf.strings.strip(tf.strings.regex_replace(joined, BEGINS, " "))
     joined = tf.strings.strip(tf.strings.reduce_join(words, axis=-1, separator=" "))
     if not all(word.isascii() for word in vocabulary.words):
-        # RE2 has no look-around: every second gap is closed by each pass.
+        # RE2 has no look-around, so each pass removes only every second gap.
         for _ in range(2):
             joined = tf.strings.regex_replace(joined, TWO_SPACELESS, r"\1\2")
     return joined

@@ -1,4 +1,4 @@
-"""Decoding and resizing pictures in TensorFlow's graph as captioner.images.decode does it with Pillow."""
+"""Decode and resize pictures in a TensorFlow graph, as captioner.images.decode does with Pillow."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Tensor = Any
 SUPPORT = {"bilinear": 1.0, "bicubic": 2.0, "lanczos": 3.0}
 UNIT = 2.0**-22
 EXIF = b"Exif\0\0"
-SEARCHED = 65536  # bytes in which a JPEG's orientation is looked for
+SEARCHED = 65536  # bytes to search for a JPEG's orientation
 ORIENTATION_TAG = 0x0112
 
 
 def picture_reader(size: tuple[int, int], resizing: str, filter: str) -> Callable[[Tensor], Tensor]:
     """Return a function from an encoded picture, a scalar string tensor, to (height, width, 3) uint8.
 
-    JPEG, PNG, GIF (the first frame) and BMP; turned as EXIF says, transparency on white.
+    It reads JPEG, PNG, GIF (the first frame) and BMP, applies the EXIF orientation, and puts transparency on white.
 
     Args:
         size: (height, width).
@@ -39,7 +39,7 @@ def _decode(content: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _decode_jpeg(content: Tensor, size: tuple[int, int]) -> Tensor:
-    """Decode a JPEG, one of many times the size at a half, a quarter or an eighth, as Pillow's draft does."""
+    """Decode a JPEG; like Pillow's draft mode, decode large ones at a half, a quarter or an eighth of their size."""
     import tensorflow as tf
 
     shape = tf.image.extract_jpeg_shape(content)  # (height, width, channels)
@@ -69,7 +69,7 @@ def _decode_other(content: Tensor) -> Tensor:
 
 
 def _orientation(content: Tensor) -> Tensor:
-    """Return a JPEG's EXIF orientation, 1 where it says none: scalar int32."""
+    """Return a JPEG's EXIF orientation as a scalar int32, 1 if there is none."""
     import tensorflow as tf
 
     head = tf.cast(tf.io.decode_raw(tf.strings.substr(content, 0, SEARCHED), tf.uint8), tf.int32)
@@ -138,9 +138,9 @@ def _resize(picture: Tensor, size: tuple[int, int], resizing: str, filter: str) 
 def _resample(
     picture: Tensor, rows: tuple[Tensor, Tensor], columns: tuple[Tensor, Tensor], size: Tensor, filter: str
 ) -> Tensor:
-    """Resize as Pillow does: first the columns, then the rows, each rounded to 8 bits.
+    """Resize like Pillow: first the columns, then the rows, each rounded to 8 bits.
 
-    Pillow takes the rows first where that is less work; then some pixels differ by one level.
+    Pillow starts with the rows if that is less work; some pixels then differ by one level.
     """
     import tensorflow as tf
 
@@ -160,9 +160,9 @@ def _eight_bits(x: Tensor) -> Tensor:
 
 
 def _weights(box: tuple[Tensor, Tensor], length: Tensor, new_length: Tensor, filter: str) -> Tensor:
-    """Return what each place of the result takes of each pixel: (new length, length) float64.
+    """Return the weight of each input pixel for each output pixel: (new length, length) float64.
 
-    They are multiples of UNIT, as Pillow's are, so that products and sums are exact and round as Pillow's do.
+    The weights are multiples of UNIT, as in Pillow, so that products and sums are exact and are rounded as in Pillow.
     """
     import tensorflow as tf
 
@@ -171,7 +171,7 @@ def _weights(box: tuple[Tensor, Tensor], length: Tensor, new_length: Tensor, fil
     stretch = tf.maximum(scale, tf.constant(1.0, tf.float64))
     support = SUPPORT[filter] * stretch
     centres = begin + (tf.cast(tf.range(new_length), tf.float64) + 0.5) * scale
-    first = tf.maximum(tf.cast(centres - support + 0.5, tf.int32), 0)  # cast cuts off, as C does
+    first = tf.maximum(tf.cast(centres - support + 0.5, tf.int32), 0)  # cast truncates, as in C
     last = tf.minimum(tf.cast(centres + support + 0.5, tf.int32), length)
     pixels = tf.range(length)
     inside = (pixels[None] >= first[:, None]) & (pixels[None] < last[:, None])
@@ -182,7 +182,7 @@ def _weights(box: tuple[Tensor, Tensor], length: Tensor, new_length: Tensor, fil
 
 
 def _kernel(x: Tensor, filter: str) -> Tensor:
-    """Return a filter's value at distances x in float64, as Pillow's Resample.c has it."""
+    """Return a filter's values at distances x in float64, as defined in Pillow's Resample.c."""
     import tensorflow as tf
 
     x, zero = tf.abs(x), tf.constant(0.0, tf.float64)

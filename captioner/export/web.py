@@ -1,4 +1,4 @@
-"""The web folder: the server's page, with the exported graph as its backend, run by onnxruntime-web."""
+"""Write the web folder: the server's page with the exported graph as its backend, run by onnxruntime-web."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _OWN_BACKEND = '<script src="runtime/ort.wasm.min.js" defer></script>\n<script s
 
 
 def require_runtime(folder: Path | None) -> Path:
-    """Return the folder of onnxruntime-web's files, node_modules here where none is named.
+    """Return the folder of onnxruntime-web's files; by default the one in ./node_modules.
 
     Raises:
-        ConfigError: it is not there; the message says how to get it.
+        ConfigError: a file is missing; the message says how to install it.
     """
     place = folder or PLACE
     missing = [name for name in RUNTIME if not (place / name).is_file()]
     if missing:
         raise ConfigError(
-            f"{place}: has no {missing[0]}; `npm install onnxruntime-web` here, or name its dist folder with "
+            f"{place}: has no {missing[0]}; run `npm install onnxruntime-web`, or name its dist folder with "
             "--web-runtime"
         )
     return place
@@ -36,11 +36,11 @@ def write_page(folder: Path, runtime: Path) -> None:
     """Write the page, its backend and the runtime into a folder beside the graph.
 
     Raises:
-        DataError: the page does not load its backend where this expects it, or a file cannot be read.
+        DataError: the page does not load its backend as expected, or a file cannot be read.
     """
     page = read_text(PAGE / "index.html")
     if _SERVERS_BACKEND not in page:
-        raise DataError(f"{PAGE / 'index.html'}: loads no static/backend.js; install captioner again")
+        raise DataError(f"{PAGE / 'index.html'}: does not load static/backend.js; install captioner again")
     write_text(folder / "index.html", page.replace(_SERVERS_BACKEND, _OWN_BACKEND))
     for name in ("page.js", "style.css"):
         write_text(folder / "static" / name, read_text(PAGE / name))

@@ -1,4 +1,4 @@
-"""The kinds of image-to-text models that KerasHub has, and how each is asked for a caption."""
+"""The kinds of image-to-text models in KerasHub, and how to prompt each of them for a caption."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 
 import numpy as np
 
-Inputs = dict[str, Any]  # what a preprocessor gives and a model takes: name -> array, a row a caption
+Inputs = dict[str, Any]  # the preprocessor's output and the model's input: name -> array, one row per caption
 
 
 @dataclass(frozen=True)
 class HubFamily:
-    """How one kind of model is asked.
+    """How to prompt one kind of model.
 
     Attributes:
-        prompt: what it is asked by default: what its makers asked for captions.
-        asked: returns the prompt as the model was trained on it.
-        text: returns what its preprocessor takes of a prompt, the words that the caption begins with, and pictures.
-        tokens: the name of the sequence that holds the caption, among the inputs.
+        prompt: the default prompt, which the model's authors used for captions.
+        asked: returns a prompt in the form that the model was trained on.
+        text: returns the preprocessor's input for a prompt, the first words of the caption, and pictures.
+        tokens: the name of the input sequence that contains the caption.
         mask: the name of that sequence's padding mask.
-        ends: tokens besides the tokenizer's own that end a caption.
-        places: whether pictures have places of their own, `images` being (rows, places, height, width, 3).
-        beams: whether KerasHub's beam search runs with it.
+        ends: tokens that end a caption, besides the tokenizer's own.
+        places: whether `images` has an axis for several pictures per row, (rows, places, height, width, 3).
+        beams: whether KerasHub's beam search supports the model.
     """
 
     prompt: str
@@ -38,7 +38,7 @@ class HubFamily:
     beams: bool = True
 
     def with_pictures(self, inputs: Mapping[str, Any], pictures: np.ndarray) -> Inputs:
-        """Return the inputs of one row for as many rows as there are pictures (rows, height, width, 3)."""
+        """Return the inputs of one row, repeated for each of the pictures (rows, height, width, 3)."""
         rows = {name: np.repeat(value, len(pictures), axis=0) for name, value in inputs.items()}
         if not self.places:
             return {**rows, "images": pictures}
@@ -48,7 +48,7 @@ class HubFamily:
 
 
 def _question(prompt: str, start: str, pictures: np.ndarray) -> Inputs:
-    """Return a prompt that is no part of the answer."""
+    """Return the preprocessor's input for a prompt that is not part of the answer."""
     return {"images": pictures, "prompts": [prompt], **({"responses": [start]} if start else {})}
 
 
@@ -89,16 +89,16 @@ FAMILIES: dict[str, HubFamily] = {
         text=lambda prompt, start, pictures: {**_question(prompt, start, pictures), "images": pictures[:, None]},
         ends=("<end_of_turn>",),
         places=True,
-        beams=False,  # its step looks up a row's prompt by the number of the beam
+        beams=False,  # its step selects a row's prompt by the index of the beam
     ),
 }
 
 
 @contextlib.contextmanager
 def without_warnings() -> Iterator[None]:
-    """Keep back warnings of what KerasHub does and users cannot change.
+    """Hide warnings about KerasHub's own behaviour, which users cannot change.
 
-    Its T5 hands masks to layers that take none, and its tokenizers leave files for the garbage collector to close.
+    Its T5 passes masks to layers that do not support them, and its tokenizers do not close their files.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not support masking", UserWarning)

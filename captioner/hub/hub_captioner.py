@@ -1,4 +1,4 @@
-"""HubCaptioner: an image-to-text model of KerasHub behind the calls of every captioner."""
+"""HubCaptioner: a KerasHub image-to-text model with the interface of all captioners."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from captioner.hub_presets import HUB
 from captioner.images.pictures import picture_array
 from captioner.picture_captioner import Facts, Picture, PictureCaptioner
 
-PICTURES_PER_BATCH = 8  # these models are large, and so is what they hold of each picture
-TEXTS_KEPT = 64  # a server's clients may ask with ever other prompts
+PICTURES_PER_BATCH = 8  # small, because these models need much memory for each picture
+TEXTS_KEPT = 64  # limit, because a server's clients may send any number of different prompts
 
 
 @dataclass(frozen=True)
 class HubSearch:
-    """The settings that KerasHub is called with.
+    """The settings of a call of KerasHub.
 
     Attributes:
         config: how captions are generated.
-        n: captions a picture.
+        n: captions per picture.
     """
 
     config: GenerationConfig
@@ -40,17 +40,17 @@ class HubSearch:
 
 
 class HubCaptioner(PictureCaptioner):
-    """A model of KerasHub; `caption` is that of captioner.captioner.Captioner, with the settings that KerasHub has.
+    """A KerasHub model; `caption` works as in captioner.captioner.Captioner, with the settings that KerasHub supports.
 
-    `max_length` and `start` count the model's own pieces of words. The greedy caption and the best one of a beam are
-    those of KerasHub's `generate`; sampled ones are drawn by the seed and each picture's number. Several captions of
-    one beam come in KerasHub's order, each once.
+    `max_length` and `start` count the model's own word pieces. The greedy caption and the best caption of a beam are
+    the same as from KerasHub's `generate`; sampled captions depend on the seed and the picture's number. Several
+    captions of one beam are in KerasHub's order, without duplicates.
 
     Args:
         hub: the module keras_hub.
         task: the model, with its preprocessor.
-        family: its kind.
-        name: what messages call it.
+        family: the kind of the model.
+        name: the model's name in messages.
     """
 
     batch_size = PICTURES_PER_BATCH
@@ -67,36 +67,36 @@ class HubCaptioner(PictureCaptioner):
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """Height and width of the pictures that the model looks at."""
+        """Height and width of the model's input pictures."""
         height, width = self.task.preprocessor.image_converter.image_size
         return int(height), int(width)
 
     def search(self, n: int = 1, **changes: Any) -> HubSearch:
-        """Return what will be asked of KerasHub.
+        """Return the settings for KerasHub.
 
         Raises:
-            ConfigError: KerasHub has no such setting, a value is impossible, n is above the beam size, or prompt or
-                start are too long.
-            TypeError: there is no such option.
+            ConfigError: KerasHub does not support a setting, a value is impossible, n is above the beam size, or
+                prompt or start are too long.
+            TypeError: an option does not exist.
         """
         config = build(GenerationConfig, {**to_settings(self.generation), **settings_of(changes)})
         require_known(config, self.generation)
         if not (config.sampling or self.family.beams or config.beam_size == 1):
             kind = type(self.task).__name__
-            raise ConfigError(f"beam_size: KerasHub has no beam search for {kind}; take 1, or sample")
+            raise ConfigError(f"beam_size: KerasHub has no beam search for {kind}; use 1, or sampling")
         if not config.sampling and n > config.beam_size:
             raise ConfigError(f"n must be at most the beam size, found {n} with beam_size {config.beam_size}")
         self._text(config)
         return HubSearch(config, n)
 
     def prepare(self, picture: Picture, name: str = "the picture") -> np.ndarray:
-        """Decode a picture, see `caption`; the preset's own converter gives its size and its range of numbers."""
+        """Decode a picture, see `caption`; the preset's converter resizes and rescales it."""
         array = picture_array(picture, name, at_least=self.input_size)
         converted = self.task.preprocessor.image_converter(array[None])
         return np.asarray(ops.convert_to_numpy(converted), np.float32)[0]
 
     def encode_prepared(self, pictures: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-        """Return the pictures: the model encodes them itself."""
+        """Return the pictures unchanged, because the model encodes them itself."""
         return pictures
 
     def caption_features(self, features: Any, n: int = 1, first: Numbers = 0, **changes: Any) -> list[list[Caption]]:
@@ -114,12 +114,14 @@ class HubCaptioner(PictureCaptioner):
 
     def _together(self, pictures: np.ndarray, config: GenerationConfig) -> list[list[Caption]]:
         """Caption pictures in one batch."""
-        rows = np.minimum(np.arange(1 << (len(pictures) - 1).bit_length()), len(pictures) - 1)  # few sizes to compile
+        rows = np.minimum(
+            np.arange(1 << (len(pictures) - 1).bit_length()), len(pictures) - 1
+        )  # powers of two, so that few sizes are compiled
         found = self._generate(pictures[rows], config, several=False)
         return [[caption] for caption in found[: len(pictures)]]
 
     def _alone(self, picture: np.ndarray, search: HubSearch, number: int) -> list[list[Caption]]:
-        """Return several captions of one picture, or one that is drawn by its number."""
+        """Return several captions of one picture, or captions sampled by its number."""
         config, n = search.config, search.n
         if not config.sampling:
             beams = self._generate(picture, config, several=True)
@@ -147,7 +149,7 @@ class HubCaptioner(PictureCaptioner):
         return self._captions(inputs, tokens, begins)
 
     def _function(self, config: GenerationConfig, several: bool) -> tuple[Any, Any]:
-        """Return a sampler, and the function that KerasHub compiles with it."""
+        """Return a sampler and the compiled function of KerasHub that uses it."""
         key = (replace(config, prompt="", start="", max_length=1, seed=0), several)
         if key not in self._functions:
             self.task.sampler = sampler_of(self._hub, config, several)
@@ -156,7 +158,7 @@ class HubCaptioner(PictureCaptioner):
         return self._functions[key]
 
     def _text(self, config: GenerationConfig) -> tuple[int, Inputs]:
-        """Return where captions begin in the sequence, and the inputs of one row but for its picture.
+        """Return the index where captions begin in the sequence, and the inputs of one row without its picture.
 
         Raises:
             ConfigError: prompt or start are too long.
@@ -181,14 +183,16 @@ class HubCaptioner(PictureCaptioner):
         alone = tokenized("", None)
         begins, most = int(alone[self.family.mask].sum()), alone[self.family.mask].shape[1]
         if begins >= most:
-            raise ConfigError(f"prompt: has {begins} pieces or more, {self.name} takes {most - 1}; make it shorter")
+            raise ConfigError(
+                f"prompt: has at least {begins} word pieces, but {self.name} supports {most - 1}; make it shorter"
+            )
         text = tokenized(config.start, begins + config.max_length)
         if int(text[self.family.mask].sum()) >= begins + config.max_length:
-            raise ConfigError(f"start: has as many pieces as max_length {config.max_length}; make it shorter")
+            raise ConfigError(f"start: has as many word pieces as max_length {config.max_length}; make it shorter")
         return begins, text
 
     def _ends(self) -> list[int]:
-        """Return the tokens that end a caption, as KerasHub's `generate` has them."""
+        """Return the tokens that end a caption, the same as in KerasHub's `generate`."""
         tokenizer = self.task.preprocessor.tokenizer
         second = [tokenizer.end_token2_id] if hasattr(tokenizer, "end_token2_id") else []
         return [tokenizer.end_token_id, *second, *map(tokenizer.token_to_id, self.family.ends)]
@@ -197,7 +201,7 @@ class HubCaptioner(PictureCaptioner):
         """Return the captions in rows of tokens (rows, length) that begin at `begins`."""
         is_end = np.isin(tokens, self._ends()) & (np.arange(tokens.shape[1]) >= self._started(inputs))
         ended = is_end.any(axis=1)
-        ends = np.where(ended, is_end.argmax(axis=1) + 1, tokens.shape[1])  # (rows,) behind the end token
+        ends = np.where(ended, is_end.argmax(axis=1) + 1, tokens.shape[1])  # (rows,) after the end token
         with without_warnings():
             log_probs = self._scorer.log_probs(inputs, tokens, begins, ends)
         kept = np.arange(tokens.shape[1]) < (ends - ended)[:, None]
@@ -209,29 +213,29 @@ class HubCaptioner(PictureCaptioner):
         ]
 
     def _pieces(self, tokens: np.ndarray) -> tuple[str, ...]:
-        """Return tokens as pieces of words, without the special ones, which a text has not either."""
+        """Return tokens as word pieces, without special tokens, which are not in the text either."""
         tokenizer = self.task.preprocessor.tokenizer
         special = getattr(tokenizer, "special_token_ids", [])
         return tuple(tokenizer.id_to_token(int(token)) for token in tokens if token not in special)
 
     def _started(self, inputs: Inputs) -> int:
-        """Return where the model's own words begin, behind the prompt and the words given by `start`."""
+        """Return the index where the model's own words begin, after the prompt and the words given by `start`."""
         return int(np.asarray(inputs[self.family.mask])[0].sum())
 
     def find_encoder(self) -> None:
-        """Do nothing: the model is its own encoder, and there since it was loaded."""
+        """Do nothing, because the model contains its encoder, which is already loaded."""
 
     def facts(self) -> Facts:
-        """See PictureCaptioner.facts; features are the pictures, of which no attention is known."""
+        """See PictureCaptioner.facts; the features are the pictures, and there is no attention."""
         return Facts(type(self.task).__name__, self.task.count_params(), (*self.input_size, 3))
 
     @property
     def vocabulary(self) -> list[str]:
-        """The pieces of words that the model knows."""
+        """The model's word pieces."""
         return list(self.task.preprocessor.tokenizer.get_vocabulary())
 
 
 def _text_of(text: Any) -> str:
-    """Return a detokenized caption, which KerasHub gives as a string, as bytes or as a tensor of them."""
+    """Return a detokenized caption as a string; KerasHub returns a string, bytes or a tensor of them."""
     value = text if isinstance(text, str | bytes) else np.asarray(text).item()
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""A preset of KerasHub becomes a captioner."""
+"""Load a KerasHub preset as a captioner."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from captioner.storage import DataError
 
 
 def load_hub(name: str | os.PathLike[str], precision: str | None = None) -> HubCaptioner:
-    """Load an image-to-text model of KerasHub.
+    """Load a KerasHub image-to-text model.
 
     Args:
-        name: `hub:` and a preset's name, a handle such as `hf://...`, or a preset's folder.
-        precision: `float32` or `bfloat16`; None for what KerasHub takes by default.
+        name: `hub:` with a preset's name, a handle such as `hf://...`, or a preset's folder.
+        precision: `float32` or `bfloat16`; None for KerasHub's default.
 
     Raises:
-        ConfigError: there is no such preset, or it is of a kind that does not caption pictures.
-        DataError: KerasHub is not installed, the preset cannot be had, or downloading it was not allowed.
+        ConfigError: the preset does not exist, or its kind of model does not caption pictures.
+        DataError: KerasHub is not installed, the preset cannot be loaded, or downloading it is not allowed.
     """
     require_hub(name)
     preset = preset_of(name)
@@ -32,18 +32,21 @@ def load_hub(name: str | os.PathLike[str], precision: str | None = None) -> HubC
     with explained(preset, names):
         kind = _kind_of(preset)
     if kind not in known:
-        raise ConfigError(f"{HUB}{preset}: is a {kind}; those that caption pictures: {', '.join(known)}")
+        raise ConfigError(f"{HUB}{preset}: is a {kind}; models that caption pictures: {', '.join(known)}")
     with explained(preset, names), without_warnings():
         task = known[kind].from_preset(preset, **({} if precision is None else {"dtype": precision}))
     converter = getattr(task.preprocessor, "image_converter", None)
     if converter is None or converter.image_size is None:
-        raise DataError(f"{HUB}{preset}: takes no pictures, its preprocessor has no image converter with a size")
+        raise DataError(
+            f"{HUB}{preset}: does not accept pictures, because its preprocessor has no image converter with a size; "
+            "name another preset"
+        )
     return HubCaptioner(hub, task, FAMILIES[kind], preset)
 
 
 def _kind_of(preset: str) -> str:
-    """Return the name of the task that a preset is for; of another kind of preset that of its backbone."""
-    from keras_hub.src.utils.preset_utils import get_preset_loader  # no public way tells without making the weights
+    """Return the name of a preset's task, or of its backbone for other kinds of presets."""
+    from keras_hub.src.utils.preset_utils import get_preset_loader  # the public functions would create the weights
 
     loader = get_preset_loader(preset)
     backbone = loader.check_backbone_class().__name__

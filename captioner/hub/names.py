@@ -1,4 +1,4 @@
-"""The names of KerasHub's models: `hub:` and a preset, or its folder. Needs neither Keras nor KerasHub."""
+"""Names of KerasHub models: `hub:` with a preset or its folder. Needs neither Keras nor KerasHub."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONFIG_FILE = "config.json"  # in every preset
 
 
 def is_hub(name: str | os.PathLike[str]) -> bool:
-    """Tell whether a model's name means a preset of KerasHub."""
+    """Tell whether a model's name is a KerasHub preset."""
     return str(name).startswith(HUB)
 
 
@@ -23,34 +23,34 @@ def preset_of(name: str | os.PathLike[str]) -> str:
 
 
 def is_local(preset: str) -> bool:
-    """Tell whether a preset is a folder of this machine."""
+    """Tell whether a preset is a local folder."""
     return Path(preset).is_dir() or (
         "://" not in preset and (preset.startswith((".", "~")) or os.sep in preset or "/" in preset)
     )
 
 
 def require_hub(name: str | os.PathLike[str]) -> None:
-    """Refuse a model's name that cannot be loaded, as far as that can be told without loading it.
+    """Refuse the name of a model that cannot be loaded, as far as this can be checked without loading it.
 
     Raises:
-        DataError: its folder is not there or no preset, or downloading it was not allowed.
+        DataError: its folder does not exist or is not a preset, or downloading it is not allowed.
     """
     preset = preset_of(name)
     if not preset:
-        raise DataError(f"{HUB}: names no preset; add one, such as {HUB}pali_gemma_3b_mix_224, or a preset's folder")
+        raise DataError(f"{HUB}: has no preset; add one, such as {HUB}pali_gemma_3b_mix_224, or a preset's folder")
     if is_local(preset):
         if not Path(preset).is_dir():
-            raise DataError(f"{name}: no such folder; name one that KerasHub's save_to_preset wrote")
+            raise DataError(f"{name}: no such folder; name a folder that KerasHub's save_to_preset wrote")
         if not (Path(preset) / CONFIG_FILE).is_file():
-            raise DataError(f"{name}: is no preset, it has no {CONFIG_FILE}; KerasHub's save_to_preset writes one")
+            raise DataError(f"{name}: is not a preset, it has no {CONFIG_FILE}; KerasHub's save_to_preset writes one")
     elif os.environ.get(ALLOW_DOWNLOAD, "") in ("", "0"):
         raise DataError(
-            f"{name}: would be fetched from the net, often gigabytes; say --allow-download, or set {ALLOW_DOWNLOAD}=1"
+            f"{name}: needs a download, often of gigabytes; allow it with --allow-download or {ALLOW_DOWNLOAD}=1"
         )
 
 
 def digest_hub(name: str | os.PathLike[str]) -> str:
-    """Return a digest that tells a model from others: of a folder's files, or of a preset's name."""
+    """Return a digest that identifies a model: of a folder's files, or of a preset's name."""
     folder = Path(preset_of(name))
     if not folder.is_dir():
         return digest_json({"preset": str(name)})

@@ -1,4 +1,4 @@
-"""KerasHub's samplers by the settings of generation."""
+"""Create KerasHub's samplers from generation settings."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from keras import ops
 from captioner.config import ConfigError, to_settings
 from captioner.generation.config import GenerationConfig
 
-# The settings of GenerationConfig that KerasHub has a part for.
+# The settings of GenerationConfig that KerasHub supports.
 SETTINGS = frozenset(
     ("beam_size", "max_length", "sampling", "temperature", "top_k", "top_p", "seed", "start", "prompt")
 )
 
 
 def require_known(config: GenerationConfig, default: GenerationConfig) -> None:
-    """Refuse a setting that KerasHub has no part for, unless it is as it is by default.
+    """Refuse a setting that KerasHub does not support, unless it has its default value.
 
     Raises:
-        ConfigError: naming the setting.
+        ConfigError: with the name of the setting.
     """
     given, usual = to_settings(config), to_settings(default)
     for name in (field.name for field in fields(GenerationConfig)):
         if name not in SETTINGS and given[name] != usual[name]:
-            raise ConfigError(f"{name}: KerasHub's models have no such setting; leave it out")
+            raise ConfigError(f"{name}: KerasHub models do not support this setting; leave it out")
 
 
 def sampler_of(hub: Any, config: GenerationConfig, several: bool) -> Any:
-    """Return the sampler that `config` asks for.
+    """Return the sampler for a config.
 
     Args:
         hub: the module keras_hub.
         config: how captions are generated.
-        several: whether beam search is to give its whole beam, for one picture.
+        several: whether beam search returns its whole beam, for one picture.
     """
     if config.sampling:
         rest: Mapping[str, Any] = {"temperature": config.temperature, "seed": config.seed}
@@ -53,10 +53,10 @@ def sampler_of(hub: Any, config: GenerationConfig, several: bool) -> Any:
 
 
 def _whole_beam(hub: Any, beam_size: int) -> Any:
-    """Return KerasHub's beam search of one picture, all of whose beams come as rows, best first."""
+    """Return KerasHub's beam search for one picture, with all beams as rows, best first."""
 
     class WholeBeam(hub.samplers.BeamSampler):
-        """Its result (1, beams, length) becomes (beams, length), as if there had been so many pictures."""
+        """Beam search whose result (1, beams, length) becomes (beams, length), like a batch of pictures."""
 
         def __call__(self, *positional: Any, **named: Any) -> Any:
             beams, _ = super().__call__(*positional, **named)
@@ -66,6 +66,6 @@ def _whole_beam(hub: Any, beam_size: int) -> Any:
 
 
 def reseed(sampler: Any, seed: int, number: int) -> None:
-    """Let a sampler draw as picture number `number` is drawn with this seed, whatever was drawn before."""
+    """Set a sampler's random state for picture number `number` and a seed, independent of earlier samples."""
     mixed = np.random.SeedSequence([seed, number]).generate_state(1, np.uint32)[0]
     sampler.seed_generator.state.assign(np.array([mixed, 0], np.uint32))

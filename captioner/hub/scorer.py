@@ -1,4 +1,4 @@
-"""The log-probability of finished captions under a KerasHub model, in one pass over whole captions."""
+"""Compute the log-probability of finished captions under a KerasHub model, in one pass over whole captions."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from captioner.hub.families import HubFamily
 
 
 class HubScorer(keras.Model):
-    """A model's inputs with whole sequences of tokens -> log p(token | tokens before, picture), in float32.
+    """Maps a model's inputs with whole token sequences to log p(token | previous tokens, picture), in float32.
 
     Args:
-        task: the model, which shares its weights.
-        family: its kind.
+        task: the model, whose weights are shared.
+        family: the kind of the model.
     """
 
     def __init__(self, task: Any, family: HubFamily) -> None:
@@ -26,7 +26,7 @@ class HubScorer(keras.Model):
         self.family = family
 
     def call(self, inputs: Mapping[str, Any]) -> Any:
-        """Return (rows, length - 1): entry t belongs to token t + 1."""
+        """Return (rows, length - 1); entry t belongs to token t + 1."""
         logits = ops.cast(self.network(dict(inputs), training=False), "float32")[:, :-1]  # (rows, length - 1, words)
         targets = ops.cast(inputs[self.family.tokens], "int32")[:, 1:, None]
         chosen = ops.take_along_axis(logits, targets, axis=-1)[..., 0]
@@ -35,14 +35,14 @@ class HubScorer(keras.Model):
     def log_probs(self, inputs: Mapping[str, Any], tokens: np.ndarray, begins: int, ends: np.ndarray) -> np.ndarray:
         """Return the log-probability of each row's caption, (rows,).
 
-        The tokens of the prompt are seen as the model was trained to see them: those of a prefix may look at one
-        another, those of the caption only back.
+        The attention between tokens is the same as in training: tokens of a prefix attend to each other, and tokens of
+        the caption only to previous ones.
 
         Args:
-            inputs: what the captions were generated from, a row each.
+            inputs: the inputs that the captions were generated from, one row per caption.
             tokens: (rows, length) prompts with captions.
-            begins: where the captions begin.
-            ends: (rows,) where each ends, behind its end token.
+            begins: index where the captions begin.
+            ends: (rows,) index after each caption's end token.
         """
         places = np.arange(tokens.shape[1])
         whole = {

@@ -1,1 +1,1 @@
-"""Drawings: attention over pictures, captions under them, curves."""
+"""Drawings: attention over pictures, captions under pictures, and curves."""

@@ -1,4 +1,4 @@
-"""Charts as inline SVG. Colours and type come from the page's style sheet, so that they follow light and dark."""
+"""Charts as inline SVG. The page's style sheet sets colours and fonts, so that they follow light and dark mode."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LEFT, RIGHT, TOP, BOTTOM = 40, 14, 12, 30
 
 
 class Series(NamedTuple):
-    """A line or a row of bars: its class in the style sheet, its name, and a value for each place on the x axis."""
+    """A line or a row of bars: its class in the style sheet, its name, and a value for each x."""
 
     style: str
     name: str
@@ -23,10 +23,10 @@ def curves(title: str, xs: Sequence[float], series: Sequence[Series], marked: fl
     """Return lines over `xs`, with a dashed line at `marked`.
 
     Args:
-        title: what a screen reader says.
-        xs: the values' places, rising.
-        series: the lines, a value for each x.
-        marked: an x to point out.
+        title: label for screen readers.
+        xs: the x of each value, in increasing order.
+        series: the lines, with a value for each x.
+        marked: an x to mark.
     """
     ticks = _ticks(min(min(line.values) for line in series), max(max(line.values) for line in series))
     low, high = ticks[0], ticks[-1]
@@ -49,11 +49,11 @@ def columns(title: str, labels: Sequence[str], bars: Series, outline: Series | N
     """Return bars side by side, and another row of values as an outline over them.
 
     Args:
-        title: what a screen reader says.
-        labels: of the bars; every so many are written.
+        title: label for screen readers.
+        labels: labels of the bars, of which some are written.
         bars: a value for each label, 0 or more.
-        outline: the same of somebody else.
-        every: one label in so many is written.
+        outline: the values to compare with.
+        every: write only one of this many labels.
     """
     several = [bars, *([outline] if outline else [])]
     ticks = _ticks(0.0, max(max(row.values) for row in several))

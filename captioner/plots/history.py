@@ -1,4 +1,4 @@
-"""A training's curves as a picture: losses, perplexity and scores by epoch."""
+"""Plot the training curves: losses, perplexity and scores by epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from captioner.plots.statistics import require_plot
 from captioner.storage import atomic_path
 
-WIDTH, HEIGHT = 4.2, 3.6  # inches, of one chart
+WIDTH, HEIGHT = 4.2, 3.6  # inches per chart
 
 Lines = dict[str, tuple[list[float], list[float]]]  # name -> epochs and values
 CHARTS: tuple[tuple[str, tuple[tuple[str, str, float], ...]], ...] = (
@@ -24,7 +24,7 @@ def charts_of(history: Sequence[Mapping[str, float]]) -> list[tuple[str, Lines]]
     """Return the charts of a history: the title of each, and its lines by name, as epochs and values.
 
     Args:
-        history: a row for each epoch; a chart has the epochs whose rows have its numbers.
+        history: a row for each epoch; a chart contains the epochs whose rows have its values.
     """
     charts = []
     for title, lines in CHARTS:
@@ -43,12 +43,12 @@ def plot_history(history: Sequence[Mapping[str, float]], best: int | None, path:
 
     Args:
         history: a row for each epoch.
-        best: the epoch whose weights were kept, which is marked; None where that is not known.
-        path: of the picture.
-        option: of the command line that names it, for messages.
+        best: the epoch whose weights were kept, which is marked; None if it is not known.
+        path: path of the picture.
+        option: the command-line option that names it, for messages.
 
     Raises:
-        ConfigError: matplotlib is not installed, or the file's ending is another one.
+        ConfigError: matplotlib is not installed, or the file type is not supported.
         DataError: the file cannot be written.
     """
     require_plot(path, option)

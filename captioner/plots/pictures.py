@@ -1,4 +1,4 @@
-"""Captions under pictures, and what each word looked at."""
+"""Draw captions under pictures, and each word's attention over a picture."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from captioner.storage import DataError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NARROWEST = 320  # pixels: room for text under small pictures
+NARROWEST = 320  # pixels; minimum width for the text under small pictures
 LARGEST = 1600  # pixels of the longer side of a drawing
-PANEL = 360  # pixels of the longer side of one of many
+PANEL = 360  # pixels of the longer side of one panel of a figure
 COLUMNS = 5
-READABLE = 400  # pixels of the longer side of a word's map, at least
+READABLE = 400  # pixels; minimum length of the longer side of a word's map
 INCH = 100  # pixels
-COLOURS = "viridis"  # a perceptually ordered map: as much more weight is as much brighter to the eye
-OVER = 0.65  # how much of the colour lies over the picture, which is grey so that every colour is a weight
-LEAST_RANGE = 0.5  # of the mean weight: attention that is flatter than this is drawn flat
-FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf")  # Pillow's own has no accents
+COLOURS = "viridis"  # perceptually uniform: equal differences in weight are equal differences in brightness
+OVER = 0.65  # opacity of the colours over the picture, which is grey so that every colour stands for a weight
+LEAST_RANGE = 0.5  # fraction of the mean weight; attention with a smaller range is drawn as nearly uniform
+FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf")  # Pillow's default font has no accents
 
 
 def captioned(picture: np.ndarray, captions: Sequence[str]) -> Image.Image:
@@ -39,7 +39,7 @@ def captioned(picture: np.ndarray, captions: Sequence[str]) -> Image.Image:
 
     Args:
         picture: (height, width, 3) uint8.
-        captions: one below the other, numbered if there are several. A letter that the font lacks is an empty box.
+        captions: drawn one below the other, numbered if there are several. Letters missing in the font are empty boxes.
     """
     image = _shrunk(picture, LARGEST)
     width = max(image.width, NARROWEST)
@@ -57,7 +57,7 @@ def captioned(picture: np.ndarray, captions: Sequence[str]) -> Image.Image:
 
 @functools.cache
 def _font(size: int) -> Any:
-    """Return the first of FONTS that this machine has, Pillow's own if there is none."""
+    """Return the first of FONTS that is installed, or Pillow's default font."""
     for name in FONTS:
         with contextlib.suppress(OSError):
             return ImageFont.truetype(name, size)
@@ -65,7 +65,7 @@ def _font(size: int) -> Any:
 
 
 def _shrunk(picture: np.ndarray, longest: int, shortest: int = 0) -> Image.Image:
-    """Return a picture whose longer side has at most `longest` pixels, and at least `shortest`."""
+    """Return a picture whose longer side has between `shortest` and `longest` pixels."""
     image = Image.fromarray(picture)
     scale = min(longest, max(shortest, *image.size)) / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
@@ -73,7 +73,7 @@ def _shrunk(picture: np.ndarray, longest: int, shortest: int = 0) -> Image.Image
 
 
 def _wrapped(text: str, font: Any, width: float) -> Iterator[str]:
-    """Yield the lines of a text; a word that is too long for one is broken."""
+    """Yield the lines of a text; a word that is longer than a line is split."""
     line = ""
     for word in text.split():
         longer = f"{line} {word}" if line else word
@@ -91,10 +91,10 @@ def _wrapped(text: str, font: Any, width: float) -> Iterator[str]:
 
 
 def require_matplotlib(what: str) -> None:
-    """Check that the plot extra is there.
+    """Check that the plot extra is installed.
 
     Raises:
-        ConfigError: it is not; `what` names what asked for it.
+        ConfigError: it is not installed; the message begins with `what`, the option that needs it.
     """
     if importlib.util.find_spec("matplotlib") is None:
         raise ConfigError(f"{what}: needs matplotlib; pip install 'captioner[plot]'")
@@ -103,26 +103,26 @@ def require_matplotlib(what: str) -> None:
 def attention_maps(
     picture: np.ndarray, caption: Caption, encoder: Mapping[str, Any] | None = None
 ) -> list[Image.Image]:
-    """Draw for each word of a caption where it looked: a map of colours over the picture in grey.
+    """Draw the attention of each word of a caption as a colour map over the grey picture.
 
     Args:
         picture: (height, width, 3) uint8.
         caption: with attention (tokens, regions), the regions row by row.
-        encoder: the encoder's description: which part of the picture its grid covers, and the grid's shape if that is
-            told; without it the grid is square and covers the whole picture.
+        encoder: the encoder's description, which defines the part of the picture that its grid covers, and possibly
+            the grid's shape; without it, the grid is square and covers the whole picture.
 
     Returns:
-        one picture a word; a colour means the same weight in all of them.
+        one picture per word; a colour stands for the same weight in all of them.
 
     Raises:
-        DataError: the caption has no attention, or its regions are no grid.
+        DataError: the caption has no attention, or its regions are not a grid.
     """
     image, attention = _shrunk(picture, LARGEST, READABLE), _attention(caption)
     return [_overlaid(image, weights, _limits(attention), encoder) for weights in attention]
 
 
 def attention_figure(picture: np.ndarray, caption: Caption, encoder: Mapping[str, Any] | None = None) -> Figure:
-    """Draw a whole caption as one figure: the picture, beside it where each word looked, and the scale of the colours.
+    """Draw a whole caption as one figure: the picture, each word's attention map, and the colour scale.
 
     Args and raises: as `attention_maps`.
     """
@@ -139,7 +139,7 @@ def attention_figure(picture: np.ndarray, caption: Caption, encoder: Mapping[str
     columns = min(COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
     title = textwrap.wrap(caption.text, max(20, round(columns * image.width / INCH * 7)))
-    panel_wide, panel_high = image.width / INCH + 0.12, image.height / INCH + 0.42  # inches, of a panel with its word
+    panel_wide, panel_high = image.width / INCH + 0.12, image.height / INCH + 0.42  # inches per panel with its word
     above, below = 0.2 + 0.32 * len(title), 0.75
     wide, tall = max(3.6, columns * panel_wide), rows * panel_high + above + below
     figure = Figure((wide, tall), dpi=INCH)
@@ -157,7 +157,7 @@ def attention_figure(picture: np.ndarray, caption: Caption, encoder: Mapping[str
     mappable = ScalarMappable(Normalize(low, high), COLOURS)
     bar = figure.colorbar(mappable, cax=scale, orientation="horizontal", format=share)
     bar.ax.tick_params(labelsize=11)
-    bar.set_label("share of a word's attention that a region gets", fontsize=11)
+    bar.set_label("a region's share of a word's attention", fontsize=11)
     return figure
 
 
@@ -168,25 +168,25 @@ def to_png(drawn: Figure | Image.Image) -> bytes:
         drawn.save(file, "PNG")
     else:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # it is drawn as an empty box
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the letter is drawn as an empty box
             drawn.savefig(file, format="png", facecolor="white")
     return file.getvalue()
 
 
 def _plain(text: str) -> str:
-    return text.replace("$", r"\$")  # matplotlib sets the text between two of them as mathematics
+    return text.replace("$", r"\$")  # matplotlib renders text between two dollar signs as mathematics
 
 
 def _attention(caption: Caption) -> np.ndarray:
     if caption.attention is None:
-        raise DataError("this model has no attention to draw; its architecture does not look at regions")
+        raise DataError("this model has no attention to draw, because its architecture does not use regions")
     return caption.attention
 
 
 def _limits(attention: np.ndarray) -> tuple[float, float]:
-    """Return the least and the greatest weight that colours tell apart, the same for all words of a caption."""
+    """Return the weights at the ends of the colour scale, the same for all words of a caption."""
     low, high, mean = float(attention.min()), float(attention.max()), float(attention.mean())
-    if high - low < LEAST_RANGE * mean:  # or noise would be drawn like a finding
+    if high - low < LEAST_RANGE * mean:  # otherwise noise would look like a result
         low, high = max(0.0, mean * (1 - LEAST_RANGE / 2)), mean * (1 + LEAST_RANGE / 2)
     return low, max(high, low + 1e-9)
 
@@ -203,7 +203,7 @@ def _overlaid(
     colour = colormaps[COLOURS](heat.clip(0, 1))[..., :3] * 255
     grey = np.asarray(image.convert("L"), np.float32)[..., None]  # (height, width, 1)
     left, top, right, bottom = covered(size, encoder)
-    seen = np.zeros((*size, 1), np.float32)  # what the encoder's grid does not cover has no colour
+    seen = np.zeros((*size, 1), np.float32)  # parts outside the encoder's grid have no colour
     seen[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = OVER
     return Image.fromarray(np.uint8(np.rint(colour * seen + grey * (1 - seen))))
 
@@ -220,7 +220,7 @@ def attention_heat(weights: np.ndarray, size: tuple[int, int], encoder: Mapping[
         (height, width) from 0 to 1, 1 at the largest weight.
 
     Raises:
-        DataError: the regions are no grid.
+        DataError: the regions are not a grid.
     """
     rows, columns = _grid(len(weights), encoder)
     left, top, right, bottom = covered(size, encoder)
@@ -238,7 +238,7 @@ def _grid(regions: int, encoder: Mapping[str, Any] | None) -> tuple[int, int]:
         return int(told[0]), int(told[1])
     side = math.isqrt(regions)
     if side * side != regions:
-        raise DataError(f"attention over {regions} regions, which are no square grid, cannot be laid over the picture")
+        raise DataError(f"attention over {regions} regions cannot be drawn, because they are not a square grid")
     return side, side
 
 
@@ -247,10 +247,10 @@ def covered(size: tuple[int, int], encoder: Mapping[str, Any] | None) -> tuple[i
 
     Args:
         size: (height, width) of the picture in pixels.
-        encoder: its description; see `captioner.images.decode.resize` for its ways of resizing.
+        encoder: the encoder's description; see `captioner.images.decode.resize` for the kinds of resizing.
 
     Returns:
-        left, top, right, bottom in pixels; outside of the picture where it was padded.
+        left, top, right, bottom in pixels; outside of the picture if it was padded.
     """
     height, width = size
     encoder = encoder or {}

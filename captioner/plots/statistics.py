@@ -1,4 +1,4 @@
-"""The statistics of captions as a picture: lengths, how far a vocabulary reaches, the commonest words."""
+"""Plot statistics of captions: lengths, coverage of the vocabulary, and the most common words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from captioner.config import ConfigError
 from captioner.data.statistics import CaptionStatistics, SplitStatistics
 from captioner.storage import atomic_path
 
-WORDS = 25  # of which the counts are drawn
+WORDS = 25  # number of most common words to draw
 SIZE = (15.0, 4.8)  # inches
 FORMATS = ("png", "svg", "pdf")
 
@@ -21,7 +21,7 @@ def plot(statistics: CaptionStatistics, path: str | Path) -> None:
     """Draw the statistics into a file: .png, .svg or .pdf.
 
     Raises:
-        ConfigError: matplotlib is not installed, or the file's ending is another one.
+        ConfigError: matplotlib is not installed, or the file type is not supported.
         DataError: the file cannot be written.
     """
     path = Path(path)
@@ -37,14 +37,14 @@ def plot(statistics: CaptionStatistics, path: str | Path) -> None:
     for axes in (lengths, reach, words):
         axes.spines[["top", "right"]].set_visible(False)
     with atomic_path(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # a script that the font lacks shows as boxes
+        warnings.filterwarnings("ignore", "Glyph")  # letters missing in the font are drawn as boxes
         figure.savefig(temporary, dpi=120)
 
 
 def require_plot(path: Path, option: str = "--plot") -> None:
-    """Check, before the work, that a picture can be drawn into `path`; raises ConfigError as `plot` does."""
+    """Check, before any work, that a picture can be drawn into `path`. Raises ConfigError as `plot` does."""
     if path.suffix[1:].lower() not in FORMATS:
-        raise ConfigError(f"{option} {path}: the picture's name ends in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+        raise ConfigError(f"{option} {path}: the name must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
     try:
         import matplotlib  # noqa: F401
     except ImportError:
@@ -61,7 +61,7 @@ def _draw_lengths(axes: Any, parts: dict[str, SplitStatistics]) -> None:
 
 
 def _draw_reach(axes: Any, statistics: CaptionStatistics, parts: dict[str, SplitStatistics]) -> None:
-    """Draw which share of each split's words is unknown to the commonest n words of the training captions."""
+    """Draw the share of each split's words that are not among the n most common words of the training captions."""
     ranked = [word for word, _ in statistics.training.words.most_common()]
     for name, part in parts.items():
         found = np.cumsum([part.words.get(word, 0) for word in ranked])
@@ -69,7 +69,7 @@ def _draw_reach(axes: Any, statistics: CaptionStatistics, parts: dict[str, Split
     where = f"of {statistics.learned}" if statistics.learned else "of all captions"
     axes.set(
         title="Words outside the vocabulary",
-        xlabel=f"vocabulary: the commonest words {where}",
+        xlabel=f"vocabulary: the most common words {where}",
         ylabel="unknown (% of all words)",
         xscale="log",
         ylim=(0, None),
@@ -81,4 +81,4 @@ def _draw_words(axes: Any, part: SplitStatistics) -> None:
     names, counts = zip(*reversed(part.words.most_common(WORDS)), strict=True)
     axes.barh(range(len(names)), counts)
     axes.set_yticks(range(len(names)), names, fontsize=8, parse_math=False)
-    axes.set(title="Commonest words", xlabel="appearances")
+    axes.set(title="Most common words", xlabel="count")

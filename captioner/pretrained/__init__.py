@@ -1,1 +1,1 @@
-"""The captioner in the box: a trained captioner that comes with the package."""
+"""The built-in captioner: a trained captioner that comes with the package."""

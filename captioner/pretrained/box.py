@@ -1,4 +1,4 @@
-"""Where the captioner in the box lies, and how a trained run becomes one. Finding it needs no Keras."""
+"""Find the built-in captioner, and make one from a trained run. Finding it needs no Keras."""
 
 from __future__ import annotations
 
@@ -28,37 +28,37 @@ _WEIGHTS = "model.weights.h5"  # Keras' name for it in a .keras file, which is a
 
 
 def the_box() -> Path:
-    """Return the file of the captioner in the box.
+    """Return the file of the built-in captioner.
 
     Raises:
-        DataError: this installation came without it.
+        DataError: this installation does not contain it.
     """
     if not BOX.is_file():
-        raise DataError(f"{BOX}: this installation has no captioner in the box; train one and name it with --model")
+        raise DataError(f"{BOX}: this installation has no built-in captioner; train one and name it with --model")
     return BOX
 
 
 def default_model() -> Path:
-    """Return the captioner for commands that name no model, and say so: the box, or the newest run where there is none.
+    """Return the default model of commands and log it: the built-in captioner, or the newest run if there is none.
 
     Raises:
-        DataError: there is neither.
+        DataError: neither exists.
     """
     if BOX.is_file():
-        logger.info("using the captioner in the box; --model RUN takes one of your own")
+        logger.info("using the built-in captioner; --model RUN uses your own")
         return BOX
     return newest_run()
 
 
 def make_box(run: Path, output: Path) -> Path:
-    """Make of a run folder a captioner that needs nothing else: with its encoder inside, its weights in float16.
+    """Make a self-contained captioner from a run folder, with its encoder inside and its weights in float16.
 
     Args:
-        run: a finished run whose encoder can be had here.
+        run: a finished run whose encoder is available.
         output: a `.keras` file.
 
     Raises:
-        DataError: the run or its encoder cannot be had, a weight goes beyond float16, or the file is too large.
+        DataError: the run or its encoder is not available, a weight exceeds float16, or the file is too large.
     """
     from captioner.captioner import load
 
@@ -71,12 +71,15 @@ def make_box(run: Path, output: Path) -> Path:
             _narrow(whole, temporary)
             size = temporary.stat().st_size
             if size > LARGEST:
-                raise DataError(f"{run}: {size / 1e6:.1f} MB in float16 are more than a box's {LARGEST / 1e6:.0f}")
+                raise DataError(
+                    f"{run}: has {size / 1e6:.1f} MB in float16, but a built-in captioner may have at most "
+                    f"{LARGEST / 1e6:.0f} MB; train a smaller model"
+                )
     return output
 
 
 def _round(captioner: Captioner, run: Path) -> None:
-    """Round all weights to what float16 can hold, so that the captioner in memory is the one that will be loaded."""
+    """Round all weights to float16, so that the captioner in memory equals the one that will be loaded."""
     for variable in captioner.variables:
         if not str(variable.dtype).startswith("float"):
             continue
@@ -84,12 +87,12 @@ def _round(captioner: Captioner, run: Path) -> None:
         with np.errstate(over="ignore"):
             narrow = value.astype(np.float16)
         if not np.isfinite(narrow).all():
-            raise DataError(f"{run}: the weight {variable.path} goes beyond float16")
+            raise DataError(f"{run}: the weight {variable.path} exceeds the range of float16; train the run again")
         variable.assign(narrow.astype(value.dtype))
 
 
 def _narrow(source: Path, target: Path) -> None:
-    """Copy a .keras file with its float32 weights as float16; Keras widens them when it loads."""
+    """Copy a .keras file with its float32 weights as float16; Keras converts them back when it loads the file."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
         for item in old.infolist():
             if item.filename != _WEIGHTS:

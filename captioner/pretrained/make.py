@@ -1,4 +1,4 @@
-"""`python -m captioner.pretrained.make RUN`: put a finished run into the box, with its graph for onnxruntime."""
+"""`python -m captioner.pretrained.make RUN`: make a finished run the built-in captioner, with its onnxruntime graph."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 def make_graph(file: Path) -> Path:
-    """Write the graph of a box into the folder beside it; return the folder.
+    """Write the graph of a built-in captioner into the folder beside it; return the folder.
 
-    Its weights are in float16, as the box's are, so that it gives the same captions.
+    Its weights are in float16, like those of the `.keras` file, so that it gives the same captions.
 
     Raises:
         ConfigError: the extra is not installed, or Keras does not run on TensorFlow.
@@ -31,11 +31,17 @@ def make_graph(file: Path) -> Path:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.argument("file", required=False, type=FILE)
-@click.option("--graph", type=FILE, is_flag=False, flag_value=str(BOX), help="Make only the graph, of the box or FILE.")
+@click.option(
+    "--graph",
+    type=FILE,
+    is_flag=False,
+    flag_value=str(BOX),
+    help="Write only the graph, of the built-in captioner or FILE.",
+)
 def main(run: Path | None, file: Path | None, graph: Path | None) -> None:
-    """Make of RUN the captioner in the box, or FILE, and its graph for onnxruntime in the folder `fast` beside it."""
+    """Make RUN the built-in captioner, or write it to FILE, with its onnxruntime graph in `fast` beside it."""
     if (run is None) == (graph is None):
-        raise click.UsageError("name a run, or --graph to make the graph of a box that is there")
+        raise click.UsageError("name a run, or give --graph to write only the graph of an existing file")
     try:
         require_onnx()
         made = graph or make_box(run or Path(), file or BOX)

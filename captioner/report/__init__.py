@@ -1,1 +1,1 @@
-"""The report on a run: scores, curves, captions and pictures in one HTML page that needs no network."""
+"""Reports on runs: scores, curves, captions and pictures in one HTML page that needs no network."""

@@ -1,4 +1,4 @@
-"""Attention maps of a run's captions: the pictures are captioned again, since predictions.json holds words only."""
+"""Attention maps of a run's captions. The pictures are captioned again, because predictions.json only contains text."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def attention_maps(
     shown: Mapping[str, Shown],
     generation: Mapping[str, Any],
 ) -> dict[str, dict[str, Any]]:
-    """Return image_id -> the attention maps of its caption, as the page wants them; none where the decoder has none.
+    """Return image_id -> the attention maps of its caption for the page; empty if the decoder has no attention.
 
     Args:
-        captioner: the run's.
-        features: of the pictures.
-        shown: the pictures; one that gets another caption now gets no maps.
-        generation: settings of GenerationConfig that the captions were made with, other than the captioner's own.
+        captioner: the run's captioner.
+        features: features of the pictures.
+        shown: the pictures; a picture whose caption has changed gets no maps.
+        generation: settings of GenerationConfig with which the captions were made, if they differ from the captioner's.
     """
     ids = [image_id for image_id in shown if image_id in features]
     if (
@@ -46,5 +46,7 @@ def attention_maps(
             columns = grid_columns(best.attention.shape[1], size)
             maps[image_id] = embed_attention(best.tokens, best.attention, columns, box)
     if len(maps) < len(ids):
-        logger.warning(f"{len(ids) - len(maps):,} pictures get another caption now and are shown without attention")
+        logger.warning(
+            f"{len(ids) - len(maps):,} pictures now get a different caption; they are shown without attention"
+        )
     return maps

@@ -1,4 +1,4 @@
-"""Pages of thumbnails: what a search has found, and captions to be accepted, corrected or thrown out."""
+"""Pages of thumbnails: the results of a search, and captions to be accepted, corrected or thrown out."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class FoundLike(Protocol):
 
     @property
     def score(self) -> float:
-        """Return how well the text fits it."""
+        """Return how well the text fits the picture."""
         ...
 
     @property
     def caption(self) -> str:
-        """Return what the model says of it."""
+        """Return the model's caption of the picture."""
         ...
 
 
@@ -43,7 +43,7 @@ class DoubtLike(Protocol):
 
     @property
     def number(self) -> int:
-        """Return which of the picture's captions it is."""
+        """Return the index of the caption among the picture's captions."""
         ...
 
     @property
@@ -53,12 +53,12 @@ class DoubtLike(Protocol):
 
     @property
     def score(self) -> float:
-        """Return how well it fits."""
+        """Return how well the caption fits the picture."""
         ...
 
 
 def write_found(text: str, found: Sequence[FoundLike], path: Path) -> None:
-    """Write a page of the pictures that a text has found, best first, whole or not at all."""
+    """Write a page of the pictures that a text has found, best first; the file is written atomically."""
     pictures = embed_pictures({str(each.path): each.path for each in found})
     cards = []
     for rank, each in enumerate(found, start=1):
@@ -75,14 +75,14 @@ def write_found(text: str, found: Sequence[FoundLike], path: Path) -> None:
 def write_doubts(
     doubts: Sequence[DoubtLike], captions: Mapping[str, Sequence[str]], paths: Mapping[str, Path], path: Path, name: str
 ) -> None:
-    """Write a page on which captions can be accepted, corrected or thrown out, and the result saved.
+    """Write a page on which captions can be accepted, corrected or thrown out, and saved as a file.
 
     Args:
-        doubts: the captions that are shown, worst first.
-        captions: all captions, which the saved file holds but for those thrown out.
+        doubts: the captions to show, worst first.
+        captions: all captions; the saved file contains them without those thrown out.
         paths: image_id -> the picture's file.
-        path: of the page.
-        name: of the file that the page saves.
+        path: path of the page.
+        name: name of the file that the page saves.
     """
     ids = list(dict.fromkeys(each.image_id for each in doubts))
     pictures = embed_pictures({image_id: paths[image_id] for image_id in ids if image_id in paths})
@@ -104,7 +104,7 @@ def write_doubts(
         "pictures": {image_id: shown._asdict() for image_id, shown in pictures.items()},
         "captions": texts,
     }
-    # "<" is escaped, so that no caption can end the script
+    # "<" is escaped, so that a caption cannot end the script
     _write(path, "doubts.html", title=escape(name), data=json.dumps(data, ensure_ascii=False).replace("<", "\\u003c"))
 
 

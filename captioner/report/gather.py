@@ -1,4 +1,4 @@
-"""What a report shows, gathered from a run folder and the evaluation in it."""
+"""Collect the content of a report from a run folder and its evaluation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from captioner.results import read_per_image, read_scores
 from captioner.storage import DataError
 from captioner.text.ptb import tokenize
 
-RANKED_BY = ("cider_d", "meteor", "rouge_l", "bleu_4", "bleu_1")  # the first one that there is ranks the pictures
+RANKED_BY = ("cider_d", "meteor", "rouge_l", "bleu_4", "bleu_1")  # the first available score ranks the pictures
 WORDS, UNSAID = 16, 60
 
 
@@ -33,25 +33,25 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """All that the page shows.
+    """The content of the page.
 
     Attributes:
-        name: of the run.
-        facts: what a reader should know of it: name and value.
+        name: name of the run.
+        facts: facts about the run: name and value.
         corpus: score by key.
-        intervals: key -> confidence interval, of those that have one.
-        history: the training's rows by epoch, none where it is not known.
-        best_epoch: the one that was kept, where that is known.
-        ranked_by: the score by which pictures are best and worst.
-        ranks: that score of every picture.
-        pictures: of those that are shown: id, caption, references, scores, and source, width, height, attention, and
-            what captioner.report.neighbours knows of them.
-        neighbours: of the training pictures that are shown beside them: image_id -> source, width, height.
-        total: pictures that were evaluated.
-        lengths: how many captions have how many words, of the model and of people.
-        words: the model's commonest words: word, how often in a thousand of its words, and of people's.
-        evaluations: all of the run's, the one that is shown first.
-        unsaid: people's commonest words that the model never says, and how often they say them.
+        intervals: key -> confidence interval, if there is one.
+        history: the training's rows by epoch; empty if not known.
+        best_epoch: the epoch whose weights were kept, if known.
+        ranked_by: the score that ranks the pictures.
+        ranks: this score for every picture.
+        pictures: the shown pictures: id, caption, references, scores, and source, width, height, attention, and the
+            result of captioner.report.neighbours.
+        neighbours: the training pictures shown beside them: image_id -> source, width, height.
+        total: number of evaluated pictures.
+        lengths: number of captions by number of words, for the model and for people.
+        words: the model's most common words: word, frequency per thousand of the model's words, and of people's.
+        evaluations: all evaluations of the run, the shown one first.
+        unsaid: people's most common words that the model never uses, with their counts.
     """
 
     name: str
@@ -86,15 +86,15 @@ def gather(
     """Read a run and its evaluation.
 
     Args:
-        folder: the run folder, whose history.csv and manifest tell of the training, where they are there.
+        folder: the run folder; its history.csv and manifest, if they exist, describe the training.
         evaluation: the folder with scores.json and per_image.csv.
         references: image_id -> raw references.
-        paths: image_id -> the picture's file, where known.
-        facts: what else a reader should know.
-        shown: at most so many pictures are shown, the best and the worst.
-        attention: gives the attention maps of the pictures that have some.
+        paths: image_id -> the picture's file, if known.
+        facts: additional facts about the run.
+        shown: maximum number of pictures to show, the best and the worst.
+        attention: returns the attention maps of pictures.
         training: see captioner.report.neighbours.training_neighbours.
-        evaluations: all of the run's.
+        evaluations: all evaluations of the run.
 
     Raises:
         DataError: a file is missing or broken, or a picture has no references.
@@ -103,13 +103,13 @@ def gather(
     corpus, known = read_scores(evaluation)
     missing = [image_id for image_id in found if not references.get(image_id)]
     if not found:
-        raise DataError(f"{evaluation}: holds no captions; evaluate again")
+        raise DataError(f"{evaluation}: contains no captions; evaluate again")
     if missing:
         fault = f"{len(missing):,} of {len(found):,} pictures have no references, first {missing[0]!r}"
-        raise DataError(f"{evaluation}: {fault}; name the captions that it was evaluated with by -R")
+        raise DataError(f"{evaluation}: {fault}; name the captions of the evaluation with -R")
     ranked_by = next((key for key in RANKED_BY if key in next(iter(found.values()))[1]), None)
     if ranked_by is None:
-        raise DataError(f"{evaluation}: no score tells good captions from bad ones; evaluate with --metrics cider")
+        raise DataError(f"{evaluation}: no score can rank the captions; evaluate with --metrics cider")
     ids = _best_and_worst({image_id: scores[ranked_by] for image_id, (_, scores) in found.items()}, shown)
     pictures = embed_pictures({image_id: paths[image_id] for image_id in ids if image_id in paths})
     maps = attention({i: Shown(found[i][0], picture.width, picture.height) for i, picture in pictures.items()})
@@ -164,7 +164,7 @@ def _intervals(
     references: Mapping[str, list[list[str]]],
     found: Mapping[str, tuple[str, Mapping[str, float]]],
 ) -> dict[str, tuple[float, float]]:
-    """Return confidence intervals of the scores that can be drawn again: BLEU, and those that are means of pictures."""
+    """Return confidence intervals of the scores that can be resampled: BLEU, and the means over pictures."""
     keys = next(iter(found.values()))[1].keys()
     statistics = [
         means({key: np.array([scores[key] for _, scores in found.values()])})

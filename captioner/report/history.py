@@ -11,9 +11,9 @@ from captioner.storage import DataError, read_json, read_text
 
 
 def read_history(folder: Path) -> tuple[list[dict[str, float]], int | None]:
-    """Return a run's rows and the epoch whose weights were kept, as far as they are known.
+    """Return a run's rows and the epoch whose weights were kept, if they are known.
 
-    A row lacks the scores of captions where none were generated after its epoch.
+    A row has no scores of captions if no captions were generated after its epoch.
 
     Raises:
         DataError: the file is broken.

@@ -1,4 +1,4 @@
-"""What a caption may come from: the training pictures most like its picture, and captions with the same words."""
+"""Possible origins of a caption: the most similar training pictures, and training captions with the same words."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from captioner.training.baseline import nearest
 
 logger = logging.getLogger(__name__)
 
-NEIGHBOURS = 3  # training pictures that are shown of each picture
+NEIGHBOURS = 3  # training pictures to show beside each picture
 TRAIN = "train"
 
 
 def training_neighbours(settings: Mapping[str, Any], captions: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Return what the training had for some captioned pictures; nothing, with a warning, where its data are not there.
+    """Return the training data most similar to some captioned pictures; empty, with a warning, if the data are missing.
 
     Args:
-        settings: of a run, with its paths as they are found from here.
+        settings: of a run, with its paths relative to the current folder.
         captions: image_id -> the model's caption.
 
     Returns:
-        image_id -> `nearest`, the training pictures whose features are most like its own: `id`, `similarity` (the
-        cosine) and `captions`; and `copies`, how many training captions have the words of its caption, in their order.
+        image_id -> `nearest`, the training pictures with the most similar features: `id`, `similarity` (the cosine)
+        and `captions`; and `copies`, the number of training captions with the same words in the same order.
     """
     try:
         data = Dataset(build(DataConfig, settings["data"], "data"))
         if TRAIN not in data.whole.splits and TRAIN not in data.split_digests():
-            raise DataError("the list of the training split is not there")
+            raise DataError("the list of the training split is missing")
         loaded = data.load((TRAIN,))
         features = open_features(settings["features"], settings.get("features_layout", "auto"))
         known = [image_id for image_id in loaded.splits[TRAIN] if image_id in features]
@@ -56,7 +56,7 @@ def training_neighbours(settings: Mapping[str, Any], captions: Mapping[str, str]
 
 
 def _counts(references: Mapping[str, Sequence[str]], ids: Sequence[str]) -> dict[tuple[str, ...], int]:
-    """Return how many captions of the pictures have the same words."""
+    """Return the number of captions of the pictures for each sequence of words."""
     counts: dict[tuple[str, ...], int] = {}
     for image_id in ids:
         for text in references[image_id]:

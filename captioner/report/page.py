@@ -1,4 +1,4 @@
-"""A report as one HTML file: words, charts and pictures, the style sheet and the script, all in it."""
+"""Write a report as one HTML file that contains its text, charts, pictures, style sheet and script."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from captioner.plots.history import charts_of
 from captioner.report.gather import Report
 from captioner.storage import write_text
 
-HIGHLIGHTS = 6  # best and worst pictures on top
-BARS = 40  # of the histogram of scores, at most
-LONGEST = 25  # words: longer captions share the last bar
+HIGHLIGHTS = 6  # number of best and of worst pictures at the top
+BARS = 40  # maximum number of bars in the histogram of scores
+LONGEST = 25  # words; longer captions are counted in the last bar
 
 
 def write_page(report: Report, path: Path) -> None:
-    """Write the page, whole or not at all."""
+    """Write the page atomically."""
     static = files("captioner.report") / "static"
     template = Template((static / "page.html").read_text(encoding="utf-8"))
     page = template.substitute(
@@ -64,13 +64,13 @@ def _scores_note(report: Report) -> str:
     if not report.intervals:
         return ""
     return (
-        f"Under a score is its {100 * LEVEL:g} % confidence interval: how far the score would move with other "
-        "pictures of this kind."
+        f"Below a score is its {100 * LEVEL:g} % confidence interval: the range of the score for other pictures of "
+        "this kind."
     )
 
 
 def _evaluations(report: Report) -> str:
-    """Return the section with the scores of all evaluations of the run, empty where there is only one."""
+    """Return the section with the scores of all evaluations of the run, or nothing if there is only one."""
     if len(report.evaluations) < 2:
         return ""
     keys = list(dict.fromkeys(key for one in report.evaluations for key in one.scores))
@@ -90,7 +90,7 @@ def _evaluations(report: Report) -> str:
 
 
 def _training(report: Report) -> str:
-    """Return the section of the training's curves, empty where it is not known."""
+    """Return the section with the training curves, or nothing if they are not known."""
     history, best = report.history, report.best_epoch
     if not history or "epoch" not in history[0]:
         return ""
@@ -128,7 +128,7 @@ def _lengths(model: Counter[int], people: Counter[int]) -> str:
 
 
 def _up_to(last: int, lengths: Counter[int]) -> Counter[int]:
-    """Return the counts with all that are longer than `last` counted there."""
+    """Return the counts with all captions longer than `last` counted at `last`."""
     shorter = Counter({words: number for words, number in lengths.items() if words < last})
     shorter[last] = lengths.total() - shorter.total()
     return shorter
@@ -147,7 +147,7 @@ def _words(words: Sequence[tuple[str, float, float]]) -> str:
 
 def _unsaid(words: Sequence[tuple[str, int]]) -> str:
     if not words:
-        return '<p class="note">Nothing: the model has said every word that people say of these pictures.</p>'
+        return '<p class="note">None: the model uses every word that people use for these pictures.</p>'
     items = "".join(f"<li>{escape(word)} <small>{number:,}</small></li>" for word, number in words)
     return f'<ul class="unsaid">{items}</ul>'
 
@@ -160,7 +160,7 @@ def _all_title(report: Report) -> str:
 
 
 def _data(report: Report) -> str:
-    """Return what the script reads, in a form that no caption can end the element with."""
+    """Return the data for the script as JSON, escaped so that a caption cannot end the element."""
     keys = report.pictures[0]["scores"]
     content = {
         "pictures": report.pictures,

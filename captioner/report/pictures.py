@@ -1,4 +1,4 @@
-"""Pictures and attention maps small enough to be embedded in a page."""
+"""Small pictures and attention maps to embed in a page."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from captioner.storage import DataError
 logger = logging.getLogger(__name__)
 
 SIDE = 192  # pixels of the longer side
-SMALL_SIDE = 96  # of a training picture beside it
-QUALITY = 60  # of the JPEG
+SMALL_SIDE = 96  # pixels of the longer side of a training picture beside it
+QUALITY = 60  # JPEG quality
 
 
 class Embedded(NamedTuple):
-    """A picture in the page: a data URI, and its size there in pixels."""
+    """A picture in the page: a data URI, and its size in the page in pixels."""
 
     source: str
     width: int
@@ -33,7 +33,7 @@ class Embedded(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A picture whose attention maps are wanted: its caption and its size in pixels, of which only the shape counts."""
+    """A picture that needs attention maps: its caption and its size in pixels; only the aspect ratio is used."""
 
     caption: str
     width: int
@@ -41,7 +41,7 @@ class Shown(NamedTuple):
 
 
 def embed_pictures(paths: Mapping[str, Path], side: int = SIDE) -> dict[str, Embedded]:
-    """Return image_id -> the picture of those that can be read, `side` pixels long; the others are said."""
+    """Return image_id -> the readable pictures, with a longer side of `side` pixels; the others are logged."""
 
     def embed(path: Path) -> Embedded | DataError:
         try:
@@ -53,7 +53,7 @@ def embed_pictures(paths: Mapping[str, Path], side: int = SIDE) -> dict[str, Emb
         found = dict(zip(paths, threads.map(embed, paths.values()), strict=True))
     broken = [str(error) for error in found.values() if isinstance(error, DataError)]
     if broken:
-        logger.warning(f"{len(broken):,} of {len(paths):,} pictures cannot be shown, the first: {broken[0]}")
+        logger.warning(f"{len(broken):,} of {len(paths):,} pictures cannot be shown (first: {broken[0]})")
     return {image_id: picture for image_id, picture in found.items() if not isinstance(picture, DataError)}
 
 
@@ -73,7 +73,7 @@ def embed_attention(tokens: Sequence[str], attention: np.ndarray, columns: int, 
         tokens: the caption's words.
         attention: (tokens, regions) weights, 0 or more; regions run row by row.
         columns: regions in a row.
-        box: where the regions lie over the picture, see `grid_box`.
+        box: area of the regions in the picture, see `grid_box`.
     """
     least, greatest = float(attention.min()), float(attention.max())  # one scale for all words
     levels = np.rint(255 * (attention - least) / max(greatest - least, 1e-12)).astype(np.uint8)
@@ -82,19 +82,19 @@ def embed_attention(tokens: Sequence[str], attention: np.ndarray, columns: int, 
 
 
 def grid_columns(regions: int, input_size: Sequence[int]) -> int:
-    """Return how many of the regions make a row, in a grid as wide for its height as the encoder's input."""
+    """Return the number of regions in a row, for a grid with about the aspect ratio of the encoder's input."""
     height, width = input_size
     fitting = [columns for columns in range(1, regions + 1) if regions % columns == 0]
     return min(fitting, key=lambda columns: abs(math.log(columns * columns / regions * height / width)))
 
 
 def grid_box(size: tuple[int, int], input_size: Sequence[int], resizing: str) -> list[float]:
-    """Return where the encoder's grid lies over a picture: left, top, width and height, as shares of the picture's.
+    """Return the area of the encoder's grid in a picture: left, top, width, height, as fractions of the picture's size.
 
     Args:
         size: (height, width) of the picture.
         input_size: (height, width) of the encoder's input.
-        resizing: the encoder's: `whole`, `crop` or `pad`, see captioner.images.decode.resize.
+        resizing: the encoder's resizing: `whole`, `crop` or `pad`, see captioner.images.decode.resize.
     """
     if resizing == "whole":
         return [0.0, 0.0, 1.0, 1.0]

@@ -1,4 +1,4 @@
-"""From a run folder to its report: its files, and the facts about it."""
+"""Write the report of a run folder from its files and the facts about it."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def report_run(
     shown: int,
     load: Callable[[str], Any] = captioner.load,
 ) -> Path:
-    """Write the report on an evaluated run, and return where it is.
+    """Write the report on an evaluated run, and return its path.
 
     Args:
         folder: a run folder, or a folder of `captioner evaluate --predictions`.
-        output: the page; None: report.html in the folder.
-        evaluation: the folder of the results, where that is another one; None for a run's newest evaluation.
+        output: path of the page; None for report.html in the folder.
+        evaluation: the folder of the results; None for the run's newest evaluation.
         references: caption files instead of the run's.
         images: the folder of pictures instead of the run's.
-        shown: at most so many pictures are shown, the best and the worst.
-        load: loads the run's captioner; called only where it may have attention.
+        shown: maximum number of pictures to show, the best and the worst.
+        load: loads the run's captioner; called only if it may have attention.
 
     Raises:
         ConfigError: the references are not known.
@@ -79,7 +79,7 @@ def report_run(
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    """Return the settings of a run, with its paths as they are found from here; none of a folder that is no run."""
+    """Return the settings of a run with paths relative to the current folder; empty if the folder is not a run."""
     if not (folder / CONFIG).is_file():
         return {}
     if not (folder / CAPTIONER).is_file():
@@ -88,7 +88,7 @@ def _settings(folder: Path) -> dict[str, Any]:
 
 
 def _evaluations(folder: Path, shown: Path) -> list[Evaluation]:
-    """Return the scores of all evaluations of a run, the one that the page shows first."""
+    """Return the scores of all evaluations of a run, beginning with the one that the page shows."""
     others = [path for path in evaluations(folder) if path.resolve() != shown.resolve()]
     return [Evaluation("this one" if path == folder else path.name, read_scores(path)[0]) for path in (shown, *others)]
 
@@ -106,7 +106,7 @@ def _pictures(images: Path | None, data: DataConfig | None) -> dict[str, Path]:
         return list_images(images)
     if data is None or data.images is None or not Path(data.images).is_dir():
         logger.warning(
-            "the folder of pictures is not known or not there; --images names one, or the page shows words only"
+            "the folder of pictures is unknown or missing, so the page has no pictures; name the folder with --images"
         )
         return {}
     return list_images(data.images)
@@ -119,17 +119,17 @@ def _attention(
     pictures: Mapping[str, Shown],
     load: Callable[[str], Any],
 ) -> Mapping[str, dict[str, Any]]:
-    # what was evaluated before it was noted may have attention; Keras is loaded only where there may be some
+    # Old manifests do not say whether there is attention. Keras is loaded only if there may be some.
     if not manifest.get("attention", True) or not (folder / CAPTIONER).is_file() or not pictures:
         return {}
     try:
         features = open_features(settings["features"], settings.get("features_layout", "auto"))
         loaded = load(str(folder))
-        from captioner.report.attention import attention_maps  # after `load`, which may keep Keras quiet
+        from captioner.report.attention import attention_maps  # after `load`, which may silence Keras
 
         return attention_maps(loaded, features, pictures, manifest.get("generation", {}))
     except (DataError, ConfigError) as error:
-        logger.warning(f"the page goes without attention maps: {error}")
+        logger.warning(f"the page has no attention maps: {error}")
         return {}
 
 

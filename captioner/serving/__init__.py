@@ -1,1 +1,1 @@
-"""A trained captioner behind HTTP: the API, its page, and the dialects of programs that exist already."""
+"""Serve a trained captioner over HTTP: the API, its web page, and the protocols of existing programs."""

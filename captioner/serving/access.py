@@ -1,4 +1,4 @@
-"""What every request has: its id, its log line, its count, and the token that lets it in."""
+"""Middleware for every request: its id, its log line, its metrics, and the check of its token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from captioner.serving.metrics import Metrics
 logger = logging.getLogger(__name__)
 
 REQUEST_ID = "x-request-id"
-CLIENT_GONE = 499  # what nginx logs where the client no longer waits for the answer
+CLIENT_GONE = 499  # nginx's status for a client that closed the connection before the response
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECURITY = {
@@ -34,17 +34,17 @@ _SECURITY = {
 
 
 def _path_here(scope: Scope) -> str:
-    """Return a request's path in this application, which may be mounted in another one."""
+    """Return a request's path relative to this application, which may be mounted in another one."""
     return str(scope["path"]).removeprefix(scope.get("root_path", ""))
 
 
 class AccessRecord:
-    """Gives a request an id, and when it ends counts it and logs one line: JSON, without picture and token.
+    """Give each request an id; at its end, count it and log a line of JSON without the picture and the token.
 
     Args:
-        app: the application inside.
-        metrics: what counts.
-        routes: the paths that are counted by name; a client cannot make up others.
+        app: the wrapped application.
+        metrics: the counters.
+        routes: the paths to count by name; other paths are counted together, so that clients cannot add names.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, routes: Iterable[str]) -> None:
@@ -81,7 +81,7 @@ class AccessRecord:
         except Exception:
             logger.exception("request %s failed", request_id)
             if not status:
-                error = {"error": f"the server failed; its log has the reason under {request_id}"}
+                error = {"error": f"internal server error; see the server's log for the request id {request_id}"}
                 await JSONResponse(error, 500)(scope, receive, counted_send)
         finally:
             seconds = time.perf_counter() - began
@@ -99,17 +99,17 @@ class AccessRecord:
                 "bytes_out": sent,
                 "client": (scope.get("client") or ("",))[0],
             }
-            with contextlib.suppress(OSError):  # stderr is gone; the answer is what counts
+            with contextlib.suppress(OSError):  # stderr is closed; the response is more important
                 logger.info("%s", json.dumps(line))
 
 
 class Token:
-    """Lets in only those who know the token; a few paths are open to everybody.
+    """Require the token for all but a few open paths.
 
     Args:
-        app: the application inside.
+        app: the wrapped application.
         token: the token.
-        opened: paths, and with a slash at their end what begins with them, that need none.
+        opened: paths that need no token; a path with a slash at its end includes all paths that begin with it.
     """
 
     def __init__(self, app: ASGIApp, token: str, opened: Iterable[str]) -> None:
@@ -117,12 +117,12 @@ class Token:
         self.opened = tuple(opened)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or answer 401."""
-        if scope["type"] != "http" or self._is_open(_path_here(scope)) or self._is_let_in(scope):
+        """Serve a request, or answer with 401."""
+        if scope["type"] != "http" or self._is_open(_path_here(scope)) or self._has_token(scope):
             await self.app(scope, receive, send)
             return
         response = JSONResponse(
-            {"error": "a token is needed: send the header Authorization: Bearer TOKEN"},
+            {"error": "a token is required; send the header Authorization: Bearer TOKEN"},
             401,
             {"WWW-Authenticate": "Bearer", "Connection": "close"},
         )
@@ -131,7 +131,7 @@ class Token:
     def _is_open(self, path: str) -> bool:
         return any(path == one or (one.endswith("/") and one != "/" and path.startswith(one)) for one in self.opened)
 
-    def _is_let_in(self, scope: Scope) -> bool:
+    def _has_token(self, scope: Scope) -> bool:
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         kind, _, token = given.partition(b" ")
         return hmac.compare_digest(kind.title() + b" " + token.strip(), self._expected)

@@ -1,4 +1,4 @@
-"""The server's own API: captions of one picture and of several, and what the server says of itself."""
+"""The server's own API: captions of one or several pictures, and information about the server."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Api:
     """The endpoints.
 
     Args:
-        service: what captions.
-        bodies: what reads requests.
+        service: the caption service.
+        bodies: the reader of request bodies.
         with_token: whether clients need a token.
     """
 
@@ -50,13 +50,13 @@ class Api:
         return JSONResponse(reply(found_one, options, self.model))
 
     async def captions(self, request: Request) -> Response:
-        """Caption several pictures; a bad one has its error in its place."""
+        """Caption several pictures; a picture that fails has an error in place of its captions."""
         form, options = await self._read(request)
         if not form.uploads:
-            raise RefusalError(400, "no picture in the request; send them as `file`, or in JSON as `images`")
+            raise RefusalError(400, "no picture in the request; send pictures as `file`, or in JSON as `images`")
         if len(form.uploads) > self.limits.pictures:
             raise RefusalError(
-                413, f"{len(form.uploads)} pictures at once are too many; send up to {self.limits.pictures}"
+                413, f"{len(form.uploads)} pictures are too many for one request; send up to {self.limits.pictures}"
             )
         found = await self.service.caption([upload.data for upload in form.uploads], options)
         entries = zip(form.uploads, found, strict=True)
@@ -72,7 +72,7 @@ class Api:
         return form, read_options(fields, self.limits.captions)
 
     async def about(self, request: Request) -> Response:
-        """Tell which model answers, and what it may be asked."""
+        """Describe the model and the options and limits of requests."""
         limits = {
             "picture_bytes": self.limits.picture_bytes,
             "pictures": self.limits.pictures,
@@ -81,21 +81,21 @@ class Api:
         return JSONResponse({**self.model.describe(), "styles": list(STYLES), "limits": limits, "version": __version__})
 
     async def alive(self, request: Request) -> Response:
-        """Tell that the process answers."""
+        """Report that the process is alive."""
         return JSONResponse({"status": "ok"})
 
     async def ready(self, request: Request) -> Response:
-        """Tell whether a caption would come at once: the model is compiled, and the server does not end."""
+        """Report whether the server is ready: the model is compiled, and the server is not shutting down."""
         if self.service.ready.is_set():
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "the model is being prepared"}, 503, {"Retry-After": "2"})
 
     async def metrics(self, request: Request) -> Response:
-        """Return the numbers for Prometheus."""
+        """Return the metrics for Prometheus."""
         return Response(await self.service.in_thread(self.service.metrics.text), media_type=CONTENT_TYPE)
 
     async def openapi(self, request: Request) -> Response:
-        """Return the API's description."""
+        """Return the API's OpenAPI description."""
         return Response(self._openapi, media_type="application/json")
 
     async def docs(self, request: Request) -> Response:
@@ -103,5 +103,5 @@ class Api:
         return HTMLResponse(self._docs)
 
     async def page(self, request: Request) -> Response:
-        """Return the page for people."""
+        """Return the web page."""
         return HTMLResponse(self._page, headers={"Cache-Control": "no-cache"})

@@ -1,4 +1,4 @@
-"""The server as a plain ASGI application: any ASGI server runs it, and Ray Serve."""
+"""The server as a plain ASGI application, for any ASGI server and for Ray Serve."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Monitors, browsers that have not got the token yet, and readers of the documentation.
+# Open for monitoring, for browsers that do not have the token yet, and for the documentation.
 OPEN = ("/", "/static/", "/healthz", "/readyz", "/openapi.json", "/docs")
 
 
@@ -49,18 +49,18 @@ def create_app(
     """Return the application.
 
     Args:
-        model: a captioner, or the run folder or `.keras` file of one, whose graph for onnxruntime is taken where it has
-            one; or a model of KerasHub, `hub:PRESET`.
-        token: what clients must send as `Authorization: Bearer TOKEN`; None lets everybody in.
-        origins: web pages of other addresses that may ask, such as `https://example.org`; `*` is all.
+        model: a captioner, a run folder or a `.keras` file, whose graph for onnxruntime is used if it has one, or a
+            KerasHub model, `hub:PRESET`.
+        token: the token that clients must send as `Authorization: Bearer TOKEN`; None allows access without a token.
+        origins: origins of other web pages that may send requests, such as `https://example.org`; `*` is all.
         limits: of requests.
 
     Raises:
         ConfigError: the token is empty.
-        DataError: there is no captioner at `model`, or its encoder cannot be had.
+        DataError: there is no captioner at `model`, or its encoder is not available.
     """
     if token == "":
-        raise ConfigError("token: is empty, so everybody could come in; choose another, or None to let everybody in")
+        raise ConfigError("token: is empty; choose another, or None to allow access without a token")
     served = _served(model)
     limits, metrics = limits or Limits(), Metrics()
     service, bodies = CaptionService(served, limits, metrics), BodyReader(limits)
@@ -128,12 +128,12 @@ def _loaded(name: Named) -> PictureCaptioner:
 
 
 async def _answer_http(_request: Request, error: Exception) -> Response:
-    """Answer what no endpoint answers (404, 405) in the form of all errors."""
+    """Return the errors of the router (404, 405) in the same form as all errors."""
     assert isinstance(error, HTTPException)
-    told = {404: "no such address; /docs lists those that there are", 405: "this address takes another method"}
+    told = {404: "no such address; /docs lists all addresses", 405: "this address does not support the method"}
     return JSONResponse({"error": told.get(error.status_code, error.detail)}, error.status_code, error.headers)
 
 
 async def _answer_gone(_request: Request, _error: Exception) -> Response:
-    """Answer a client that went away before its request was whole, for the log."""
+    """Return a response for the log, for a client that disconnected before its request was complete."""
     return Response(status_code=499)

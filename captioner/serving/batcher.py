@@ -1,4 +1,4 @@
-"""From a queue of prepared pictures to one batch to their captions: the thread in which the model runs."""
+"""The thread in which the model runs: it takes batches of prepared pictures from a queue and captions them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Waiting:
     """A picture in the queue.
 
     Attributes:
-        picture: what the model takes.
-        search: pictures with equal ones may share a batch.
-        answer: gets the picture's result or an exception, in the event loop that it belongs to.
-        arrived: time.monotonic() when it entered the queue.
+        picture: the prepared picture.
+        search: its search; pictures with equal searches may share a batch.
+        answer: a future that gets the picture's result or an exception, in its own event loop.
+        arrived: time.monotonic() when the picture entered the queue.
     """
 
     picture: Any
@@ -32,14 +32,14 @@ class Waiting:
 
 
 class Batcher:
-    """Runs the model in one thread, on batches.
+    """Run the model on batches, in one thread.
 
     Args:
-        run: takes pictures, their search and the size that the batch is to be filled up to; returns a result a picture.
-        sizes: the batch sizes that the model is compiled for, rising.
-        window: seconds that a picture waits for others; it does not wait where none are expected.
+        run: function of pictures, their search and the batch size to fill up to; returns one result per picture.
+        sizes: the batch sizes that the model is compiled for, in increasing order.
+        window: seconds that a picture waits for others; it does not wait if no others are expected.
         begun: called in the model's thread with the number of pictures that leave the queue.
-        done: called in the model's thread with a batch's number of pictures and its seconds.
+        done: called in the model's thread with a batch's number of pictures and its duration in seconds.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Batcher:
         self._thread: threading.Thread | None = None
 
     def start(self, before: Callable[[], None] = lambda: None) -> None:
-        """Start the thread, once; it calls `before` first."""
+        """Start the thread if it is not running; it calls `before` first."""
         with self._changed:
             if self._thread is None:
                 self._closing = False
@@ -66,7 +66,7 @@ class Batcher:
                 self._thread.start()
 
     def close(self) -> None:
-        """Run the queue, and end the thread."""
+        """Run the queued pictures, and end the thread."""
         with self._changed:
             thread, self._thread = self._thread, None
             self._closing = True
@@ -75,13 +75,13 @@ class Batcher:
             thread.join()
 
     def expect(self, change: int) -> None:
-        """Say that so many more pictures (fewer, if negative) are on their way into the queue."""
+        """Change the number of pictures that are expected to enter the queue by `change`."""
         with self._changed:
             self._expected += change
             self._changed.notify_all()
 
     def submit(self, picture: Any, search: Any) -> asyncio.Future[Any]:
-        """Queue a picture; return its result to be. A cancelled one is passed over."""
+        """Queue a picture and return the future of its result; cancelled pictures are skipped."""
         waiting = Waiting(picture, search, asyncio.get_running_loop().create_future())
         with self._changed:
             self._queue.append(waiting)
@@ -91,14 +91,14 @@ class Batcher:
     def _work(self, before: Callable[[], None]) -> None:
         try:
             before()
-        except Exception:  # requests may work all the same, and whoever watches sees that it never got ready
+        except Exception:  # requests may still work, and /readyz never reports ready
             logger.exception("the model could not be prepared")
         while batch := self._take():
             self._begun(len(batch))
             self._answer([one for one in batch if not one.answer.cancelled()])
 
     def _take(self) -> list[Waiting]:
-        """Return the next batch: the longest waiting picture, and others with its search. Empty at the end."""
+        """Return the next batch: the picture that has waited longest, and others with its search. Empty at the end."""
         with self._changed:
             while not self._queue:
                 if self._closing:
@@ -126,7 +126,7 @@ class Batcher:
         try:
             results = self._run([one.picture for one in batch], batch[0].search, size)
         except Exception as error:
-            if len(batch) > 1:  # one of them may be the reason: the others must not suffer
+            if len(batch) > 1:  # one picture may be the reason, and the others must not fail with it
                 logger.exception("a batch of %d failed; its pictures run one by one", len(batch))
                 for one in batch:
                     self._answer([one])
@@ -139,7 +139,7 @@ class Batcher:
 
 
 def _settle(batch: Sequence[Waiting], results: Sequence[Any]) -> None:
-    """Hand results to the event loops that wait for them."""
+    """Pass results to the event loops that wait for them."""
     loops = {one.answer.get_loop() for one in batch}
     for loop in loops:
         pairs = [
@@ -147,8 +147,8 @@ def _settle(batch: Sequence[Waiting], results: Sequence[Any]) -> None:
         ]
         try:
             loop.call_soon_threadsafe(_set, pairs)
-        except RuntimeError:  # the loop has ended, and with it whoever asked
-            logger.debug("%d captions have no taker", len(pairs))
+        except RuntimeError:  # the loop has ended, so nothing waits for the results
+            logger.debug("%d captions are dropped, because their event loop has ended", len(pairs))
 
 
 def _set(pairs: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Reading a request's body: never more than is allowed, never longer, never all of them at once."""
+"""Read request bodies within limits of size, time and total memory."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from starlette.requests import Request
 from captioner.serving.limits import MIB, Limits
 from captioner.serving.refusal import RefusalError
 
-DRAINED = 4  # times the limit: a body of up to that much is read to its end and thrown away before the refusal
+DRAINED = 4  # a body of up to this factor of the limit is read to its end and discarded before it is refused
 
 
 class BodyReader:
-    """Reads bodies into memory; one for all requests, since it counts what they hold together."""
+    """Read bodies into memory; one reader serves all requests, because it counts their total size."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -23,12 +23,12 @@ class BodyReader:
         """Return a request's body.
 
         Args:
-            request: whose body it is.
-            limit: bytes; the limit of all bodies otherwise.
+            request: the request.
+            limit: maximum size in bytes; None for the limit of all bodies.
 
         Raises:
-            RefusalError: it is too large (413), comes too slowly (408), or too much is being read already (503).
-            starlette.requests.ClientDisconnect: the client went away.
+            RefusalError: the body is too large (413) or too slow (408), or too many bodies are being read (503).
+            starlette.requests.ClientDisconnect: the client disconnected.
         """
         limit = limit or self.limits.body_bytes
         announced = request.headers.get("content-length", "")
@@ -36,7 +36,7 @@ class BodyReader:
             413, f"the request is larger than {limit / MIB:.3g} MiB; send less at once", close=True
         )
         if announced.isdecimal() and int(announced) > limit and "expect" in request.headers:
-            raise too_large  # the client waits for a word from us before it sends anything
+            raise too_large  # the client waits for a response before it sends the body
         chunks: list[bytes] = []
         size = 0
         try:
@@ -44,7 +44,7 @@ class BodyReader:
                 async for chunk in request.stream():
                     size += len(chunk)
                     if size > limit:
-                        # A client that is still sending does not read: answered now, it would see a broken connection.
+                        # A client that is still sending would see a broken connection instead of the response.
                         self._release(chunks)
                         if size > DRAINED * limit:
                             raise too_large
@@ -52,13 +52,15 @@ class BodyReader:
                     self.held += len(chunk)
                     chunks.append(chunk)
                     if self.held > self.limits.reading_bytes:
-                        raise RefusalError(503, "too many requests are being sent at the same time", 1, close=True)
+                        raise RefusalError(503, "too many requests at the same time; try again later", 1, close=True)
             if size > limit:
                 raise too_large
             return b"".join(chunks)
         except TimeoutError:
             waited = f"{self.limits.reading:g} s"
-            raise RefusalError(408, f"the request did not come to its end within {waited}", close=True) from None
+            raise RefusalError(
+                408, f"the request was not complete within {waited}; send it faster", close=True
+            ) from None
         finally:
             self._release(chunks)
 

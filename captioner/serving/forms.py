@@ -1,4 +1,4 @@
-"""What a request asks for: pictures and options out of a form, JSON, or a bare picture."""
+"""Read the pictures and options of a request from a form, JSON, or a bare picture."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Fields = dict[str, Any]
 
 
 class Upload(NamedTuple):
-    """A picture as it came: what the client calls it, and its bytes or why there are none."""
+    """An uploaded picture: its name from the client, and its bytes or the error of reading them."""
 
     name: str | None
     data: bytes | RefusalError
@@ -38,13 +38,13 @@ class RequestForm(NamedTuple):
 
 
 def parse_body(content_type: str, body: bytes) -> RequestForm:
-    """Return what a body holds, told by its content type.
+    """Return the content of a body according to its content type.
 
-    multipart/form-data and application/x-www-form-urlencoded hold pictures in fields such as `file` or `image`, as a
-    file or in base64; JSON holds them in base64; anything else that may be a picture is one.
+    multipart/form-data and application/x-www-form-urlencoded contain pictures in fields such as `file` or `image`, as
+    a file or in base64. JSON contains them in base64. A body of an image or binary type is a picture.
 
     Raises:
-        RefusalError: it is of a kind that holds no pictures (415), or malformed (400).
+        RefusalError: the content type cannot contain pictures (415), or the body is malformed (400).
     """
     kind, options = parse_options_header(content_type)
     if kind == b"multipart/form-data":
@@ -56,39 +56,39 @@ def parse_body(content_type: str, body: bytes) -> RequestForm:
     if kind in (b"", b"application/octet-stream", b"binary/octet-stream") or kind.startswith(b"image/"):
         return RequestForm([Upload(None, body)] if body else [], {})
     shown = kind.decode("latin-1")[:60]
-    raise RefusalError(415, f"content type {shown!r} holds no picture; send a form, JSON, or the picture itself")
+    raise RefusalError(415, f"content type {shown!r} is not supported; send a form, JSON, or the picture itself")
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
     """Return a JSON object.
 
     Raises:
-        RefusalError: it is none (400).
+        RefusalError: the body is not a JSON object (400).
     """
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
-        raise RefusalError(400, "the body is not JSON in UTF-8") from None
+        raise RefusalError(400, "the body is not valid JSON in UTF-8") from None
     if not isinstance(content, dict):
-        raise RefusalError(400, "the body is JSON but no object; send {...}")
+        raise RefusalError(400, "the body is JSON but not an object; send {...}")
     return content
 
 
 def decode_base64(text: Any) -> bytes:
-    """Return the bytes of a base64 text, which may be a data: address.
+    """Return the bytes of a base64 text, which may be a data: URL.
 
     Raises:
-        RefusalError: it is not base64 (400).
+        RefusalError: the text is not base64 (400).
     """
     if not isinstance(text, str):
-        raise RefusalError(400, "a picture must be a text in base64")
+        raise RefusalError(400, "a picture must be a base64 string")
     if text.startswith("data:"):
         text = text.partition(",")[2]
     text = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
-        raise RefusalError(400, "a picture is not in base64") from None
+        raise RefusalError(400, "a picture is not valid base64") from None
 
 
 def _decoded(name: str | None, text: Any) -> Upload:
@@ -116,13 +116,13 @@ def _urlencoded(body: bytes) -> RequestForm:
         pairs = parse_qsl(body.decode("ascii"), max_num_fields=MOST_PARTS, strict_parsing=bool(body))
     except ValueError:
         raise RefusalError(400, "the form is malformed") from None
-    # A plus that was not escaped has become a space; base64 has no spaces.
+    # An unescaped plus has become a space; base64 contains no spaces.
     uploads = [_decoded(None, value.replace(" ", "+")) for name, value in pairs if name in PICTURE_FIELDS]
     return RequestForm(uploads, {name: value for name, value in pairs if name not in PICTURE_FIELDS})
 
 
 class _Parts:
-    """Collects the parts of a multipart body in memory: no file, and no client's file name, touches the disk."""
+    """Collect the parts of a multipart body in memory, so that nothing from the client is written to disk."""
 
     def __init__(self) -> None:
         self.parts: list[tuple[dict[bytes, bytes], bytearray]] = []
@@ -157,7 +157,7 @@ class _Parts:
 
 def _multipart(body: bytes, boundary: bytes) -> RequestForm:
     if not boundary:
-        raise RefusalError(400, "the form's content type lacks its boundary")
+        raise RefusalError(400, "the form's content type has no boundary")
     parts = _Parts()
     callbacks: MultipartCallbacks = {
         "on_part_begin": parts.on_part_begin,
@@ -175,13 +175,13 @@ def _multipart(body: bytes, boundary: bytes) -> RequestForm:
     except FormParserError:
         parts.ended = False
     if not parts.ended:
-        raise RefusalError(400, "the form is malformed or ends too soon")
+        raise RefusalError(400, "the form is malformed or truncated")
     uploads: list[Upload] = []
     fields: Fields = {}
     for options, data in parts.parts:
         name = _text(options.get(b"name", b""))
         if b"filename" in options:
-            if data or options[b"filename"]:  # a browser sends an empty part for a field where no file was chosen
+            if data or options[b"filename"]:  # a browser sends an empty part for a file field without a file
                 uploads.append(Upload(_text(options[b"filename"]) or None, bytes(data)))
         elif name in PICTURE_FIELDS:
             uploads.append(_decoded(None, _text(bytes(data))))

@@ -1,4 +1,4 @@
-"""What the server accepts at most."""
+"""The server's limits."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Limits:
-    """What one server process accepts; beyond it a request is refused with the status in brackets.
+    """The limits of one server process. A request beyond a limit is refused with the status in brackets.
 
     Attributes:
-        picture_bytes: of one encoded picture [413].
-        body_bytes: of one request [413].
-        reading_bytes: of all requests that are being read at the same time [503].
-        pixels: that a picture may claim [413].
-        pictures: of one request to `/captions` [413].
-        captions: a picture, and the widest beam [400].
-        queue: pictures that are accepted and that the model has not begun [503].
-        batch: pictures that go through the model together; 1, 2, 4, ... up to it are compiled.
+        picture_bytes: size of one encoded picture [413].
+        body_bytes: size of one request [413].
+        reading_bytes: total size of all requests that are being read [503].
+        pixels: number of pixels of a picture [413].
+        pictures: number of pictures in one request to `/captions` [413].
+        captions: number of captions per picture, and the beam size [400].
+        queue: number of accepted pictures that wait for the model [503].
+        batch: number of pictures captioned together; the model is compiled for 1, 2, 4, ... up to it.
         window: seconds that a picture waits for others that are still being decoded.
-        deadline: seconds from the last byte of a request to its answer [504].
+        deadline: seconds from the last byte of a request to its response [504].
         reading: seconds from the first byte of a body to its last [408].
-        decoders: threads that decode pictures.
+        decoders: number of threads that decode pictures.
     """
 
     picture_bytes: int = 20 * MIB

@@ -1,4 +1,4 @@
-"""The captioner as the server uses it: pictures prepared one by one in any thread, captioned in batches in one."""
+"""The captioner for the server: pictures are prepared in any thread, and captioned in batches in a single one."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class PreparedPicture(NamedTuple):
     """A decoded picture at the encoder's size.
 
     Attributes:
-        pixels: (height, width, 3) uint8, or a tuple of such for an ensemble with several encoders.
-        size: (height, width) of the picture before, of which only the shape counts.
+        pixels: (height, width, 3) uint8, or a tuple of such arrays for an ensemble with several encoders.
+        size: (height, width) before resizing; only the aspect ratio is used.
     """
 
     pixels: Any
@@ -35,11 +35,11 @@ class PreparedPicture(NamedTuple):
 
 
 class SearchChoice(NamedTuple):
-    """The settings of generation that pictures in one batch share; each is compiled once for each batch size.
+    """The generation settings of one batch; each choice is compiled once for each batch size.
 
     Attributes:
-        n: captions a picture.
-        changes: settings that differ from the captioner's own, in order of their names.
+        n: captions per picture.
+        changes: settings that differ from the captioner's, sorted by name.
     """
 
     n: int
@@ -50,20 +50,20 @@ class ServedModel:
     """A captioner with its name.
 
     Args:
-        captioner: the captioner, on Keras or onnxruntime, an ensemble, or a model of KerasHub.
-        name: what clients call it.
-        scores: what its evaluation found, by name.
+        captioner: the captioner, on Keras or onnxruntime, an ensemble, or a KerasHub model.
+        name: the model's name for clients.
+        scores: the scores of its evaluation, by name.
 
     Raises:
-        DataError: its encoder cannot be had.
+        DataError: the encoder is not available.
     """
 
     def __init__(
         self, captioner: PictureCaptioner, name: str = "captioner", scores: dict[str, float] | None = None
     ) -> None:
         self.captioner, self.name, self.scores = captioner, name, scores or {}
-        captioner.tells_of_unlike = False  # the log would not say whose; each confidence does
-        self.prompt: str = captioner.generation.prompt  # of a model of KerasHub; others take none
+        captioner.tells_of_unlike = False  # the log would not name the picture; the confidence shows it
+        self.prompt: str = captioner.generation.prompt  # only KerasHub models have prompts
         self._members: list[Any] = getattr(captioner, "members", [captioner])
         for member in self._members:
             member.find_encoder()
@@ -77,26 +77,26 @@ class ServedModel:
         self.grid = dict(looking[0]) if looking else None
 
     def prepare(self, data: bytes, max_pixels: int) -> PreparedPicture:
-        """Decode an encoded picture and bring it to the encoder's size. Any thread may call it.
+        """Decode an encoded picture and resize it for the encoder. This method is thread-safe.
 
         Raises:
-            DataError: it cannot be read, see captioner.images.decode.load_image.
+            DataError: the picture cannot be read, see captioner.images.decode.load_image.
         """
         picture = load_image(data, max_pixels=max_pixels, at_least=self.at_least)
         return PreparedPicture(self.captioner.prepare(picture), (picture.shape[0], picture.shape[1]))
 
     def search_for(self, options: Options) -> SearchChoice:
-        """Return the search that gives a request what it wants, one of few.
+        """Return the search for the options of a request, one of few.
 
-        Several captions come from the search that returns its whole beam, so that each n needs no search of its own.
+        For several captions, the search returns its whole beam, so that not every n needs another compiled search.
 
         Raises:
-            RefusalError: the model cannot do what is asked (400).
+            RefusalError: the model does not support the options (400).
         """
         choice = self._choice(options)
         if not self.prompt:
             if options.prompt:
-                raise RefusalError(400, f"prompt: {self.name} takes none, it only captions; leave it out")
+                raise RefusalError(400, f"prompt: not supported by {self.name}; leave it out")
             return choice
         if options.prompt:
             choice = choice._replace(changes=tuple(sorted({**dict(choice.changes), "prompt": options.prompt}.items())))
@@ -107,7 +107,7 @@ class ServedModel:
         return choice
 
     def _choice(self, options: Options) -> SearchChoice:
-        """Return the search by what every model takes."""
+        """Return the search for the options that every model supports."""
         own = self.captioner.generation
         if options.beam_size is None and own.sampling:
             return SearchChoice(options.n, ())
@@ -125,12 +125,12 @@ class ServedModel:
         return SearchChoice(1 if options.n == 1 else beam, tuple(sorted(changes.items())))
 
     def caption(self, pictures: Sequence[PreparedPicture], search: SearchChoice, batch: int) -> list[list[Caption]]:
-        """Caption prepared pictures together; one thread at a time.
+        """Caption prepared pictures in one batch. Only one thread at a time may call this method.
 
         Args:
             pictures: the pictures.
-            search: what `search_for` gave.
-            batch: Keras, which compiles for each size, gets so many: it is filled up with the last picture.
+            search: from `search_for`.
+            batch: batch size for Keras, which compiles for each size; the batch is filled up with the last picture.
 
         Returns:
             for each picture its captions, best first.
@@ -145,7 +145,7 @@ class ServedModel:
         return PreparedPicture(self.captioner.prepare(black), self.at_least)
 
     def describe(self) -> dict[str, Any]:
-        """Return what clients may know of it."""
+        """Return the model's description for clients."""
         encoders = dict.fromkeys(f"{one.get('backbone')} {one.get('layer')}" for one in self._encoders)
         return {
             "name": self.name,
@@ -161,6 +161,6 @@ class ServedModel:
 
 
 def name_of(model: Named) -> str:
-    """Return what clients call the model in a run folder or a `.keras` file, or one of KerasHub."""
+    """Return the name for clients of a run folder's model, a `.keras` file or a KerasHub model."""
     path = Path(preset_of(model) if is_hub(model) else model)
     return escape(path.resolve().stem if path.suffix == ".keras" else path.resolve().name)

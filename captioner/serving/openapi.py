@@ -1,4 +1,4 @@
-"""The API's description in OpenAPI 3.1."""
+"""The API's OpenAPI 3.1 description."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from captioner.text.styles import STYLES
 Schema = dict[str, Any]
 
 _NUMBER_OR_NULL: Schema = {"type": ["number", "null"]}
-_BASE64: Schema = {"type": "string", "description": "A picture in base64; a data: address is one too."}
+_BASE64: Schema = {"type": "string", "description": "A picture in base64, or a data: URL."}
 _OLLAMA_OPTIONS: Schema = {
     "model": {"type": "string"},
     "stream": {"type": ["boolean", "null"], "default": True},
@@ -25,7 +25,7 @@ def describe_api(limits: Limits, model: str, prompt: str, with_token: bool) -> S
     Args:
         limits: what the server accepts.
         model: the model's name.
-        prompt: what it is asked by default; empty where it takes no prompt.
+        prompt: the model's default prompt; empty if it does not support prompts.
         with_token: whether requests need a token.
     """
     described: Schema = {
@@ -33,7 +33,7 @@ def describe_api(limits: Limits, model: str, prompt: str, with_token: bool) -> S
         "info": {
             "title": "captioner",
             "version": __version__,
-            "description": f"Captions of pictures, by the model {model}.",
+            "description": f"Caption pictures with the model {model}.",
         },
         "paths": _paths(limits, prompt),
         "components": {"schemas": _schemas()},
@@ -50,21 +50,21 @@ def _options(limits: Limits, prompt: str) -> dict[str, Schema]:
         "type": "string",
         "maxLength": PROMPT_CHARACTERS,
         "default": prompt,
-        "description": "What the model is asked about the picture.",
+        "description": "Prompt for the model.",
     }
     return {
-        "n": {**count, "default": 1, "description": "Captions a picture, best first."},
-        "beam_size": {**count, "description": "Hypotheses that the search keeps; the model's own number without it."},
+        "n": {**count, "default": 1, "description": "Captions per picture, best first."},
+        "beam_size": {**count, "description": "Hypotheses kept per picture (default: the model's own)."},
         "style": {
             "type": "string",
             "enum": list(STYLES),
-            "description": "plain: the model's words; sentence: with a capital and a full stop; alt: an alternative "
+            "description": "plain: the model's words; sentence: with capital letter and full stop; alt: alternative "
             "text of at most 125 characters.",
         },
         "attention": {
             "type": "boolean",
             "default": False,
-            "description": "Also return where each word looked, if the model looks at regions.",
+            "description": "Also return each word's attention over the picture's regions, if the model has attention.",
         },
         **({"prompt": asked} if prompt else {}),
     }
@@ -102,25 +102,27 @@ def _paths(limits: Limits, prompt: str) -> Schema:
     return {
         "/caption": {"post": _post("Caption a picture", "Captioned", one, parameters)},
         "/captions": {"post": _post("Caption several pictures", "Several", several, parameters)},
-        "/model": {"get": _get("Which model answers, and what it may be asked", "Model")},
-        "/healthz": {"get": _get("Whether the process answers", "Status", closed=False)},
+        "/model": {"get": _get("The model, its options and limits", "Model")},
+        "/healthz": {"get": _get("Whether the process is alive", "Status", closed=False)},
         "/readyz": {"get": _get("Whether the model is compiled", "Status", closed=False, others=("503",))},
         "/metrics": {
             "get": {
-                "summary": "Numbers for Prometheus",
+                "summary": "Metrics for Prometheus",
                 "responses": {
                     "200": {
-                        "description": "Text in Prometheus' form",
+                        "description": "Text in Prometheus' format",
                         "content": {"text/plain": {"schema": {"type": "string"}}},
                     },
-                    "401": _error("A token is needed"),
+                    "401": _error("A token is required"),
                 },
             }
         },
-        "/describe": {"post": _post("A description for screen readers", "Described", _json("DescribeRequest"))},
-        "/api/tags": {"get": _get("Ollama: the models that there are", "Tags")},
+        "/describe": {"post": _post("Describe a picture for screen readers", "Described", _json("DescribeRequest"))},
+        "/api/tags": {"get": _get("Ollama: list the models", "Tags")},
         "/api/version": {"get": _get("Ollama: the version", "Version")},
-        "/api/show": {"post": _post("Ollama: what the model can do", "Shown", _json("ShowRequest"), others=("404",))},
+        "/api/show": {
+            "post": _post("Ollama: the model's capabilities", "Shown", _json("ShowRequest"), others=("404",))
+        },
         "/api/generate": {
             "post": _post(
                 "Ollama: caption a picture", "Generated", _json("GenerateRequest"), others=("404",), lines=True
@@ -136,13 +138,13 @@ def _paths(limits: Limits, prompt: str) -> Schema:
 
 _REASONS = {
     "400": "The request is malformed, or the picture is broken",
-    "401": "A token is needed",
-    "404": "There is no such model",
-    "408": "The request came too slowly",
+    "401": "A token is required",
+    "404": "The model does not exist",
+    "408": "The request was too slow",
     "413": "Too many bytes, pixels or pictures",
     "415": "Not a picture",
-    "503": "The queue is full; Retry-After says when to come again",
-    "504": "No answer within the deadline",
+    "503": "The queue is full; Retry-After says when to try again",
+    "504": "No response within the deadline",
 }
 
 
@@ -202,18 +204,18 @@ def _schemas() -> Schema:
         box={
             "type": "array",
             "items": {"type": "number"},
-            "description": "Where the regions lie over the picture: left, top, width, height, as shares of its own.",
+            "description": "Area of the regions: left, top, width, height, as fractions of the picture's size.",
         },
         weights={
             "type": "array",
             "items": {"type": "array", "items": {"type": "number"}},
-            "description": "A list a word: its weight on each region, row by row.",
+            "description": "One list per word: its weight on each region, row by row.",
         },
     )
     caption = _object(
         ["caption", "confidence", "log_prob", "tokens"],
         caption=text,
-        confidence={**_NUMBER_OR_NULL, "description": "0 to 1; null where the model was not calibrated."},
+        confidence={**_NUMBER_OR_NULL, "description": "0 to 1; null if the model was not calibrated."},
         log_prob=_NUMBER_OR_NULL,
         tokens={"type": "array", "items": text},
         attention={"oneOf": [attention, {"type": "null"}]},
@@ -238,7 +240,10 @@ def _schemas() -> Schema:
             name=text,
             runtime={"type": "string", "enum": ["keras", "onnxruntime"]},
             attention={"type": "boolean"},
-            prompt={"type": ["string", "null"], "description": "What it is asked by default; null takes no prompt."},
+            prompt={
+                "type": ["string", "null"],
+                "description": "The default prompt; null if prompts are not supported.",
+            },
             styles={"type": "array", "items": text},
             limits={"type": "object"},
             version=text,

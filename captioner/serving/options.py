@@ -1,4 +1,4 @@
-"""How a request wants its captions."""
+"""The options of a request."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PROMPT_CHARACTERS = 1000
 
 @dataclass(frozen=True)
 class Options:
-    """What a request may choose.
+    """The options that a request can set.
 
     Attributes:
-        n: captions a picture, best first.
+        n: captions per picture, best first.
         beam_size: hypotheses kept; None for the model's own.
         style: see captioner.text.styles.
-        attention: whether each word's weights over the picture's regions are wanted.
-        prompt: what a model of KerasHub is asked; the model's own where it is empty.
+        attention: whether to return each word's weights over the picture's regions.
+        prompt: prompt for a KerasHub model; empty for the model's own.
     """
 
     n: int = 1
@@ -36,11 +36,11 @@ def read_options(fields: Mapping[str, Any], most: int) -> Options:
     """Return the options among a request's fields.
 
     Args:
-        fields: name -> a text from a form or the address, or a JSON value. Others than NAMES are passed over.
-        most: the most captions and the widest beam.
+        fields: name -> a text from a form or the address, or a JSON value. Names other than NAMES are ignored.
+        most: maximum number of captions and maximum beam size.
 
     Raises:
-        RefusalError: one is impossible (400).
+        RefusalError: an option is invalid (400).
     """
     n = _count("n", fields.get("n"), most)
     beam_size = _count("beam_size", fields.get("beam_size"), most)
@@ -56,13 +56,13 @@ def read_options(fields: Mapping[str, Any], most: int) -> Options:
 
 
 def read_prompt(value: Any) -> str:
-    """Return a request's prompt, without spaces around it; empty where there is none.
+    """Return a request's prompt without surrounding spaces, or an empty string if there is none.
 
     Raises:
-        RefusalError: it is no text, or a long one (400).
+        RefusalError: the prompt is not text, or too long (400).
     """
     if value is not None and not isinstance(value, str):
-        raise RefusalError(400, "prompt: must be a text")
+        raise RefusalError(400, "prompt: must be a string")
     prompt = (value or "").strip()
     if len(prompt) > PROMPT_CHARACTERS:
         raise RefusalError(400, f"prompt: has {len(prompt)} characters; send up to {PROMPT_CHARACTERS}")

@@ -1,4 +1,4 @@
-"""RefusalError: a request, or one picture of it, that gets no caption, and why."""
+"""RefusalError: the reason why a request, or one of its pictures, gets no caption."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from captioner.encoding import escape
 
 
 class RefusalError(Exception):
-    """What a client is told.
+    """An error that is reported to the client.
 
     Args:
         status: the HTTP status.
-        message: one line for people.
-        retry_after: seconds after which it may try again.
-        close: the connection cannot be used for another request.
+        message: one readable line.
+        retry_after: seconds after which the client may try again.
+        close: whether the connection must be closed after the response.
     """
 
     def __init__(self, status: int, message: str, retry_after: int | None = None, close: bool = False) -> None:
@@ -24,12 +24,12 @@ class RefusalError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that go with it."""
+        """The response headers."""
         found = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
         return found | ({"Connection": "close"} if self.close else {})
 
 
 async def answer_refusal(_request: Request, refusal: Exception) -> Response:
-    """Return the refusal as JSON: `{"error": "..."}`, the form that Ollama's clients read too."""
+    """Return the error as JSON, `{"error": "..."}`, which Ollama's clients also understand."""
     assert isinstance(refusal, RefusalError)
     return JSONResponse({"error": escape(refusal.message)}, refusal.status, refusal.headers)

@@ -1,4 +1,4 @@
-"""Captions as the API gives them."""
+"""Captions in the API's JSON format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def reply(found: Answered, options: Options, model: ServedModel) -> dict[str, Any]:
-    """Return a picture's answer: the best caption on top, where the simplest clients look for it."""
+    """Return a picture's response, with the best caption at the top level for simple clients."""
     captions = [_caption(caption, found, options, model) for caption in found.captions[: options.n]]
     best = captions[0] if captions else {"caption": "", "confidence": None}
     return {
@@ -29,7 +29,7 @@ def reply(found: Answered, options: Options, model: ServedModel) -> dict[str, An
 
 
 def reply_of_several(name: str | None, found: Answered | RefusalError, options: Options, model: ServedModel) -> Any:
-    """Return one picture's entry in the answer to several; a file's name may hold bytes that are no UTF-8."""
+    """Return one picture's entry in the response for several; bytes of a file name that are not UTF-8 are escaped."""
     name = None if name is None else escape(name)
     if isinstance(found, RefusalError):
         return {"file": name, "error": escape(found.message), "status": found.status}
@@ -37,13 +37,13 @@ def reply_of_several(name: str | None, found: Answered | RefusalError, options: 
 
 
 def best_text(found: Answered, options: Options) -> str:
-    """Return a picture's best caption, for programs that want nothing else."""
+    """Return a picture's best caption, for programs that need nothing else."""
     return styled(found.captions[0].text, options.style) if found.captions else ""
 
 
 def _caption(caption: Caption, found: Answered, options: Options, model: ServedModel) -> dict[str, Any]:
     confidence = getattr(caption, "confidence", None)
-    possible = caption.log_prob > float("-inf")  # JSON knows no infinity
+    possible = caption.log_prob > float("-inf")  # JSON has no infinity
     entry: dict[str, Any] = {
         "caption": styled(caption.text, options.style),
         "confidence": None if confidence is None else round(float(confidence), 4),
@@ -56,11 +56,11 @@ def _caption(caption: Caption, found: Answered, options: Options, model: ServedM
 
 
 def _attention(caption: Caption, size: tuple[int, int], model: ServedModel) -> dict[str, Any] | None:
-    """Return where each word looked: the grid's columns, its place over the picture, and weights row by row."""
+    """Return the words' attention: the grid's columns, its area in the picture, and the weights row by row."""
     if caption.attention is None or model.grid is None or not caption.attention.shape[1]:
         return None
     regions, input_size = caption.attention.shape[1], model.grid.get("input_size", (1, 1))
-    told = model.grid.get("grid")  # (rows, columns), of encoders whose grid has another shape than their input
+    told = model.grid.get("grid")  # (rows, columns), if the grid's shape differs from the input's
     return {
         "columns": told[1] if told and told[0] * told[1] == regions else grid_columns(regions, input_size),
         "box": grid_box(size, input_size, model.grid.get("resizing", "whole")),

@@ -1,4 +1,4 @@
-"""The application under uvicorn: a port, one process or several, and an end that answers what was accepted."""
+"""Run the application under uvicorn, in one or several processes, with a graceful shutdown."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from captioner.picture_captioner import PictureCaptioner
     from captioner.serving.model import ServedModel
 
-SETTINGS = "CAPTIONER_SERVE"  # how worker processes learn what they serve
-CONNECTIONS = 1000  # open at the same time in one process; the next are told to come back
-HEADER_SECONDS = 20.0  # for a request's first lines; a body has its own limit
-WORKER_SECONDS = 600  # without a sign of life, as while TensorFlow is imported on a busy machine
+SETTINGS = "CAPTIONER_SERVE"  # environment variable with the settings for worker processes
+CONNECTIONS = 1000  # maximum number of open connections per process; further ones are told to retry later
+HEADER_SECONDS = 20.0  # for a request's headers; a body has its own limit
+WORKER_SECONDS = 600  # without a health check, for example while TensorFlow is imported on a busy machine
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,9 @@ class ServerConfig:
     """The captioner to serve, and its clients.
 
     Attributes:
-        models: run folders or `.keras` files, of which several are an ensemble; or a model of KerasHub.
-        keras: whether they run on Keras even where there is a graph for onnxruntime.
-        token: see captioner.serving.app.create_app.
-        origins: see there.
-        limits: see there.
+        models: run folders or `.keras` files (several are an ensemble), or a KerasHub model.
+        keras: whether to use Keras even if there is a graph for onnxruntime.
+        token, origins, limits: see captioner.serving.app.create_app.
     """
 
     models: tuple[Named, ...]
@@ -56,12 +54,12 @@ class ServerConfig:
     limits: Limits = field(default_factory=Limits)
 
     def to_json(self) -> str:
-        """Return it as JSON."""
+        """Return the config as JSON."""
         return json.dumps({**asdict(self), "models": list(map(str, self.models))})
 
     @classmethod
     def from_json(cls, text: str) -> ServerConfig:
-        """Return what `to_json` wrote."""
+        """Return the config from the result of `to_json`."""
         content = json.loads(text)
         models = tuple(name if is_hub(name) else Path(name) for name in content["models"])
         origins = tuple(content["origins"])
@@ -69,10 +67,10 @@ class ServerConfig:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that has the port; 0 takes a free one. It does not listen yet.
+    """Return a socket that is bound to the port, 0 for a free one. It does not listen yet.
 
     Raises:
-        DataError: the port is taken or not allowed, or the host is not this machine's.
+        DataError: the port is in use or not allowed, or the host is not an address of this machine.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -85,43 +83,43 @@ def bind(host: str, port: int) -> socket.socket:
             raise
     except (OSError, OverflowError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DataError(f"{host}:{port}: cannot be served ({reason}); choose another --port or --host") from None
+        raise DataError(f"{host}:{port}: cannot listen there ({reason}); choose another --port or --host") from None
     bound.set_inheritable(True)
     return bound
 
 
 def address_of(bound: socket.socket) -> str:
-    """Return the address at which a browser on this machine finds the socket."""
+    """Return the socket's address for a browser on this machine."""
     host, port = bound.getsockname()[:2]
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{shown}:{port}"
 
 
 def serve(app: Starlette, bound: socket.socket) -> None:
-    """Serve an application in this process until SIGTERM, which ends it well, or SIGINT.
+    """Serve an application in this process until SIGTERM or SIGINT; accepted requests are answered.
 
     Raises:
-        KeyboardInterrupt: SIGINT came; what had been accepted was answered.
+        KeyboardInterrupt: the process got SIGINT.
     """
-    with _ended_well_by_sigterm():
+    with _normal_exit_on_sigterm():
         uvicorn.Server(_uvicorn_config(app)).run([bound])
 
 
 def serve_in_processes(config: ServerConfig, bound: socket.socket, workers: int, factory: str) -> None:
-    """Serve in several processes, which share the port and the numbers of /metrics; see `serve`.
+    """Serve in several processes, which share the port and the metrics; see `serve`.
 
     Args:
-        config: what each of them serves; `factory` finds it in the environment variable SETTINGS.
+        config: the config of each process; `factory` reads it from the environment variable SETTINGS.
         bound: the socket.
-        workers: how many.
-        factory: `module:function` that returns the application, called in each of them.
+        workers: number of processes.
+        factory: `module:function` that returns the application, called in each process.
     """
     numbers = Path(tempfile.mkdtemp(prefix="captioner-metrics-"))
     os.environ[SETTINGS], os.environ[FOLDER] = config.to_json(), str(numbers)
     try:
         uvicorn_config = _uvicorn_config(factory, factory=True, workers=workers)
         bound.listen(uvicorn_config.backlog)
-        with _ended_well_by_sigterm():
+        with _normal_exit_on_sigterm():
             _Workers(uvicorn_config, [bound]).run()
     finally:
         del os.environ[SETTINGS], os.environ[FOLDER]
@@ -132,8 +130,8 @@ def served_model(captioner: PictureCaptioner, models: Sequence[Named]) -> Served
     """Return a captioner, or an ensemble of several, with its name and the scores of its evaluation.
 
     Args:
-        captioner: with its encoder.
-        models: where it comes from, as in ServerConfig.
+        captioner: the captioner with its encoder.
+        models: the models' names, as in ServerConfig.
     """
     from captioner.serving.model import ServedModel, name_of
 
@@ -142,7 +140,7 @@ def served_model(captioner: PictureCaptioner, models: Sequence[Named]) -> Served
 
 
 def scores_of(model: Named) -> dict[str, float]:
-    """Return the scores that an evaluation left in a run folder; none where there was none."""
+    """Return the scores of an evaluation in a run folder; empty if there is none."""
     from captioner.results import read_scores
     from captioner.run_folder import SCORES
 
@@ -166,7 +164,7 @@ def _uvicorn_config(app: Any, **settings: Any) -> uvicorn.Config:
 
 
 class _Workers(Multiprocess):
-    """Worker processes; the numbers of one that has ended and was replaced are forgotten."""
+    """Worker processes; the metrics of a worker that has ended are removed."""
 
     _known: frozenset[int | None] = frozenset()
 
@@ -180,9 +178,9 @@ class _Workers(Multiprocess):
 
 
 class _ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """Closes a connection that does not get its request's first lines together: uvicorn would wait for ever.
+    """Close a connection that does not complete its request headers in time; uvicorn would wait forever.
 
-    One that is kept open after an answer, and sends nothing, is uvicorn's to close.
+    Idle keep-alive connections are closed by uvicorn itself.
     """
 
     _timer: asyncio.TimerHandle | None = None
@@ -194,7 +192,7 @@ class _ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     def data_received(self, data: bytes) -> None:
         before = self.cycle
         super().data_received(data)
-        if self.cycle is not before:  # the first lines of a request are complete
+        if self.cycle is not before:  # the headers of a request are complete
             self._stop_watching()
         elif self._timer is None and self._is_between_requests():
             self._watch()
@@ -216,8 +214,8 @@ class _ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 
 
 @contextlib.contextmanager
-def _ended_well_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM be an ordinary end: uvicorn, when it has ended, sends itself the signal that it got again."""
+def _normal_exit_on_sigterm() -> Iterator[None]:
+    """Treat SIGTERM as a normal exit, because uvicorn raises the received signal again after its shutdown."""
     before = signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     try:
         yield

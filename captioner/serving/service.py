@@ -1,4 +1,4 @@
-"""From pictures as they were sent to their captions, or the reason why a picture has none."""
+"""Caption the pictures of requests, or report why a picture has no caption."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Answered(NamedTuple):
 
 
 class CaptionService:
-    """Decodes in threads, captions in batches, refuses requests beyond the limits.
+    """Decode pictures in threads, caption them in batches, and refuse requests beyond the limits.
 
     Args:
         model: the captioner.
@@ -56,7 +56,7 @@ class CaptionService:
         )
 
     def start(self) -> None:
-        """Begin to compile the model, unless that has begun."""
+        """Start compiling the model, unless it has started already."""
         self._batcher.start(self._compile)
 
     def close(self) -> None:
@@ -68,21 +68,21 @@ class CaptionService:
         self._decoders.shutdown()
 
     async def in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
-        """Run something that takes a while in a decoding thread."""
+        """Run a function that takes time in a decoding thread."""
         return await asyncio.get_running_loop().run_in_executor(self._decoders, work, *arguments)
 
     async def caption(
         self, pictures: Sequence[bytes | RefusalError], options: Options
     ) -> list[Answered | RefusalError]:
-        """Caption pictures; each has its result or its refusal, whatever becomes of the others.
+        """Caption pictures; each gets its result or its error, independent of the others.
 
         Args:
-            pictures: encoded ones, or refusals that are handed on.
-            options: how.
+            pictures: encoded pictures, or errors that are returned unchanged.
+            options: the options of the request.
 
         Raises:
-            RefusalError: the model cannot do it so (400), the queue is full (503), or there are more pictures than it
-                ever takes (413).
+            RefusalError: the model does not support the options (400), the queue is full (503), or there are more
+                pictures than the queue can hold (413).
         """
         self.start()
         search_for = self.model.search_for
@@ -107,10 +107,10 @@ class CaptionService:
         except TimeoutError:
             return self._too_late()
         except Exception:  # the batcher has logged it
-            return RefusalError(500, "the model failed on this picture; the server's log says why")
+            return RefusalError(500, "the model failed on this picture; see the server's log")
 
     async def _prepared(self, picture: bytes, deadline: float) -> PreparedPicture | RefusalError:
-        """Decode a picture; one that cannot be decoded leaves the queue."""
+        """Decode a picture; if it cannot be decoded, it leaves the queue."""
         found: PreparedPicture | RefusalError | None = None
         self._batcher.expect(1)
         try:
@@ -145,7 +145,7 @@ class CaptionService:
 
     def _enter_queue(self, count: int) -> None:
         if count > self.limits.queue:
-            raise RefusalError(413, f"{count} pictures at once are too many; send up to {self.limits.queue}")
+            raise RefusalError(413, f"{count} pictures are too many for one request; send up to {self.limits.queue}")
         with self._lock:
             if self._waiting + count > self.limits.queue:
                 raise RefusalError(503, "the queue is full; try again in a moment", 1)
@@ -163,12 +163,12 @@ class CaptionService:
         self.metrics.pictures.inc(pictures)
 
     def _compile(self) -> None:
-        """Run every batch size once: by default settings all, with alternatives the smallest."""
+        """Run every batch size once with default settings, and the smallest with several captions."""
         began = time.monotonic()
         blank = self.model.blank()
         usual = self.model.search_for(Options())
         wanted = [(usual, size) for size in self.limits.batch_sizes]
-        with contextlib.suppress(RefusalError):  # not every model of KerasHub has a beam
+        with contextlib.suppress(RefusalError):  # not every KerasHub model supports beam search
             wanted.append((self.model.search_for(Options(n=2)), 1))
         for search, size in wanted:
             if self._ending.is_set():
@@ -177,5 +177,5 @@ class CaptionService:
         self.ready.set()
         self.metrics.ready.set(1)
         sizes = ", ".join(map(str, self.limits.batch_sizes))
-        with contextlib.suppress(OSError):  # stderr is gone, and this thread must live
+        with contextlib.suppress(OSError):  # stderr is closed, but this thread must continue
             logger.info("ready: compiled for batches of %s in %.1f s", sizes, time.monotonic() - began)

@@ -1,4 +1,4 @@
-"""Several trained captioners into one, whose weights are the mean of theirs."""
+"""Average the weights of several trained captioners into one."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ logger = logging.getLogger(__name__)
 
 
 def average(folder: Path, runs: Sequence[Path], *, overwrite: bool = False) -> None:
-    """Write a run folder with a captioner whose weights are the mean of several runs' (Wortsman et al. 2022).
+    """Write a run folder with a captioner whose weights are the mean of several runs' weights (Wortsman et al. 2022).
 
-    "Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing inference time":
-    of runs that began from the same weights, the mean often captions better than each, as fast as one.
+    "Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing inference time".
+    If the runs began from the same weights, their mean often captions better than each of them, and is as fast as one.
 
     Args:
-        folder: the new run folder. Its recipe is the first run's, whose dev split scores it and fits its confidence.
-        runs: two finished runs or more, of one architecture, one vocabulary and one encoder.
-        overwrite: replace what is in the folder.
+        folder: the new run folder. It gets the first run's recipe, whose dev split is used to score the mean and to fit
+            its confidence.
+        runs: at least two finished runs with the same architecture, vocabulary and encoder.
+        overwrite: replace the run in the folder.
 
     Raises:
-        DataError: the folder is in use, or the runs do not fit together.
-        ConfigError, DataError: as captioner.stages.train.train, of the first run's inputs.
+        DataError: the folder is in use, or the runs do not match.
+        ConfigError, DataError: as captioner.stages.train.train, for the first run's inputs.
     """
     with hold(folder):
         require_free(folder, resume=False, overwrite=overwrite)
@@ -47,11 +48,11 @@ def average(folder: Path, runs: Sequence[Path], *, overwrite: bool = False) -> N
         mean = _mean(runs)
         decoder, recipe = mean.decoder, read_run(runs[0])
         members = [digest_file(run / CAPTIONER) for run in runs]
-        # the weights are of the runs' words, whatever the captions say by now
+        # The weights belong to the runs' vocabulary, even if the captions have changed since.
         prepared = prepare(recipe, Dataset(recipe.data), mean.vocabulary, digest_json({"averaged": members}))
         prepared = replace(prepared, inputs={**prepared.inputs, "averaged": members})
         place = begin(folder, recipe, prepared, resume=False, overwrite=overwrite)
-        logger.info(f"scoring the mean of {len(runs)} runs' weights on dev")
+        logger.info(f"scoring the average of {len(runs)} runs on dev")
         scores = dev_score(recipe, prepared, decoder, prepared.features, examples=0)()
         row = {"epoch": 1, **{name: round(value, DIGITS) for name, value in scores.items()}}
         publish(recipe, prepared, decoder, TrainingState(epoch=1, best_epoch=1, history=[row]), place, started)
@@ -76,7 +77,7 @@ def _mean(runs: Sequence[Path]) -> Captioner:
 
 
 def _require_alike(one: Path, first: Captioner, another: Path, other: Captioner) -> None:
-    """Refuse captioners whose weights do not mean the same. Raises DataError: naming both and what differs."""
+    """Refuse captioners whose weights are not comparable. Raises DataError, which names both and the difference."""
     unlike = None
     if first.vocabulary.digest != other.vocabulary.digest:
         unlike = f"vocabularies of {len(first.vocabulary)} and {len(other.vocabulary)} words"

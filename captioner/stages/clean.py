@@ -1,4 +1,4 @@
-"""descriptions.txt: cleaned captions, `image_id caption` a line, and the stage that makes it."""
+"""Clean captions into descriptions.txt, one `image_id caption` per line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 from captioner.config import ConfigError
 from captioner.data.dataset import DataConfig, Dataset, as_setting, require_captions
 from captioner.data.readers.detect import Sources, find_sources, spell
-from captioner.data.readers.flickr import read_descriptions as read_descriptions  # one place to read and to write them
+from captioner.data.readers.flickr import (
+    read_descriptions as read_descriptions,
+)  # so that reading and writing are in one module
 from captioner.encoding import encode
 from captioner.images.ids import one_of_each
 from captioner.images.listing import list_images
@@ -29,29 +31,29 @@ from captioner.text.cleaning import clean_captions
 
 logger = logging.getLogger(__name__)
 
-SHOWN = 3  # so many names are in a message
+SHOWN = 3  # names in a message
 
 
 def write_descriptions(path: str | Path, descriptions: Mapping[str, Sequence[str]]) -> None:
-    """Write image_id -> cleaned captions atomically, one `image_id caption` a line."""
+    """Write image_id -> cleaned captions atomically, one `image_id caption` per line."""
     text = (f"{image_id} {caption}\n" for image_id, captions in descriptions.items() for caption in captions)
     with atomic_path(path) as temporary:
         temporary.write_bytes(encode("".join(text)))
-        remove_manifest(path)  # not before: on a full disk the former file and its manifest stay
+        remove_manifest(path)  # only now: if the disk is full, the old file and its manifest remain
 
 
 @dataclass(frozen=True)
 class CleanResult:
-    """What cleaning gave.
+    """The result of cleaning.
 
     Attributes:
-        text: image_id -> its cleaned captions, as lists of words; only those that are left.
-        pictures: how many have a caption left.
-        captions: how many are left.
-        words: how many are distinct.
-        longest: words in the longest caption.
-        dropped: captions that the rules left empty.
-        without_captions: image_ids in the folder of pictures that have no caption left.
+        text: image_id -> its remaining cleaned captions, as lists of words.
+        pictures: number of pictures with a remaining caption.
+        captions: number of remaining captions.
+        words: number of distinct words.
+        longest: number of words in the longest caption.
+        dropped: number of captions that the rules left empty.
+        without_captions: image_ids in the folder of pictures without a remaining caption.
         without_picture: image_ids with captions whose picture is not in the folder.
     """
 
@@ -73,15 +75,15 @@ def clean(
     images: str | Path | None = None,
     data: Dataset | None = None,
 ) -> CleanResult:
-    """Clean captions into `output`, one `image_id caption` a line, with a manifest beside it.
+    """Clean captions into `output`, one `image_id caption` per line, with a manifest beside it.
 
     Args:
-        source: captions in any supported form: a file, a folder, a pattern, or several.
-        output: where descriptions.txt goes; it is written whole or not at all.
-        rules: a name in `captioner.text.cleaning.RULES`. A caption that they leave empty is dropped and counted.
+        source: captions in any supported format: a file, a folder, a pattern, or several.
+        output: path of descriptions.txt, which is written atomically.
+        rules: a name in `captioner.text.cleaning.RULES`. Captions that they leave empty are dropped and counted.
         format: a name in `captioner.data.readers.detect.READERS`, or "auto".
-        images: a folder of pictures to compare with; what does not match is reported and stays in the file.
-        data: the data set of the source, where it has been read already.
+        images: a folder of pictures to compare with; mismatches are logged and stay in the file.
+        data: the data set of the source, if it has been read already.
 
     Raises:
         DataError: the source or the folder cannot be used, or the rules leave no caption.
@@ -89,13 +91,13 @@ def clean(
     """
     files = [path for path in find_sources(source) if path.exists()]
     if Path(output).exists() and any(Path(output).samefile(path) for path in files):
-        raise ConfigError(f"{output}: is the caption file itself, and scores need it as it is; name another output")
+        raise ConfigError(f"{output}: is the caption file itself, which scoring needs unchanged; name another output")
     require_own(output, "clean")
     data = data or Dataset(DataConfig(captions=as_setting(source), format=format))
     references = require_captions(data.whole, source)
     kept = clean_captions(references, rules)
     if not kept:
-        raise DataError(f"{spell(source)}: the rules {rules!r} leave no caption; check the file's form")
+        raise DataError(f"{spell(source)}: the rules {rules!r} leave no caption; check the file's format")
     pictures = list_images(images) if images is not None else None
     every = [words for captions in kept.values() for words in captions]
     result = CleanResult(
@@ -126,16 +128,16 @@ def clean(
 
 
 def made_of(rules: str, data: Dataset, pictures: Iterable[str] | None) -> dict[str, Any]:
-    """Return what the manifest holds about the making of descriptions; `is_cleaned` compares the same."""
+    """Return the manifest entries that the descriptions depend on; `is_cleaned` compares them."""
     names = None if pictures is None else digest_json(list(pictures))
     return {"rules": rules, "source_digest": data.digest, "image_ids_digest": names}
 
 
 def is_cleaned(output: str | Path, rules: str, data: Dataset, images: str | Path | None = None) -> bool:
-    """Return whether `output` is what `clean` would write, from the captions and pictures as they are; log it if so.
+    """Return whether `output` is what `clean` would write from the current captions and pictures; log it if so.
 
     Raises:
-        DataError: the captions cannot be read, or `images` is no folder of pictures.
+        DataError: the captions cannot be read, or `images` is not a folder of pictures.
     """
     manifest = read_manifest(output) if Path(output).is_file() else None
     if manifest is None or manifest.get("digest") != digest_file(output):
@@ -163,12 +165,12 @@ def _report(result: CleanResult, output: str | Path, images: str | Path | None) 
     if len(result.without_picture) == result.pictures:
         logger.warning(
             f"{images} and the captions have {one_of_each(result.without_captions, result.without_picture)}; ids are "
-            "paths relative to that folder: name the right one"
+            "paths relative to that folder; name the right folder"
         )
 
 
 def shown(names: Sequence[str]) -> str:
-    """Return the first of some names on one line."""
+    """Return the first of the names on one line."""
     return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 

@@ -1,4 +1,4 @@
-"""Two systems' captions of the same pictures: how far their scores differ, and whether that may be chance."""
+"""Compare two systems' captions of the same pictures: how far their scores differ, and whether by chance."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from captioner.storage import DataError, digest_file
 
 logger = logging.getLogger(__name__)
 
-CHANCE = 0.05  # a p below it is called a difference
-LEAST = 5e-5  # a smaller difference is shown as 0.00, and is none, however certain it is
+CHANCE = 0.05  # p-values below it count as a difference
+LEAST = 5e-5  # smaller differences are shown as 0.00 and do not count, whatever their p-value
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two systems score, A and B.
+    """The scores of two systems, A and B.
 
     Attributes:
         names: of A and B.
-        pictures: that both have captioned.
+        pictures: number of pictures that both have captioned.
         corpus: the scores of A and of B by key.
-        found: key -> the difference, of the scores that are sums over pictures.
+        found: key -> the difference, for scores that are sums over pictures.
     """
 
     names: tuple[str, str]
@@ -42,7 +42,7 @@ class Comparison:
     found: Mapping[str, Difference]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain keys and values."""
+        """Return the comparison as JSON-compatible keys and values."""
         first, second = self.corpus
         rows = {
             key: asdict(self.found[key]) if key in self.found else {"first": first[key], "second": second[key]}
@@ -63,14 +63,14 @@ def compare(
     """Compare two systems on the pictures that both have captioned.
 
     Args:
-        first, second: run folders that have been evaluated, or files of predictions.
-        references: caption files; none for those of the run folders.
+        first, second: evaluated run folders, or files of predictions.
+        references: caption files; if empty, those of the run folders are used.
         config: metrics and document frequencies.
         parallel: see captioner.data.readers.pairs.read_pairs.
-        every: whether a picture that only one of them has captioned is an error.
+        every: fail if a picture is captioned by only one of them.
 
     Raises:
-        ConfigError: no references are named, and none are known.
+        ConfigError: no references are given, and the runs name none.
         DataError: a file cannot be used, or the two have no picture in common.
     """
     given = list(references) or _known_references(first, second)
@@ -103,7 +103,9 @@ def _known_references(first: Path, second: Path) -> list[Path]:
     if not known:
         raise ConfigError("-R: missing; name the captions to score against")
     if len({digest_file(path) for path in known}) > 1:
-        raise DataError(f"{first} and {second}: have other references, {known[0]} and {known[1]}; name one with -R")
+        raise DataError(
+            f"{first} and {second}: have different references, {known[0]} and {known[1]}; choose one with -R"
+        )
     return known[:1]
 
 
@@ -127,7 +129,7 @@ def _shared(first: Path, second: Path, systems: Sequence[CandidatesAndReferences
         if alone := [image_id for image_id in more if image_id not in both]:
             message = f"{len(alone):,} of the {len(more):,} pictures in {path} are not in {other}"
             if every:
-                raise DataError(f"{message}, first {alone[0]!r}; caption them too, or leave --all away")
+                raise DataError(f"{message}, first {alone[0]!r}; caption them too, or leave out --all")
             logger.info(f"{message} and are left out")
     return shared
 
@@ -148,7 +150,7 @@ def _score(
 
 
 def describe(comparison: Comparison) -> str:
-    """Return a comparison as a table for people."""
+    """Return a comparison as a readable table."""
     first, second = comparison.corpus
     rows = [["", "A", "B", "B - A", f"{100 * LEVEL:g} % interval", "p", ""]]
     for key, value in first.items():
@@ -169,9 +171,9 @@ def describe(comparison: Comparison) -> str:
     ]
     names = [f"{letter}  {name}" for letter, name in zip("AB", comparison.names, strict=True)]
     explained = (
-        f"p: the share of {TRIALS:,} random exchanges of captions between A and B that make them differ as much;\n"
-        f"the interval: paired bootstrap, {RESAMPLES:,} draws of the {comparison.pictures:,} pictures.\n"
-        "Both are of these captions: training again with another seed can move scores by more."
+        f"p: share of {TRIALS:,} random exchanges of captions between A and B that give at least this difference.\n"
+        f"Interval: paired bootstrap, {RESAMPLES:,} samples of the {comparison.pictures:,} pictures.\n"
+        "Both hold for these captions only: training with another seed can change scores by more."
     )
     return "\n".join([*names, "", *lines, "", explained])
 
@@ -184,5 +186,5 @@ def _verdict(difference: Difference) -> str:
     if difference.p >= CHANCE:
         return "may be chance"
     if abs(difference.second - difference.first) < LEAST:
-        return "no difference that matters"
+        return "negligible difference"
     return "B is better" if difference.second > difference.first else "A is better"

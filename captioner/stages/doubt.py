@@ -1,4 +1,4 @@
-"""Captions that do not seem to belong to their picture: log p(caption | picture) - log p(caption), lowest first."""
+"""Find captions that probably do not match their picture: log p(caption | picture) - log p(caption), lowest first."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 HEADER = ["image_id", "number", "score", "caption"]  # of the table
 STAGE = "doubt"
-OTHERS = 16  # pictures on which p(caption) is estimated
+OTHERS = 16  # pictures for estimating p(caption)
 AT_ONCE = 32  # pictures
 
 
@@ -36,9 +36,9 @@ class Doubt:
 
     Attributes:
         image_id: of the picture.
-        number: which of the picture's captions it is, from 0 on.
-        caption: as it is in the source.
-        score: log p(caption | picture) - log p(caption), in nats; below 0 it fits other pictures better.
+        number: index among the picture's captions, from 0 on.
+        caption: the unchanged caption of the source.
+        score: log p(caption | picture) - log p(caption), in nats; below 0, it fits other pictures better.
     """
 
     image_id: str
@@ -49,12 +49,12 @@ class Doubt:
 
 @dataclass(frozen=True)
 class Doubts:
-    """What was found.
+    """The scored captions.
 
     Attributes:
-        captions: all that could be weighed, the worst first.
-        area: how often a picture's own caption scores above another picture's (area under the ROC curve).
-        unweighed: captions of which the model knows no word.
+        captions: all scored captions, worst first.
+        area: how often a picture's own caption scores higher than another picture's (area under the ROC curve).
+        unweighed: number of captions without any word that the model knows.
     """
 
     captions: list[Doubt]
@@ -63,13 +63,13 @@ class Doubts:
 
 
 def doubt(captioner: Captioner, captions: Mapping[str, Sequence[str]], features: FeatureStore, seed: int = 0) -> Doubts:
-    """Weigh every caption against its picture and against other pictures.
+    """Score every caption for its picture against other pictures.
 
     Args:
         captioner: the trained captioner.
-        captions: image_id -> captions as they are in the source.
-        features: of the pictures; captions of others are not weighed.
-        seed: of the choice of other pictures.
+        captions: image_id -> the unchanged captions of the source.
+        features: of the pictures; captions of other pictures are not scored.
+        seed: of the random choice of other pictures.
 
     Raises:
         DataError: no picture of the captions has features, or there are too few to compare with.
@@ -77,8 +77,8 @@ def doubt(captioner: Captioner, captions: Mapping[str, Sequence[str]], features:
     ids = [image_id for image_id in captions if image_id in features and captions[image_id]]
     if len(ids) < 2:
         raise DataError(
-            f"{features.path}: {len(ids)} of the {len(captions):,} captioned pictures are there, two are needed; name "
-            "the folder that the captions belong to"
+            f"{features.path}: contains {len(ids)} of the {len(captions):,} captioned pictures, but two are needed; "
+            "name the folder that the captions belong to"
         )
     likelihood, vocabulary = Likelihood(captioner.decoder, MAX_LENGTH), captioner.vocabulary
     draw = np.random.default_rng(seed)
@@ -87,7 +87,7 @@ def doubt(captioner: Captioner, captions: Mapping[str, Sequence[str]], features:
     own: list[float] = []
     foreign: list[float] = []
     unweighed = 0
-    with Progress("weighed", len(ids), "pictures") as progress:
+    with Progress("scored", len(ids), "pictures") as progress:
         for start in range(0, len(ids), AT_ONCE):
             part = ids[start : start + AT_ONCE]
             rows = [
@@ -107,7 +107,7 @@ def doubt(captioner: Captioner, captions: Mapping[str, Sequence[str]], features:
                 foreign += (there[draw.integers(len(there), size=len(known)), np.arange(len(known))] - usual).tolist()
             progress.advance(len(part))
     if not found:
-        raise DataError("the model knows no word of these captions; was it trained in another language?")
+        raise DataError("the model knows no word of these captions; choose a model trained in their language")
     return Doubts(sorted(found, key=lambda each: each.score), area_under_curve(own, foreign), unweighed)
 
 
@@ -118,10 +118,10 @@ def _of_own(
     rows: Sequence[tuple[str, int, str, list[int]]],
     tokens: np.ndarray,
 ) -> np.ndarray:
-    """Return log p(caption | its own picture) of each caption, (captions,)."""
+    """Return log p(caption | own picture) of each caption, (captions,)."""
     place = {image_id: at for at, image_id in enumerate(ids)}
     most = max(sum(row[0] == image_id for row in rows) for image_id in ids)
-    several = np.zeros((len(ids), most, tokens.shape[1]), np.int32)  # (pictures, captions, time), <pad> where none
+    several = np.zeros((len(ids), most, tokens.shape[1]), np.int32)  # (pictures, captions, time), padded with <pad>
     at, filled = [], [0] * len(ids)
     for row, text in zip(rows, tokens, strict=True):
         picture = place[row[0]]
@@ -133,16 +133,16 @@ def _of_own(
 
 
 def require_table(path: Path) -> None:
-    """Refuse to replace a file that is no table of doubts. Raises DataError."""
+    """Refuse to overwrite a file that is not a table of doubts. Raises DataError."""
     if path.is_file():
         with path.open("rb") as file:
             head = file.read(100)
         if head and not head.startswith(",".join(HEADER).encode()):
-            raise DataError(f"{path}: is there already and is no table of doubts; name another folder with -o")
+            raise DataError(f"{path}: already exists and is not a table of doubts; name another folder with -o")
 
 
 def write_table(found: Doubts, path: Path) -> None:
-    """Write image_id, number, score and caption of every weighed caption, the worst first."""
+    """Write image_id, number, score and caption of every scored caption, worst first."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(HEADER)
@@ -152,7 +152,7 @@ def write_table(found: Doubts, path: Path) -> None:
 
 
 def without(captions: Mapping[str, Sequence[str]], thrown_out: Sequence[Doubt]) -> dict[str, list[str]]:
-    """Return the captions but for some; a picture that has none left is left out."""
+    """Return the captions without the thrown-out ones; pictures without a remaining caption are left out."""
     gone = {(each.image_id, each.number) for each in thrown_out}
     kept = {
         image_id: [text for number, text in enumerate(texts) if (image_id, number) not in gone]
@@ -162,7 +162,7 @@ def without(captions: Mapping[str, Sequence[str]], thrown_out: Sequence[Doubt]) 
 
 
 def write_captions(captions: Mapping[str, Sequence[str]], path: Path) -> None:
-    """Write captions as Flickr's token file has them, `image_id#0<TAB>caption` a line, and whose the file is."""
+    """Write captions in the format of Flickr's token file, one `image_id#0<TAB>caption` per line, with a manifest."""
     remove_manifest(path)
     lines = [
         f"{image_id}#{number}\t{' '.join(text.split())}\n"

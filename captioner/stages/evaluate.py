@@ -34,10 +34,10 @@ logger = logging.getLogger(__name__)
 
 
 def require_same_encoder(captioner: PictureCaptioner, features: Any) -> None:
-    """Refuse features of another encoder than the captioner was trained with.
+    """Refuse features that come from another encoder than the captioner was trained with.
 
     Raises:
-        DataError: naming what differs, both values.
+        DataError: with the differences and both values of each.
     """
     trained, found = captioner.encoder_description, features.description
     if trained is None or found is None:
@@ -64,22 +64,23 @@ def evaluate(
 
     Args:
         captioner: the trained captioner.
-        captions: references and the split; where the metric `diversity` is asked for, the training split too.
+        captions: references and the split; for the metric `diversity` also the training split.
         features: of the split's pictures, with `gather`, `description` and `path`.
         config: the search and the scores.
-        output: a folder.
-        inputs: what the manifest says of where things came from.
+        output: folder for the results.
+        inputs: the manifest entries about the inputs.
         generation: settings of GenerationConfig that differ from the captioner's defaults.
 
     Raises:
-        ConfigError: more captions a picture are asked for than the search keeps, or a metric needs a decoder of ours.
+        ConfigError: more captions per picture are requested than the search keeps, or a metric needs a captioner
+            trained with this package.
         DataError: the features come from another encoder or lack pictures, a picture has no references, or `output`
             cannot be written to.
     """
     require_place(output)
     require_same_encoder(captioner, features)
     if RETRIEVAL in config.metrics and not isinstance(captioner, Captioner):
-        raise ConfigError(f"evaluation.metrics: {RETRIEVAL} needs a decoder that was trained here; leave it out")
+        raise ConfigError(f"evaluation.metrics: {RETRIEVAL} needs a model trained with captioner train; leave it out")
     ids = captions.split(config.split)
     references = references_of(captions, ids)
     frequencies = frequencies_of(config.cider_df)
@@ -140,11 +141,11 @@ def evaluate_run(
 
     Args:
         folder: the run folder.
-        recipe: the run's, or one with other files or another `evaluation`.
-        output: where predictions.json, scores.json and per_image.csv go.
+        recipe: the run's recipe, possibly with other files or another `evaluation`.
+        output: folder for predictions.json, scores.json and per_image.csv.
         generation: settings of GenerationConfig that differ from the captioner's defaults.
-        others: run folders whose captioners, each on its own run's features, caption together with this one.
-        data: the recipe's data set, where it has been read already.
+        others: more run folders; their captioners, each with its own run's features, form an ensemble with this one.
+        data: the recipe's data set, if it has been read already.
 
     Raises:
         ConfigError, DataError: as `evaluate` does.
@@ -155,7 +156,7 @@ def evaluate_run(
     recipes = [recipe, *map(read_run, others)]
     members = [load(path) for path in folders]
     captioner = Ensemble(members, folders) if others else members[0]
-    captioner.search(config.n, **generation)  # an impossible setting is said before any file is read
+    captioner.search(config.n, **generation)  # reports an impossible setting before any file is read
     novelty = DIVERSITY in config.metrics and data.has_split("train")
     captions = data.load((config.split, "train") if novelty else (config.split,))
     stores = [_fitting(*member) for member in zip(members, folders, recipes, strict=True)]
@@ -167,13 +168,13 @@ def evaluate_run(
 
 
 def _fitting(captioner: Captioner, folder: Path, recipe: Recipe) -> Inputs:
-    """Return a run's features. Raises DataError where its captioner was trained on others."""
+    """Return a run's features. Raises DataError if its captioner was trained on other features."""
     features = open_inputs(recipe.data, recipe.features, recipe.encoder, recipe.features_layout)
     require_same_encoder(captioner, features)
     expected = tuple(captioner.decoder.feature_shape)
     if features.shape != expected:
-        found = f"{_show(features.shape)} numbers a picture, {folder} was trained on {_show(expected)}"
-        raise DataError(f"{features.path}: holds {found}; name the features that it was trained on")
+        found = f"{_show(features.shape)} numbers per picture, but {folder} was trained on {_show(expected)}"
+        raise DataError(f"{features.path}: has {found}; name the features that the run was trained on")
     return features
 
 
@@ -186,7 +187,7 @@ def _rules_of(captioner: PictureCaptioner) -> str:
 
 
 def _training_text(captions: Captions, rules: str) -> list[str] | None:
-    """Return the captions of the training as the model saw them, where the training split is known."""
+    """Return the cleaned training captions, as the model saw them, or None if the training split is not known."""
     if "train" not in captions.splits:
         return None
     return [" ".join(clean_caption(text, rules)) for i in captions.split("train") for text in captions.references[i]]

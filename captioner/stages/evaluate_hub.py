@@ -1,4 +1,4 @@
-"""Caption a split of a data set with a model of KerasHub, and score it: no run folder, and pictures for features."""
+"""Caption and score a split with a KerasHub model, which has no run folder and takes pictures instead of features."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from captioner.storage import DataError
 
 
 class SplitPictures:
-    """Pictures in the place of their features, prepared when they are needed.
+    """Pictures in place of features, prepared when they are needed.
 
     Args:
-        captioner: prepares them.
+        captioner: prepares the pictures.
         pictures: image_id -> path.
-        path: what messages call them: the folder.
+        path: the folder's name in messages.
     """
 
     description = None  # of an encoder
@@ -36,22 +36,22 @@ class SplitPictures:
         self.captioner, self.pictures, self.path = captioner, pictures, path
 
     def gather(self, ids: Sequence[str]) -> PreparedPictures:
-        """Return the pictures of some image_ids.
+        """Return the pictures of the given image_ids.
 
         Raises:
-            DataError: one has no picture.
+            DataError: an image_id has no picture.
         """
         missing = [image_id for image_id in ids if image_id not in self.pictures]
         if missing:
             raise DataError(
-                f"{self.path}: has no picture {missing[0]!r} ({len(missing):,} are missing); name the folder of the "
-                "pictures as data.images"
+                f"{self.path}: has no picture {missing[0]!r} ({len(missing):,} are missing); name the right folder of "
+                "pictures in data.images"
             )
         return PreparedPictures(self.captioner, [self.pictures[image_id] for image_id in ids])
 
 
 class PreparedPictures(Sequence[np.ndarray]):
-    """Paths that become what the captioner takes, one by one: all of them together may fill the memory."""
+    """Paths of pictures that are prepared one by one, because all prepared pictures may not fit into memory."""
 
     def __init__(self, captioner: PictureCaptioner, paths: Sequence[Path]) -> None:
         self.captioner, self.paths = captioner, paths
@@ -72,27 +72,27 @@ class PreparedPictures(Sequence[np.ndarray]):
 def evaluate_hub(
     name: str, recipe: Recipe, output: Path, generation: Mapping[str, Any], data: Dataset | None = None
 ) -> Scores:
-    """Caption and score a split of a recipe's data with a model of KerasHub.
+    """Caption and score a split of a recipe's data with a KerasHub model.
 
     Args:
         name: `hub:` and a preset.
-        recipe: its `data` and `evaluation` count.
-        output: where predictions.json, scores.json and per_image.csv go.
+        recipe: only its `data` and `evaluation` are used.
+        output: folder for predictions.json, scores.json and per_image.csv.
         generation: settings of GenerationConfig that differ from the model's defaults.
-        data: the recipe's data set, where it has been read already.
+        data: the recipe's data set, if it has been read already.
 
     Raises:
         ConfigError, DataError: see captioner.hub.loading.load_hub and captioner.stages.evaluate.evaluate; or a picture
-            of the split is not there or cannot be read.
+            of the split is missing or cannot be read.
     """
     config, data = recipe.evaluation, data or Dataset(recipe.data)
     require_choice(config)
     captioner = load_hub(name)
     changes = captioner.widened(config.n, generation)
-    captioner.search(config.n, **changes)  # an impossible setting is said before any file is read
+    captioner.search(config.n, **changes)  # reports an impossible setting before any file is read
     novelty = DIVERSITY in config.metrics and data.has_split("train")
     captions = data.load((config.split, "train") if novelty else (config.split,))
     pictures = SplitPictures(captioner, captions.pictures, recipe.data.images or "data.images")
-    pictures.gather(captions.split(config.split))  # one that is missing is said before the first is captioned
+    pictures.gather(captions.split(config.split))  # reports a missing picture before any is captioned
     inputs = evaluation_inputs([digest_hub(name)], [pictures.digest], data, config.split)
     return evaluate(captioner, captions, pictures, config, output, inputs=inputs, generation=changes)

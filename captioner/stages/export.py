@@ -1,4 +1,4 @@
-"""A trained captioner into a folder for another runtime, or into the graph that makes predict start at once."""
+"""Export a trained captioner into a folder for another runtime, or as the graph that lets predict start fast."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ RUNNERS = Path(__file__).parents[1] / "export" / "runners"
 
 
 def write_run_graph(run: Path, precision: ExportPrecision = "float32") -> Path:
-    """Write the graph of a run folder; return where it is.
+    """Write the graph of a run folder and return its path.
 
     Raises:
         ConfigError: the extra is not installed, or Keras does not run on TensorFlow.
-        DataError: the folder is no finished run, or its encoder cannot be had.
+        DataError: the folder is not a finished run, or its encoder is not available.
     """
     require_finished(run)
     return write_fast_graph(run / CAPTIONER, _load(run), precision)
 
 
 def add_fast_graph(run: Path) -> None:
-    """Write the graph of a run that has just been trained where that can be done."""
+    """Write the graph of a run that has just been trained, if possible."""
     if not formats.is_installed("onnx") or _is_current(run):
         return
     try:
         write_run_graph(run)
     except (ConfigError, DataError) as error:
-        logger.info(f"no graph for a fast predict: {error}")
+        logger.info(f"the graph for fast predict was not written: {error}")
 
 
 def _is_current(run: Path) -> bool:
@@ -78,27 +78,27 @@ def export(
     Args:
         runs: run folders; more than one is an ensemble.
         name: a key of captioner.export.formats.FORMATS.
-        folder: where everything goes; its manifest comes last.
-        n: captions a picture.
+        folder: output folder; its manifest is written last.
+        n: captions per picture.
         precision: how weights are stored.
         overwrite: replace an earlier export.
-        data_licence: for the card.
+        data_licence: licence of the training data, for the model card.
         web_runtime: see captioner.export.web.require_runtime.
-        changes: options of generation that differ from the captioner's.
+        changes: generation settings that differ from the captioner's.
 
     Raises:
         ConfigError: the format does not support the options.
-        DataError: the folder is in use, a run is none, or an encoder cannot be had.
+        DataError: the folder is in use, a run folder is not a run, or an encoder is not available.
     """
     require_tensorflow()
     require_free(folder, overwrite)
     runtime = require_runtime(web_runtime) if name == "web" else None
     if len(runs) > 1 and name != "saved_model":
-        raise ConfigError(f"--format {name}: holds one captioner; --format saved_model holds an ensemble")
+        raise ConfigError(f"--format {name}: does not support ensembles; export one run, or use --format saved_model")
     members = [_load(run) for run in runs]
     captioner = members[0] if len(members) == 1 else Ensemble(members, runs)
     changes = captioner.widened(n, changes)
-    if name == "web":  # the page's slider asks for as many as there are
+    if name == "web":  # the page's slider can show every hypothesis
         n = captioner.search(**changes).config.beam_size
     if overwrite and folder.exists():
         shutil.rmtree(folder)
@@ -119,7 +119,7 @@ def export(
     else:
         write_page(folder, runtime)
     write_manifest(folder, "export", format=name, digests=facts["digests"], precision=precision)
-    logger.info(f"{folder} is ready: {_next_step(folder, name)}")
+    logger.info(f"{folder} is ready; try it with: {_next_step(folder, name)}")
 
 
 def run_program(name: str) -> str:
@@ -136,7 +136,7 @@ def _next_step(folder: Path, name: str) -> str:
 
 
 def _load(run: Path) -> Captioner:
-    """Load a run's captioner with its encoder. Raises DataError that names the run."""
+    """Load a run's captioner with its encoder. Raises DataError, which names the run."""
     captioner = load(run)
     try:
         captioner.find_encoder()
@@ -148,7 +148,7 @@ def _load(run: Path) -> Captioner:
 def _facts(
     captioner: Captioner, members: list[Captioner], runs: list[Path], n: int, precision: str, changes: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return what run.py, the page and the card need to know."""
+    """Return the facts that run.py, the page and the model card need."""
     config = captioner.search(n, **changes).config
     descriptions = [member.encoder_description or {} for member in members]
     decoders = [type(member.decoder).__name__.removesuffix("Decoder") for member in members]

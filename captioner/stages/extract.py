@@ -1,4 +1,4 @@
-"""A folder of pictures into feature files: which to make, which are there already, and the run between."""
+"""Encode a folder of pictures into feature files; files that are up to date are not encoded again."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def extract(
     strict: bool = False,
     overwrite: bool = False,
 ) -> ExtractionResult:
-    """Encode every picture under `images`; a killed extraction continues where it stopped.
+    """Encode every picture under `images`; an interrupted extraction continues where it stopped.
 
-    A picture that cannot be read is passed over and named in `<output>.skipped.csv`. An output of the same encoder and
-    pictures (by id, path and size in bytes) is left as it is; where only some pictures are new or changed, only those
-    are encoded.
+    Pictures that cannot be read are skipped and listed in `<output>.skipped.csv`. An output of the same encoder and
+    pictures (by id, path and size in bytes) is left unchanged. If some pictures are new or changed, only those are
+    encoded.
 
     Args:
         images: a folder, searched recursively.
-        output: a `.pkl` or `.h5` file; for several layers one each, or one that the layers' names are put into.
-        encoder: which network, layer and resizing.
+        output: a `.pkl` or `.h5` file; for several layers one file each, or one whose name is extended by the layers'.
+        encoder: network, layer and resizing.
         config: batches, threads, precision and engine.
-        layers: to take from one pass, instead of the encoder's one.
-        shard: (index, count): only part `index` of `count`, from 1 on, into files that its name is put into.
-        strict: make no output where a picture cannot be read.
+        layers: layers to compute in one pass, instead of the encoder's layer.
+        shard: (index, count): encode only part `index` of `count`, from 1 on; the shard is added to the files' names.
+        strict: write no output if a picture cannot be read.
         overwrite: replace an output of another encoder, or of unknown origin.
 
     Raises:
@@ -109,7 +109,7 @@ def _up_to_date(targets: Sequence[Target], strict: bool) -> ExtractionResult:
     if strict and manifest["skipped"]:
         reason = next(iter(manifest["skipped"].values()))
         count, path = len(manifest["skipped"]), targets[0].path
-        raise DataError(f"{path}: lacks {count} pictures, named in {skipped_path(path).name}; the first: {reason}")
+        raise DataError(f"{path}: {count} pictures are missing, see {skipped_path(path).name}; the first: {reason}")
     return ExtractionResult(
         tuple(target.path for target in targets),
         manifest["pictures"],

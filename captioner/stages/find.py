@@ -1,4 +1,4 @@
-"""Search by text: pictures ranked by log p(text | picture) - log p(text)."""
+"""Search pictures by text, ranked by log p(text | picture) - log p(text)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from captioner.text.vocabulary import UNK, Vocabulary
 
 logger = logging.getLogger(__name__)
 
-LOOKED_AT = 200  # pictures whose text is weighed by the decoder, the best by their words
+LOOKED_AT = 200  # pictures that the decoder scores: those with the best word scores
 
 
 class TextLikelihood(Protocol):
-    """Tells how likely texts are for pictures, by Keras or by a graph."""
+    """Computes how likely texts are for pictures, with Keras or with a graph."""
 
     def of_all(self, features: Any, tokens: np.ndarray) -> np.ndarray:
         """Return log p(text | picture) of texts (texts, time) from `padded`, (pictures, texts)."""
@@ -34,9 +34,9 @@ class FoundPicture:
     """A picture that was found.
 
     Attributes:
-        path: its file.
-        score: log p(text | picture) - log p(text), in nats: above 0 the text fits it better than any picture.
-        caption: what the model says of it.
+        path: the picture's file.
+        score: log p(text | picture) - log p(text), in nats; above 0, the text fits it better than an average picture.
+        caption: the model's caption.
     """
 
     path: Path
@@ -45,20 +45,20 @@ class FoundPicture:
 
 
 def encode_text(text: str, vocabulary: Vocabulary) -> list[int]:
-    """Return a text's numbers from `<start>` to `<end>`, words that the model does not know left out and said.
+    """Return a text's numbers from `<start>` to `<end>`; words that the model does not know are left out and logged.
 
     Raises:
-        DataError: it knows none of them.
+        DataError: the model knows none of the words.
     """
     words = clean_caption(text, vocabulary.rules)
     if vocabulary.merges is not None:
         return vocabulary.encode(words)
     known = [word for word, number in zip(words, vocabulary.encode(words)[1:-1], strict=False) if number != UNK]
     if not known:
-        raise DataError(f"{text!r}: the model knows none of these words; describe the picture in others")
+        raise DataError(f"{text!r}: the model knows none of these words; use other words")
     for word in dict.fromkeys(words):
         if word not in known:
-            logger.warning(f"{word!r} is not among the model's words and is left out")
+            logger.warning(f"{word!r} is not in the model's vocabulary and is ignored")
     return vocabulary.encode(known)
 
 
@@ -72,16 +72,16 @@ def find(
 ) -> list[FoundPicture]:
     """Return the pictures that a text fits best, best first.
 
-    Two stages: every picture is ranked by the words that it calls up, which the index holds; the decoder then weighs
-    the text as a whole for the best of them.
+    The search has two stages: all pictures are ranked by the word probabilities in the index, and the decoder then
+    scores the whole text for the best of them.
 
     Args:
         likelihood: of the captioner that the indexes were made with.
-        vocabulary: that captioner's.
+        vocabulary: of the same captioner.
         indexes: of one or more folders.
         text: a description.
-        count: how many pictures are returned.
-        looked_at: how many pictures the decoder looks at.
+        count: number of pictures to return.
+        looked_at: number of pictures that the decoder scores.
 
     Raises:
         DataError: the model knows none of the words.

@@ -1,4 +1,4 @@
-"""Whether the files of a stage are what it would make now. Needs no Keras: a run with nothing to do is quick."""
+"""Check whether the files of a stage are up to date. Needs no Keras, so that a run with nothing to do is quick."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from captioner.storage import DataError, digest_file, read_manifest
 
 logger = logging.getLogger(__name__)
 
-SPLITS = ("train", "dev")  # what training reads
+SPLITS = ("train", "dev")  # the splits that training reads
 
 
 def is_extracted(
@@ -34,7 +34,7 @@ def is_extracted(
     config: ExtractionConfig,
     layers: Sequence[str] = (),
 ) -> bool:
-    """Tell whether the features of a folder are there, as far as can be told without the network; log it if so.
+    """Tell whether the features of a folder are up to date, checked without building the network; log it if so.
 
     Raises:
         ConfigError, DataError: as captioner.stages.extract.extract does, before it builds the network.
@@ -53,7 +53,7 @@ def is_extracted(
 
 
 def inputs_of(data: Dataset, path: str | Path, digest: str) -> dict[str, Any]:
-    """Return what a run's manifest holds about its inputs; `training_differences` compares the same.
+    """Return the manifest entries about a run's inputs; `training_differences` compares them.
 
     Args:
         data: the captions.
@@ -68,9 +68,9 @@ def inputs_of(data: Dataset, path: str | Path, digest: str) -> dict[str, Any]:
 
 
 def also_read(recipe: Recipe) -> dict[str, Any]:
-    """Return what a run's manifest holds about the other files that a training reads: name -> path and digest.
+    """Return the manifest entries about the other files that training reads: name -> path and digest.
 
-    The digest of a file that is not there is None: a run that is finished does without it.
+    The digest of a missing file is None, because a finished run does not need the file.
     """
     read: dict[str, tuple[str, Callable[[str], str]]] = {}
     if recipe.train.begin_from is not None:
@@ -93,7 +93,7 @@ def _digest(path: str, digest: Callable[[str], str]) -> str | None:
 
 
 def is_trained(folder: Path, recipe: Recipe, data: Dataset | None = None) -> bool:
-    """Return whether the run in `folder` is finished, and was trained as the recipe says on the files as they are."""
+    """Return whether the run in `folder` is finished and was trained with this recipe on the current files."""
     return state_of(folder) == "finished" and not training_differences(folder, recipe, data)
 
 
@@ -101,13 +101,13 @@ def _digest_inputs(recipe: Recipe) -> str:
     """Return the digest of the features that the recipe names, without reading them."""
     if recipe.data.source == "files":
         return digest_features(recipe.features)
-    from captioner.stages.inputs import open_inputs  # with TensorFlow, which reads shards
+    from captioner.stages.inputs import open_inputs  # imports TensorFlow, which reads shards
 
     return open_inputs(recipe.data, recipe.features, recipe.encoder, recipe.features_layout).digest
 
 
 def training_differences(folder: Path, recipe: Recipe, data: Dataset | None = None) -> list[str]:
-    """Return in what the finished run in `folder` differs from what the recipe would train, an entry each.
+    """Return the differences between the finished run in `folder` and a run of the recipe, one entry each.
 
     Raises:
         DataError: a file is missing.
@@ -144,21 +144,21 @@ def _digests(inputs: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def _expanded(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe's settings with the model's defaults written out, so that leaving one out is no difference."""
+    """Return a recipe's settings with the model's defaults filled in, so that an omitted default is no difference."""
     name, config = model_config(recipe.model)
     settings = with_paths(to_settings(recipe), lambda path: str(Path(path).resolve()))
     return {**settings, "model": {"architecture": name, **to_settings(config)}}
 
 
 def made_of(config: EvaluationConfig, generation: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an evaluation's manifest holds about its making; `is_evaluated` compares the same."""
+    """Return the manifest entries that an evaluation depends on; `is_evaluated` compares them."""
     return {"split": config.split, "generation": dict(generation), **scoring_settings(config), **inputs}
 
 
 def is_evaluated(folder: Path, output: Path, recipe: Recipe, data: Dataset | None = None) -> bool:
-    """Return whether `output` holds an evaluation of the run in `folder` as the recipe says, on the files as they are.
+    """Return whether `output` contains an evaluation of the run in `folder` with this recipe on the current files.
 
-    A metric that could not be computed, for want of Java, counts as done until it can be computed.
+    A metric that could not be computed because Java is missing counts as done until it can be computed.
     """
     manifest = read_manifest(output / SCORES) if (output / SCORES).is_file() else None
     if manifest is None or any(is_available(name) for name in manifest.get("skipped", ())):
@@ -173,7 +173,7 @@ def is_evaluated(folder: Path, output: Path, recipe: Recipe, data: Dataset | Non
 
 
 def evaluation_inputs(captioners: list[str], features: list[str], data: Dataset, split: str) -> dict[str, Any]:
-    """Return what an evaluation's manifest holds about its inputs: digests of captioners, features and captions."""
+    """Return the manifest entries about an evaluation's inputs: digests of captioners, features and captions."""
     return {
         "captioner": _one_or_all(captioners),
         "features": _one_or_all(features),

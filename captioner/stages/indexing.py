@@ -1,4 +1,4 @@
-"""Makes the index of a folder's pictures, or brings it up to date."""
+"""Create or update the index of a folder's pictures."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ AT_ONCE = 64  # pictures that are captioned together
 def open_index(
     captioner: Captioner, model: str, folder: Path, place: Path | None = None, config: ExtractionConfig | None = None
 ) -> PictureIndex:
-    """Return the index of a folder, made or brought up to date first: only new and changed pictures are encoded.
+    """Create or update the index of a folder and return it; only new and changed pictures are encoded.
 
     Args:
-        captioner: whose encoder and words it is made of.
-        model: the captioner's digest; the words of another model are found again.
-        folder: of pictures.
-        place: of the index; beside the folder otherwise.
+        captioner: the captioner, whose encoder and words make up the index.
+        model: digest of the captioner; with another model, the words are computed again.
+        folder: folder of pictures.
+        place: path of the index; None for the default, beside the folder.
         config: how pictures are encoded.
 
     Raises:
-        DataError: no pictures, no place that can be written to, or the captioner's encoder cannot be had.
+        DataError: no pictures, the index cannot be written, or the captioner's encoder is not available.
     """
     pictures = find_pictures(folder)
     place = index_folder(folder) if place is None else place
@@ -69,18 +69,18 @@ def _features(
 ) -> FeatureStore:
     described = captioner.encoder_description
     if described is None:
-        captioner.find_encoder()  # says why there is none
-        raise DataError("an ensemble has no index of its own; name one model")
+        captioner.find_encoder()  # raises an error that says why there is no encoder
+        raise DataError("an ensemble cannot have an index; name one model")
     if are_fresh(path, described, pictures):
         return open_features(path)
     manifest = read_manifest(path) if path.is_file() else None
     if manifest is not None and differences(manifest.get("encoder") or {}, described):
-        logger.warning(f"{path}: is of another encoder and is made again")
+        logger.warning(f"{path}: comes from another encoder; encoding the pictures again")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(
-            f"{path.parent}: the index cannot be made there ({error.strerror}); name another place with --index"
+            f"{path.parent}: the index cannot be written there ({error.strerror}); name another folder with --index"
         ) from None
     extract(folder, path, config_of(described), config, overwrite=True)
     return open_features(path)
@@ -89,7 +89,7 @@ def _features(
 def _words(
     captioner: Captioner, features: FeatureStore, keys: Sequence[str], known: dict[str, np.ndarray] | None
 ) -> dict[str, Any]:
-    """Return captions, words and their probabilities of all pictures; those in the index are not made again."""
+    """Return captions, words and word probabilities of all pictures; those in the index are not computed again."""
     before = {} if known is None else {key: row for row, key in enumerate(known["keys"].tolist())}
     kept = min(KEPT, len(captioner.vocabulary))
     words, chances = np.zeros((len(keys), kept), np.int32), np.zeros((len(keys), kept), np.float16)

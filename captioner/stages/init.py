@@ -1,4 +1,4 @@
-"""A recipe for somebody's own pictures: look at what lies in a folder, and write captioner.yaml with comments."""
+"""Write a recipe for a user's own pictures: look into a folder and write captioner.yaml with comments."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from captioner.storage import DataError, write_text
 logger = logging.getLogger(__name__)
 
 ENDINGS = (".txt", ".token", ".csv", ".tsv", ".json", ".jsonl", ".tar", ".tgz", ".gz", ".h5")
-MOST_FILES = 200  # of a folder that are looked at
+MOST_FILES = 200  # maximum number of files to look at in a folder
 MANY = 1000  # pictures
-FEWEST = 8  # pictures with captions, below which nothing can be learned and measured
+FEWEST = 8  # captioned pictures; with fewer, nothing can be learned and measured
 LISTS = re.compile(r"(train|dev|val|valid|validation|test)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class FoundFolder:
-    """What lies in a folder.
+    """The content of a folder.
 
     Attributes:
         images: the folder of pictures.
-        captions: the file of captions, or the folder itself where texts lie beside the pictures.
-        data: its content.
+        captions: the file of captions, or the folder itself if text files are beside the pictures.
+        data: the content of the captions.
         ids: the pictures that have captions.
-        pictures: how many pictures there are.
+        pictures: number of pictures.
         lists: split -> a file that lists its pictures.
     """
 
@@ -54,37 +54,38 @@ def init(folder: Path, captions: Path | None, output: Path, overwrite: bool = Fa
     """Write a recipe for the pictures in `folder`.
 
     Args:
-        folder: of the pictures; its subfolders belong to it.
+        folder: folder of the pictures, including its subfolders.
         captions: the caption file; None looks for one in the folder and beside it.
-        output: the recipe.
-        overwrite: replace a recipe that is there.
+        output: path of the recipe.
+        overwrite: replace an existing recipe.
 
     Raises:
-        ConfigError: there is a recipe already.
-        DataError: there are no pictures, no captions, or the captions are of other pictures.
+        ConfigError: the recipe exists already.
+        DataError: there are no pictures, no captions, or the captions are for other pictures.
     """
     if output.exists() and not overwrite:
-        raise ConfigError(f"{output}: is there already; --overwrite replaces it, -o names another file")
+        raise ConfigError(f"{output}: already exists; give --overwrite to replace it, or another file with -o")
     found = look_at(folder, captions)
     write_text(output, recipe_text(found, output.parent))
     without = found.pictures - len(found.ids)
     count = sum(len(found.data.references[image_id]) for image_id in found.ids)
     logger.info(
         f"{found.images}: {found.pictures:,} pictures; "
-        f"{found.captions}: {count:,} captions of {len(found.ids):,} of them"
+        f"{found.captions}: {count:,} captions for {len(found.ids):,} of them"
     )
     if without:
         logger.warning(f"{without:,} pictures have no captions; they are left out of training")
     if len(found.ids) < FEW:
         logger.warning(
-            f"{len(found.ids)} pictures with captions are few: captions will be simple and often wrong; more help"
+            f"only {len(found.ids)} pictures have captions: the trained model's captions will be simple and often "
+            "wrong; add more captioned pictures"
         )
-    logger.info(f"{output} is written; captioner run trains and evaluates, and the comments say what can be changed")
+    logger.info(f"wrote {output}; its comments explain the settings; captioner run trains and evaluates")
     return found
 
 
 def look_at(folder: Path, captions: Path | None = None) -> FoundFolder:
-    """Return what lies in a folder of pictures; see `init`."""
+    """Return the content of a folder of pictures; see `init`."""
     pictures = list_images(folder)
     if captions is not None:
         data = read_data(captions)
@@ -92,20 +93,20 @@ def look_at(folder: Path, captions: Path | None = None) -> FoundFolder:
         if not ids:
             asked, known = next(iter(data.references), "none"), next(iter(pictures))
             raise DataError(
-                f"{captions}: none of its {len(data.references):,} pictures is in {folder} (it speaks of {asked!r}, "
-                f"the folder has {known!r}); name the folder that its pictures are in"
+                f"{captions}: none of its {len(data.references):,} pictures is in {folder} (it lists {asked!r}, "
+                f"the folder has {known!r}); name the folder that contains its pictures"
             )
     else:
         captions, data, ids = _best_captions(folder, pictures)
     if len(ids) < FEWEST:
-        raise DataError(f"{captions}: has captions of {len(ids)} pictures in {folder}; {FEWEST} are needed at least")
+        raise DataError(f"{captions}: has captions for {len(ids)} pictures in {folder}; at least {FEWEST} are needed")
     return FoundFolder(
         folder, captions, data, ids, len(pictures), {} if data.splits else _lists(folder, captions, pictures)
     )
 
 
 def _best_captions(folder: Path, pictures: Mapping[str, Path]) -> tuple[Path, Captions, frozenset[str]]:
-    """Return the captions of most pictures among the files in and beside the folder, and the texts beside pictures."""
+    """Return the captions that cover most pictures: a file in or beside the folder, or text files beside pictures."""
     best: tuple[Path, Captions, frozenset[str]] | None = None
     for path in (*_candidates(folder), *_candidates(folder.parent), folder):
         if path in pictures.values() or path.with_suffix("") in pictures.values():
@@ -121,21 +122,21 @@ def _best_captions(folder: Path, pictures: Mapping[str, Path]) -> tuple[Path, Ca
             best = path, data, ids
     if best is None:
         raise DataError(
-            f"{folder}: no captions of its pictures are found in it or beside it; name their file: "
-            f"captioner init {folder} CAPTIONS (forms: {', '.join(READERS)})"
+            f"{folder}: found no captions for its pictures in it or beside it; name the caption file: "
+            f"captioner init {folder} CAPTIONS (formats: {', '.join(READERS)})"
         )
     return best
 
 
 def _candidates(folder: Path) -> list[Path]:
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in ENDINGS)
-    # a folder with a text beside each picture has as many texts as pictures; they are read together
+    # Text files beside pictures are read together, as the captions of the folder.
     alone = [path for path in files if not any(path.with_suffix(end).exists() for end in (".jpg", ".jpeg", ".png"))]
     return alone[:MOST_FILES]
 
 
 def _lists(folder: Path, captions: Path, pictures: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the lists of a train, dev and test split that lie in the folder or beside the captions."""
+    """Return the lists of the train, dev and test splits found in the folder, beside it or beside the captions."""
     found: dict[str, Path] = {}
     for path in dict.fromkeys((*_candidates(folder), *_candidates(folder.parent), *_candidates(captions.parent))):
         name = LISTS.search(path.stem)
@@ -154,25 +155,25 @@ def recipe_text(found: FoundFolder, base: Path) -> str:
     """Return the recipe, with comments, as YAML.
 
     Args:
-        found: what it is for.
-        base: the folder that it will lie in: its paths start there.
+        found: the pictures and captions.
+        base: the folder of the recipe; its paths are relative to it.
     """
     count = len(found.ids)
     lines = [
         f"# A recipe for {count:,} pictures with captions. `captioner run` in this folder trains and tests a model,",
-        "# and `captioner predict PICTURE` then captions pictures. `captioner settings` lists all that can be set.",
+        "# and `captioner predict PICTURE` then captions pictures. `captioner settings` lists all settings.",
         "data:",
         f"  images: {_yaml(_relative(found.images, base))}",
         f"  captions: {_yaml(_relative(found.captions, base))}",
         *_split_lines(found, base),
-        "encoder:  # the network that turns a picture into numbers; `captioner encoders` lists others",
+        "encoder:  # the network that encodes a picture; `captioner encoders` lists others",
         f"  backbone: {default_backbone()}",
-        "  layer: pool  # one vector a picture; `grid` for attention and transformer",
+        "  layer: pool  # one vector per picture; use `grid` for attention and transformer",
         "text:",
         f"  rules: {_rules(found)}  # ptb for English; lower for other languages",
-        f"  min_count: {_min_count(count)}  # words that are rarer are not learned",
+        f"  min_count: {_min_count(count)}  # rarer words are not learned",
         "model:",
-        "  architecture: merge  # with many pictures, attention or transformer describe better and take longer",
+        "  architecture: merge  # with many pictures, attention or transformer caption better but take longer",
         f"  units: {512 if count >= MANY else 256}",
         "  normalize: true",
         "train:",
@@ -184,7 +185,7 @@ def recipe_text(found: FoundFolder, base: Path) -> str:
         "  label_smoothing: 0.1",
         "  ema: 0.99",
         "generation:",
-        "  beam_size: 5  # 1 is faster, and worse",
+        "  beam_size: 5  # 1 is faster but worse",
         "  max_length: 20",
         "  normalization: wu",
         "  length_penalty: 0.8",
@@ -196,8 +197,8 @@ def recipe_text(found: FoundFolder, base: Path) -> str:
 
 def _split_lines(found: FoundFolder, base: Path) -> Iterator[str]:
     if found.data.splits:
-        lent = "; a part of train is dev" if with_dev(found.data.splits).keys() - found.data.splits.keys() else ""
-        yield f"  # the captions say which pictures are for {', '.join(found.data.splits)}{lent}"
+        lent = "; part of train is used as dev" if with_dev(found.data.splits).keys() - found.data.splits.keys() else ""
+        yield f"  # the caption file defines the splits {', '.join(found.data.splits)}{lent}"
         return
     yield "  splits:"
     if found.lists:
@@ -205,7 +206,7 @@ def _split_lines(found: FoundFolder, base: Path) -> Iterator[str]:
             yield f"    {name}: {_yaml(_relative(path, base))}"
         return
     shares = default_shares(len(found.ids))
-    yield "    # shares of the pictures; pictures that look alike stay together"
+    yield "    # shares of the pictures; similar pictures go into the same split"
     for name, share in shares.items():
         yield f"    {name}: {share}"
 
@@ -216,7 +217,7 @@ def _evaluated(found: FoundFolder) -> str:
 
 
 def _rules(found: FoundFolder) -> str:
-    """Return `lower` where a twentieth of the letters are none of English."""
+    """Return `lower` if more than a twentieth of the letters are not English letters."""
     letters = [letter for image_id in sorted(found.ids)[:200] for letter in "".join(found.data.references[image_id])]
     letters = [letter for letter in letters if letter.isalpha()]
     foreign = sum(not letter.isascii() for letter in letters)

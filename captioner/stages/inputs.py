@@ -1,4 +1,4 @@
-"""Where training's features come from: a feature file, or TFRecord shards of features or pictures."""
+"""Open the features for training: a feature file, or TFRecord shards of features or pictures."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ Seen = Inputs | SeenFeatures | Views | AugmentedPictures  # by training
 
 
 def open_inputs(data: DataConfig, path: str, encoder: EncoderConfig, layout: Layout = "auto") -> Inputs:
-    """Open the features that a recipe names: a file, or with `data.source: tfrecord` a folder of shards.
+    """Open the features that a recipe names: a file, or a folder of shards with `data.source: tfrecord`.
 
-    Pictures in shards are encoded while training reads them.
+    Pictures in shards are encoded when training reads them.
 
     Raises:
         DataError: see captioner.features.store.open_features and captioner.data.shards.store.open_shards.
@@ -62,19 +62,19 @@ def make_batches(
     """Return the batches of the training split.
 
     Args:
-        features: from `open_inputs`, or made of them.
+        features: from `open_inputs` or `as_training_sees`.
         encoded: image_id -> its captions as numbers.
         config: the `train` section.
 
     Raises:
         ConfigError: a setting needs a feature file.
-        DataError: the shards hold none of the pictures.
+        DataError: the shards contain none of the pictures.
     """
     size = config.batch_size_for(len(encoded))
     if not isinstance(features, ShardedFeatures):
         return CaptionBatches(features, encoded, size, config.seed, config.least_steps)
     if config.engine == "numpy":
-        raise ConfigError("train.engine: numpy reads a feature file; set data.source to files")
+        raise ConfigError("train.engine: numpy needs a feature file; set data.source to files")
     return ShardBatches(features, "train", encoded, size, config.seed, config.least_steps)
 
 
@@ -85,17 +85,17 @@ def as_training_sees(
     seen: Inputs | SeenFeatures,
     decoder: CaptionDecoder,
 ) -> Seen:
-    """Return the features that training reads: of several views or of changed pictures where the recipe asks for them.
+    """Return the features that training reads: of several views or of augmented pictures if the recipe sets them.
 
     Args:
         recipe: the recipe.
         words: image_id -> the training captions as words.
-        features: of the pictures as they are.
-        seen: what is trained on otherwise: `features`, or the last grids that a tail makes of them.
-        decoder: with that tail, where there is one.
+        features: of the unchanged pictures.
+        seen: the features for training without views: `features`, or the last grids that a tail computes from them.
+        decoder: the decoder, with that tail if there is one.
 
     Raises:
-        ConfigError: the recipe lacks what these settings need, or other settings exclude them.
+        ConfigError: these settings need others that the recipe lacks, or exclude others that it has.
         DataError: see captioner.training.checks.open_views and captioner.images.listing.list_images.
     """
     config = recipe.train
@@ -116,16 +116,16 @@ def _augmented(
     recipe: Recipe, words: Mapping[str, Sequence[Sequence[str]]], seen: Inputs | SeenFeatures
 ) -> AugmentedPictures:
     if isinstance(seen, SeenFeatures):
-        raise ConfigError("train.augment: not together with train.encoder_rate 0, which computes features once")
+        raise ConfigError("train.augment: cannot be combined with train.encoder_rate 0, which computes features once")
     if not isinstance(seen, FeatureStore):
-        raise ConfigError("train.augment: reads the pictures of data.images; set data.source to files")
+        raise ConfigError("train.augment: needs the pictures of data.images; set data.source to files")
     if recipe.data.images is None:
         raise ConfigError("train.augment: needs the pictures; name their folder in data.images")
     paths = list_images(recipe.data.images)
     if missing := [image_id for image_id in words if image_id not in paths]:
         raise DataError(
-            f"{recipe.data.images}: lacks {len(missing)} of the {len(words)} training pictures, the first is "
-            f"{missing[0]}; train.augment reads them"
+            f"{recipe.data.images}: {len(missing)} of the {len(words)} training pictures are missing (first: "
+            f"{missing[0]}); train.augment needs them"
         )
     encoder = build_encoder(replace(recipe.encoder, trained_to=None), resolve_precision(recipe.train.precision))
     return AugmentedPictures(paths, encoder, recipe.train.augment, one_sided(words), recipe.train.seed)

@@ -1,6 +1,6 @@
-"""An index of a folder's pictures for search by text: their features, and the words that each of them calls up.
+"""An index of a folder's pictures for text search: their features, and the most probable words of each picture.
 
-Reading one that is up to date needs no Keras; captioner.stages.indexing makes it.
+Reading an index that is up to date needs no Keras; captioner.stages.indexing creates it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from captioner.images.decode import allowed_pixels
 from captioner.images.listing import Pictures, find_pictures
 from captioner.storage import DataError, read_manifest
 
-SUFFIX = ".captioner-index"  # of the folder that lies beside the pictures' folder
+SUFFIX = ".captioner-index"  # of the index folder, beside the pictures' folder
 FEATURES, WORDS = "features.h5", "words.npz"
-KEPT = 64  # words of a picture
-LEAST = 1e-4  # the probability of a word that is not among them
-BACKGROUND = 64  # pictures that log p(text) is estimated on
-MAX_LENGTH = 24  # words of a text, its end included
+KEPT = 64  # most probable words stored for each picture
+LEAST = 1e-4  # assumed probability of every other word
+BACKGROUND = 64  # pictures for estimating log p(text)
+MAX_LENGTH = 24  # words of a text, including the end token
 
 
 class PictureIndex:
@@ -31,10 +31,10 @@ class PictureIndex:
 
     Attributes:
         pictures: the folder's pictures, by image_id.
-        features: of those that can be read.
-        captions: (pictures,) the features' pictures in their order: what the model says of each.
-        words: (pictures, KEPT) the numbers of each one's most probable words.
-        chances: (pictures, KEPT) their probabilities, float16.
+        features: of the readable pictures.
+        captions: (pictures,) the model's caption of each picture, in the order of the features.
+        words: (pictures, KEPT) the numbers of each picture's most probable words.
+        chances: (pictures, KEPT) the probabilities of these words, float16.
     """
 
     def __init__(
@@ -47,15 +47,15 @@ class PictureIndex:
         return len(self.features)
 
     def path(self, place: int) -> Path:
-        """Return the file of the picture at a place among the features."""
+        """Return the file of the picture at an index of the features."""
         (found,) = self.pictures.ids.find([self.features.ids[place]])
         return self.pictures.path(int(found))
 
     def word_scores(self, numbers: Sequence[int]) -> np.ndarray:
-        """Return the sum over words of log p(word | picture) - log p(word), (pictures,): the first, cheap stage.
+        """Return the sum over words of log p(word | picture) - log p(word), (pictures,): the fast first ranking.
 
         Args:
-            numbers: the text's words, each once.
+            numbers: the numbers of the text's distinct words.
         """
         total = np.zeros(len(self), np.float32)
         for number in numbers:
@@ -65,13 +65,13 @@ class PictureIndex:
         return total
 
     def background(self, seed: int = 0) -> np.ndarray:
-        """Return the places of pictures that represent all pictures."""
+        """Return the indices of a random sample of the pictures."""
         places = np.random.default_rng(seed).permutation(len(self))[:BACKGROUND]
         return np.sort(places)
 
 
 def index_folder(folder: Path) -> Path:
-    """Return where the index of a folder of pictures lies."""
+    """Return the path of the index of a folder of pictures."""
     folder = folder.resolve()
     return folder.with_name(folder.name + SUFFIX)
 
@@ -79,13 +79,13 @@ def index_folder(folder: Path) -> Path:
 def read_index(
     described: Mapping[str, Any] | None, model: str, folder: Path, place: Path | None = None
 ) -> PictureIndex | None:
-    """Return the index of a folder, None where there is none or it is not up to date.
+    """Return the index of a folder, or None if it does not exist or is out of date.
 
     Args:
-        described: the encoder's description in the captioner that searches.
-        model: that captioner's digest.
-        folder: of pictures.
-        place: of the index; beside the folder otherwise.
+        described: description of the captioner's encoder.
+        model: digest of the captioner.
+        folder: folder of pictures.
+        place: path of the index; None for the default, beside the folder.
 
     Raises:
         DataError: no pictures.
@@ -102,7 +102,7 @@ def read_index(
 
 
 def are_fresh(path: Path, described: Mapping[str, Any], pictures: Pictures) -> bool:
-    """Return whether the features at `path` are an encoder's, and of the pictures as they are now."""
+    """Return whether the features at `path` come from this encoder and from the current pictures."""
     manifest = (read_manifest(path) or {}) if path.is_file() else {}
     if manifest.get("inputs") != pictures.digest() or differences(manifest.get("encoder") or {}, described):
         return False
@@ -110,7 +110,7 @@ def are_fresh(path: Path, described: Mapping[str, Any], pictures: Pictures) -> b
 
 
 def keys_of(features: FeatureStore) -> list[str]:
-    """Return what each picture's words were made of: its id and its content."""
+    """Return a key for each picture, made of its id and content; its words are valid for this key."""
     sources = features.sources()
     if sources is None:
         return [f"{name} {features.digest}" for name in features.ids]
@@ -118,7 +118,7 @@ def keys_of(features: FeatureStore) -> list[str]:
 
 
 def read_words(path: Path, model: str) -> dict[str, np.ndarray] | None:
-    """Return the words of an index of the same model, None where there are none that can be used."""
+    """Return the words of an index of the same model, or None if there are no usable ones."""
     try:
         manifest = read_manifest(path) if path.is_file() else None
         if manifest is None or manifest.get("model") != model:

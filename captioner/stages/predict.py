@@ -1,4 +1,4 @@
-"""Pictures in, captions out, however many: the pictures, the engine and the writer of the captions."""
+"""Caption any number of pictures: connects the pictures, the engine and the writers of the captions."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from captioner.writers.targets import HopelessError
 
 logger = logging.getLogger(__name__)
 
-LONG = 32  # pictures from which on progress is shown
+LONG = 32  # progress is shown from this number of pictures on
 
 Styled = Callable[[Caption], Caption]
 
 
 class Skipper(Protocol):
-    """A writer that knows of pictures that need no caption any more."""
+    """A writer that knows which pictures already have their captions."""
 
     def is_done(self, picture: Path) -> bool:
-        """Return whether a picture has what this writer would write."""
+        """Return whether this writer has nothing to write for a picture."""
         ...
 
 
 @dataclass
 class Summary:
-    """What a run came to.
+    """The results of a run.
 
     Attributes:
-        captioned: pictures with captions.
-        kept: pictures that needed none.
-        broken: pictures that could not be read, or whose captions could not be written.
-        unsure: pictures without a caption because the model was not sure enough, and how sure it was.
+        captioned: number of captioned pictures.
+        kept: number of pictures that were skipped because they were done.
+        broken: number of pictures that could not be read, or whose captions could not be written.
+        unsure: pictures without a caption because the confidence was too low, with that confidence.
     """
 
     captioned: int = 0
@@ -70,36 +70,34 @@ def predict(
     unsure: float | None = None,
     broken: Callable[[str], None],
 ) -> Summary:
-    """Caption pictures; each one's captions go to the writers as soon as they are known.
+    """Caption pictures; the captions of each picture go to the writers as soon as they are ready.
 
     Args:
         captioner: the trained captioner.
-        files: the pictures; it grows by what arrives.
-        writers: take the captions.
-        skippers: writers that know of pictures that are done; one that all of them know is not captioned.
-        arriving: paths that come while this runs.
+        files: the pictures; arriving pictures are appended.
+        writers: receive the captions.
+        skippers: writers that know which pictures are done; pictures that are done for all of them are skipped.
+        arriving: paths that arrive during the run.
         n, changes: see `Captioner.caption`.
         config: batches, threads, precision and engine.
-        models: where the captioner came from; a cluster's workers load it from there.
+        models: the models' names, from which a cluster's workers load the captioner.
         styled: changes a caption's text.
-        unsure: a caption whose confidence is below is left out; a picture whose best one is has none.
-        broken: takes the message of a picture that cannot be read or written; the others are captioned.
+        unsure: pictures whose best caption has a lower confidence get no captions.
+        broken: called with a message for each picture that cannot be read or written; the others are captioned.
 
     Raises:
         ConfigError, DataError: see `Captioner.caption`.
-        HopelessError: nothing more can be written.
+        HopelessError: no further results can be written.
     """
     config, summary = config or ExtractionConfig(), Summary()
     settings = captioner.widened(n, changes or {})
-    captioner.search(n, **settings)  # an impossible setting is said before any picture is read
+    captioner.search(n, **settings)  # reports an impossible setting before any picture is read
     if unsure is not None and captioner.calibration is None:
-        raise DataError(
-            "--unsure: this model was trained without a measure of confidence; leave it out, or train another one"
-        )
+        raise DataError("--unsure: this model has no confidence estimate; leave --unsure out, or use another model")
     wanted = _wanted(files, skippers)
     summary.kept = len(files) - int(wanted.sum())
     if summary.kept:
-        logger.info(f"{summary.kept:,} of {len(files):,} pictures have their captions already")
+        logger.info(f"{summary.kept:,} of {len(files):,} pictures already have captions")
     if not wanted.any() and arriving is None:
         return summary
     total = int(wanted.sum()) if arriving is None else None
@@ -122,7 +120,7 @@ def predict(
 
 
 def _wanted(files: PictureFiles, skippers: Sequence[Skipper]) -> np.ndarray:
-    """Return which pictures are to be captioned, (files,) bool."""
+    """Return which pictures to caption, (files,) bool."""
     if not skippers:
         return np.ones(len(files), bool)
     return np.fromiter((not all(each.is_done(path) for each in skippers) for path in files), bool, len(files))
@@ -168,7 +166,7 @@ def _outcomes(
 
 
 def _named(files: PictureFiles, place: int) -> Captioned:
-    """Return a picture as writers take it, its captions still to come."""
+    """Return a picture for the writers, without captions yet."""
     path, name = files.path(place), files.name(place)
     if str(path) == name and files.only_files:
         return Captioned(path, ())
@@ -210,5 +208,5 @@ def _write(
 
 
 def with_text(caption: Caption, text: str) -> Caption:
-    """Return a caption with another text; its words and their log-probability are the model's still."""
+    """Return a caption with another text; its words and log-probability remain the model's."""
     return replace(caption, text=text)

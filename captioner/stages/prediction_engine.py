@@ -1,4 +1,4 @@
-"""Captioning as extraction encodes: threads decode ahead, batches run beside one another, captions leave in order."""
+"""Caption many pictures: threads decode ahead, batches run in parallel, captions are returned in order."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from captioner.storage import DataError
 
 logger = logging.getLogger(__name__)
 
-TOGETHER = 64  # pictures that are captioned together: beyond that the decoder gains little, and results come late
+TOGETHER = 64  # pictures that are captioned together; more gain little speed and delay the results
 
 
 @dataclass(frozen=True)
 class Encoders:
-    """The networks that a captioner's pictures go through, one after the other; most captioners have one.
+    """A captioner's encoders, applied one after the other; most captioners have one.
 
     Attributes:
         members: the encoders.
-        batch_size: pictures that go through together.
+        batch_size: number of pictures encoded together.
     """
 
     members: tuple[Encoder, ...]
@@ -41,11 +41,11 @@ class Encoders:
 
     @property
     def precisions(self) -> str:
-        """In what they compute."""
+        """The precisions in which the encoders compute."""
         return " and ".join(dict.fromkeys(encoder.description["precision"] for encoder in self.members))
 
     def decoder(self, max_pixels: int) -> Decoder:
-        """Return how files become what `encode_layers` takes: one picture, or several sizes of it in a row of bytes."""
+        """Return the decoder of files for `encode_layers`: one picture, or several sizes of it in a flat array."""
         first = self.members[0]
         if len(self.members) == 1:
             return Decoder(first.input_size, first.prepare, max_pixels)
@@ -58,7 +58,7 @@ class Encoders:
         return Decoder((size[0], size[1]), prepare, max_pixels, shape=(total,))
 
     def encode_layers(self, pictures: np.ndarray, at_least: int = 0) -> list[np.ndarray]:
-        """Return the features (pictures, ...) that each encoder gives of prepared pictures."""
+        """Return the features (pictures, ...) of prepared pictures from each encoder."""
         if len(self.members) == 1:
             return self.members[0].encode_layers(pictures, at_least)
         features, start = [], 0
@@ -72,18 +72,18 @@ class Encoders:
 
 
 def choose_encoders(captioner: Captioner, files: Listing, wanted: np.ndarray, config: ExtractionConfig) -> Encoders:
-    """Return the captioner's encoders, each in the precision and batch size that is fastest here for so many pictures.
+    """Return the captioner's encoders, with the precision and batch size that are fastest for this many pictures.
 
-    A long run measures them as an extraction does, and the choice is kept for the next ones.
+    A long run measures the speed as an extraction does, and stores the choice for later runs.
 
     Args:
         captioner: the captioner.
         files: the pictures.
-        wanted: (files,) bool, those that are to be captioned.
-        config: precision and batch size, where they are not to be measured.
+        wanted: (files,) bool, the pictures to caption.
+        config: precision and batch size, if they should not be measured.
 
     Raises:
-        DataError: an encoder is not known, or its weights cannot be had.
+        DataError: an encoder is not known, or its weights are not available.
     """
     members, sizes = [], []
     for wide in captioner.find_encoders():
@@ -116,7 +116,7 @@ def _in_precision(wide: Encoder, precision: str) -> Encoder:
 
 
 def _sample(encoder: Encoder, files: Listing, places: np.ndarray, max_pixels: int) -> np.ndarray:
-    """Return the first of some pictures that can be read, as the encoder takes them."""
+    """Return the first readable pictures, prepared for the encoder."""
     found = []
     for place in places:
         try:
@@ -142,23 +142,23 @@ def caption_local(
     at_least: int = 0,
     numbers: np.ndarray | None = None,
 ) -> Iterator[Outcome]:
-    """Yield what becomes of the pictures, in the order of the batches, each as soon as it is known.
+    """Yield the outcomes of the pictures in the order of the batches, each as soon as it is ready.
 
-    While the decoder makes sentences of one lot of pictures, the encoder computes the features of the next, and threads
-    decode those after it.
+    While the decoder captions one group of pictures, the encoder computes the features of the next group, and threads
+    decode the files after it.
 
     Args:
-        captioner: makes the captions.
-        encoders: its encoders, in the precision that is wanted.
+        captioner: the captioner.
+        encoders: its encoders, in the chosen precision.
         files: the pictures.
-        batches: the places in `files` of the pictures that go through the encoders together; an empty one says that
-            no more are known for now, so that captions of the known ones are not kept back.
-        config: threads, and the largest picture.
+        batches: indices into `files` of the pictures to encode together; an empty batch means that no more pictures
+            are known yet, so that the captions of the known ones are not delayed.
+        config: threads and maximum picture size.
         n, changes: see `Captioner.search`.
-        together: pictures that the decoder takes at a time; the first lot is a batch alone, so that something comes.
+        together: pictures that the decoder captions at a time; the first group is a single batch, for early results.
         at_least: see `Encoder.encode_layers`.
-        numbers: (files,) which of the user's pictures each one is, where `files` is a part of them: sampling draws by
-            it.
+        numbers: (files,) the index of each picture among all of the user's pictures, if `files` is a part of them;
+            sampling depends on it.
     """
     threads = available_cores() if config.threads == "auto" else config.threads
     decoder = encoders.decoder(config.max_pixels)

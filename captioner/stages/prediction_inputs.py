@@ -1,4 +1,4 @@
-"""The pictures that `predict` is asked for: files, folders, COCO's JSON, and paths that arrive on standard input."""
+"""The pictures for `predict`: files, folders, tar files, COCO's JSON, and paths that arrive on standard input."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from captioner.output_places import is_drawn
 from captioner.storage import DataError
 
 STDIN = Path("-")
-LINES_AHEAD = 4096  # of standard input that are read before they are needed
+LINES_AHEAD = 4096  # lines of standard input that are read ahead
 
 
 class Arriving:
-    """Paths, a line each or with NUL bytes between them, read in a thread of their own: they may come slowly.
+    """Paths separated by newlines or NUL bytes, read in a separate thread because they may arrive slowly.
 
     Args:
         stream: standard input.
-        allow_urls: whether pictures may be fetched from addresses; where not, one is taken for a file's name.
+        allow_urls: whether pictures may be fetched from addresses; if not, an address is treated as a file name.
         outputs: see `find_pictures`.
     """
 
@@ -56,7 +56,7 @@ class Arriving:
                 self._paths.put(os.fsdecode(name))
 
     def batches(self, files: PictureFiles, size: int) -> Iterator[np.ndarray]:
-        """Yield the places of new files in `files`, at most `size` at a time; an empty batch when none is there yet."""
+        """Yield the indices of new files in `files`, at most `size` at a time; an empty batch if none is known yet."""
         ended = False
         while not ended:
             found: list[int] = []
@@ -84,13 +84,13 @@ class Arriving:
 def _is_real(stream: BinaryIO) -> bool:
     try:
         stream.fileno()
-    except (OSError, AttributeError, ValueError):  # a test's own stream
+    except (OSError, AttributeError, ValueError):  # a stream in a test
         return False
     return True
 
 
 def _meant(path: Path, outputs: Sequence[Path]) -> list[Path]:
-    """Return the pictures that a line of standard input means; a fault of a path is reported when it is read."""
+    """Return the pictures of a line of standard input; errors of a path are reported when it is read."""
     if not path.is_dir():
         return [path]
     try:
@@ -100,7 +100,7 @@ def _meant(path: Path, outputs: Sequence[Path]) -> list[Path]:
 
 
 def _walk(folder: Path, outputs: Sequence[Path]) -> Iterator[os.DirEntry[str]]:
-    """Yield the pictures under a folder, but for those that an earlier run drew into a folder under it."""
+    """Yield the pictures under a folder, except those that an earlier run drew into a subfolder."""
     drawn = [output.absolute() for output in outputs if is_drawn(output)]
     inside = [f"{os.path.normpath(each)}{os.sep}" for each in drawn if folder.resolve() in each.resolve().parents]
     for entry in walk_images(folder):
@@ -109,18 +109,18 @@ def _walk(folder: Path, outputs: Sequence[Path]) -> Iterator[os.DirEntry[str]]:
 
 
 def find_pictures(names: Sequence[str | Path], allow_urls: bool = False, outputs: Sequence[Path] = ()) -> PictureFiles:
-    """Return the pictures meant by files and folders; a folder or tar file means all in it, COCO's JSON those it lists.
+    """Return the named pictures, all pictures in the named folders and tar files, and those listed by COCO's JSON.
 
-    A picture that is named several times is listed once. `-` is passed over.
+    A picture that is named several times is listed once. `-` is skipped.
 
     Args:
         names: paths and addresses.
         allow_urls: whether pictures may be fetched from addresses.
-        outputs: folders that the results go to; what an earlier run drew there is no picture to caption.
+        outputs: folders for the results; pictures that an earlier run drew there are not captioned.
 
     Raises:
-        ConfigError: there is an address, and they are not allowed; or a name is empty.
-        DataError: a path does not exist, a folder holds no picture, or what a JSON lists is not there.
+        ConfigError: an address is given but addresses are not allowed, or a name is empty.
+        DataError: a path does not exist, a folder contains no picture, or a picture that a JSON lists is missing.
     """
     files, seen = PictureFiles(), set()
 
@@ -159,31 +159,31 @@ def find_pictures(names: Sequence[str | Path], allow_urls: bool = False, outputs
 
 
 def _require_named(names: Sequence[str | Path]) -> None:
-    """Refuse an empty name, as an unset variable of the shell leaves it: as a path it is the folder one is in."""
+    """Refuse an empty name, as from an unset shell variable; as a path it would mean the current folder."""
     if "" in names:
-        raise ConfigError("a picture's name is empty; name a file or a folder (. is the folder you are in)")
+        raise ConfigError("a picture's name is empty; name a file or a folder (. is the current folder)")
 
 
 def _require_members(path: Path) -> list[TarMember]:
     found = list(members_of(path))
     if not found:
-        raise DataError(f"{path}: no picture in it (looked for {', '.join(EXTENSIONS)})")
+        raise DataError(f"{path}: contains no picture (looked for {', '.join(EXTENSIONS)})")
     return found
 
 
 def require_urls(name: str, allowed: bool) -> None:
-    """Raise ConfigError where pictures may not be fetched."""
+    """Raise ConfigError if pictures may not be fetched from addresses."""
     if not allowed:
-        raise ConfigError(f"{name}: is fetched only with --allow-urls")
+        raise ConfigError(f"{name}: addresses are fetched only with --allow-urls")
 
 
 def batches_of(files: PictureFiles, wanted: np.ndarray, arriving: Arriving | None, size: int) -> Iterator[np.ndarray]:
-    """Yield the places of the pictures that go together: those of the list that are wanted, then those that arrive.
+    """Yield the indices of the pictures in batches: the wanted ones of the list, then those that arrive.
 
     Args:
-        files: the list, which grows by what arrives.
+        files: the list; arriving pictures are appended.
         wanted: (files,) bool.
-        arriving: what comes on standard input.
+        arriving: paths from standard input.
         size: of a batch.
     """
     yield from in_batches(wanted, size)

@@ -1,4 +1,4 @@
-"""What becomes of each picture, and the plain way to it: one batch after the other, without Keras."""
+"""The outcome of captioning a picture, and the simple loop without Keras: one batch after the other."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from captioner.storage import DataError
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a picture.
+    """The outcome of captioning a picture.
 
     Attributes:
-        place: in the list.
+        place: index of the picture in the list.
         captions: best first.
-        fault: why there are none, in one line.
+        fault: why the picture has no captions, in one line.
     """
 
     place: int
@@ -32,7 +32,7 @@ class Outcome:
 def caption_plainly(
     captioner: PictureCaptioner, files: Listing, batches: Iterable[np.ndarray], n: int, changes: Mapping[str, Any]
 ) -> Iterator[Outcome]:
-    """Yield what becomes of the pictures of some batches of places in `files`, in their order."""
+    """Yield the outcomes of the pictures in batches of indices into `files`, in order."""
     for batch in batches:
         faults: dict[int, str] = {}
         prepared: dict[int, np.ndarray] = {}

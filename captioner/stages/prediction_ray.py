@@ -1,4 +1,4 @@
-"""Captioning on a Ray cluster: a captioner a worker, captions streamed back."""
+"""Caption pictures on a Ray cluster: each worker has a captioner and streams its captions back."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from captioner.storage import DataError, digest_file
 
 @dataclass(frozen=True)
 class CaptioningJob:
-    """What every worker does.
+    """The job of every worker.
 
     Attributes:
-        models: the captioners' files, whole paths; several are an ensemble.
+        models: absolute paths of the captioners' files; several are an ensemble.
         digests: of the files.
         precisions: of the captioner's encoders.
-        config: threads, and the largest picture.
+        config: threads and maximum picture size.
         n, settings: see `Captioner.caption_features`.
         at_least: see `Encoder.encode_layers`.
     """
@@ -41,19 +41,19 @@ class CaptioningJob:
     at_least: int
 
     def build(self, node: str, threads: int) -> Callable[[Portion], Iterator[Outcome]]:
-        """Return what captions a portion; see captioner.extraction.ray_cluster.Job.
+        """Return a function that captions a portion; see captioner.extraction.ray_cluster.Job.
 
         Raises:
-            DataError: the model or its encoder's weights are not on this node, or are others.
+            DataError: the model or its encoder's weights are missing on this node, or differ.
         """
         from captioner.captioner import load
         from captioner.ensemble import Ensemble
 
         for model, digest in zip(self.models, self.digests, strict=True):
             if not model.is_file():
-                raise DataError(f"{model}: not on the node {node}; give every node the model under that path")
+                raise DataError(f"{model}: missing on node {node}; copy the model to this path on every node")
             if digest_file(model) != digest:
-                raise DataError(f"{model}: another one on the node {node}; copy the model there again")
+                raise DataError(f"{model}: differs on node {node}; copy the model there again")
         members = [load(model) for model in self.models]
         captioner = members[0] if len(members) == 1 else Ensemble(members, self.models)
         wide = captioner.find_encoders()
@@ -90,12 +90,12 @@ def caption_ray(
     models: Sequence[Path],
     at_least: int,
 ) -> Iterator[Outcome]:
-    """Yield what becomes of the pictures in the order in which workers finish them.
+    """Yield the outcomes of the pictures in the order in which workers finish them.
 
-    Pictures, models and weights lie on every node under the same paths.
+    Pictures, models and weights must have the same paths on every node.
 
     Args:
-        encoders: their precisions are the workers'.
+        encoders: the encoders, whose precisions the workers use.
         files, batches, config, n, at_least: see `caption_local`.
         settings: see `Captioner.caption_features`.
         models: run folders or `.keras` files.
@@ -104,7 +104,9 @@ def caption_ray(
         ConfigError, DataError: see `run_portions`.
     """
     if not files.only_files:
-        raise ConfigError("engine: ray reads pictures that are files of their own; caption the others with local")
+        raise ConfigError(
+            "engine: ray supports picture files only; use local for pictures in tar files or at addresses"
+        )
     paths = tuple(captioner_file(model).resolve() for model in models)
     digests = tuple(map(digest_file, paths))
     precisions = tuple(encoder.description["precision"] for encoder in encoders.members)

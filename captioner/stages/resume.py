@@ -1,4 +1,4 @@
-"""What `--resume` may continue: an interrupted run, or a finished one that is to have more epochs."""
+"""Check what `--resume` can continue: an interrupted run, or a finished run that gets more epochs."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from captioner.training.config import TrainConfig
 
 logger = logging.getLogger(__name__)
 
-# settings that a run may continue with
+# settings that may change when a run continues
 _OF_ITS_END = ("epochs", "patience", "max_minutes", "checkpoint_minutes", "checkpoint_steps", "tensorboard")
 FREE = frozenset(f"train.{name}" for name in _OF_ITS_END)
-_NOT_OF_TRAINING = ("evaluation", "extraction", "data", "features")  # of which digests tell what matters
+_NOT_OF_TRAINING = ("evaluation", "extraction", "data", "features")  # compared by digests where they matter
 SHOWN = 5
 
 
 def is_complete(folder: Path, recipe: Recipe) -> bool:
-    """Return whether `--resume` has nothing to do, and log why: the run is finished, and a limit still holds.
+    """Return whether `--resume` has nothing to do, because the run is finished and has reached a limit; log why.
 
     Raises:
-        DataError: it is finished with other settings.
+        DataError: the run is finished with other settings.
     """
     if not adds_epochs(folder):
         return False
@@ -44,51 +44,52 @@ def is_complete(folder: Path, recipe: Recipe) -> bool:
 
 
 def adds_epochs(folder: Path) -> bool:
-    """Return whether what `--resume` would continue is a finished run, and not one that is to take its place.
+    """Return whether `--resume` would add epochs to a finished run, rather than continue an unfinished replacement.
 
-    A copy of its checkpoints with which no training has begun counts as nothing.
+    A replacement with unchanged copies of the run's checkpoints does not count, because its training has not begun.
     """
     return state_of(folder) == "finished" and (state_of(folder / NEXT) != "unfinished" or _only_copied(folder))
 
 
 def _only_copied(folder: Path) -> bool:
-    """Tell whether the checkpoints of the run that is to take this one's place are this one's still."""
+    """Tell whether the checkpoints of the replacement run are still unchanged copies of this run's."""
     names = [name for name in IN_TURN if (folder / NEXT / CHECKPOINTS / name).is_file()]
     pairs = [(folder / NEXT / CHECKPOINTS / name, folder / CHECKPOINTS / name) for name in names]
     return all(own.is_file() and filecmp.cmp(other, own) for other, own in pairs)
 
 
 def _limit(folder: Path, config: TrainConfig) -> str | None:
-    """Return which of a recipe's limits a finished run has reached, and what to raise; None where it can go on."""
+    """Return the limit that a finished run has reached and the setting to raise, or None if it can continue."""
     history, best_epoch = read_history(folder)
     done = len(history)
-    if not (folder / CHECKPOINTS).is_dir() or not done:  # an average has no training of its own that could go on
+    if not (folder / CHECKPOINTS).is_dir() or not done:  # an average has no training that could continue
         done = _train_settings(folder).get("epochs", 0)
         history = []
     if config.epochs <= done:
-        return f"is finished with {done} epochs; --resume --set train.epochs=N with more adds some"
-    stopped = f"stopped after epoch {done} of {config.epochs}, and"
+        return f"is finished with {done} epochs; use --resume --set train.epochs=N with a larger N to add epochs"
+    stopped = f"stopped after epoch {done} of {config.epochs}:"
     ranking = Ranking(config.monitor, config.best_by == "neighbours")
     if config.patience is not None and ranking.waited(history, best_epoch or 0) >= config.patience:
-        more = "--resume --set train.patience=N with more goes on"
+        more = "use --resume --set train.patience=N with a larger N to continue"
         return f"{stopped} {config.monitor} has not risen for train.patience={config.patience} epochs; {more}"
     minutes = config.max_minutes
     if minutes is not None and sum(row["seconds"] for row in history) >= 60 * minutes:
-        return f"{stopped} train.max_minutes={minutes:g} are up; --resume --set train.max_minutes=N with more goes on"
+        more = "use --resume --set train.max_minutes=N with a larger N to continue"
+        return f"{stopped} train.max_minutes={minutes:g} are over; {more}"
     return None
 
 
 def require_checkpoints(folder: Path) -> None:
     """Refuse to add epochs to a finished run without checkpoints. Raises DataError."""
     if not (folder / CHECKPOINTS).is_dir():
-        raise DataError(f"{folder}: its checkpoints are gone, so no epochs can be added; --overwrite trains it again")
+        raise DataError(f"{folder}: has no checkpoints, so no epochs can be added; --overwrite trains it again")
 
 
 def add_epochs(folder: Path) -> None:
-    """Let a finished run be continued: its checkpoints become those of a run that takes its place when complete.
+    """Copy a finished run's checkpoints into a new run, which replaces the finished one when it is complete.
 
     Raises:
-        DataError: it has no checkpoints, or they cannot be copied.
+        DataError: the run has no checkpoints, or they cannot be copied.
     """
     require_checkpoints(folder)
     try:
@@ -103,7 +104,7 @@ def add_epochs(folder: Path) -> None:
 
 
 def differences(folder: Path, recipe: Recipe) -> str:
-    """Return the settings in which a recipe differs from the one that a run was begun with, with both values."""
+    """Return the settings that differ between a recipe and the recipe of a run, with both values."""
     if not (folder / CONFIG).is_file():
         return ""
     there, here = (dict(_flat(settings)) for settings in (load_yaml(folder / CONFIG), to_settings(recipe)))

@@ -1,4 +1,4 @@
-"""Retrieval by a captioner: pictures by a caption, and captions by a picture, as numbers that can be compared."""
+"""Retrieval metrics of a captioner: finding pictures by a caption, and captions by a picture."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from captioner.stages.picture_index import KEPT, LEAST, MAX_LENGTH
 from captioner.text.cleaning import clean_caption
 from captioner.text.english import FUNCTION_WORDS
 
-LOOKED_AT = 200  # captions that the decoder weighs for each picture, the best by their words
-OTHERS = 64  # pictures that log p(caption) is estimated on
+LOOKED_AT = 200  # captions that the decoder scores for each picture: those with the best word scores
+OTHERS = 64  # pictures for estimating log p(caption)
 AT_ONCE = 64  # pictures
 
 
@@ -30,18 +30,18 @@ def retrieval(
     looked_at: int = LOOKED_AT,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Return recall at 1, 5 and 10 and the median rank: `find_` of pictures by a caption, `tell_` of the opposite.
+    """Return recall at 1, 5 and 10 and the median rank: `find_` for pictures by a caption, `tell_` for the opposite.
 
-    The captions are each picture's first reference, one apiece. They are ranked by log p(caption | picture) -
-    log p(caption). As `captioner find` does it, words alone choose what the decoder looks at.
+    The captions are the first reference of each picture. They are ranked by log p(caption | picture) -
+    log p(caption). As in `captioner find`, word scores select the candidates that the decoder scores.
 
     Args:
         captioner: the trained captioner.
-        captions: image_id -> what it says of the picture.
+        captions: image_id -> the model's caption.
         references: image_id -> raw references.
         features: of the pictures, with `gather`.
-        looked_at: captions that the decoder weighs for each picture.
-        seed: of the choice of pictures that represent all.
+        looked_at: number of captions that the decoder scores for each picture.
+        seed: of the random sample of pictures for log p(caption).
     """
     ids, vocabulary = list(captions), captioner.vocabulary
     texts = [vocabulary.encode(clean_caption(references[image_id][0], vocabulary.rules)) for image_id in ids]

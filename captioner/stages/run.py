@@ -1,4 +1,4 @@
-"""All stages in order: whatever is missing or out of date. Each stage decides itself whether it is."""
+"""Run all stages that are missing or out of date, in order. Each stage decides itself whether it is up to date."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def run(
     Args:
         recipe: the settings of the run.
         folder: the run folder.
-        load_keras: called before the first stage that has something to do: a run that is up to date goes without Keras.
-        train_elsewhere: trains in other processes, in place of this one.
+        load_keras: called before the first stage that has something to do; an up-to-date run does not load Keras.
+        train_elsewhere: trains in other processes instead of in this one.
 
     Raises:
         ConfigError, DataError: as the stages do.
@@ -42,7 +42,7 @@ def run(
     data.require_split(recipe.evaluation.split, "evaluation.split")
     logger.info("== extract ==")
     if recipe.data.source == "tfrecord" or recipe.data.images is None:
-        logger.info(f"the features come from the shards in {recipe.features}")
+        logger.info(f"using the features in the shards of {recipe.features}")
     else:
         _extract(recipe, recipe.data.images, load_keras)
     logger.info("== clean ==")
@@ -66,7 +66,7 @@ def _extract(recipe: Recipe, images: str, load_keras: Callable[[], None]) -> Non
 def _clean(recipe: Recipe, data: Dataset) -> None:
     config, rules = recipe.data, recipe.text.rules
     if config.descriptions is None:
-        logger.info("training cleans the captions itself (the recipe names no data.descriptions)")
+        logger.info("skipped: the recipe names no data.descriptions, so training cleans the captions")
     elif not clean.is_cleaned(config.descriptions, rules, data, config.images):
         clean.clean(config.captions, config.descriptions, rules, config.format, config.images, data)
 
@@ -90,8 +90,8 @@ def _train(
         add_fast_graph(folder)
     elif found := training_differences(folder, recipe, data):
         raise DataError(
-            f"{folder}: was trained otherwise ({'; '.join(found)}); give another folder with -o, "
-            f"or captioner train --overwrite -o {folder}"
+            f"{folder}: was trained with other settings or data ({'; '.join(found)}); give another folder with -o, "
+            f"or run captioner train --overwrite -o {folder}"
         )
     else:
         logger.info(f"{folder} is up to date")

@@ -1,4 +1,4 @@
-"""Scores of captions made elsewhere. Needs no Keras."""
+"""Score captions made elsewhere. Needs no Keras."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def score_files(
 
     Args:
         predictions: see captioner.data.readers.pairs.read_pairs.
-        references: see there.
-        config: how they are scored; the split and n are not looked at.
-        output: a folder.
-        parallel: whether a single text file of references holds plain captions, a line for each candidate.
-        every: whether references without a prediction are an error.
+        references: see captioner.data.readers.pairs.read_pairs.
+        config: the scoring settings; the split and n are ignored.
+        output: folder for the results.
+        parallel: whether a single text file of references contains plain captions, one line per candidate.
+        every: fail if a reference has no prediction.
         training: a caption file; the metric `diversity` counts the predictions that are not in it.
 
     Raises:
         ConfigError: a metric is not known.
-        DataError: a file cannot be used, or a prediction has no references, or references without a prediction are
-            an error and there are some.
+        DataError: a file cannot be used, a prediction has no references, or with `every`, a reference has no
+            prediction.
     """
     if RETRIEVAL in config.metrics:
-        raise ConfigError("retrieval scores a model, not captions made elsewhere; name a run folder")
+        raise ConfigError("retrieval: scores a model, not captions made elsewhere; name a run folder")
     pairs = read_pairs(predictions, references, lists=ORACLE in config.metrics, parallel=parallel)
     known = None if training is None else [text for texts in read_captions(training).values() for text in texts]
     try:
@@ -63,7 +63,7 @@ def score_files(
     if unmatched := [image_id for image_id in pairs.references if image_id not in pairs.candidates]:
         message = f"{len(unmatched):,} of the {len(pairs.references):,} pictures in {references[0]} have no prediction"
         if every:
-            raise DataError(f"{predictions}: {message}, first {unmatched[0]!r}; caption them too, or leave --all away")
+            raise DataError(f"{predictions}: {message}, first {unmatched[0]!r}; caption them too, or leave out --all")
         logger.info(f"{message} and are left out")
     for note in scores.notes:
         logger.warning(note)

@@ -1,4 +1,4 @@
-"""`shard`: the features or pictures of a data set, with its captions, into TFRecord shards that training streams."""
+"""Write the features or pictures of a data set, with its captions, into TFRecord shards that training streams."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ def shard(
 ) -> dict[str, int]:
     """Write shards SPLIT-00000-of-00008.tfrecord, captions.json and, last, manifest.json.
 
-    Run the same command again to continue a killed run: shards that are there as they would be written stay.
+    Run the same command again to continue an interrupted run: complete shards are kept.
 
     Args:
-        captions: references, splits and, for shards of pictures, where the pictures are.
-        folder: where they go.
-        features: what the shards hold; None for the encoded pictures themselves.
-        pictures_a_shard: at most.
+        captions: references, splits and, for shards of pictures, the paths of the pictures.
+        folder: folder for the shards.
+        features: features to put into the shards; None for the picture files themselves.
+        pictures_a_shard: maximum number of pictures in a shard.
         overwrite: replace shards of other data.
 
     Returns:
-        pictures by split.
+        number of pictures by split.
 
     Raises:
-        DataError: the folder holds shards of other data, a picture is missing, or the disk is full.
+        DataError: the folder contains shards of other data, a picture is missing, or the disk is full.
     """
     if not captions.splits:
-        raise DataError("these captions are not divided into splits; name lists under data.splits")
+        raise DataError("these captions have no splits; name lists of pictures under data.splits")
     made_of = {
         "splits": {name: list(ids) for name, ids in captions.splits.items()},
         "captions": {name: list(captions.references[name]) for ids in captions.splits.values() for name in ids},
@@ -86,7 +86,7 @@ _PENDING = ".shards.json"
 
 
 def _before(folder: Path, identity: str, overwrite: bool) -> dict[str, dict[str, Any]]:
-    """Return what an interrupted or finished run of the same data has written, by name."""
+    """Return the shards that an interrupted or finished run of the same data has written, by name."""
     for path in (folder / MANIFEST, folder / _PENDING):
         if not path.is_file():
             continue
@@ -96,7 +96,7 @@ def _before(folder: Path, identity: str, overwrite: bool) -> dict[str, dict[str,
             entries = [entry for several in shards.values() for entry in several] if path.name == MANIFEST else None
             return shards if entries is None else {entry["name"]: entry for entry in entries}
         if not overwrite:
-            raise DataError(f"{folder}: holds shards of other data; give another folder, or --overwrite")
+            raise DataError(f"{folder}: contains shards of other data; give another folder, or --overwrite")
         for old in folder.glob("*-of-*.tfrecord"):
             old.unlink()
         path.unlink()
@@ -119,7 +119,7 @@ def _records(captions: Captions, ids: Sequence[str], features: FeatureStore | No
 
 
 def _karpathy(captions: Captions) -> dict[str, Any]:
-    """Return captions and splits in the form of Karpathy's dataset_*.json, which every reader knows."""
+    """Return captions and splits in the format of Karpathy's dataset_*.json."""
     images = [
         {"filename": image_id, "split": split, "sentences": [{"raw": text} for text in captions.references[image_id]]}
         for split, ids in captions.splits.items()

@@ -1,4 +1,4 @@
-"""One training run: from captions and features to a run folder."""
+"""Train a captioner from captions and features into a run folder."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def train(
     Args:
         folder: the run folder.
         recipe: the settings of the run.
-        data: the recipe's data set, where it has been read already.
+        data: the recipe's data set, if it has been read already.
         resume: continue an unfinished run.
-        overwrite: replace the folder's content; a finished run only when the new one is complete.
+        overwrite: replace the folder's content; a finished run is replaced only when the new one is complete.
 
     Raises:
         DataError: the folder is in use, an input is missing or broken, or the inputs do not fit together.
@@ -110,10 +110,10 @@ def _train_on(
 
 
 def resumes(folder: Path, recipe: Recipe, prepared: TrainingInputs, resume: bool, overwrite: bool) -> bool:
-    """Return whether a checkpoint is continued from.
+    """Return whether training continues from a checkpoint.
 
     Raises:
-        DataError: it is of another run.
+        DataError: the checkpoint belongs to another run.
     """
     if not resume or overwrite:
         return False
@@ -133,7 +133,7 @@ def resumes(folder: Path, recipe: Recipe, prepared: TrainingInputs, resume: bool
 
 
 def begin(folder: Path, recipe: Recipe, prepared: TrainingInputs, resume: bool, overwrite: bool) -> Path:
-    """Make the folder ready that the run is written to, with its recipe and its vocabulary, and return it."""
+    """Prepare the folder that the run is written to, write its recipe and vocabulary, and return the folder."""
     if resume and adds_epochs(folder):
         add_epochs(folder)
     place = workplace(folder, resume, overwrite)
@@ -143,7 +143,7 @@ def begin(folder: Path, recipe: Recipe, prepared: TrainingInputs, resume: bool, 
 
 
 def new_decoder(recipe: Recipe, prepared: TrainingInputs) -> CaptionDecoder:
-    """Return the decoder with its first weights."""
+    """Return the decoder with its initial weights."""
     path = recipe.train.begin_from
     begun = None if path is None else load(path)
     keras.utils.set_random_seed(recipe.train.seed)
@@ -160,7 +160,7 @@ def _flat(encoded: Mapping[str, list[list[int]]]) -> Sequence[list[int]]:
 
 
 def build(recipe: Recipe, prepared: TrainingInputs, precision: Wanted) -> CaptionDecoder:
-    """Return a decoder for the features, with an encoder's layers below it where the recipe trains some."""
+    """Return a decoder for the features, on top of the encoder's layers that the recipe trains, if any."""
     policy = "mixed_bfloat16" if resolve_precision(precision) == "bfloat16" else "float32"
     if recipe.encoder.trained_to is None:
         return build_decoder(recipe.model, len(prepared.vocabulary), prepared.features.shape, dtype=policy)
@@ -178,13 +178,13 @@ def announce(recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder) 
         f"{len(prepared.vocabulary)} words, {decoder.count_params():,} weights"
     )
     if recipe.train.monitor == "cider_d" and len(prepared.captions.split("dev")) == 1:
-        logger.warning("CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch")
+        logger.warning("CIDEr-D of a single dev picture is always 0; the best epoch is chosen by the dev loss")
 
 
 def dev_score(
     recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder, features: Features, **limits: Any
 ) -> DevScore:
-    """Return what scores a decoder on the dev split; `limits` are DevScore's `pictures` and `examples`."""
+    """Return a DevScore that scores a decoder on the dev split; `limits` are its `pictures` and `examples`."""
     captions, dev, monitor = prepared.captions, prepared.dev, recipe.train.monitor
     return DevScore(decoder, prepared.vocabulary, features, captions, dev, recipe.generation, monitor, **limits)
 
@@ -192,7 +192,7 @@ def dev_score(
 def _fit(
     recipe: Recipe, prepared: TrainingInputs, decoder: CaptionDecoder, folder: Path, resume: bool
 ) -> TrainingState:
-    """Train the decoder, which then has its best weights."""
+    """Train the decoder and leave it with its best weights."""
     config = recipe.train
     trained, seen, of_encoder = _what_is_trained(decoder, prepared, config)
     shown = as_training_sees(recipe, prepared.words, prepared.features, seen, decoder)
@@ -217,7 +217,7 @@ def _fit(
 def _what_is_trained(
     decoder: CaptionDecoder, prepared: TrainingInputs, config: TrainConfig
 ) -> tuple[CaptionDecoder, Inputs | SeenFeatures, Sequence[keras.Variable]]:
-    """Return the model to train, the features that it reads, and those of its weights that are an encoder's."""
+    """Return the model to train, the features that it reads, and those of its weights that belong to an encoder."""
     if not isinstance(decoder, FineTunedDecoder):
         return decoder, prepared.features, ()
     if config.encoder_rate:
@@ -228,7 +228,7 @@ def _what_is_trained(
 
 
 def _report(prepared: TrainingInputs, state: TrainingState, best: Mapping[str, float], looks: Health) -> None:
-    """Log the best epoch's scores and what they mean."""
+    """Log the best epoch's scores, with notes about them."""
     captions, dev = prepared.captions, prepared.captions.split("dev")
     shown = {name: best[name] for name in ("bleu_1", "bleu_4", "cider_d")}
     logger.info(f"best epoch {state.best_epoch}: {describe(shown)} on dev")
@@ -240,7 +240,7 @@ def _report(prepared: TrainingInputs, state: TrainingState, best: Mapping[str, f
 
 
 def _here(folder: Path) -> dict[str, str]:
-    """Return the current folder, from which the run's paths start, as it is and as it lies from the run."""
+    """Return the current folder, which the run's paths are relative to, as an absolute path and relative to the run."""
     here, run = Path().resolve(), (folder.parent if folder.name == NEXT else folder).resolve()
     return {"folder": str(here), "from_run": os.path.relpath(here, run)}
 
@@ -248,12 +248,12 @@ def _here(folder: Path) -> dict[str, str]:
 def _scores_of(
     final: CaptionDecoder, state: TrainingState, recipe: Recipe, prepared: TrainingInputs
 ) -> Mapping[str, float]:
-    """Return the best epoch's row, with the scores of the decoder that is saved on the whole dev split."""
+    """Return the best epoch's row, with the scores of the saved decoder on the whole dev split."""
     best, config = state.history[state.best_epoch - 1], recipe.train
     partial = config.score_pictures is not None or "cider_d" not in best
     if not partial and resolve_precision(config.precision) == "float32":
         return best
-    # the saved model computes in float32; its scores differ a little from bfloat16's
+    # The saved model computes in float32; its scores differ slightly from those in bfloat16.
     scores = dev_score(recipe, prepared, final, prepared.features, examples=0)()
     return {**best, **{name: round(value, DIGITS) for name, value in scores.items()}}
 
@@ -266,7 +266,7 @@ def publish(
     folder: Path,
     started: float,
 ) -> None:
-    """Write the captioner, the history and, last, the manifest."""
+    """Write the captioner, the history and finally the manifest."""
     final = build(recipe, prepared, precision="float32")
     final.set_weights(decoder.get_weights())
     best = _scores_of(final, state, recipe, prepared)
@@ -275,7 +275,7 @@ def publish(
     captioner.familiarity = Familiarity.of(prepared.features, list(prepared.training))
     looks = calibrate(captioner, prepared.captions, prepared.features)
     captioner.save_to(folder / CAPTIONER)
-    names = max(map(list, state.history), key=len)  # an epoch whose captions were not scored has fewer
+    names = max(map(list, state.history), key=len)  # epochs without scored captions have fewer names
     write_text(folder / HISTORY, to_csv(names, ([row.get(name, "") for name in names] for row in state.history)))
     write_manifest(
         folder,

@@ -1,4 +1,4 @@
-"""One training run in several processes, of which the first one writes the run folder."""
+"""One training run in several processes; the first process writes the run folder."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ def train_together(
     """Train a captioner as captioner.stages.train.train does, in all processes that have joined.
 
     Args:
-        folder: the run folder, which only process 0 looks at and writes to.
+        folder: the run folder, which only process 0 reads and writes.
         recipe: the settings of the run; the same in all processes.
-        part: this process' own, from captioner.training.processes.join.
-        data: the recipe's data set, where it has been read already.
+        part: this process' part, from captioner.training.processes.join.
+        data: the recipe's data set, if it has been read already.
         resume: continue an unfinished run.
-        overwrite: replace the folder's content; a finished run only when the new one is complete.
+        overwrite: replace the folder's content; a finished run is replaced only when the new one is complete.
 
     Raises:
         DataError: see captioner.stages.train.train; or another process has ended.
-        ConfigError: the recipe asks for what one process has to do.
+        ConfigError: a setting of the recipe needs a single process.
     """
     require_possible(recipe)
     if part.number:
-        logging.getLogger("captioner").setLevel(logging.ERROR)  # process 0 says it all
+        logging.getLogger("captioner").setLevel(logging.ERROR)  # process 0 logs everything
         return _train(folder, recipe, part, data or Dataset(recipe.data), resume, overwrite)
     with hold(folder):
         require_free(folder, resume, overwrite)
@@ -57,10 +57,10 @@ def train_together(
 
 
 def require_possible(recipe: Recipe) -> None:
-    """Refuse what several processes cannot do together.
+    """Refuse settings that several processes do not support.
 
     Raises:
-        ConfigError: naming the setting.
+        ConfigError: with the name of the setting.
     """
     train = recipe.train
     for name, found in (
@@ -72,7 +72,7 @@ def require_possible(recipe: Recipe) -> None:
         ("encoder.trained_to", recipe.encoder.trained_to is not None),
     ):
         if found:
-            raise ConfigError(f"{name}: not in several processes, or on several devices; leave it at its default")
+            raise ConfigError(f"{name}: not supported in several processes or on several devices; leave it out")
     require_tensorboard(train.tensorboard)
 
 
@@ -113,14 +113,14 @@ def _train(folder: Path, recipe: Recipe, part: Part, data: Dataset, resume: bool
 
 
 def _extent(part: Part) -> str:
-    """Return in how many processes and on how many devices is trained."""
+    """Return the number of processes and devices, as text."""
     devices = "1 device" if part.devices == 1 else f"{part.devices} devices"
     return f"on {devices}" if part.processes == 1 else f"in {part.processes} processes with {devices} each"
 
 
 def _batches(recipe: Recipe, prepared: TrainingInputs, part: Part) -> PartBatches:
     if not isinstance(prepared.features, FeatureStore):
-        raise ConfigError("data.source: not in several processes; set it to files")
+        raise ConfigError("data.source: shards are not supported in several processes; set it to files")
     config = recipe.train
     size = config.batch_size_for(len(prepared.training))
     return PartBatches(part, prepared.features, prepared.training, size, config.seed, config.least_steps)

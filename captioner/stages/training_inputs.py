@@ -1,4 +1,4 @@
-"""What a run is trained on: the inputs that a recipe names, read, checked and turned into numbers."""
+"""Read and check the inputs of training, and turn the captions into numbers."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ _Numbers = list[list[int]]
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """What a run is trained on.
+    """The inputs of a training run.
 
     Attributes:
         captions: the raw captions of both splits.
-        features: of their pictures.
+        features: of the splits' pictures.
         vocabulary: fitted on the training captions, or a trained captioner's.
         words: image_id -> the training references as words.
-        training: image_id -> the captions to train on, as numbers: the references, and those of `train.distill`.
+        training: image_id -> the captions to train on, as numbers: the references and the captions of `train.distill`.
         dev: image_id -> the references as numbers.
-        inputs: what the run's manifest holds about its inputs, see `inputs_of`.
-        identity: digest of settings and data; a checkpoint of another one is not continued.
+        inputs: the manifest entries about the inputs, see `inputs_of`.
+        identity: digest of settings and data; training continues only from checkpoints with the same identity.
     """
 
     captions: Captions
@@ -66,9 +66,9 @@ def prepare(
 
     Args:
         recipe: the settings of the run.
-        data: its data set.
-        vocabulary: what a captioner that has been trained knows; None fits one on the training captions.
-        identity: of what has been trained; None for a training's, of which all files have to be there.
+        data: the recipe's data set.
+        vocabulary: of a trained captioner; None fits one on the training captions.
+        identity: of trained weights; None computes it from the settings and input files, which must all exist.
 
     Raises:
         DataError: an input is missing or broken, or the inputs do not fit together.
@@ -110,10 +110,10 @@ def prepare(
 def _in_shards(
     features: ShardedFeatures, words: Mapping[str, _Words], dev: Mapping[str, _Words], encoded: Mapping[str, _Numbers]
 ) -> tuple[dict[str, _Words], dict[str, _Numbers]]:
-    """Return the training captions, as words and as numbers, of the pictures of which there are records.
+    """Return the training captions, as words and as numbers, of the pictures that have records.
 
     Raises:
-        DataError: there are none, or a dev picture has none.
+        DataError: no training picture has a record, or a dev picture has none.
     """
     if "dev" in features.shards and (lacking := features.missing(list(dev), "dev")):
         lacking = [
@@ -121,16 +121,18 @@ def _in_shards(
         ]
         if lacking:
             raise DataError(
-                f"{features.path}: lacks {len(lacking)} of the {len(dev)} dev pictures, the first is {lacking[0]}; "
-                "make the shards again, or take them off the split's list"
+                f"{features.path}: {len(lacking)} of the {len(dev)} dev pictures are missing (first: {lacking[0]}); "
+                "write the shards again, or remove the pictures from the split's list"
             )
     missing = dict.fromkeys(features.missing(list(encoded), "train"))
     if len(missing) == len(encoded):
-        raise DataError(f"{features.path}: no record of split 'train' is a picture of the training split")
+        raise DataError(
+            f"{features.path}: its split 'train' contains no picture of the training split; name the right shards"
+        )
     if missing:
         logger.warning(
-            f"{features.path}: lacks {len(missing):,} of the {len(encoded):,} training pictures, the first is "
-            f"{next(iter(missing))}; training leaves them out"
+            f"{features.path}: {len(missing):,} of the {len(encoded):,} training pictures are missing (first: "
+            f"{next(iter(missing))}) and are left out"
         )
     return (
         {image_id: texts for image_id, texts in words.items() if image_id not in missing},
@@ -139,11 +141,11 @@ def _in_shards(
 
 
 def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[int]]]) -> str:
-    """Return a digest of what makes a run what it is; it may get more epochs, also where its schedule counts them."""
+    """Return a digest of a run's settings and data, without the settings that may change when it continues."""
     config = {name: value for name, value in to_settings(recipe.train).items() if f"train.{name}" not in FREE}
     for name in ("augment", "distill"):
         if not config[name]:
-            del config[name]  # so that a run begun before this setting existed can be continued
+            del config[name]  # so that runs from before this setting existed can continue
     generation = to_settings(recipe.generation)
     name, model = model_config(recipe.model)
     architecture = {"architecture": name, **to_settings(model)}

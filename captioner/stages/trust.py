@@ -1,4 +1,4 @@
-"""How far a captioner's captions can be trusted: its confidence, fitted on dev, and signs that it has collapsed."""
+"""How reliable a captioner's captions are: its confidence, fitted on dev, and signs of a collapsed model."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ def look_at(
     max_length: int,
     cider_d: float | None = None,
 ) -> Health:
-    """Look at the best captions of a split together, see captioner.metrics.alarms.health."""
+    """Check the best captions of a split as a whole, see captioner.metrics.alarms.health."""
     words = {image_id: caption.tokens for image_id, caption in captions.items()}
     texts = {image_id: caption.text for image_id, caption in captions.items()}
     return health(words, texts, references, max_length, cider_d)
 
 
 def calibrate(captioner: Captioner, captions: Captions, features: Features, split: str = "dev") -> Health:
-    """Caption a split that was not trained on, and fit the captioner's confidence to how its captions score.
+    """Caption a split that was not trained on, and fit the captioner's confidence to the scores of its captions.
 
     Args:
-        captioner: gets a calibration, where the split is large enough; its familiarity is known already.
+        captioner: the captioner, with its familiarity set; gets a calibration if the split is large enough.
         captions: references and the split; pictures without references are left out.
         features: of the split's pictures.
-        split: its name.
+        split: name of the split.
 
     Returns:
-        what the captions look like together.
+        the health of the captions as a whole.
     """
     ids = [image_id for image_id in captions.split(split) if captions.references.get(image_id)]
     references = {image_id: captions.references[image_id] for image_id in ids}
@@ -63,7 +63,7 @@ def calibrate(captioner: Captioner, captions: Captions, features: Features, spli
 def reliability_of(
     captioner: PictureCaptioner, captions: Mapping[str, Caption], scores: Scores
 ) -> calibration.Reliability | None:
-    """Return how far the captions' confidence can be trusted, where there is one and CIDEr-D was scored."""
+    """Return how reliable the captions' confidence is, or None without a confidence or CIDEr-D scores."""
     known = captioner.calibration
     if known is None or not all("cider_d" in scores.per_image[image_id] for image_id in captions):
         return None
@@ -75,8 +75,7 @@ def reliability_of(
 def describe_reliability(found: calibration.Reliability) -> list[str]:
     """Return the reliability curve as lines of a table."""
     lines = [
-        f"confidence against CIDEr-D: Spearman's rho {found.rho:.2f}; mean distance from the promised share "
-        f"{found.error:.3f}",
+        f"confidence against CIDEr-D: Spearman's rho {found.rho:.2f}; mean calibration error {found.error:.3f}",
         "  confidence  good captions  pictures",
     ]
     return lines + [f"  {each.confidence:10.2f}  {each.good:13.2f}  {each.captions:8}" for each in found.bins]

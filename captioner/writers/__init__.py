@@ -1,1 +1,1 @@
-"""Captions out: what a captioned picture leaves on standard output, in files beside it, or in its own metadata."""
+"""Write captions to standard output, to files beside the pictures, or into the pictures' metadata."""

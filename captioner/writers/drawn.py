@@ -1,4 +1,4 @@
-"""Folders of pictures with their captions drawn underneath, and of what each word looked at."""
+"""Write folders of pictures with their captions drawn underneath, and of each word's attention."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from captioner.storage import (
 from captioner.writers.result import Captioned
 from captioner.writers.targets import HopelessError, as_hopeless
 
-SIZE = (LARGEST, LARGEST)  # pixels; a drawing is no larger
+SIZE = (LARGEST, LARGEST)  # pixels; maximum size of a drawing
 TABLE = "results.csv"
 COLUMNS = ["file", "rank", "caption", "log_prob", "confidence", "annotated"]
 
@@ -31,17 +31,17 @@ COLUMNS = ["file", "rank", "caption", "log_prob", "confidence", "annotated"]
 class ResultsFolder:
     """A folder of pictures with their captions drawn underneath, and results.csv, which grows row by row.
 
-    The same command continues where it was killed: pictures in the table are not captioned again.
+    The same command continues an interrupted run: pictures in the table are not captioned again.
 
     Args:
-        folder: made when the first picture is written.
-        pictures: all that are to be captioned and are known by now.
-        job: what the captions depend on: the model and its settings. A folder holds captions of one job.
-        overwrite: throw away what another job has left.
+        folder: created when the first picture is written.
+        pictures: all known pictures to caption.
+        job: the model and settings that the captions depend on. A folder contains captions of one job.
+        overwrite: replace the results of another job.
 
     Raises:
-        ConfigError: one of the pictures lies there and could be written over.
-        DataError: the folder holds captions of another job, or files of others that would be written over.
+        ConfigError: one of the pictures is in the folder and could be overwritten.
+        DataError: the folder contains captions of another job, or other files that would be overwritten.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class ResultsFolder:
     def _require_own(self, name: str) -> None:
         if name in self._others:
             raise DataError(
-                f"{self.folder / name}: is there already and no result of captioner predict; name another folder"
+                f"{self.folder / name}: already exists and was not written by captioner predict; name another folder"
             )
 
     def _earlier_rows(self, overwrite: bool) -> list[dict[str, str]]:
-        """Return the rows of a run of the same job, but for the last picture's, which may not be whole."""
+        """Return the rows of an earlier run of the same job, without the last picture's, which may be incomplete."""
         table = self.folder / TABLE
         if overwrite or not table.exists():
             return []
@@ -84,7 +84,7 @@ class ResultsFolder:
             ]
             because = f" ({'; '.join(unlike)})" if unlike else ""
             raise DataError(
-                f"{table}: holds captions of another model or other settings{because}; name another folder, or "
+                f"{table}: contains captions of another model or other settings{because}; name another folder, or "
                 "--overwrite to replace them"
             )
         finished = manifest_path(table).exists()
@@ -143,23 +143,23 @@ class ResultsFolder:
             ) from error
 
     def close(self) -> None:
-        """Write the manifest, which says that the table is whole."""
+        """Write the manifest, which marks the table as complete."""
         if not self._begun:
             return
         write_manifest(self.folder / TABLE, "predict", **self._job)
 
 
 class AttentionFolder:
-    """A folder of what each word looked at: NAME.png the whole caption, NAME/01_word.png word by word.
+    """A folder of attention maps: NAME.png for the whole caption, NAME/01_word.png for each word.
 
     Args:
-        folder: made when the first picture is written.
-        pictures: all that are to be captioned.
-        encoder: the description of the encoder that the attention's grid comes from.
+        folder: created when the first picture is written.
+        pictures: all pictures to caption.
+        encoder: the description of the encoder whose grid the attention refers to.
 
     Raises:
-        ConfigError: one of the pictures lies there and could be written over.
-        DataError: the folder holds files of others that would be written over.
+        ConfigError: one of the pictures is in the folder and could be overwritten.
+        DataError: the folder contains other files that would be overwritten.
     """
 
     def __init__(self, folder: Path, pictures: Iterable[Path], encoder: dict[str, Any] | None) -> None:
@@ -170,23 +170,23 @@ class AttentionFolder:
             self._require_own(self._names.of(path))
 
     def _require_own(self, name: str) -> None:
-        """Refuse to replace a picture, but for one whose words lie beside it: that is a drawing without the mark."""
+        """Refuse to replace a picture, unless the words' maps are beside it: it is then a drawing without the mark."""
         whole = self.folder / f"{name}.png"
         if not self._ours and whole.exists() and not any((self.folder / name).glob("01_*.png")):
-            raise DataError(f"{whole}: is there already and no drawing of captioner predict; name another folder")
+            raise DataError(f"{whole}: already exists and was not drawn by captioner predict; name another folder")
 
     def add(self, result: Captioned) -> None:
         """Draw the attention of a picture's best caption.
 
         Raises:
-            DataError: the model has none.
+            DataError: the model has no attention.
         """
         if not result.captions:
             return
         caption = result.captions[0]
         if caption.attention is None:
             raise DataError(
-                "--attention: this model has none to draw, its architecture looks at no regions; leave it out"
+                "--attention: this model's architecture has no attention over picture regions; leave it out"
             )
         picture = result.picture(SIZE)
         name = self._names.of_arriving(result)
@@ -205,12 +205,12 @@ class AttentionFolder:
 
 
 class Names:
-    """What pictures' results are called in one folder: the picture's name, numbered where several have the same.
+    """The names of results in a folder: the picture's name, with a number if several pictures have the same name.
 
     Args:
-        folder: of the results.
-        option: that names it, for messages.
-        known: file -> name, of an earlier run.
+        folder: folder of the results.
+        option: the option that names the folder, for messages.
+        known: file -> name, from an earlier run.
     """
 
     def __init__(self, folder: Path, option: str, known: Mapping[str, str] | None = None) -> None:
@@ -223,17 +223,15 @@ class Names:
         """Return the name of a picture's results.
 
         Args:
-            path: of the picture.
-            called: what it was named, where that is no path.
+            path: path of the picture.
+            called: the picture's name, if it is not a path.
 
         Raises:
-            ConfigError: the picture lies in the folder and could be written over.
+            ConfigError: the picture is in the folder and could be overwritten.
         """
         if path.parent not in self._safe:
             if path.resolve().parent == self._folder.resolve():
-                raise ConfigError(
-                    f"{self._option} {self._folder}: holds pictures that are to be captioned; name another folder"
-                )
+                raise ConfigError(f"{self._option} {self._folder}: contains pictures to caption; name another folder")
             if not path.is_symlink():
                 self._safe.add(path.parent)
         if (name := self._names.get(called or str(path))) is not None:
@@ -247,12 +245,12 @@ class Names:
         return name
 
     def of_arriving(self, result: Captioned) -> str:
-        """Return the name of a picture's results; one that may have come while others are captioned ends no run.
+        """Return the name of a picture's results; an error of a picture that arrives during a run does not end it.
 
         Raises:
-            DataError: the picture lies in the folder and could be written over.
+            DataError: the picture is in the folder and could be overwritten.
         """
         try:
             return self.of(result.path, result.called)
         except ConfigError as error:
-            raise DataError(f"{result.called}: gets no drawing ({error})") from None
+            raise DataError(f"{result.called}: cannot be drawn ({error})") from None

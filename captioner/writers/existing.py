@@ -1,4 +1,4 @@
-"""Whether a caption that is there already is kept, replaced or extended."""
+"""Keep, replace or extend an existing caption."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Wording:
     """How captions are put into files.
 
     Attributes:
-        existing: what becomes of a caption that is there: `skip` leaves it, `overwrite` replaces it, `append` and
-            `prepend` put the new one behind or before it.
-        prefix, suffix: texts before and behind every caption.
+        existing: what to do with an existing caption: `skip` keeps it, `overwrite` replaces it, `append` and
+            `prepend` put the new caption after or before it.
+        prefix, suffix: texts before and after every caption.
     """
 
     existing: Existing = "skip"
@@ -27,9 +27,9 @@ class Wording:
         return f"{self.prefix}{caption}{self.suffix}"
 
     def merged(self, before: str, caption: str, between: str) -> str | None:
-        """Return the text to write where `before` is there, None to leave it.
+        """Return the text to write if `before` is the existing text, or None to keep it.
 
-        A caption that is there already is not added again, so that the same command can continue a killed run.
+        A caption that is already in the text is not added again, so that the same command can continue a stopped run.
         """
         before = before.strip()
         if not before or self.existing == "overwrite":

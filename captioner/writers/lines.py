@@ -1,4 +1,4 @@
-"""Captions on standard output: a line each for people, or a JSON object a picture for programs."""
+"""Write captions to standard output: one line per caption for people, or one JSON object per picture for programs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class PlainLines:
-    """`file<TAB>caption`, a line for each caption; without the file where one picture was asked for by its name.
+    """Lines of `file<TAB>caption`, or of the caption only if a single picture was named.
 
     Args:
-        write: takes lines.
-        named_alone: whether that is so.
+        write: receives the lines.
+        named_alone: whether a single picture was named.
     """
 
     def __init__(self, write: Write, named_alone: bool = False) -> None:
@@ -33,13 +33,13 @@ class PlainLines:
 
 
 class JsonLines:
-    """`{"file": ..., "captions": [{"caption": ..., "log_prob": ..., "score": ..., "confidence": ...}]}`, a line each.
+    """Lines of `{"file": ..., "captions": [{"caption": ..., "log_prob": ..., "score": ..., "confidence": ...}]}`.
 
-    The captions come best first, by `score`. A picture that is left without a caption, because the model was not sure
-    enough of it, has an empty list.
+    The captions are sorted by `score`, best first. A picture without a caption, because the confidence was too low,
+    has an empty list.
 
     Args:
-        write: takes lines.
+        write: receives the lines.
     """
 
     def __init__(self, write: Write) -> None:
@@ -54,7 +54,7 @@ class JsonLines:
 
 
 def entry(caption: Caption) -> dict[str, Any]:
-    """Return a caption as JSON holds it; unknown values are null."""
+    """Return a caption as JSON values; unknown values are null."""
 
     def rounded(value: float | None, digits: int = 6) -> float | None:
         return None if value is None or value in (float("inf"), float("-inf")) else round(value, digits)
@@ -68,7 +68,7 @@ def entry(caption: Caption) -> dict[str, Any]:
 
 
 def as_json(content: Mapping[str, Any]) -> str:
-    """Return JSON on one line; bytes of a file name that are no UTF-8 are escaped, so that the line is UTF-8."""
+    """Return JSON on one line; bytes of a file name that are not UTF-8 are escaped, so that the line is UTF-8."""
     line = json.dumps(content, ensure_ascii=False)
     try:
         line.encode()
@@ -78,7 +78,7 @@ def as_json(content: Mapping[str, Any]) -> str:
 
 
 def _one_line(path: str) -> str:
-    """Return a path without the letters that would end a line or a column."""
+    """Return a path with escaped line ends and tabs, which would end a line or a column."""
     return (
         path.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t") if "\n" in path or "\t" in path else path
     )

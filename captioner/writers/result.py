@@ -1,4 +1,4 @@
-"""What writers take: a picture and its captions."""
+"""The input of writers: a picture and its captions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from captioner.images.decode import load_image
 if TYPE_CHECKING:
     from captioner.generation.caption import Caption
 
-Write = Callable[[str], None]  # takes a line
+Write = Callable[[str], None]  # receives a line
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Captioned:
     """A picture and its captions, best first.
 
     Attributes:
-        path: of the picture.
+        path: path of the picture.
         captions: best first.
-        name: what the picture was named, where that is no path: an address, or a member of a tar file.
+        name: name of a picture that is not a file: an address, or a member of a tar file.
         content: returns the bytes of such a picture.
     """
 
@@ -35,7 +35,7 @@ class Captioned:
 
     @property
     def called(self) -> str:
-        """What the picture was named."""
+        """The picture's name."""
         return self.name or str(self.path)
 
     def picture(self, at_least: tuple[int, int]) -> np.ndarray:
@@ -45,16 +45,16 @@ class Captioned:
 
 
 class Writer(Protocol):
-    """Takes captioned pictures one after the other."""
+    """Writes captioned pictures one after the other."""
 
     def add(self, result: Captioned) -> None:
         """Write a picture's captions.
 
         Raises:
-            DataError: they cannot be written; nothing is lost.
+            DataError: they cannot be written; existing data are not lost.
         """
         ...
 
     def close(self) -> None:
-        """Say that no more come."""
+        """Finish writing after the last picture."""
         ...

@@ -1,4 +1,4 @@
-"""Captions in files beside the pictures: plain text, or XMP."""
+"""Write captions into files beside the pictures: plain text, or XMP."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from captioner.writers.metadata.xmp import ALT_TEXT, DESCRIPTION, DamagedError, 
 from captioner.writers.result import Captioned, Write
 from captioner.writers.targets import read_file, replace_file, require_one_each, require_writable
 
-LINE, SENTENCE = "\n", "; "  # between what was there and what comes: in text files, in metadata
+LINE, SENTENCE = "\n", "; "  # separators between the existing text and the new one: in text files, in metadata
 
 
 class TextSidecars:
-    """NAME.txt beside each picture, a caption a line. That is a form that captioner reads as captions.
+    """NAME.txt beside each picture, one caption per line, a format that captioner can also read.
 
     Args:
-        wording: prefix, suffix, and what becomes of a text that is there.
+        wording: prefix, suffix, and what to do with an existing text.
         extension: of the files.
-        keep_times: whether a file that is there keeps its times.
-        dry_run: takes lines that say what would be written, instead of writing it.
+        keep_times: whether an existing file keeps its times.
+        dry_run: if given, receives lines about what would be written, and nothing is written.
 
     Raises:
-        ConfigError: the extension is a picture's, or none.
+        ConfigError: the extension belongs to pictures, or is not valid.
     """
 
     option = "--write txt"
@@ -39,7 +39,7 @@ class TextSidecars:
         if extension.lower().rpartition(".")[2] in EXTENSIONS:
             raise ConfigError(f"--extension {extension}: belongs to pictures, which would be overwritten; name another")
         if len(extension) < 2 or any(letter in extension for letter in "/\\\0"):
-            raise ConfigError(f"--extension {extension}: no ending of a file name; name one such as .caption")
+            raise ConfigError(f"--extension {extension}: is not a file extension; name one such as .caption")
         self.wording, self.extension, self.keep_times, self.dry_run = wording, extension, keep_times, dry_run
 
     def target(self, picture: Path) -> Path:
@@ -47,21 +47,21 @@ class TextSidecars:
         return picture.with_suffix(self.extension)
 
     def check(self, pictures: Iterable[Path]) -> None:
-        """Refuse what would fail later. Raises DataError: see `require_one_each` and `require_writable`."""
+        """Check the targets before the work. Raises DataError, see `require_one_each` and `require_writable`."""
         require_writable(require_one_each(pictures, self.target, self.option), self.option)
 
     def is_done(self, picture: Path) -> bool:
-        """Return whether a picture has a text that is to stay."""
+        """Return whether a picture has a text to keep."""
         if self.wording.existing != "skip":
             return False
         try:
             return bool((read_file(self.target(picture)) or b"").strip())
         except DataError:
-            return True  # it is there, whatever it is
+            return True  # it exists, although it cannot be read
 
     def add(self, result: Captioned) -> None:
         """See Writer.add."""
-        # In a file of lines a caption is one line, whatever the prefix holds.
+        # A caption is always one line, even if the prefix contains line ends.
         captions = [" ".join(self.wording.framed(each.text).split()) for each in result.captions if each.text.strip()]
         if not captions:
             return
@@ -71,7 +71,7 @@ class TextSidecars:
             before = data.decode("utf-8-sig")
         except UnicodeDecodeError:
             if self.wording.existing != "overwrite":
-                raise DataError(f"{path}: is not UTF-8, so it is left as it is; save it as UTF-8") from None
+                raise DataError(f"{path}: is not UTF-8 and stays unchanged; save it as UTF-8") from None
             before = ""
         text: str | None = before
         for caption in captions if self.wording.existing != "prepend" else reversed(captions):
@@ -93,7 +93,7 @@ class TextSidecars:
 class XmpSidecars:
     """NAME.xmp beside each picture: dc:description and Iptc4xmpCore:AltTextAccessibility.
 
-    Where NAME.jpg.xmp is there, as darktable and digiKam write it, that one is taken.
+    If NAME.jpg.xmp exists, the form of darktable and digiKam, it is used instead.
 
     Args:
         wording, keep_times, dry_run: see `TextSidecars`.
@@ -110,11 +110,11 @@ class XmpSidecars:
         return own if own.exists() else picture.with_suffix(".xmp")
 
     def check(self, pictures: Iterable[Path]) -> None:
-        """Refuse what would fail later. Raises DataError: see `require_one_each` and `require_writable`."""
+        """Check the targets before the work. Raises DataError, see `require_one_each` and `require_writable`."""
         require_writable(require_one_each(pictures, self.target, self.option), self.option)
 
     def is_done(self, picture: Path) -> bool:
-        """Return whether a picture has a description that is to stay, in its sidecar or in itself."""
+        """Return whether a picture has a description to keep, in its sidecar or in the picture."""
         if self.wording.existing != "skip":
             return False
         try:
@@ -122,7 +122,7 @@ class XmpSidecars:
             if packet and has_text(packet):
                 return True
         except (DamagedError, DataError):
-            return False  # said when it is to be written
+            return False  # the error is reported when the caption is written
         return bool(_texts_inside(picture))
 
     def add(self, result: Captioned) -> None:
@@ -131,14 +131,14 @@ class XmpSidecars:
             return
         path, caption = self.target(result.path), result.captions[0].text
         if self.wording.existing == "skip":
-            # what this run has just written into the picture is no other text
+            # The text that this run has just written into the picture does not count as an existing text.
             written = self.wording.framed(caption).strip()
             if any(text != written for text in _texts_inside(result.path)):
                 return
         try:
             changed = described(read_file(path) or empty_packet(), self.wording, caption)
         except DamagedError as error:
-            raise DataError(f"{path}: {error}; it is left as it is") from None
+            raise DataError(f"{path}: {error}; the file is unchanged") from None
         if changed is None:
             return
         if self.dry_run is not None:
@@ -151,7 +151,7 @@ class XmpSidecars:
 
 
 def _texts_inside(picture: Path) -> list[str]:
-    """Return the descriptions that a picture carries itself; none where it cannot be read, or is damaged."""
+    """Return the descriptions inside a picture; empty if it cannot be read or is damaged."""
     try:
         return present_texts(read_file(picture) or b"")
     except (DamagedError, DataError):
@@ -159,14 +159,14 @@ def _texts_inside(picture: Path) -> list[str]:
 
 
 def has_text(packet: bytes) -> bool:
-    """Return whether a packet has a description or an alt text. Raises DamagedError: it cannot be read."""
+    """Return whether a packet has a description or an alt text. Raises DamagedError if it cannot be read."""
     return any(get_text(packet, name) for name in (DESCRIPTION, ALT_TEXT))
 
 
 def described(packet: bytes, wording: Wording, caption: str) -> bytes | None:
-    """Return a packet with a caption as description and alt text, None where the present ones are kept.
+    """Return a packet with a caption as description and alt text, or None if the existing ones are kept.
 
-    A caption without a word replaces nothing.
+    An empty caption replaces nothing.
 
     Raises:
         DamagedError: the packet cannot be read.

@@ -1,4 +1,4 @@
-"""Files beside pictures: whether they can be written, one for each picture, and writing them without a loss."""
+"""Check that files beside pictures can be written, one for each picture, and write them safely."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from typing import Protocol
 from captioner.storage import DataError, write_bytes
 from captioner.writers.result import Captioned, Writer
 
-_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # the next picture fares no better
+_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # the next picture would fail, too
 
 
 class HopelessError(DataError):
-    """Nothing more can be written: the disk is full or cannot be written to."""
+    """No further file can be written: the disk is full or not writable."""
 
 
 def require_writable(folders: Iterable[Path], option: str) -> None:
     """Refuse folders that cannot be written to, before anything is captioned.
 
     Raises:
-        DataError: naming the first.
+        DataError: with the name of the first such folder.
     """
     for folder in folders:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise DataError(
-                f"{folder}: cannot be written to, and {option} writes there; change its permissions, or copy the "
-                "pictures to a folder of your own"
+                f"{folder}: cannot be written to, but {option} writes there; change its permissions, or copy the "
+                "pictures to another folder"
             )
 
 
 class Owners:
-    """Which picture a file belongs to, for files that come one by one.
+    """Remembers which picture a file belongs to.
 
     Args:
         target: picture -> its file.
-        option: that names the files, for messages.
+        option: the option that writes the files, for messages.
     """
 
     def __init__(self, target: Callable[[Path], Path], option: str) -> None:
         self._target, self._option = target, option
-        self._names: dict[str, str] = {}  # the name of a picture suffices, its folder is the target's
+        self._names: dict[str, str] = {}  # file -> the picture's name; its folder is the file's folder
 
     def require_own(self, picture: Path) -> Path:
-        """Return a picture's file. Raises DataError: it is another picture's."""
+        """Return a picture's file. Raises DataError if it belongs to another picture."""
         path = self._target(picture)
         if (other := self._names.setdefault(str(path.absolute()), picture.name)) != picture.name:
             raise DataError(
@@ -61,7 +61,7 @@ def require_one_each(pictures: Iterable[Path], target: Callable[[Path], Path], o
     """Refuse two pictures that would share one file; return the folders that are written to.
 
     Raises:
-        DataError: naming both.
+        DataError: with both names.
     """
     owners = Owners(target, option)
     return {owners.require_own(picture).parent for picture in pictures}
@@ -77,16 +77,16 @@ class Sidecar(Writer, Protocol):
         ...
 
     def is_done(self, picture: Path) -> bool:
-        """Return whether a picture has a text that is to stay."""
+        """Return whether a picture has a text to keep."""
         ...
 
 
 class OneEach:
-    """Lets no picture that arrives write into the file of another one.
+    """A writer that does not let an arriving picture overwrite the file of another one.
 
     Args:
         writer: writes the files.
-        known: the pictures that are known before others arrive.
+        known: the pictures that are known at the start.
     """
 
     def __init__(self, writer: Sidecar, known: Iterable[Path]) -> None:
@@ -95,11 +95,11 @@ class OneEach:
             self._owners.require_own(picture)
 
     def is_done(self, picture: Path) -> bool:
-        """Return whether a picture has a text that is to stay, and that is its own."""
+        """Return whether a picture has its own text to keep."""
         try:
             self._owners.require_own(picture)
         except DataError:
-            return False  # said when it is to be written
+            return False  # the error is reported when the caption is written
         return self._writer.is_done(picture)
 
     def add(self, result: Captioned) -> None:
@@ -113,13 +113,13 @@ class OneEach:
 
 
 def replace_file(path: Path, data: bytes, keep_times: bool) -> None:
-    """Write a file atomically; one that is there keeps its permissions, and its times if so wished.
+    """Write a file atomically; an existing file keeps its permissions, and with `keep_times` its times.
 
-    A link stays a link: what it points to is replaced.
+    A link stays a link; the file that it points to is replaced.
 
     Raises:
         HopelessError: the disk is full or read-only.
-        DataError: the file cannot be written; what was there is intact.
+        DataError: the file cannot be written; the existing file is unchanged.
     """
     path = path.resolve() if path.is_symlink() else path
     before = path.stat() if path.exists() else None
@@ -136,17 +136,17 @@ def replace_file(path: Path, data: bytes, keep_times: bool) -> None:
 
 
 def as_hopeless(error: DataError) -> DataError:
-    """Return an error of writing as it is, or as one after which nothing more can be written."""
+    """Return a write error unchanged, or as a HopelessError if no further file can be written."""
     if isinstance(error.__cause__, OSError) and error.__cause__.errno in _HOPELESS:
         return HopelessError(f"{error}; run the same command again to continue")
     return error
 
 
 def read_file(path: Path) -> bytes | None:
-    """Return what a file holds, None where there is none.
+    """Return a file's content, or None if it does not exist.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the file cannot be read.
     """
     try:
         return path.read_bytes()

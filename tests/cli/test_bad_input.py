@@ -112,9 +112,9 @@ class TestFeatures:
         self.features("mine.pkl", {f"p{index:02}": rng.normal(size=(1, 8)).astype("f") for index in range(16)})
         refused(1, ["mine.pkl: is there already", "overwrite"], "extract", *RECIPE, "-o", "mine.pkl")
         assert call(*TRAIN, "--features", "mine.pkl").code == 0
-        words = ["runs/new: ", "did not say which encoder", "captioner extract"]
+        words = ["runs/new: ", "without the name of their encoder", "captioner extract"]
         refused(1, words, "predict", "images/p00.png", "--model", "runs/new")
-        words = ["features.pkl: holds 1280 numbers a picture, runs/new was trained on 8"]
+        words = ["features.pkl: has 1280 numbers per picture, but runs/new was trained on 8"]
         refused(1, words, "evaluate", "runs/new", "--features", "features.pkl")
 
     def test_not_there_or_of_another_kind(self, refused, untrained):
@@ -204,7 +204,7 @@ class TestRecipes:
         refused(2, ["captioner.yaml: line ", "is not YAML"], "train")
 
     def test_one_that_is_not_there(self, refused, untrained):
-        refused(1, ["nope: no such recipe", "in the box: ", "sample"], "train", "-c", "nope")
+        refused(1, ["nope: no such recipe", "a built-in recipe: ", "sample"], "train", "-c", "nope")
 
     def test_a_split_to_evaluate_that_is_not_there_is_found_before_the_work(self, refused, untrained):
         words = ["evaluation.split: 'tets' is not in data.splits (known: train, dev)"]
@@ -213,13 +213,13 @@ class TestRecipes:
 
 class TestRuns:
     def test_no_runs_at_all(self, refused, untrained):
-        refused(1, ["runs: no trained captioner there; captioner train makes one"], "evaluate")
+        refused(1, ["runs: contains no trained captioner; train one with captioner train"], "evaluate")
 
     def test_a_folder_that_is_none(self, refused, trained):
-        words = ["images: not a finished run folder", "name a folder that captioner train made"]
+        words = ["images: is not a finished run folder", "name a run folder of captioner train"]
         refused(1, words, "evaluate", "images")
-        refused(1, ["nope: not a finished run folder", "captioner train -o nope"], "evaluate", "nope")
-        words = ["images: is not a run folder", "name a folder that captioner train made"]
+        refused(1, ["nope: is not a finished run folder", "captioner train -o nope"], "evaluate", "nope")
+        words = ["images: is not a run folder", "name a run folder of captioner train"]
         refused(1, words, "predict", "images/p00.png", "--model", "images")
         refused(1, ["nope: no such file", "captioner train"], "predict", "images/p00.png", "--model", "nope")
 
@@ -235,10 +235,10 @@ class TestRuns:
         refused(2, [f"{RUN}/config.yaml: features: expected text, found 3 (int)"], "evaluate", RUN)
 
     def test_a_finished_one_is_not_trained_again(self, refused, call, trained):
-        words = [f"{RUN}: holds a finished run", "--overwrite"]
+        words = [f"{RUN}: contains a finished run", "--overwrite"]
         refused(1, words, "train", *RECIPE, "-o", RUN)
         again = call("train", *RECIPE, "-o", RUN, "--resume")
-        assert again.code == 0 and "--resume --set train.epochs=N with more adds some" in again.err
+        assert again.code == 0 and "--resume --set train.epochs=N with a larger N to add epochs" in again.err
         refused(2, ["--resume and --overwrite: choose one"], "train", *RECIPE, "--resume", "--overwrite")
 
     def test_an_unfinished_one_of_other_settings(self, call, trained):
@@ -274,11 +274,11 @@ class TestSeveralProcesses:
 
     def test_a_cluster_for_what_runs_here(self, refused, trained):
         command = [*TRAIN, "--engine", "local", "--address", "head:6379"]
-        refused(2, ["--address: is a Ray cluster's; leave it out, or give --engine ray"], *command)
+        refused(2, ["--address: needs --engine ray; add it, or leave --address out"], *command)
 
     def test_run_as_one_of_them(self, refused, untrained, monkeypatch):
         monkeypatch.setenv("KERAS_DISTRIBUTION_NUM_PROCESSES", "2")
-        words = "KERAS_DISTRIBUTION_NUM_PROCESSES: captioner run is one process; give it --processes"
+        words = "KERAS_DISTRIBUTION_NUM_PROCESSES: captioner run ignores it; unset it and use --processes"
         refused(2, [words], "run")
 
 
@@ -302,18 +302,21 @@ class TestScores:
         refused(2, ["min_length 9 is above max_length 6"], *predict, "--min-length", "9")
 
     def test_results_among_the_pictures_themselves(self, refused, trained):
-        words = ["images: holds pictures that are to be captioned; name another folder"]
+        words = ["images: contains pictures to caption; name another folder"]
         refused(2, [f"--out {words[0]}"], "predict", "images", "--model", RUN, "--out", "images")
         refused(2, ["'--out'", "is a file"], "predict", "images", "--model", RUN, "--out", "train.txt")
 
     def test_attention_of_a_model_without(self, refused, trained):
-        words = ["--attention: this model has none to draw", "leave it out"]
+        words = ["--attention: this model's architecture has no attention over picture regions", "leave it out"]
         refused(1, words, "predict", "images/p00.png", "--model", RUN, "--attention", "att")
 
     def test_an_ensemble_of_other_vocabularies(self, call, refused, trained):
         settings = ["--set", "text.max_size=5", "-o", "runs/small"]
         assert call("train", *RECIPE, *settings).code == 0
-        words = ["runs/small: has another vocabulary than runs/captioner (9 words against 13", "ensemble needs one"]
+        words = [
+            "runs/small: has a different vocabulary than runs/captioner (9 words against 13",
+            "an ensemble on the same captions",
+        ]
         refused(1, words, "predict", "images/p00.png", "--model", RUN, "--model", "runs/small")
         refused(1, words, "evaluate", RUN, "runs/small", "-o", "out")
 
@@ -340,7 +343,7 @@ class TestScores:
 
     def test_references_without_a_prediction_when_all_are_wanted(self, refused, trained):
         (trained / "mine.txt").write_text("p00 a ball\n")
-        words = ["mine.txt: 15 of the 16 pictures in captions.txt have no prediction, first 'p01'", "leave --all away"]
+        words = ["mine.txt: 15 of the 16 pictures in captions.txt have no prediction, first 'p01'", "leave out --all"]
         refused(1, words, "evaluate", "-P", "mine.txt", "-R", "captions.txt", "-o", "out", "--all")
 
     def test_files_that_are_not_parallel(self, refused, trained):

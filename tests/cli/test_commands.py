@@ -89,7 +89,8 @@ def test_evaluate(call, trained):
     assert result.code == 0
     assert result.out.startswith("BLEU-1 ") and "ROUGE-L" in result.out and "CIDEr" not in result.out
     assert (
-        result.err == f"using {RUN}, the newest run\ncaptioning the 4 pictures of split dev\nscores holds the results\n"
+        result.err
+        == f"using {RUN}, the newest run\ncaptioning the 4 pictures of split dev\nresults written to scores\n"
     )
     predictions = json.loads((trained / "scores/predictions.json").read_text())
     assert [entry["image_id"] for entry in predictions] == ["p12", "p13", "p14", "p15"]
@@ -163,7 +164,7 @@ def test_compare_two_runs(call, trained):
 def test_average_two_runs(call, trained):
     shutil.copytree(RUN, "runs/other")
     refused = call("average", RUN, "-o", "runs/mean")
-    assert (refused.code, refused.err) == (2, "captioner: average: needs two runs or more\n")
+    assert (refused.code, refused.err) == (2, "captioner: average: needs at least two runs\n")
     result = call("average", RUN, "runs/other", "-o", "runs/mean")
     assert result.code == 0 and result.out == "runs/mean\n", result.err
     of_one, of_mean = (call("predict", "images/p03.png", "--model", run).out for run in (RUN, "runs/mean"))
@@ -196,7 +197,7 @@ def test_curves_of_a_run_are_drawn_without_an_evaluation(call, trained):
     assert "Perplexity on dev" in (trained / "curves.svg").read_text()
     assert not (trained / RUN / "report.html").exists()
     result = call("report", RUN, "--curves", "curves.bmp")
-    assert result.code != 0 and "--curves curves.bmp: the picture's name ends in png, svg or pdf" in result.err
+    assert result.code != 0 and "--curves curves.bmp: the name must end in png, svg or pdf" in result.err
     result = call("report", "images", "--curves", "curves.svg")
     assert result.code != 0 and "images: has no history.csv; captioner train writes it" in result.err
 
@@ -258,7 +259,7 @@ def test_an_ensemble(call, trained):
     assert len(json.loads(result.out)["captions"]) == 2
     result = call("evaluate", RUN, "runs/other", "--metrics", "bleu", "-o", "scores")
     assert result.code == 0 and result.out.startswith("BLEU-1 ")
-    assert result.err == "captioning the 4 pictures of split dev with 2 captioners\nscores holds the results\n"
+    assert result.err == "captioning the 4 pictures of split dev with 2 captioners\nresults written to scores\n"
     digests = [digest_file(f"{run}/captioner.keras") for run in (RUN, "runs/other")]
     assert read_manifest(trained / "scores/scores.json")["captioner"] == digests
 
@@ -304,5 +305,5 @@ def test_predict_one_picture_in_a_process_of_its_own(trained):
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0 and out.count("\n") == 1 and "\t" not in out
     said = err.splitlines()
-    assert said[0] == "using the captioner in the box; --model RUN takes one of your own"
+    assert said[0] == "using the built-in captioner; --model RUN uses your own"
     assert len(said) == 2 and "unlike the pictures that this captioner was trained on" in said[1]  # it is a drawing

@@ -72,7 +72,7 @@ def test_cs231ns_features_are_written_beside(call, untrained):
         file["train_features"] = np.ones((1, 4), "f")
     (untrained / "coco2014_vocab.json").write_text(json.dumps({"idx_to_word": ["<NULL>", "<START>", "<END>", "dog"]}))
     result = call("clean", "coco2014_captions.h5", "--features", "cs231n.h5")
-    assert result.code == 0 and "cs231n.h5: the features of coco2014_captions.h5" in result.err
+    assert result.code == 0 and "cs231n.h5: wrote the features of coco2014_captions.h5" in result.err
     assert open_features("cs231n.h5").gather(["train/0"]).tolist() == [[1, 1, 1, 1]]
     result = call("clean", "captions.txt", "--features", "other.h5")
     assert result.code == 1
@@ -90,7 +90,7 @@ def test_split_writes_lists_that_a_recipe_can_name(call, untrained):
     assert len(read_manifest(untrained / "splits")["near_duplicates"]) > 0
     lists = ["--set", "data.splits={train: splits/train.txt, dev: splits/dev.txt}"]
     checked = call("split", "--check", *lists)
-    assert checked.code == 0 and checked.out.startswith("no picture is in two splits under two names: 1")
+    assert checked.code == 0 and checked.out.startswith("no picture is in two splits; 1")
 
 
 def test_a_leak_by_content_is_an_error_that_names_it(refused, untrained):

@@ -72,7 +72,7 @@ def test_the_box_captions_without_keras(tmp_path):
     quick = program("-c", WITHOUT_KERAS, "predict", picture, cwd=tmp_path, env=environment)
     assert quick.returncode == 0 and len(quick.stdout.split()) > 3, quick.stderr
     *said, kib = quick.stderr.splitlines()
-    assert said[0] == "using the captioner in the box; --model RUN takes one of your own"
+    assert said[0] == "using the built-in captioner; --model RUN uses your own"
     assert len(said) == 2 and "unlike the pictures that this captioner was trained on" in said[1]  # it is a drawing
     assert int(kib) < 200 * 1024
 
@@ -83,7 +83,7 @@ def test_a_stale_graph_is_said_and_not_used(run, call):
     with (Path("runs/other") / "captioner.keras").open("ab") as file:
         file.write(b"\0" * 22)  # still an archive
     result = call("predict", PICTURES[0], "--model", "runs/other")
-    assert "made from another file" in result.err and "captioner export runs/other makes it again" in result.err
+    assert "made from another file" in result.err and "captioner export runs/other writes it again" in result.err
     assert before.code == 0 and "another file" not in before.err
 
 
@@ -121,7 +121,7 @@ def test_what_is_exported_captions_without_captioner(run, call, name, tmp_path):
 @pytest.mark.slow
 def test_an_ensemble_goes_into_a_saved_model(run, call, refused):
     shutil.copytree(run, "runs/second")
-    refused(2, ["onnx: holds one captioner"], "export", run, "runs/second", "--format", "onnx", "-o", "out")
+    refused(2, ["onnx: does not support ensembles"], "export", run, "runs/second", "--format", "onnx", "-o", "out")
     result = call("export", run, "runs/second", "--format", "saved_model", "-o", "both")
     assert result.code == 0, result.err
     done = program("both/run.py", PICTURES[0])
@@ -130,9 +130,9 @@ def test_an_ensemble_goes_into_a_saved_model(run, call, refused):
 
 
 def test_bad_calls(run, refused, monkeypatch):
-    refused(2, ["--format and -o belong together"], "export", run, "--format", "onnx")
-    refused(2, ["--format and -o belong together"], "export", run, "-o", "out")
-    refused(2, ["takes no options of captions"], "export", run, "--beam-size", "2")
+    refused(2, ["--format and -o: give both"], "export", run, "--format", "onnx")
+    refused(2, ["--format and -o: give both"], "export", run, "-o", "out")
+    refused(2, ["the generation options do not apply"], "export", run, "--beam-size", "2")
     refused(1, ["nothing", "not a finished run"], "export", "nothing", "--format", "onnx", "-o", "out")
     refused(1, ["images: is in use"], "export", run, "--format", "onnx", "-o", "images")
     refused(2, ["sampling cannot be exported"], "export", run, "--format", "onnx", "-o", "out", "--sample")
@@ -150,12 +150,12 @@ def test_an_encoder_that_is_not_known(trained, run, refused):
     blind = type(model)(model.decoder, model.vocabulary, None, model.generation)
     blind.save_to(run / "captioner.keras")
     keras.utils.clear_session()
-    refused(1, [str(run), "did not say which encoder"], "export", run, "--format", "litert", "-o", "out")
+    refused(1, [str(run), "without the name of their encoder"], "export", run, "--format", "litert", "-o", "out")
 
 
 def test_an_earlier_export_is_replaced_when_asked(run, call, refused):
     call("export", run, "--format", "litert", "-o", "out")
-    refused(1, ["out: holds an earlier export; --overwrite"], "export", run, "--format", "litert", "-o", "out")
+    refused(1, ["out: contains an earlier export; --overwrite"], "export", run, "--format", "litert", "-o", "out")
     first = Path("out/captioner.tflite").stat().st_size
     result = call("export", run, "--format", "litert", "-o", "out", "--overwrite", "--precision", "float16")
     assert result.code == 0, result.err

@@ -74,7 +74,7 @@ def test_broken_pictures_are_named_and_strict_fails(call, trained):
     assert rows["p08"].startswith("images/p08.jpg: empty")
     result = call("extract", "images", *NETWORK, "-o", "f.pkl", "--strict")
     assert (result.code, result.out) == (1, "")
-    assert "f.pkl: lacks 2 pictures, named in f.pkl.skipped.csv" in result.err
+    assert "f.pkl: 2 pictures are missing, see f.pkl.skipped.csv" in result.err
 
 
 def test_the_encoders_are_listed(call):

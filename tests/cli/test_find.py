@@ -41,21 +41,21 @@ def test_pictures_are_found_and_the_index_is_kept(call, trained, monkeypatch):
     third = call(*asked, "-n", "17")
     found_now = {path: score for score, path in (line.split("\t") for line in third.out.splitlines())}
     assert found_now["images/new.png"] == found_now[rows[0][1]] == rows[0][0] and len(found_now) == 17
-    assert call("find", "a red unicorn", "images", "--model", RUN).err.startswith("note: 'unicorn' is not among")
+    assert call("find", "a red unicorn", "images", "--model", RUN).err.startswith("note: 'unicorn' is not in the model")
 
 
 def test_what_cannot_be_found(refused, trained):
     refused(1, ["nowhere: no such folder"], "find", "a ball", "nowhere", "--model", RUN)
     refused(2, ["TEXT: is empty"], "find", " ", "images", "--model", RUN)
     Path("more").mkdir()
-    refused(2, ["--index: holds one folder's pictures"], "find", "a", "images", "more", "--index", "x")
+    refused(2, ["--index: an index is for one folder"], "find", "a", "images", "more", "--index", "x")
 
 
 def test_captions_that_belong_to_other_pictures_are_doubted(call, trained):
     features = ["--features", "features.pkl", "--model", RUN]
     result = call("doubt", "captions.txt", "images", *features, "-n", "5", "--shown", "4", "--throw-out", "3")
     assert result.code == 0, result.err
-    assert "a picture's own caption scores above another picture's in " in result.err
+    assert "a picture's own caption scores higher than another picture's caption in " in result.err
     printed = [line.split("\t") for line in result.out.splitlines()]
     rows = list(csv.DictReader(Path("doubts/doubts.csv").read_text().splitlines()))
     assert len(rows) == 32 and [row["image_id"] for row in rows[:5]] == [line[1] for line in printed]
@@ -72,15 +72,15 @@ def test_captions_that_belong_to_other_pictures_are_doubted(call, trained):
 
 def test_doubts_never_replace_what_is_read_or_what_others_wrote(refused, trained):
     asked = ["doubt", "captions.txt", "images", "--features", "features.pkl", "--model", RUN]
-    refused(1, ["captions.txt: is read here and would be replaced"], *asked, "-o", ".", "--throw-out", "1")
+    refused(1, ["captions.txt: is an input and would be overwritten"], *asked, "-o", ".", "--throw-out", "1")
     Path("mine").mkdir()
     for name, fault in [
-        ("doubts.csv", "is no table of doubts"),
-        ("doubts.html", "is no page"),
+        ("doubts.csv", "is not a table of doubts"),
+        ("doubts.html", "is not an HTML page"),
         ("captions.txt", "was not written by captioner doubt"),
     ]:
         (Path("mine") / name).write_text("by hand\n")
-        refused(1, [f"{name}: is there already", fault], *asked, "-o", "mine", "--throw-out", "1")
+        refused(1, [f"{name}: already exists", fault], *asked, "-o", "mine", "--throw-out", "1")
         (Path("mine") / name).unlink()
 
 
@@ -104,4 +104,4 @@ def test_too_few_pictures_to_compare_with(call, trained, captions):
     Path("few.txt").write_text(captions)
     result = call("doubt", "few.txt", "images", "--features", "features.pkl", "--model", RUN)
     assert result.code == 1
-    assert_one_line(result.err, "captioned pictures are there, two are needed")
+    assert_one_line(result.err, "captioned pictures, but two are needed")

@@ -63,7 +63,7 @@ def test_predict_prints_and_writes_what_the_captioner_says(call, here, model):
     with Path("out/results.csv").open() as file:
         assert [row["caption"] for row in csv.DictReader(file)] == [caption.text for caption in expected]
     again = call("predict", "images/p0.png", "images/p1.png", *options, "--json", "--write", "txt", "--out", "out")
-    assert "2 of 2 pictures have their captions already" in again.err
+    assert "2 of 2 pictures already have captions" in again.err
 
 
 def test_evaluate_scores_a_split_of_a_recipe(call, here, model):
@@ -88,14 +88,14 @@ def test_evaluate_scores_a_split_of_a_recipe(call, here, model):
         (["--attention"], ["predict", "images", "--attention", "looks"]),
         (["--unsure", "confidence"], ["predict", "images", "--unsure", "0.5"]),
         (["--engine ray"], ["predict", "images", "--engine", "ray"]),
-        (["captions alone"], ["predict", "images", "--model", "hub:preset"]),
-        (["trained here"], ["find", "a dog", "images"]),
+        (["cannot be part of an ensemble"], ["predict", "images", "--model", "hub:preset"]),
+        (["not supported here"], ["find", "a dog", "images"]),
     ],
 )
 def test_what_it_cannot_do_is_refused_in_one_line(refused, here, words, arguments):
     command, *rest = arguments
     refused(
-        1 if words[0] in ("--attention", "--unsure", "captions alone", "trained here") else 2,
+        1 if words[0] in ("--attention", "--unsure", "cannot be part of an ensemble", "not supported here") else 2,
         words,
         command,
         *rest,
@@ -109,8 +109,8 @@ def test_what_it_cannot_do_is_refused_in_one_line(refused, here, words, argument
     [
         (2, ["-o: missing"], ["hub:preset", "-c", "recipe.yaml"]),
         (2, ["--features"], ["hub:preset", "-c", "recipe.yaml", "-o", "x", "--features", "f.pkl"]),
-        (2, ["captions alone"], ["hub:preset", "hub:other", "-c", "recipe.yaml", "-o", "x"]),
-        (1, ["hub:nothing", "net"], ["hub:nothing", "-c", "recipe.yaml", "-o", "x"]),
+        (2, ["cannot be part of an ensemble"], ["hub:preset", "hub:other", "-c", "recipe.yaml", "-o", "x"]),
+        (1, ["hub:nothing", "needs a download"], ["hub:nothing", "-c", "recipe.yaml", "-o", "x"]),
         (2, ["--config", "run folder"], ["runs/one", "-c", "recipe.yaml"]),
         (2, ["retrieval"], ["hub:preset", "-c", "recipe.yaml", "-o", "x", "--metrics", "retrieval"]),
         (1, ["no picture 'p2'"], ["hub:preset", "-c", "recipe.yaml", "-o", "x", "--set", "data.images=few"]),

@@ -25,7 +25,7 @@ def test_an_interrupted_training_says_one_line_and_resumes(call, untrained):
 
     refused = call("train", "-c", "captioner.yaml", "-o", "runs/a")
     assert refused.code == 1
-    assert_one_line(refused.err, "runs/a: holds an unfinished run", "--resume", "--overwrite")
+    assert_one_line(refused.err, "runs/a: contains an unfinished run", "--resume", "--overwrite")
     more = call("train", "-c", "captioner.yaml", "-o", "runs/a", "--resume", "--set", "train.epochs=3")
     assert more.code == 0 and "continuing after epoch" in more.err
 

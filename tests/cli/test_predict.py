@@ -59,7 +59,7 @@ def test_results_under_the_pictures_go_on_too(call, trained):
     for _ in range(2):
         result = call(*PREDICT, "--out", "images/captioned")
         assert result.code == 0, result.err
-    assert "16 of 16 pictures have their captions already" in result.err
+    assert "16 of 16 pictures already have captions" in result.err
     assert len(list(Path("images/captioned").glob("*.jpg"))) == 16
 
 
@@ -76,7 +76,7 @@ def test_a_caption_leaves_before_the_next_path_comes(trained):
 def test_sidecars_and_what_is_there_already(call, trained):
     Path("images/p03.txt").write_text("by hand\n")
     first = call(*PREDICT, "--write", "txt", "--style", "sentence", "--prefix", "photo: ")
-    assert first.code == 0 and "1 of 16 pictures have their captions already" in first.err
+    assert first.code == 0 and "1 of 16 pictures already have captions" in first.err
     texts = {path.stem: path.read_text() for path in Path("images").glob("*.txt")}
     assert texts.pop("p03") == "by hand\n" and len(texts) == 15
     for line in first.out.splitlines():
@@ -105,8 +105,8 @@ def test_what_would_be_lost_is_refused_before_anything_is_captioned(refused, tra
     refused(1, words, *PREDICT, "--write", "txt")
     refused(2, ["--extension .jpg: belongs to pictures"], *PREDICT, "--write", "txt", "--extension", "jpg")
     for option in (["--existing", "append"], ["--prefix", "a"], ["--keep-times"], ["--dry-run"], ["--extension", "x"]):
-        refused(2, [f"{option[0]}: belongs to --write"], *PREDICT, *option)
-    refused(1, ["--unsure: this model was trained without a measure"], *PREDICT, "--unsure", "0.3")
+        refused(2, [f"{option[0]}: needs --write"], *PREDICT, *option)
+    refused(1, ["--unsure: this model has no confidence estimate"], *PREDICT, "--unsure", "0.3")
     Path("words.txt").write_text("man person\n")
     refused(1, ["words.txt: line 1: expected `word = replacement`"], *PREDICT, "--neutral-words", "words.txt")
 
@@ -120,7 +120,7 @@ def test_an_empty_path_is_refused(refused, trained, option):
 def test_a_folder_that_cannot_be_written_to(refused, trained):
     Path("images").chmod(0o555)
     try:
-        refused(1, ["images: cannot be written to, and --write txt writes there"], *PREDICT, "--write", "txt")
+        refused(1, ["images: cannot be written to, but --write txt writes there"], *PREDICT, "--write", "txt")
     finally:
         Path("images").chmod(0o755)
 
@@ -142,7 +142,7 @@ def test_a_stopped_run_goes_on(call, trained):
     Path("out/results.csv.manifest.json").unlink()  # as a kill leaves it: a row cut off, a picture too many
     Path("out/results.csv").write_text("".join(table.splitlines(keepends=True)[:9])[:-5])
     result = call(*PREDICT, "--out", "out")
-    assert result.code == 0 and "7 of 16 pictures have their captions already" in result.err
+    assert result.code == 0 and "7 of 16 pictures already have captions" in result.err
     assert len(result.out.splitlines()) == 9 and whole.out.endswith(result.out)
     assert same_rows(Path("out/results.csv").read_text(), table)
     assert sorted(path.name for path in Path("out").iterdir()) == sorted(path.name for path in Path("whole").iterdir())
@@ -155,18 +155,18 @@ def test_a_stopped_run_goes_on(call, trained):
 
 def test_results_of_another_job_are_not_mixed(call, refused, trained):
     assert call("predict", "images/p00.png", "--model", RUN, "--out", "out").code == 0
-    words = ["out/results.csv: holds captions of another model or other settings (style: plain against alt)"]
+    words = ["out/results.csv: contains captions of another model or other settings (style: plain against alt)"]
     refused(1, [*words, "--overwrite"], *PREDICT, "--out", "out", "--style", "alt")
     assert call(*PREDICT, "--out", "out", "--style", "alt", "--overwrite").code == 0
     assert Path("out/results.csv").read_text().count("\n") == 17
     Path("mine").mkdir()
     shutil.copy("images/p00.png", "mine/p00.jpg")
-    refused(1, ["mine/p00.jpg: is there already"], *PREDICT, "--out", "mine")
+    refused(1, ["mine/p00.jpg: already exists"], *PREDICT, "--out", "mine")
 
 
 def test_a_picture_whose_caption_cannot_be_written_is_named_and_the_rest_goes_on(call, trained):
     Path("images/p02.txt").write_bytes(b"caf\xe9")
     result = call(*PREDICT, "--write", "txt", "--existing", "append")
     assert result.code == 1 and len(list(Path("images").glob("*.txt"))) == 16
-    assert "captioner: images/p02.txt: is not UTF-8, so it is left as it is" in result.err
+    assert "captioner: images/p02.txt: is not UTF-8 and stays unchanged" in result.err
     assert Path("images/p02.txt").read_bytes() == b"caf\xe9"

@@ -39,10 +39,10 @@ WORDS = [["a", "dog", "runs"], ["a", "cat", "sleeps"]]
         (["--port", "99999"], ["'--port'", "0<=x<=65535"]),
         (["--workers", "0"], ["'--workers'", "x>=1"]),
         (["--batch", "3"], ["batch: must be a power of two such as 16, found 3"]),
-        (["--batch", "64", "--queue", "32"], ["--batch 64", "--queue of 32"]),
+        (["--batch", "64", "--queue", "32"], ["--batch 64", "--queue 32"]),
         (["--deadline", "0"], ["'--deadline'", "x>0"]),
         (["--model", ""], ["'--model'", "the name is empty"]),
-        (["--token", ""], ["--token: must be of visible ASCII characters"]),
+        (["--token", ""], ["--token: must consist of visible ASCII characters"]),
         (["--token", "schlüssel"], ["--token"]),
         (["--token", "a b\n"], ["--token"]),
     ],
@@ -63,11 +63,11 @@ def test_an_empty_token_in_the_environment_lets_nobody_in_by_mistake(refused, tm
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["--port", "0"], ["runs", "no trained captioner there"]),
+        (["--port", "0"], ["runs", "contains no trained captioner"]),
         (["--port", "0", "--model", "nothing"], ["nothing", "captioner train"]),
         (
             ["--host", "nowhere.invalid", "--model", "nothing"],
-            ["nowhere.invalid:5000: cannot be served"],
+            ["nowhere.invalid:5000: cannot listen there"],
         ),
     ],
 )
@@ -83,7 +83,7 @@ def test_a_port_that_is_taken_is_said_before_any_model_is_loaded(refused, tmp_pa
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        words = [f"127.0.0.1:{port}: cannot be served", "choose another --port"]
+        words = [f"127.0.0.1:{port}: cannot listen there", "choose another --port"]
         refused(1, words, "serve", "--port", port, "--model", "nothing")
 
 
@@ -174,7 +174,7 @@ def test_it_says_what_it_is_and_sigterm_answers_what_was_accepted(run, tmp_path)
 def test_the_box_is_served_on_onnxruntime():
     started = Started()
     assert "transformer over efficientnet_lite2" in started.printed[1] and "on onnxruntime)" in started.printed[1]
-    assert started.printed[2] == f"scores: {CARD} has them\n"
+    assert started.printed[2] == f"scores: see {CARD}\n"
     fields = [("n", "3"), ("attention", "true")]
     answer = started.client.post_form("/caption", [("file", "x.png", picture())], fields)
     assert answer.status == 200 and len(answer.json["captions"]) == 3 and answer.json["captions"][0]["attention"], (

@@ -63,7 +63,7 @@ def test_a_picture_of_it(tmp_path: Path, name: str) -> None:
 
 
 def test_another_ending_is_refused_before_the_work() -> None:
-    with pytest.raises(ConfigError, match=r"--plot s\.txt: the picture's name ends in png, svg or pdf"):
+    with pytest.raises(ConfigError, match=r"--plot s\.txt: the name must end in png, svg or pdf"):
         require_plot(Path("s.txt"))
 
 

@@ -128,7 +128,7 @@ def test_presets_that_cannot_be_had(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ConfigError, match="hub:clip_vit_base_patch61: KerasHub has no such preset; near it: clip_vit"):
         build_encoder(EncoderConfig("hub:clip_vit_base_patch61"))
-    with pytest.raises(DataError, match=r"cannot be had \(.*name a preset's folder"):
+    with pytest.raises(DataError, match=r"cannot be loaded \(.*name the folder of a downloaded preset"):
         build_encoder(EncoderConfig(f"hub:{tmp_path}"))
     bert = keras_hub.models.BertBackbone(30, 1, 2, 8, 16)
     bert.save_to_preset(str(tmp_path))

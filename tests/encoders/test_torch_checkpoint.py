@@ -84,7 +84,7 @@ class Hostile:
 
 
 def test_hostile_files_are_refused(write):
-    with pytest.raises(DataError, match=r"c\.pth: refused, it asks for posix\.system"):
+    with pytest.raises(DataError, match=r"c\.pth: refused, it refers to posix\.system"):
         read_checkpoint(write({"a": Hostile()}))
 
 

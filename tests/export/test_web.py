@@ -109,7 +109,7 @@ def test_the_graph_gives_the_same_captions_under_node(folder):
 
 
 def test_a_runtime_that_is_missing(tmp_path):
-    with pytest.raises(ConfigError, match=r"has no ort\.wasm\.min\.js; `npm install onnxruntime-web` here"):
+    with pytest.raises(ConfigError, match=r"has no ort\.wasm\.min\.js; run `npm install onnxruntime-web`"):
         require_runtime(tmp_path)
 
 

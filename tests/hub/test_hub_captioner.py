@@ -150,12 +150,12 @@ def test_start_begins_a_caption_and_a_prompt_does_not(pair):
     asked = pair.ours.caption(PICTURES, prompt="dog", max_length=LENGTH)
     usual = pair.ours.caption(PICTURES, max_length=LENGTH)
     assert [caption.log_prob for caption in asked] != [caption.log_prob for caption in usual]
-    with pytest.raises(ConfigError, match="start: has as many pieces as max_length 1"):
+    with pytest.raises(ConfigError, match="start: has as many word pieces as max_length 1"):
         pair.ours.caption(PICTURES, start="a a a a", max_length=1)
 
 
 def test_a_prompt_that_is_too_long(pali):
-    with pytest.raises(ConfigError, match=r"prompt: has \d+ pieces or more, .* takes 23; make it shorter"):
+    with pytest.raises(ConfigError, match=r"prompt: has at least \d+ word pieces, but .* supports 23; make it shorter"):
         pali.ours.caption(PICTURES, prompt="a red dog " * 40)
 
 
@@ -177,7 +177,7 @@ def test_a_prompt_that_is_too_long(pali):
 def test_a_setting_that_kerashub_lacks_is_named(pali, name, value):
     assert name not in SETTINGS
     rest = {"beam_size": 2} if name == "groups" else {}
-    with pytest.raises(ConfigError, match=f"^{name}: KerasHub's models have no such setting; leave it out$"):
+    with pytest.raises(ConfigError, match=f"^{name}: KerasHub models do not support this setting; leave it out$"):
         pali.ours.caption(PICTURES, **{name: value}, **rest)
 
 

@@ -79,7 +79,7 @@ def test_a_grid_that_the_description_tells():
 
 
 def test_regions_that_are_no_grid():
-    with pytest.raises(DataError, match="attention over 6 regions, which are no square grid, cannot be laid over"):
+    with pytest.raises(DataError, match="attention over 6 regions cannot be drawn, because they are not a square grid"):
         attention_heat(np.eye(6)[5], (40, 60))
 
 

@@ -69,14 +69,14 @@ def test_a_weight_beyond_float16_is_refused(run, tmp_path):
     model.decoder.weights[0].assign(np.full(model.decoder.weights[0].shape, 1e6, "float32"))
     (tmp_path / "run").mkdir()
     model.save_to(tmp_path / "run" / CAPTIONER)
-    with pytest.raises(DataError, match="goes beyond float16"):
+    with pytest.raises(DataError, match="exceeds the range of float16"):
         box.make_box(tmp_path / "run", tmp_path / "box.keras")
     assert not (tmp_path / "box.keras").exists()
 
 
 def test_without_a_box_the_message_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(box, "BOX", tmp_path / "none.keras")
-    with pytest.raises(DataError, match="no captioner in the box; train one and name it with --model"):
+    with pytest.raises(DataError, match="no built-in captioner; train one and name it with --model"):
         captioner.load()
 
 

@@ -72,7 +72,7 @@ def test_a_graph_of_an_earlier_box_is_never_used(run, tmp_path):
 
 def test_what_cannot_be_made(run, tmp_path, monkeypatch):
     result = CliRunner().invoke(main, [])
-    assert result.exit_code == 2 and "name a run, or --graph" in result.output
+    assert result.exit_code == 2 and "name a run, or give --graph" in result.output
     result = CliRunner().invoke(main, [str(run), "--graph"])
     assert result.exit_code == 2, result.output
     result = CliRunner().invoke(main, ["nothing", str(tmp_path / "own.keras")])

@@ -46,7 +46,7 @@ def test_a_picture_that_gets_another_caption_has_no_maps(features, said):
     model = captioner(8)
     shown = {image_id: Shown("something else", 30, 30) for image_id in features}
     assert attention_maps(model, features, shown, {"beam_size": 1}) == {}
-    assert said[-1] == "note: 5 pictures get another caption now and are shown without attention"
+    assert said[-1] == "note: 5 pictures now get a different caption; they are shown without attention"
 
 
 def test_a_decoder_without_attention_gives_none_and_says_nothing(features, said):

@@ -21,7 +21,7 @@ def test_pictures_become_small_jpegs_and_broken_ones_are_said(tmp_path, said):
     assert kind == "data:image/jpeg;base64"
     picture = Image.open(io.BytesIO(base64.b64decode(data)))
     assert picture.format == "JPEG" and picture.size == (SIDE, SIDE * 2 // 3) and picture.getpixel((5, 5))[0] > 240
-    assert said == [said[0]] and said[0].startswith("note: 1 of 3 pictures cannot be shown, the first: ")
+    assert said == [said[0]] and said[0].startswith("note: 1 of 3 pictures cannot be shown (first: ")
     assert "broken.jpg" in said[0]
 
 

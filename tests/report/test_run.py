@@ -88,7 +88,7 @@ def test_intervals_that_the_evaluation_drew_are_shown_as_they_are(run):
 def test_pictures_that_are_not_there_leave_the_words(run):
     shutil.rmtree(run.parents[1] / "images")
     _, _, data, said = report(run)
-    assert len(said) == 1 and "--images names one" in said[0]
+    assert len(said) == 1 and "name the folder with --images" in said[0]
     assert not any("source" in picture for picture in data["pictures"]) and len(data["pictures"]) == PICTURES
 
 
@@ -137,4 +137,4 @@ def test_a_captioner_that_cannot_be_loaded_costs_the_attention_only(run, tmp_pat
 
     _, _, _, said = report(run, load=load)
     assert asked == [] and "features.pkl: no such file" in said[0]  # the features come first, without Keras
-    assert said[0].startswith("note: the page goes without attention maps: ")
+    assert said[0].startswith("note: the page has no attention maps: ")

@@ -63,7 +63,7 @@ def test_a_request_may_ask_otherwise(client, model):
 
 @pytest.mark.parametrize(
     "prompt, words",
-    [(5, "must be a text"), ("x" * 1001, "1001 characters; send up to 1000"), ("a dog " * 150, "make it shorter")],
+    [(5, "must be a string"), ("x" * 1001, "1001 characters; send up to 1000"), ("a dog " * 150, "make it shorter")],
 )
 def test_an_impossible_prompt_is_said(client, prompt, words):
     answer = client.post_json("/caption", {"image": base64.b64encode(picture()).decode(), "prompt": prompt})

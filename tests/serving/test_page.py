@@ -121,7 +121,7 @@ def test_a_picture_gets_its_caption_and_alternatives(page, model, files):
     assert shown == [best, *others]
     assert page.run("return document.getElementById('shown').naturalWidth") == 320
     assert page.run("return document.getElementById('shown').alt") == best[0].upper() + best[1:] + "."
-    assert text(page, "news") == best and text(page, "sure") == "This model does not say how sure it is"
+    assert text(page, "news") == best and text(page, "sure") == "This model reports no confidence"
 
 
 def test_confidence_is_shown_where_the_model_has_it(page, files):

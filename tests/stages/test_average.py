@@ -39,7 +39,7 @@ def test_the_mean_of_the_weights_is_a_run_like_any_other(runs):
     assert manifest["averaged"] == [read_manifest(member)["captioner"] for member in members]
     [row], best = read_history(folder / "mean")
     assert best == 1 and row["val_loss"] > 0 and manifest["best"]["cider_d"] == row["cider_d"]
-    with pytest.raises(DataError, match="mean: holds a finished run"):
+    with pytest.raises(DataError, match="mean: contains a finished run"):
         average(folder / "mean", members)
     average(folder / "mean", members[:1] * 2, overwrite=True)
     np.testing.assert_allclose(captioner.load(folder / "mean").decoder.get_weights()[0], weights[0][0], atol=1e-6)

@@ -95,7 +95,7 @@ def test_a_folder_in_which_no_captioned_picture_lies_is_said(source: Path, tmp_p
     clean(source, tmp_path / "descriptions.txt", "ptb", images=tmp_path / "images")
     assert said[-1] == (
         f"note: {tmp_path / 'images'} and the captions have not one id in common: 'sub/a' in one, 'b' in the other; "
-        "ids are paths relative to that folder: name the right one"
+        "ids are paths relative to that folder; name the right folder"
     )
 
 
@@ -122,7 +122,7 @@ def test_rules_that_leave_nothing_write_nothing(tmp_path: Path) -> None:
 def test_a_file_that_cleaning_did_not_write_is_not_replaced(source: Path, tmp_path: Path, content: bytes) -> None:
     output = tmp_path / "photo.jpg"
     output.write_bytes(content)
-    with pytest.raises(DataError, match=r"photo\.jpg: is there already and was not written by captioner clean"):
+    with pytest.raises(DataError, match=r"photo\.jpg: already exists and was not written by captioner clean"):
         clean(source, output, "ptb")
     assert output.read_bytes() == content
     output.unlink()

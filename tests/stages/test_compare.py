@@ -76,7 +76,7 @@ def test_only_pictures_that_both_have_captioned_count(files, said):
     (files / "part.json").write_text(json.dumps(entries[10:]))
     assert run(files, "a.json", "part.json").pictures == 30
     assert said == [f"10 of the 40 pictures in {files / 'a.json'} are not in {files / 'part.json'} and are left out"]
-    with pytest.raises(DataError, match=r"10 of the 40 pictures .* first 'p0'; caption them too, or leave --all away"):
+    with pytest.raises(DataError, match=r"10 of the 40 pictures .* first 'p0'; caption them too, or leave out --all"):
         run(files, "a.json", "part.json", every=True)
     (files / "other.json").write_text(json.dumps([{"image_id": "x", "caption": "a dog"}]))
     with pytest.raises(DataError, match="have not one id in common: 'x' in one, 'p0' in the other"):
@@ -92,7 +92,7 @@ def test_run_folders_bring_their_references(files):
     assert found.pictures == 40 and found.found["bleu_1"].second == pytest.approx(1, abs=1e-6)
     (files / "r2.txt").write_text("p0.jpg#0\tOther .\n")
     (files / "b" / "config.yaml").write_text(f"data: {{captions: {files / 'r2.txt'}}}\n")
-    with pytest.raises(DataError, match=r"have other references, .*r\.txt and .*r2\.txt; name one with -R"):
+    with pytest.raises(DataError, match=r"have different references, .*r\.txt and .*r2\.txt; choose one with -R"):
         compare(files / "a", files / "b", [], CONFIG)
     (files / "b" / "predictions.json").unlink()
     with pytest.raises(DataError, match=r"b: has no scores\.json; captioner evaluate .*b makes it"):

@@ -124,7 +124,7 @@ def test_strict_makes_no_output_but_names_every_broken_picture_and_keeps_the_wor
 
 def test_strict_is_not_content_with_what_is_up_to_date_but_lacks_a_picture(folder, tmp_path):
     extract(folder, tmp_path / "f.pkl", tiny(), SMALL)
-    with pytest.raises(DataError, match=r"f\.pkl: lacks 1 pictures, named in f\.pkl\.skipped\.csv; .*p05\.png: not"):
+    with pytest.raises(DataError, match=r"f\.pkl: 1 pictures are missing, see f\.pkl\.skipped\.csv; .*p05\.png: not"):
         extract(folder, tmp_path / "f.pkl", tiny(), SMALL, strict=True)
 
 

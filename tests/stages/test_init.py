@@ -69,7 +69,7 @@ def test_captions_without_a_dev_split_give_a_recipe_that_can_be_trained(photos):
     rows = [f"p{index:02}.jpg,a dog,{'test' if index > 8 else 'train'}" for index in range(12)]
     Path("captions.csv").write_text("\n".join(["image,caption,split", *rows]))
     init(photos, None, Path("captioner.yaml"))
-    assert "for train, test; a part of train is dev" in Path("captioner.yaml").read_text()
+    assert "the splits train, test; part of train is used as dev" in Path("captioner.yaml").read_text()
     assert set(load_captions(loaded().data).splits) == {"train", "dev", "test"}
 
 
@@ -99,20 +99,20 @@ def test_a_recipe_elsewhere_has_paths_from_there(photos):
 def test_a_recipe_is_not_replaced_unasked(photos):
     Path("captions.txt").write_text(TOKENS)
     Path("captioner.yaml").write_text("data: {}")
-    with pytest.raises(ConfigError, match=r"captioner\.yaml: is there already; --overwrite replaces it"):
+    with pytest.raises(ConfigError, match=r"captioner\.yaml: already exists; give --overwrite to replace it"):
         init(photos, None, Path("captioner.yaml"))
     init(photos, None, Path("captioner.yaml"), overwrite=True)
     assert loaded().data.images == "photos"
 
 
 def test_what_cannot_be_used_is_said(photos):
-    with pytest.raises(DataError, match="no captions of its pictures are found in it or beside it"):
+    with pytest.raises(DataError, match="found no captions for its pictures in it or beside it"):
         look_at(photos)
     Path("other.txt").write_text("q1.jpg#0\tA dog .\n")
-    with pytest.raises(DataError, match=r"other\.txt: none of its 1 pictures is in photos \(it speaks of 'q1'"):
+    with pytest.raises(DataError, match=r"other\.txt: none of its 1 pictures is in photos \(it lists 'q1'"):
         look_at(photos, Path("other.txt"))
     Path("few.txt").write_text("p01.jpg#0\tA dog .\n")
-    with pytest.raises(DataError, match=r"few\.txt: has captions of 1 pictures in photos; 8 are needed"):
+    with pytest.raises(DataError, match=r"few\.txt: has captions for 1 pictures in photos; at least 8 are needed"):
         look_at(photos, Path("few.txt"))
     with pytest.raises(DataError, match="nowhere: no such folder"):
         look_at(Path("nowhere"))

@@ -101,7 +101,7 @@ def test_a_run_whose_minutes_were_up_goes_on_with_more(project, tmp_path, caplog
     assert train(tmp_path, short).epoch == 1
     with caplog.at_level(logging.INFO):
         train(tmp_path, short, resume=True)
-    assert "stopped after epoch 1 of 3, and train.max_minutes=1e-06 are up" in caplog.text
+    assert "stopped after epoch 1 of 3: train.max_minutes=1e-06 are over" in caplog.text
     assert train(tmp_path, with_train(sections, epochs=3, patience=None, max_minutes=9), resume=True).epoch == 3
 
 
@@ -115,6 +115,6 @@ def test_a_run_that_waited_enough_goes_on_with_more_patience(project, tmp_path, 
     before = contents(tmp_path)
     with caplog.at_level(logging.INFO):
         train(tmp_path, with_train(sections, epochs=20), resume=True)
-    assert f"stopped after epoch {done} of 20, and val_loss has not risen for train.patience=1 epochs" in caplog.text
+    assert f"stopped after epoch {done} of 20: val_loss has not risen for train.patience=1 epochs" in caplog.text
     assert contents(tmp_path) == before
     assert train(tmp_path, with_train(sections, epochs=done + 1, patience=9), resume=True).epoch == done + 1

@@ -75,7 +75,9 @@ def test_runs_every_stage_once_and_then_only_what_is_out_of_date(folder, said):
 def test_a_run_trained_otherwise_is_kept_and_the_difference_named(folder):
     run(build(Recipe, settings(folder)), folder / "run")
     before = modified(folder / "run")
-    with pytest.raises(DataError, match=r"was trained otherwise \(train\.learning_rate: 0\.001 then, 0\.01 now\)"):
+    with pytest.raises(
+        DataError, match=r"was trained with other settings or data \(train\.learning_rate: 0\.001 then, 0\.01 now\)"
+    ):
         run(build(Recipe, settings(folder, learning_rate=0.01)), folder / "run")
     assert modified(folder / "run") == before
 

@@ -196,7 +196,7 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(project, tmp_path, monke
     def disk(path):
         if path.name.startswith("checkpoint") and len(full) < 2:
             full.append(path.name)
-            raise DataError(f"{path}: cannot be written (No space left on device); what was there before is intact")
+            raise DataError(f"{path}: cannot be written (No space left on device); the existing file is unchanged")
         with write(path) as temporary:
             yield temporary
 
@@ -209,7 +209,9 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(project, tmp_path, monke
 def test_a_disk_without_room_for_the_weights_is_said_before_training(project, tmp_path, monkeypatch):
     _, sections = project
     monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=1000))
-    with pytest.raises(DataError, match=r"checkpoints: training needs .* are free; make room or name another folder"):
+    with pytest.raises(
+        DataError, match=r"checkpoints: training needs .* are free; free disk space or name another folder"
+    ):
         train(tmp_path / "run", sections)
 
 
@@ -294,7 +296,7 @@ def test_with_a_single_dev_picture_the_loss_chooses(project, tmp_path, said):
     progress = train(tmp_path / "run", sections)
     losses = [row["val_loss"] for row in progress.history]
     assert losses[progress.best_epoch - 1] == min(losses) < losses[0]
-    assert "note: CIDEr-D of a single dev picture is always 0, so the dev loss chooses the best epoch" in said
+    assert "note: CIDEr-D of a single dev picture is always 0; the best epoch is chosen by the dev loss" in said
 
 
 def test_bfloat16_trains_and_saves_float32(project, tmp_path):
@@ -317,7 +319,7 @@ def test_test_captions_stay_out_of_the_vocabulary(project, tmp_path):
 def test_a_finished_run_is_not_overwritten_unasked(project, finished):
     _, sections = project
     before = (finished / "captioner.keras").read_bytes()
-    with pytest.raises(DataError, match="holds a finished run; give another folder, or --overwrite"):
+    with pytest.raises(DataError, match="contains a finished run; give another folder, or --overwrite"):
         fit_to(finished, sections, epochs=1)
     assert (finished / "captioner.keras").read_bytes() == before
 
@@ -418,7 +420,7 @@ def test_training_pictures_that_are_not_in_the_shards_are_left_out_and_said(proj
     sections = replace(sections, data=data, features=str(tmp_path / "shards"))
     fit_to(tmp_path / "run", sections, epochs=1)
     assert state_of(tmp_path / "run") == "finished"
-    [line] = [line for line in said if "lacks 1 of the 40 training pictures" in line]
+    [line] = [line for line in said if "1 of the 40 training pictures are missing" in line]
     assert said.index(line) < next(place for place, line in enumerate(said) if line.startswith("epoch 1/"))
 
 
@@ -428,6 +430,6 @@ def test_shards_that_lack_a_dev_picture_are_refused_before_training(project, tmp
     fewer = replace(captions, splits={**captions.splits, "dev": captions.splits["dev"][1:]})
     shard(fewer, tmp_path / "shards", open_features(sections.features), pictures_a_shard=9)
     sections = replace(sections, data=replace(sections.data, source="tfrecord"), features=str(tmp_path / "shards"))
-    with pytest.raises(DataError, match="lacks 1 of the 8 dev pictures"):
+    with pytest.raises(DataError, match="1 of the 8 dev pictures are missing"):
         train(tmp_path / "run", sections)
     assert not (tmp_path / "run" / "checkpoints").exists()

@@ -132,10 +132,10 @@ def test_changed_pictures_need_the_pictures(pictured, inner, tmp_path):
     with pytest.raises(ConfigError, match=r"train.augment: needs the pictures; name their folder in data.images"):
         train(tmp_path / "run", replace(pictured, data=replace(pictured.data, images=None)))
     (tmp_path / "images" / "p2.png").unlink()
-    with pytest.raises(DataError, match=r"images: lacks 1 of the 40 training pictures, the first is p2"):
+    with pytest.raises(DataError, match=r"images: 1 of the 40 training pictures are missing \(first: p2\)"):
         train(tmp_path / "run", pictured)
     frozen = replace(inner.train, encoder_rate=0.0, augment=("flip",))
-    with pytest.raises(ConfigError, match=r"train.augment: not together with train.encoder_rate 0"):
+    with pytest.raises(ConfigError, match=r"train.augment: cannot be combined with train.encoder_rate 0"):
         train(tmp_path / "frozen", replace(inner, train=frozen, data=pictured.data))
 
 

@@ -169,7 +169,7 @@ def test_on_a_cluster_too_errors_are_one_line(cluster, recipe, start, tmp_path):
     refused = start(recipe, tmp_path / "run", *on_ray, "--set", "train.views=[other.pkl]", **access)
     _, err = refused.communicate(timeout=PATIENCE)
     assert refused.returncode == 2
-    what = "train.views: not in several processes, or on several devices; leave it at its default"
+    what = "train.views: not supported in several processes or on several devices; leave it out"
     assert err.splitlines()[-1].endswith(what) and err.count("captioner: ") == 1
     assert not (tmp_path / "run").exists()
 

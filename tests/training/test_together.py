@@ -169,4 +169,4 @@ def test_what_one_process_must_do_is_refused_in_one_line(recipe, tmp_path):
     process = start(recipe, tmp_path / "run", "--processes", "2", "--set", "train.views=[other.pkl]")
     out, lines = said_by(process)
     assert (process.returncode, out) == (2, "")
-    assert lines == ["captioner: train.views: not in several processes, or on several devices; leave it at its default"]
+    assert lines == ["captioner: train.views: not supported in several processes or on several devices; leave it out"]

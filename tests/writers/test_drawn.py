@@ -77,7 +77,7 @@ def test_a_run_that_was_stopped_early_goes_on(pictures, tmp_path, rows_left):
 
 def test_the_pictures_themselves_are_never_written_over(pictures):
     for make in (ResultsFolder, lambda folder, paths: AttentionFolder(folder, paths, None)):
-        with pytest.raises(ConfigError, match="more: holds pictures that are to be captioned; name another folder"):
+        with pytest.raises(ConfigError, match="more: contains pictures to caption; name another folder"):
             make(pictures[1].parent, pictures)
 
 
@@ -86,7 +86,7 @@ def test_a_picture_that_arrives_from_the_folder_itself_ends_no_run(pictures):
         ResultsFolder(pictures[0].parent, []),
         AttentionFolder(pictures[0].parent, [], None),
     ):
-        with pytest.raises(DataError, match=r"dog\.png: gets no drawing .*holds pictures that are to be captioned"):
+        with pytest.raises(DataError, match=r"dog\.png: cannot be drawn .*contains pictures to caption"):
             folder.add(Captioned(pictures[0], captions("a dog", regions=4)))
 
 
@@ -105,10 +105,10 @@ def test_drawings_replace_drawings_but_no_picture_of_others(pictures, tmp_path):
     folder.mkdir()
     Image.new("RGB", (9, 9)).save(folder / "dog.png")
     before = (folder / "dog.png").read_bytes()
-    with pytest.raises(DataError, match=r"dog\.png: is there already and no drawing of captioner predict"):
+    with pytest.raises(DataError, match=r"dog\.png: already exists and was not drawn by captioner predict"):
         AttentionFolder(folder, pictures, None)
     arriving = AttentionFolder(folder, [], None)
-    with pytest.raises(DataError, match=r"dog\.png: is there already"):
+    with pytest.raises(DataError, match=r"dog\.png: already exists"):
         arriving.add(Captioned(pictures[0], captions("a dog", regions=4)))
     assert (folder / "dog.png").read_bytes() == before and len(list(folder.iterdir())) == 1
     (folder / "dog.png").unlink()
@@ -123,13 +123,13 @@ def test_what_arrives_replaces_no_picture_of_others_either(pictures, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/dog.jpg").write_bytes(b"a photograph")
     folder = ResultsFolder(tmp_path / "out", [])
-    with pytest.raises(DataError, match=r"dog\.jpg: is there already and no result of captioner predict"):
+    with pytest.raises(DataError, match=r"dog\.jpg: already exists and was not written by captioner predict"):
         folder.add(Captioned(pictures[0], captions("a dog")))
     assert (tmp_path / "out/dog.jpg").read_bytes() == b"a photograph"
 
 
 def test_attention_of_a_model_that_has_none(pictures, tmp_path):
     folder = AttentionFolder(tmp_path / "att", pictures, None)
-    with pytest.raises(DataError, match="--attention: this model has none to draw"):
+    with pytest.raises(DataError, match="--attention: this model's architecture has no attention over picture regions"):
         folder.add(Captioned(pictures[0], captions("a dog")))
     assert not (tmp_path / "att").exists()

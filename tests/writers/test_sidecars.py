@@ -101,7 +101,7 @@ def test_a_text_that_is_not_utf8_is_never_lost(picture):
     path = picture.with_suffix(".txt")
     path.write_bytes(b"caf\xe9")
     assert TextSidecars(Wording()).is_done(picture)
-    with pytest.raises(DataError, match=r"a\.txt: is not UTF-8, so it is left as it is"):
+    with pytest.raises(DataError, match=r"a\.txt: is not UTF-8 and stays unchanged"):
         TextSidecars(Wording("append")).add(captioned(picture))
     assert path.read_bytes() == b"caf\xe9"
     path.write_bytes(b" \n")  # nothing that could be lost
@@ -111,16 +111,16 @@ def test_a_text_that_is_not_utf8_is_never_lost(picture):
 def test_damaged_metadata_are_left_as_they_are(picture):
     sidecar = picture.with_suffix(".xmp")
     sidecar.write_bytes(b"<x:xmpmeta")
-    with pytest.raises(DataError, match=r"a\.xmp: its XMP cannot be read .*; it is left as it is"):
+    with pytest.raises(DataError, match=r"a\.xmp: its XMP cannot be read .*; the file is unchanged"):
         XmpSidecars(Wording("overwrite")).add(captioned(picture))
     assert sidecar.read_bytes() == b"<x:xmpmeta"
     picture.write_bytes(picture.read_bytes()[:15])
-    with pytest.raises(DataError, match=r"a\.jpg: its JPEG segments are damaged; it is left as it is"):
+    with pytest.raises(DataError, match=r"a\.jpg: its JPEG segments are damaged; the file is unchanged"):
         EmbeddedMetadata(Wording()).add(captioned(picture))
     gif = picture.with_name("b.gif")
     Image.new("RGB", (9, 9)).save(gif)
     with pytest.raises(
-        DataError, match=r"b\.gif: metadata are written into JPEG, PNG and WebP files only; --write xmp-s"
+        DataError, match=r"b\.gif: metadata can only be written into JPEG, PNG and WebP files; use --write xmp-s"
     ):
         EmbeddedMetadata(Wording()).add(captioned(gif))
 
@@ -140,7 +140,7 @@ def test_two_pictures_never_share_a_sidecar(tmp_path):
 def test_a_folder_that_cannot_be_written_to(picture):
     picture.parent.chmod(0o555)
     try:
-        with pytest.raises(DataError, match="cannot be written to, and --write"):
+        with pytest.raises(DataError, match="cannot be written to, but --write"):
             TextSidecars(Wording()).check([picture])
     finally:
         picture.parent.chmod(0o755)

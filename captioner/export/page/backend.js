@@ -1,6 +1,6 @@
 "use strict";
 /* The page's backend without a server: the exported graph, run in the browser by onnxruntime-web.
-   See the server's backend.js for what the page asks. Also runs under Node, where the test compares the resizing. */
+   See the server's backend.js for its interface. It also runs under Node, where a test compares the resizing. */
 (() => {
   const SUPPORT = { bilinear: 1, bicubic: 2, lanczos: 3 };
   const KERNEL = {
@@ -10,7 +10,7 @@
   };
   function sinc(x) { return x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x); }
 
-  /* What each place of a line takes of which pixels, as Pillow's Resample.c has it. */
+  /* The weights of input pixels for each output pixel of a line, as in Pillow's Resample.c. */
   function weights(begin, end, length, size, filter) {
     const scale = (end - begin) / size, stretch = Math.max(scale, 1), support = SUPPORT[filter] * stretch;
     return Array.from({ length: size }, (_, place) => {
@@ -51,7 +51,7 @@
     return small;
   }
 
-  /* Bring pixels {data, width, height, channels} to the encoder's size: Uint8Array (height x width x 3). */
+  /* Resize pixels {data, width, height, channels} to the encoder's size: Uint8Array (height x width x 3). */
   function fit(source, { input_size: [height, width], resizing, filter }) {
     const rows = [0, source.height], columns = [0, source.width];
     if (resizing === "whole") return new Uint8Array(resample(source, rows, columns, height, width, filter).buffer);
@@ -71,7 +71,7 @@
     return padded;
   }
 
-  /* Words of a row of tokens: 2 ends it, 0 and 1 are none. */
+  /* The words of a row of tokens: 2 is the end, 0 and 1 are not words. */
   function words(tokens, vocabulary) {
     const end = tokens.indexOf(2);
     return (end < 0 ? tokens : tokens.slice(0, end)).filter((token) => token > 1).map((token) => vocabulary.words[token]);
@@ -82,7 +82,7 @@
     return said.join(" ").replace(new RegExp(settings.no_space_between, "gu"), "");
   }
 
-  /* Caption pixels with a session of onnxruntime-web (or onnxruntime-node): best first, impossible ones left out. */
+  /* Caption pixels with a session of onnxruntime-web (or onnxruntime-node); best first, without impossible captions. */
   async function captionPixels(ort, session, pixels, vocabulary, settings, n) {
     const [height, width] = settings.input_size;
     const found = await session.run({ pictures: new ort.Tensor("uint8", pixels, [1, height, width, 3]) });
@@ -101,16 +101,16 @@
   }
 
   const opened = open();
-  opened.catch(() => {}); /* said when it is asked for */
+  opened.catch(() => {}); /* the error is reported when `opened` is awaited */
   async function open() {
-    if (location.protocol === "file:") throw new Error("A browser opens no graph from a file: address. In this folder run: python -m http.server");
+    if (location.protocol === "file:") throw new Error("A browser cannot load the model from a file: address. In this folder, run: python -m http.server");
     const [settings, vocabulary] = await Promise.all(["settings.json", "vocabulary.json"].map(async (name) => {
       const answer = await fetch(name);
       if (!answer.ok) throw new Error(`${name} is missing beside this page.`);
       return answer.json();
     }));
     ort.env.wasm.wasmPaths = new URL("runtime/", location.href).href;
-    ort.env.wasm.numThreads = 1; /* more need headers that static file servers do not send */
+    ort.env.wasm.numThreads = 1; /* more threads need headers that static file servers do not send */
     const session = await ort.InferenceSession.create("captioner.onnx", { executionProviders: ["wasm"] });
     return { settings, vocabulary, session };
   }
@@ -137,7 +137,7 @@
       return {
         name: settings.name, text: settings.about, attention: false, most: settings.captions,
         types: "image/jpeg,image/png,image/webp,image/gif,image/bmp,image/avif",
-        privacy: "Pictures never leave this computer: the model runs in this page.", docs: false,
+        privacy: "Pictures never leave this computer, because the model runs in this page.", docs: false,
       };
     },
     async caption(file, { n }) {

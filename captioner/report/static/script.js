@@ -12,7 +12,7 @@ function element(tag, properties = {}, ...children) {
 
 const percent = (value) => (100 * value).toFixed(1);
 
-// What a reader searches in: everything that is written about a picture.
+// The text that the search looks at: all text about a picture.
 for (const picture of pictures) {
   picture.text = [picture.id, picture.caption, ...picture.references].join("\n").toLowerCase();
   picture.length = picture.caption.split(" ").filter(Boolean).length;
@@ -45,7 +45,7 @@ const worst = pictures.slice(-highlights).reverse();
 byId("best").append(...best.map((picture) => card(picture, best, true)));
 byId("worst").append(...worst.map((picture) => card(picture, worst, true)));
 
-// --- all of them: search, sort, more
+// --- all pictures: search, sort, show more
 
 const orders = {
   worst: ["worst first", (a, b) => a.scores[rankedBy] - b.scores[rankedBy]],
@@ -125,12 +125,12 @@ function showDetail() {
   );
 }
 
-// Training pictures that look most like this one, with what people said of them.
+// The most similar training pictures, with their captions.
 function showTraining(picture) {
   const near = picture.nearest ?? [];
   byId("detail-training").hidden = picture.copies === undefined;
   byId("detail-copies").textContent = picture.copies
-    ? `The caption's words are those of ${picture.copies.toLocaleString("en")} training caption${picture.copies === 1 ? "" : "s"}, in the same order.`
+    ? `${picture.copies.toLocaleString("en")} training caption${picture.copies === 1 ? " has" : "s have"} the same words in the same order.`
     : "No training caption has exactly these words.";
   byId("detail-nearest").replaceChildren(
     ...near.map((other) => {
@@ -142,7 +142,7 @@ function showTraining(picture) {
   );
 }
 
-// A reference, with the words that the caption has too standing out.
+// A reference, with the words that it shares with the caption marked.
 function reference(text, words) {
   const parts = text.split(/([\p{L}\p{N}'-]+)/u).map((part) => (words.has(part.toLowerCase()) ? element("mark", { textContent: part }) : part));
   return element("li", {}, ...parts);
@@ -155,7 +155,7 @@ function showCaption(picture) {
     place.textContent = picture.caption || "(no words)";
     return;
   }
-  byId("hint").textContent = "Click a word to see where the model looked as it said it.";
+  byId("hint").textContent = "Click a word to see where the model looked for it.";
   const buttons = picture.attention.words.map((word, index) => {
     const button = element("button", { type: "button", className: "word", textContent: word });
     button.setAttribute("aria-pressed", "false");
@@ -170,7 +170,7 @@ function showCaption(picture) {
   place.replaceChildren(...buttons.flatMap((button) => [button, " "]));
 }
 
-// A perceptually ordered scale of colours (viridis), from no weight to the caption's greatest.
+// A perceptually uniform colour scale (viridis), from the caption's smallest weight to its largest.
 const SCALE = [[68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142], [33, 144, 141], [39, 173, 129], [92, 200, 99], [170, 220, 50], [253, 231, 37]];
 
 function colour(weight) {
@@ -179,7 +179,7 @@ function colour(weight) {
   return SCALE[low].map((from, channel) => Math.round(from + (place - low) * (SCALE[low + 1][channel] - from)));
 }
 
-// Lay the word's weights over the picture, which turns grey so that a colour is a weight.
+// Draw the word's weights over the picture, which turns grey so that every colour stands for a weight.
 function showAttention(picture, index) {
   const canvas = byId("stage").querySelector("canvas");
   const context = canvas.getContext("2d");
@@ -199,7 +199,7 @@ function showAttention(picture, index) {
   });
   shade.putImageData(image, 0, 0);
   const [left, top, width, height] = [box[0] * canvas.width, box[1] * canvas.height, box[2] * canvas.width, box[3] * canvas.height];
-  // what lies outside the grid was not seen at all
+  // the encoder did not see the parts outside the grid
   context.fillStyle = "rgb(0 0 0 / .84)";
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.clearRect(left, top, width, height);

@@ -1,1 +1,1 @@
-"""What programs that exist already say to their servers, answered with captions and nothing else."""
+"""The protocols of other caption servers, so that existing programs can use this one; they only return captions."""

@@ -1,4 +1,4 @@
-"""The screen readers' dialect: `POST /describe {"image_b64": ..., "task": ...}` -> `{"description": ...}`."""
+"""The protocol of screen readers: `POST /describe {"image_b64": ..., "task": ...}` -> `{"description": ...}`."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ class Describe:
     """The endpoint.
 
     Args:
-        service: what captions.
-        bodies: what reads requests.
+        service: the caption service.
+        bodies: the reader of request bodies.
     """
 
     def __init__(self, service: CaptionService, bodies: BodyReader) -> None:
         self.service, self.bodies = service, bodies
 
     def routes(self) -> list[Route]:
-        """Return the dialect's routes."""
+        """Return the routes."""
         return [Route("/describe", self.describe, methods=["POST"])]
 
     async def describe(self, request: Request) -> Response:
         """Describe a picture in one sentence.
 
-        A `task` of any spelling that means captioning (`caption`, `<DETAILED_CAPTION>`, `describe`) will do; others,
-        such as reading text, are refused: the model would make an answer up.
+        Every `task` that means captioning is accepted (`caption`, `<DETAILED_CAPTION>`, `describe`). Others, such as
+        reading text, are refused, because the model would invent an answer.
         """
         content = await self.service.in_thread(parse_json, await self.bodies.read(request))
         task = content.get("task")
         if task is not None and not (isinstance(task, str) and (not task.strip() or _CAPTIONING.search(task))):
-            raise RefusalError(400, "task: this server captions pictures and does nothing else; send caption")
+            raise RefusalError(400, "task: this server only captions pictures; send caption")
         if "image_b64" not in content:
             raise RefusalError(400, "image_b64: missing; send the picture in base64")
         picture = await self.service.in_thread(decode_base64, content["image_b64"])

@@ -1,8 +1,8 @@
-"""Ollama's dialect, which photo libraries speak: `/api/tags`, `/api/chat` and `/api/generate` with `images`.
+"""Ollama's API, which photo libraries use: `/api/tags`, `/api/chat` and `/api/generate` with `images`.
 
-Prompts reach only a model that takes them, one of KerasHub, and only with a picture; to every other model each of them
-means the same: caption the picture. Requests that want something else (a chat without a picture, JSON by a schema,
-tools) are refused in Ollama's own form, `{"error": ...}`.
+Prompts are only used by KerasHub models that accept them, and only with a picture; other models caption the picture,
+whatever the prompt says. Other requests (a chat without a picture, JSON by a schema, tools) are refused in Ollama's
+format, `{"error": ...}`.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from captioner.serving.service import CaptionService
 from captioner.text.styles import Style
 
 TAG = ":latest"
-STYLE: Style = "sentence"  # what such programs show to people as it is
+STYLE: Style = "sentence"  # because such programs show the text unchanged
 
-_CAPTIONS_ONLY = "this server captions pictures and does nothing else"
+_CAPTIONS_ONLY = "this server only captions pictures"
 
 
 class Ollama:
     """The endpoints.
 
     Args:
-        service: what captions.
-        bodies: what reads requests.
+        service: the caption service.
+        bodies: the reader of request bodies.
     """
 
     def __init__(self, service: CaptionService, bodies: BodyReader) -> None:
@@ -47,7 +47,7 @@ class Ollama:
         self.started = _now()
 
     def routes(self) -> list[Route]:
-        """Return the dialect's routes."""
+        """Return the routes."""
         return [
             Route("/api/tags", self.tags, methods=["GET"]),
             Route("/api/version", self.version, methods=["GET"]),
@@ -57,7 +57,7 @@ class Ollama:
         ]
 
     async def tags(self, request: Request) -> Response:
-        """List the one model."""
+        """List the model."""
         name = self.name + TAG
         entry = {
             "name": name,
@@ -74,7 +74,7 @@ class Ollama:
         return JSONResponse({"version": __version__})
 
     async def show(self, request: Request) -> Response:
-        """Tell what the model can do."""
+        """Return the model's details and capabilities."""
         content = await self.service.in_thread(parse_json, await self.bodies.read(request))
         self._require_model(content.get("model") or content.get("name"))
         return JSONResponse({"details": self._details(), "model_info": {}, "capabilities": ["completion", "vision"]})
@@ -93,7 +93,7 @@ class Ollama:
         return self._answer(content, parts, "response")
 
     async def chat(self, request: Request) -> Response:
-        """Caption the pictures of the last message that has any."""
+        """Caption the pictures of the last message with pictures."""
         began = time.perf_counter_ns()
         content = await self._read(request)
         messages = content.get("messages")
@@ -128,12 +128,12 @@ class Ollama:
             raise RefusalError(404, f"model '{name[:100]}' not found; this server has {self.name}")
 
     async def _caption(self, images: Any, prompt: Any) -> str:
-        """Return the captions of pictures in base64, a line each."""
+        """Return the captions of pictures in base64, one per line."""
         if not isinstance(images, list):
             raise RefusalError(400, "images: must be a list of pictures in base64")
         if len(images) > self.service.limits.pictures:
             raise RefusalError(
-                413, f"images: {len(images)} at once are too many; send up to {self.service.limits.pictures}"
+                413, f"images: {len(images)} are too many for one request; send up to {self.service.limits.pictures}"
             )
         pictures = [await self.service.in_thread(decode_base64, image) for image in images]
         asked = read_prompt(prompt) if self.service.model.prompt else ""
@@ -146,7 +146,7 @@ class Ollama:
         return "\n".join(lines)
 
     def _answer(self, content: dict[str, Any], parts: list[dict[str, Any]], text: str = "") -> Response:
-        """Return the parts as lines of JSON, or put together where the client wants no stream."""
+        """Return the parts as lines of JSON, or combined if the client does not want a stream."""
         stamped = [{"model": content["model"], "created_at": _now(), **part} for part in parts]
         if content.get("stream", True) is not False:
             return StreamingResponse(_lines(stamped), media_type="application/x-ndjson")
@@ -176,12 +176,12 @@ def _message(text: str) -> dict[str, str]:
 
 
 def _no_picture(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the end of the answer to a program that only wants the model loaded, or let go of."""
+    """Return the end of the response to a program that only wants to load or unload the model."""
     return {"done": True, "done_reason": "unload" if content.get("keep_alive") in (0, "0", "0s") else "load"}
 
 
 def _end(text: str, began: int) -> dict[str, Any]:
-    """Return how an answer ended; durations in nanoseconds."""
+    """Return the statistics at the end of a response; durations are in nanoseconds."""
     elapsed = time.perf_counter_ns() - began
     return {
         "done_reason": "stop",

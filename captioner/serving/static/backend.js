@@ -1,7 +1,7 @@
 "use strict";
-/* What the page asks, answered by the server that the page came from.
+/* The page's backend: the server that delivered the page.
 
-   Another backend is an object with the same two functions:
+   Another backend must be an object with the same two functions:
    about()                -> { name, text, attention, most, types, privacy, docs }
    caption(file, { n })   -> { captions: [{ caption, confidence, tokens, attention }] }, best first;
                              attention is null or { columns, box, weights } as in the API;
@@ -17,7 +17,7 @@ window.captionerBackend = (() => {
     try {
       answer = await fetch(path, { ...options, headers: { ...headers, ...options.headers } });
     } catch {
-      throw new Error("The server does not answer.");
+      throw new Error("The server does not respond.");
     }
     const content = await answer.json().catch(() => ({}));
     if (answer.ok) return content;
@@ -38,7 +38,7 @@ window.captionerBackend = (() => {
         attention: model.attention,
         most: model.limits.captions,
         types: "image/jpeg,image/png,image/webp,image/gif,image/bmp,image/tiff,image/avif",
-        privacy: "Pictures go to this server only, and it keeps none.",
+        privacy: "Pictures are sent only to this server, which does not store them.",
         docs: true,
       };
     },
@@ -48,7 +48,7 @@ window.captionerBackend = (() => {
     },
     useToken(given) {
       token = given;
-      try { sessionStorage.setItem(KEY, given); } catch { /* then until the page is closed */ }
+      try { sessionStorage.setItem(KEY, given); } catch { /* then the token lasts until the page is closed */ }
     },
   };
 })();

@@ -1,5 +1,5 @@
 "use strict";
-/* Shows openapi.json for people. */
+/* Show openapi.json as a readable page. */
 (async () => {
   const create = (name, properties = {}, ...children) => {
     const element = Object.assign(document.createElement(name), properties);
@@ -26,7 +26,7 @@
     const list = create("dl");
     for (const [name, schema] of Object.entries(properties)) {
       const found = resolve(schema);
-      const needed = required.includes(name) ? "" : "may be left out; ";
+      const needed = required.includes(name) ? "" : "optional; ";
       list.append(create("dt", { textContent: name }), create("dd", { textContent: [needed + kind(schema), found.description].filter(Boolean).join(". ") }));
     }
     return list;

@@ -1,10 +1,10 @@
 "use strict";
-/* The page. All it knows of captioning is window.captionerBackend, see backend.js. */
+/* The page. It gets its captions only through window.captionerBackend, see backend.js. */
 (() => {
   const backend = window.captionerBackend;
-  const AT_ONCE = 4; // requests
-  const TRIES = 30; // of a picture while the server is busy
-  const LONGEST_ALT = 125; // characters; screen readers break longer ones
+  const AT_ONCE = 4; // parallel requests
+  const TRIES = 30; // attempts per picture while the server is busy
+  const LONGEST_ALT = 125; // characters; screen readers split longer texts
   const $ = (id) => document.getElementById(id);
   const create = (name, properties = {}, ...children) => {
     const element = Object.assign(document.createElement(name), properties);
@@ -16,8 +16,8 @@
   const pictures = []; // { file, name, url, state, captions, chosen, correction, draft, error, n, row }
   let current = null;
   let running = 0;
-  const names = new Map(); // name -> the number that was last behind it
-  const paths = new WeakMap(); // file -> its place in the folder that was dropped
+  const names = new Map(); // name -> the last number appended to it
+  const paths = new WeakMap(); // file -> its path in the dropped folder
 
   // Words
 
@@ -39,7 +39,7 @@
   const tell = (news) => { $("news").textContent = ""; $("news").textContent = news; };
 
   function nameFor(file, fallback) {
-    // What a browser calls a picture that was pasted or taken is always the same; a chosen file has a name of its own.
+    // A browser gives all pasted pictures and photos the same name; a chosen file keeps its own name.
     const own = paths.get(file) || file.webkitRelativePath || (fallback && /^image\.\w+$/.test(file.name) ? "" : file.name);
     const name = own || `${fallback || "picture"}.${(file.type.split("/")[1] || "png").replace("jpeg", "jpg")}`;
     let free = name;
@@ -51,7 +51,7 @@
     return free;
   }
 
-  // Pictures come in
+  // Adding pictures
 
   function add(files, fallback = "") {
     const fresh = [...files].map((file) => ({ file, name: nameFor(file, fallback), url: URL.createObjectURL(file), state: "waiting", chosen: 0, n: 0 }));
@@ -60,7 +60,7 @@
     fresh.forEach(addRow);
     $("results").hidden = pictures.length < 2;
     show(fresh[0]);
-    tell(fresh.length > 1 ? `${fresh.length} pictures` : `${fresh[0].name}: asking for a caption`);
+    tell(fresh.length > 1 ? `${fresh.length} pictures` : `${fresh[0].name}: waiting for its caption`);
     work();
   }
 
@@ -87,12 +87,12 @@
     return all.filter((file) => /^image\//.test(file.type) || /\.(jpe?g|png|webp|gif|bmp|tiff?|avif)$/i.test(file.name));
   }
 
-  // Captions come back
+  // Requesting captions
 
   function work() {
     progress();
     while (running < AT_ONCE) {
-      // The picture that is looked at comes first.
+      // The picture on display comes first.
       const next = current?.state === "waiting" ? current : pictures.find((picture) => picture.state === "waiting");
       if (!next) return;
       running += 1;
@@ -182,10 +182,10 @@
       element.replaceChildren(picture.error, " ", retry);
     } else if (!ready && picture.state === "done") {
       element.classList.add("empty");
-      element.replaceChildren("The model has no words for this picture.");
+      element.replaceChildren("The model has no caption for this picture.");
     } else if (!ready) {
       element.classList.add("waiting");
-      element.replaceChildren("Looking…");
+      element.replaceChildren("Captioning…");
     } else if (picture.correction === undefined && one.attention && one.tokens.length) {
       renderWords(element, one);
       $("look").textContent = "Point at a word to see where the model looked.";
@@ -206,7 +206,7 @@
     $("sure").textContent = !ready ? "\u00a0"
       : picture.correction !== undefined ? "Corrected by you"
       : known ? `Confidence ${percent(confidence)}`
-      : "This model does not say how sure it is";
+      : "This model reports no confidence";
   }
 
   function renderWords(element, one) {
@@ -247,7 +247,7 @@
     return place < 0 ? null : place;
   }
 
-  /* Darken the picture but for where the model looked at the word in this place. */
+  /* Darken the picture except where the model looked for the word at this index. */
   function look(place) {
     const veil = $("veil");
     const attention = current?.captions?.[current.chosen]?.attention;
@@ -282,7 +282,7 @@
     const captions = picture?.captions ?? [];
     const waiting = picture && (picture.state === "waiting" || picture.state === "asking");
     const items = captions.slice(0, n).map((one, index) => {
-      const button = create("button", { type: "button" }, create("span", { textContent: one.caption || "(nothing)" }),
+      const button = create("button", { type: "button" }, create("span", { textContent: one.caption || "(empty)" }),
         create("span", { className: "soft", textContent: one.confidence === null ? "" : percent(one.confidence) }));
       button.setAttribute("aria-pressed", String(picture.correction === undefined && index === picture.chosen));
       button.addEventListener("click", () => {
@@ -329,7 +329,7 @@
     closeCorrection();
   }
 
-  // What is being typed stays with its picture while another one is looked at.
+  // An unsaved correction stays with its picture while another picture is shown.
   function keepDraft() {
     if (!current || $("correction").hidden) return;
     current.draft = $("corrected").value === textOf(current) ? undefined : $("corrected").value;
@@ -344,7 +344,7 @@
     stopCorrecting();
     renderCaption();
     renderRow(current);
-    tell(current.correction === undefined ? "The model's caption stays" : "Correction saved");
+    tell(current.correction === undefined ? "The model's caption is kept" : "Correction saved");
   }
 
   // The table
@@ -406,14 +406,14 @@
 
   function clear() {
     const unsaved = pictures.filter((picture) => picture.correction !== undefined).length;
-    if (unsaved && !confirm(`Throw ${unsaved} correction${unsaved > 1 ? "s" : ""} away?`)) return;
+    if (unsaved && !confirm(`Discard ${unsaved} correction${unsaved > 1 ? "s" : ""}?`)) return;
     show(null);
     for (const picture of pictures.splice(0)) URL.revokeObjectURL(picture.url);
     names.clear();
     $("rows").replaceChildren();
     $("results").hidden = true;
     $("choose").focus();
-    tell("All pictures are gone");
+    tell("All pictures removed");
   }
 
   // The camera
@@ -451,7 +451,7 @@
     const text = altText(textOf(current));
     try {
       await navigator.clipboard.writeText(text);
-    } catch { // no permission, or no secure address
+    } catch { // no permission, or not a secure context
       const area = create("textarea", { value: text, className: "unseen" });
       document.body.append(area);
       area.select();
@@ -508,7 +508,7 @@
     if (!current) { renderAlternatives(null); return; }
     const enough = current.captions?.length >= Number($("count").value);
     if (!enough && (current.state === "done" || current.state === "failed")) current.state = "waiting";
-    if (current.state === "waiting") later = setTimeout(work, 250); // again at each step: the last one has its request
+    if (current.state === "waiting") later = setTimeout(work, 250); // restarted at each step, so that only the last value sends a request
     renderAlternatives(current);
   });
 

@@ -1,1 +1,1 @@
-"""XMP in pictures: the packet, and where JPEG, PNG and WebP files keep it."""
+"""XMP in pictures: the packet, and its place in JPEG, PNG and WebP files."""

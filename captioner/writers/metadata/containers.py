@@ -1,4 +1,4 @@
-"""Where JPEG, PNG and WebP files keep their XMP packet: found, and replaced with every other byte as it was."""
+"""Read and replace the XMP packet of JPEG, PNG and WebP files; all other bytes stay unchanged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from captioner.writers.metadata.xmp import DamagedError
 
-LARGEST_PACKET = 2**24  # bytes of a compressed packet once it is unpacked
+LARGEST_PACKET = 2**24  # bytes of an unpacked compressed packet
 
 
 class Piece(NamedTuple):
@@ -17,8 +17,8 @@ class Piece(NamedTuple):
 
     Attributes:
         kind: its marker or name.
-        begin, end: of all of it in the file.
-        data: what it holds.
+        begin, end: its offsets in the file.
+        data: its content.
     """
 
     kind: bytes
@@ -28,11 +28,11 @@ class Piece(NamedTuple):
 
 
 class Container(NamedTuple):
-    """How a file format keeps XMP.
+    """Functions for the XMP of a file format.
 
     Attributes:
-        name: of the format.
-        read: file -> its packet, None where it has none.
+        name: name of the format.
+        read: file -> its packet, or None.
         write: file, packet -> the file with that packet.
     """
 
@@ -42,7 +42,7 @@ class Container(NamedTuple):
 
 
 def container_of(file: bytes) -> Container | None:
-    """Return how a picture keeps its XMP, told by its content; None for a format that is not written."""
+    """Return the functions for a picture's format, detected from its content; None if it is not supported."""
     if file.startswith(b"\xff\xd8\xff"):
         return Container("JPEG", read_jpeg, write_jpeg)
     if file.startswith(PNG_SIGNATURE):
@@ -52,7 +52,7 @@ def container_of(file: bytes) -> Container | None:
     return None
 
 
-# JPEG: the packet is an APP1 segment of its own (XMP Specification Part 3, 1.1.3).
+# JPEG: the packet is a separate APP1 segment (XMP Specification Part 3, 1.1.3).
 
 JPEG_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 JPEG_EXIF = b"Exif\0"
@@ -61,7 +61,7 @@ _APP0, _APP1, _APP2, _SCAN, _END = b"\xff\xe0", b"\xff\xe1", b"\xff\xe2", b"\xff
 
 
 def read_jpeg(file: bytes) -> bytes | None:
-    """Return a JPEG's packet. Raises DamagedError where its segments are broken."""
+    """Return a JPEG's packet. Raises DamagedError if its segments are broken."""
     for piece in jpeg_segments(file):
         if piece.kind == _APP1 and piece.data.startswith(JPEG_XMP):
             return piece.data[len(JPEG_XMP) :]
@@ -72,18 +72,18 @@ def write_jpeg(file: bytes, packet: bytes) -> bytes:
     """Return a JPEG with another packet.
 
     Raises:
-        DamagedError: its segments are broken, the packet is too large for one, or pictures behind the first one could
-            not be found any more.
+        DamagedError: its segments are broken, the packet is too large for a segment, or further pictures after the
+            first one would no longer be found.
     """
     data = JPEG_XMP + packet
     if len(data) > LARGEST_SEGMENT:
-        raise DamagedError(f"its XMP would have {len(data):,} bytes, more than fit into a JPEG; write a sidecar")
+        raise DamagedError(f"its XMP would have {len(data):,} bytes, too many for a JPEG; write a sidecar")
     segment = _APP1 + struct.pack(">H", len(data) + 2) + data
     place, several = 2, False
     for piece in jpeg_segments(file):
         if piece.kind == _APP1 and piece.data.startswith(JPEG_XMP):
             if several and piece.end - piece.begin != len(segment):
-                raise DamagedError("its further pictures (MPF) are found by their distance, which XMP would change")
+                raise DamagedError("changing its XMP would move its further pictures (MPF), which would not be found")
             return file[: piece.begin] + segment + file[piece.end :]
         several = several or (piece.kind == _APP2 and piece.data.startswith(b"MPF\0"))
         if piece.kind == _APP0 or (piece.kind == _APP1 and piece.data.startswith(JPEG_EXIF)):
@@ -92,7 +92,7 @@ def write_jpeg(file: bytes, packet: bytes) -> bytes:
 
 
 def jpeg_segments(file: bytes) -> Iterator[Piece]:
-    """Yield a JPEG's segments before the picture's data. Raises DamagedError where they are broken."""
+    """Yield a JPEG's segments before the picture's data. Raises DamagedError if they are broken."""
     place = 2
     while True:
         begin = place
@@ -113,14 +113,14 @@ def jpeg_segments(file: bytes) -> Iterator[Piece]:
         place = end
 
 
-# PNG: an iTXt chunk with a keyword of its own (XMP Specification Part 3, 1.1.5; PNG 11.3.3.4).
+# PNG: an iTXt chunk with a special keyword (XMP Specification Part 3, 1.1.5; PNG 11.3.3.4).
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_XMP = b"XML:com.adobe.xmp\0"
 
 
 def read_png(file: bytes) -> bytes | None:
-    """Return a PNG's packet. Raises DamagedError where its chunks are broken."""
+    """Return a PNG's packet. Raises DamagedError if its chunks are broken."""
     for piece in png_chunks(file):
         if piece.kind == b"iTXt" and piece.data.startswith(PNG_XMP):
             return _from_itxt(piece.data)
@@ -128,7 +128,7 @@ def read_png(file: bytes) -> bytes | None:
 
 
 def write_png(file: bytes, packet: bytes) -> bytes:
-    """Return a PNG with another packet. Raises DamagedError where its chunks are broken."""
+    """Return a PNG with another packet. Raises DamagedError if its chunks are broken."""
     body = b"iTXt" + PNG_XMP + b"\0\0\0\0" + packet  # not compressed; no language, no translated keyword
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     place = None
@@ -155,12 +155,12 @@ def _from_itxt(data: bytes) -> bytes:
     except zlib.error:
         raise DamagedError("its XMP chunk is damaged") from None
     if not unpacker.eof:
-        raise DamagedError("its XMP chunk is cut off, or far too large")
+        raise DamagedError("its XMP chunk is truncated, or far too large")
     return packet
 
 
 def png_chunks(file: bytes) -> Iterator[Piece]:
-    """Yield a PNG's chunks. Raises DamagedError where they are broken."""
+    """Yield a PNG's chunks. Raises DamagedError if they are broken."""
     place = len(PNG_SIGNATURE)
     while True:
         if len(file) < place + 12:
@@ -178,13 +178,13 @@ def png_chunks(file: bytes) -> Iterator[Piece]:
         place = end
 
 
-# WebP: a chunk "XMP " at the end, which a flag in the chunk VP8X announces (RFC 9649, 2.7).
+# WebP: a chunk "XMP " at the end, announced by a flag in the chunk VP8X (RFC 9649, 2.7).
 
 _XMP_FLAG, _ALPHA_FLAG = 0x04, 0x10
 
 
 def read_webp(file: bytes) -> bytes | None:
-    """Return a WebP's packet. Raises DamagedError where its chunks are broken."""
+    """Return a WebP's packet. Raises DamagedError if its chunks are broken."""
     for piece in webp_chunks(file):
         if piece.kind == b"XMP ":
             return piece.data
@@ -192,10 +192,10 @@ def read_webp(file: bytes) -> bytes | None:
 
 
 def write_webp(file: bytes, packet: bytes) -> bytes:
-    """Return a WebP with another packet. Raises DamagedError where its chunks are broken."""
+    """Return a WebP with another packet. Raises DamagedError if its chunks are broken."""
     pieces = list(webp_chunks(file))
     if not pieces:
-        raise DamagedError("its WebP holds no picture")
+        raise DamagedError("its WebP contains no picture")
     chunks = [_even(file[piece.begin : piece.end]) for piece in pieces]
     if pieces[0].kind == b"VP8X":
         header = bytearray(chunks[0])
@@ -225,7 +225,7 @@ def _even(chunk: bytes) -> bytes:
 
 
 def _extended_header(picture: Piece) -> bytes:
-    """Return the chunk VP8X for a file that has a picture alone."""
+    """Return the chunk VP8X for a file that contains only a picture."""
     data, flags = picture.data, _XMP_FLAG
     if picture.kind == b"VP8 " and data[3:6] == b"\x9d\x01\x2a" and len(data) >= 10:
         width, height = (side & 0x3FFF for side in struct.unpack("<HH", data[6:10]))
@@ -240,11 +240,11 @@ def _extended_header(picture: Piece) -> bytes:
 
 
 def webp_chunks(file: bytes) -> Iterator[Piece]:
-    """Yield a WebP's chunks. Raises DamagedError where they are broken."""
+    """Yield a WebP's chunks. Raises DamagedError if they are broken."""
     (size,) = struct.unpack("<I", file[4:8])
     whole = 8 + size
     if whole > len(file):
-        raise DamagedError("its WebP is cut off")
+        raise DamagedError("its WebP is truncated")
     place = 12
     while place + 8 <= whole:
         kind, length = struct.unpack("<4sI", file[place : place + 8])

@@ -1,4 +1,4 @@
-"""Captions inside the pictures: XMP in JPEG, PNG and WebP, every other byte of the file as it was."""
+"""Write captions into pictures as XMP in JPEG, PNG and WebP; all other bytes of the file stay unchanged."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class EmbeddedMetadata:
     """dc:description and Iptc4xmpCore:AltTextAccessibility of the pictures' own XMP.
 
     Args:
-        wording: prefix, suffix, and what becomes of a description that is there.
+        wording: prefix, suffix, and what to do with an existing description.
         keep_times: whether the pictures keep their times.
-        dry_run: takes lines that say what would be written, instead of writing it.
+        dry_run: if given, receives lines about what would be written, and nothing is written.
     """
 
     option = "--write metadata"
@@ -34,17 +34,17 @@ class EmbeddedMetadata:
         return picture
 
     def check(self, pictures: Iterable[Path]) -> None:
-        """Refuse folders that cannot be written to. Raises DataError: naming the first."""
+        """Refuse folders that cannot be written to. Raises DataError, which names the first."""
         require_writable({(path.resolve() if path.is_symlink() else path).parent for path in pictures}, self.option)
 
     def is_done(self, picture: Path) -> bool:
-        """Return whether a picture has a description that is to stay, in XMP, Exif or IPTC."""
+        """Return whether a picture has a description to keep, in XMP, Exif or IPTC."""
         if self.wording.existing != "skip":
             return False
         try:
             return bool(present_texts(read_file(picture) or b""))
         except (DamagedError, DataError):
-            return False  # said when it is to be written
+            return False  # the error is reported when the caption is written
 
     def add(self, result: Captioned) -> None:
         """See Writer.add."""
@@ -52,11 +52,11 @@ class EmbeddedMetadata:
             return
         path, file = result.path, read_file(result.path)
         if file is None:
-            raise DataError(f"{path}: no such file; it vanished after it was captioned")
+            raise DataError(f"{path}: no such file; it was removed after captioning")
         container = container_of(file)
         if container is None:
             raise DataError(
-                f"{path}: metadata are written into JPEG, PNG and WebP files only; --write xmp-sidecar writes beside it"
+                f"{path}: metadata can only be written into JPEG, PNG and WebP files; use --write xmp-sidecar"
             )
         try:
             if self.wording.existing == "skip" and present_texts(file):
@@ -67,7 +67,7 @@ class EmbeddedMetadata:
                 return
             new = container.write(file, without_padding(changed))
         except DamagedError as error:
-            raise DataError(f"{path}: {error}; it is left as it is") from None
+            raise DataError(f"{path}: {error}; the file is unchanged") from None
         if self.dry_run is not None:
             self.dry_run(f"would write into {path}: {get_text(changed, DESCRIPTION)}")
             return

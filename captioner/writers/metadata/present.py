@@ -1,4 +1,4 @@
-"""Texts that a picture carries already, wherever programs put them: XMP, Exif and IPTC."""
+"""Find the existing descriptions in a picture: in XMP, Exif and IPTC."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CAPTION = (2, 120)  # Caption-Abstract of IPTC's Information Interchange Model 4
 _APP1, _APP13 = b"\xff\xe1", b"\xff\xed"
 _PHOTOSHOP, _RESOURCE, _IPTC = b"Photoshop 3.0\0", b"8BIM", 0x0404
 
-# What cameras and programs write into every picture says nothing of this one.
+# Texts that cameras and programs write into every picture; they do not describe the picture.
 _DEFAULT = re.compile(
     r"((olympus|(konica )?minolta|kodak|samsung|pentax|nikon|fujifilm|casio|ricoh|vivitar|polaroid|hp)?\s*digital "
     r"(still )?camera|sony dsc|minolta dsc|samsung( camera pictures)?|exif[_ ]jpeg[_ ]picture|jpeg image|default|"
@@ -26,9 +26,9 @@ _DEFAULT = re.compile(
 
 
 def present_texts(file: bytes) -> list[str]:
-    """Return the descriptions that a JPEG, PNG or WebP carries; what a camera writes into every picture is none.
+    """Return the descriptions in a JPEG, PNG or WebP, without texts that a camera writes into every picture.
 
-    Exif and IPTC data that cannot be read count as none: they are not changed, either.
+    Exif and IPTC data that cannot be read are ignored; they are not changed, either.
 
     Raises:
         DamagedError: the file's own structure, or its XMP, cannot be read.
@@ -60,14 +60,14 @@ def _image_description(data: bytes) -> str:
     try:
         exif.load(data if data.startswith(JPEG_EXIF) else JPEG_EXIF + b"\0" + data)
         text = exif.get(IMAGE_DESCRIPTION, "")
-    except Exception:  # Pillow raises whatever damaged data make it stumble over
+    except Exception:  # Pillow can raise any error on damaged data
         return ""
     text = (text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)).strip(" \t\r\n\0")
     return "" if _DEFAULT.fullmatch(text) else text
 
 
 def _iptc_caption(file: bytes) -> str:
-    """Return a JPEG's Caption-Abstract; Photoshop's resources, which hold it, may go through several segments."""
+    """Return a JPEG's Caption-Abstract from Photoshop's resources, which may span several segments."""
     pieces = [piece.data for piece in jpeg_segments(file) if piece.kind == _APP13]
     data = b"".join(piece[len(_PHOTOSHOP) :] for piece in pieces if piece.startswith(_PHOTOSHOP))
     place = 0

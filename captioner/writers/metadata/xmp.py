@@ -1,8 +1,8 @@
-"""XMP packets: a picture's description and its text for people who do not see it, read and set; all else is kept.
+"""Read and set a picture's description and alt text in an XMP packet; everything else is kept.
 
-The packet is edited in place, not parsed and written out again: prefixes, order, comments and what other programs have
-put there stay byte for byte as they were. The forms are those of the XMP Specification, Part 1 (ISO 16684-1:2019), and
-of the IPTC Photo Metadata Standard 2021.1, which defines AltTextAccessibility.
+The packet is edited in place, not parsed and written again: prefixes, order, comments and the data of other programs
+stay byte for byte unchanged. The format follows the XMP Specification, Part 1 (ISO 16684-1:2019), and the IPTC Photo
+Metadata Standard 2021.1, which defines AltTextAccessibility.
 """
 
 from __future__ import annotations
@@ -30,24 +30,25 @@ _EMPTY = (
     '<?xpacket end="w"?>'
 )
 _PADDING = re.compile(rb"\s+(?=<\?xpacket end=)")
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML cannot hold
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # characters that XML does not allow
 
 
 class DamagedError(Exception):
-    """A picture's metadata cannot be read, so that changing them could lose something. The message is the fault."""
+    """A picture's metadata cannot be read, so changing them could lose data. The message says what is wrong."""
 
 
 @dataclass
 class _Element:
-    """A place in the packet.
+    """An element of the packet.
 
     Attributes:
         name: namespace and local name.
-        begin, opened: bytes where the start tag begins, and where it ends.
-        closing, end: where the end tag begins, and where it ends; an empty-element tag has closing == opened == end.
+        begin, opened: byte offsets of the begin and end of the start tag.
+        closing, end: byte offsets of the begin and end of the end tag; an empty-element tag has closing == begin and
+            end == opened.
         attributes: by namespace and local name.
-        children: the elements in it.
-        text: the character data in it.
+        children: the child elements.
+        text: the character data.
     """
 
     name: Name
@@ -60,20 +61,20 @@ class _Element:
     text: str = ""
 
     def all(self, name: Name) -> list[_Element]:
-        """Return the children of a name."""
+        """Return the children with a name."""
         return [child for child in self.children if child.name == name]
 
 
 def empty_packet() -> bytes:
-    """Return a packet that says nothing."""
+    """Return an empty packet."""
     return _EMPTY.encode()
 
 
 def get_text(packet: bytes, name: Name) -> str:
-    """Return a property's text in the default language (or the first there is), empty where there is none.
+    """Return a property's text in the default language, or the first one; empty if there is none.
 
     Raises:
-        DamagedError: the packet is no XMP.
+        DamagedError: the packet is not XMP.
     """
     for description in _descriptions(_parse(packet)[1]):
         for element in description.all(name):
@@ -86,10 +87,10 @@ def get_text(packet: bytes, name: Name) -> str:
 
 
 def set_text(packet: bytes, name: Name, text: str) -> bytes:
-    """Return the packet with a property's text in the default language set; texts in other languages stay.
+    """Return the packet with a property's text set in the default language; texts in other languages are kept.
 
     Raises:
-        DamagedError: the packet is no XMP.
+        DamagedError: the packet is not XMP.
     """
     data, root = _parse(packet)
     new = escape(_FORBIDDEN.sub(" ", text)).encode()
@@ -128,7 +129,7 @@ def set_text(packet: bytes, name: Name, text: str) -> bytes:
 
 
 def without_padding(packet: bytes) -> bytes:
-    """Return the packet without the white space that some programs leave for later."""
+    """Return the packet without the padding that some programs reserve for later changes."""
     return _PADDING.sub(b"\n", packet)
 
 
@@ -137,11 +138,11 @@ def _replace(data: bytes, begin: int, end: int, new: bytes) -> bytes:
 
 
 def _without(tag: bytes, name: Name) -> bytes:
-    """Return a start tag without an attribute, whatever its prefix."""
+    """Return a start tag without an attribute of this name, with any prefix."""
     pattern = re.compile(rb"\s+[^\s=<>\"'/]+:" + name[1].encode() + rb"\s*=\s*(\"[^\"]*\"|'[^']*')")
     changed, count = pattern.subn(b"", tag)
     if count != 1:
-        raise DamagedError(f"its XMP says {name[1]} in a way that cannot be changed")
+        raise DamagedError(f"its XMP contains {name[1]} in a form that cannot be changed")
     return changed
 
 
@@ -192,7 +193,7 @@ def _parse(packet: bytes) -> tuple[bytes, _Element]:
             stack[-1].text += text
 
     def refuse(*_: object) -> None:
-        raise DamagedError("its XMP has a document type, which XMP must not have")
+        raise DamagedError("its XMP has a document type, which is not allowed")
 
     parser.StartElementHandler, parser.EndElementHandler = start, end
     parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = characters, refuse
@@ -204,12 +205,12 @@ def _parse(packet: bytes) -> tuple[bytes, _Element]:
 
 
 def _tag_end(data: bytes, begin: int) -> int:
-    """Return where the start tag that begins at `begin` ends; a quoted value may hold `>`."""
+    """Return the end of the start tag that begins at `begin`; a quoted value may contain `>`."""
     quote, place = b"", begin
     while True:
         letter = data[place : place + 1]
         if not letter:
-            raise DamagedError("its XMP ends in a tag")
+            raise DamagedError("its XMP ends within a tag")
         place += 1
         if quote:
             quote = b"" if letter == quote else quote
@@ -225,7 +226,7 @@ def _name(text: str) -> Name:
 
 
 def _utf8(packet: bytes) -> bytes:
-    """Return a packet in UTF-8, which is what pictures hold; sidecars may come in UTF-16 or UTF-32."""
+    """Return a packet in UTF-8, the encoding in pictures; sidecars may be in UTF-16 or UTF-32."""
     packet = packet.rstrip(b"\0") if not packet.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")) else packet
     for mark, encoding in (
         (b"\xff\xfe\0\0", "utf-32"),

@@ -186,7 +186,9 @@ def test_nobody_there(tmp_path):
 def test_a_full_disk_is_said_before_the_first_byte(web, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 1000))
-    with pytest.raises(DataError, match=r"set\.zip needs 300 kB, 1 kB are free; make room or name another folder"):
+    with pytest.raises(
+        DataError, match=r"set\.zip needs 300 kB, but only 1 kB are free; free disk space or name another folder"
+    ):
         get(web, tmp_path)
     assert list(tmp_path.iterdir()) == []
 

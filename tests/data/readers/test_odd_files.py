@@ -137,7 +137,7 @@ def test_what_unicode_takes_for_a_line_end_ends_no_line(tmp_path: Path, form: st
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_zero_byte_is_named_by_its_line(tmp_path: Path, form: str) -> None:
-    with pytest.raises(DataError, match=r"captions: line \d holds a zero byte"):
+    with pytest.raises(DataError, match=r"captions: line \d contains a zero byte"):
         read(tmp_path, FORMS[form].replace("A cat", "A \0cat"))
 
 

@@ -44,7 +44,7 @@ def test_json_lines_and_lists(tmp_path: Path) -> None:
         ('[{"image": true, "caption": "A"}]', "entry 1: the `image`"),
         ('[{"image": "a.jpg", "captions": ["", " "]}]', "entry 1: the `image`"),
         ("[]", "holds no captions"),
-        ("[" * 100000, "not JSON that can be read"),
+        ("[" * 100000, "cannot be read as JSON"),
     ],
 )
 def test_a_broken_record_is_named(tmp_path: Path, text: str, fault: str) -> None:

@@ -126,7 +126,7 @@ def test_shards_are_not_written_twice_and_other_data_are_refused(data, shards):
     shard(captions, shards, features, pictures_a_shard=5)
     assert {path.name: path.stat().st_mtime_ns for path in shards.glob("*.tfrecord")} == before
     fewer = Captions(captions.references, splits={"train": captions.splits["train"][:3]})
-    with pytest.raises(DataError, match="holds shards of other data"):
+    with pytest.raises(DataError, match="contains shards of other data"):
         shard(fewer, shards, features)
     shard(fewer, shards, features, overwrite=True)
     assert sorted(path.name for path in shards.glob("*.tfrecord")) == ["train-00000-of-00001.tfrecord"]

@@ -162,7 +162,7 @@ def test_damage_is_said(name):
 
 
 def test_what_does_not_fit_is_said():
-    with pytest.raises(DamagedError, match="more than fit into a JPEG; write a sidecar"):
+    with pytest.raises(DamagedError, match="too many for a JPEG; write a sidecar"):
         container_of(FILES["plain.jpg"]).write(FILES["plain.jpg"], packet("x" * 40_000))
     assert container_of(encoded("GIF")) is None and container_of(b"") is None
 
