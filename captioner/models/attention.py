@@ -50,7 +50,7 @@ class StepWeights(NamedTuple):
     score: Tensor
 
 
-class StepProducts(NamedTuple):
+class AttentionProducts(NamedTuple):
     """The matrix products of a step.
 
     Attributes:
@@ -124,7 +124,7 @@ class AttentionDecoder(RecurrentDecoder):
         weights = self._step_weights()
         words = self.words(token)  # (hypotheses, embedding_size)
         read, (of_context, of_output, of_query) = self._read(words, weights), self._kernels(weights)
-        products = StepProducts(
+        products = AttentionProducts(
             lambda context: read + ops.matmul(context, of_context),
             lambda output: ops.matmul(output, of_output),
             lambda output: ops.matmul(output, of_query),
@@ -159,7 +159,7 @@ class AttentionDecoder(RecurrentDecoder):
             state = keras.tree.map_structure(lambda leaf: leaf[:active], before[0])
             kept = keras.tree.map_structure(lambda mask: mask[:active], masks)
             places = (longest.order[:active], layout.rows)
-            _, *now = self._advance(StepProducts(*late.at(room[:active])), state, memory, weights, kept, places)
+            _, *now = self._advance(AttentionProducts(*late.at(room[:active])), state, memory, weights, kept, places)
             now = keras.tree.map_structure(lambda new, old: ops.concatenate([new, old[active:]]), now, before)
             return (step + 1, *now), (step + 1, *now)
 
@@ -187,7 +187,7 @@ class AttentionDecoder(RecurrentDecoder):
         return StepWeights(cells, of_word, of_context, bias[:-1], bias[-1:], score)
 
     def _kernels(self, weights: StepWeights) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the kernels of StepProducts."""
+        """Return the kernels of AttentionProducts."""
         return weights.of_context, weights.cells[0].recurrent_kernel, ops.cast(self.query.kernel, self.compute_dtype)
 
     def _read(self, words: Tensor, weights: StepWeights) -> Tensor:
@@ -196,7 +196,7 @@ class AttentionDecoder(RecurrentDecoder):
 
     def _advance(
         self,
-        products: StepProducts,
+        products: AttentionProducts,
         state: State,
         memory: Memory,
         weights: StepWeights,

@@ -96,7 +96,7 @@ def gated(information_and_gate: Tensor) -> Tensor:
     return information * ops.sigmoid(gate)
 
 
-class StepProducts(NamedTuple):
+class GatedAttentionProducts(NamedTuple):
     """The matrix products of a step.
 
     Attributes:
@@ -181,7 +181,7 @@ class AttentionOnAttentionDecoder(RecurrentDecoder):
         weights, looking = self.recurrent.cell_weights(), self.looking
         of_word, of_others = self._input_kernels(weights)
         read = ops.matmul(self.words(token), of_word) + weights[0].bias
-        products = StepProducts(
+        products = GatedAttentionProducts(
             lambda others: read + ops.matmul(others, of_others),
             lambda output: ops.matmul(output, weights[0].recurrent_kernel),
             looking.query,
@@ -213,7 +213,9 @@ class AttentionOnAttentionDecoder(RecurrentDecoder):
             state = keras.tree.map_structure(lambda leaf: leaf[:active], before[0])
             kept = keras.tree.map_structure(lambda mask: mask[:active], masks)
             read, recall, ask, inform = late.at(room[:active])
-            products = StepProducts(read, recall, lambda x: ask(x) + biases[0], lambda x: inform(x) + biases[1])
+            products = GatedAttentionProducts(
+                read, recall, lambda x: ask(x) + biases[0], lambda x: inform(x) + biases[1]
+            )
             places = (longest.order[:active], layout.rows)
             *now, _ = self._advance(products, state, memory, weights, kept, places)
             now = keras.tree.map_structure(lambda new, old: ops.concatenate([new, old[active:]]), now, before)
@@ -234,7 +236,7 @@ class AttentionOnAttentionDecoder(RecurrentDecoder):
 
     def _advance(
         self,
-        products: StepProducts,
+        products: GatedAttentionProducts,
         state: State,
         memory: RefinedMemory,
         weights: list[CellWeights],
