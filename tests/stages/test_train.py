@@ -352,7 +352,7 @@ def test_features_that_lack_pictures_are_refused(project, tmp_path):
 def test_missing_descriptions_say_which_command_makes_them(project, tmp_path):
     _, sections = project
     data = replace(sections.data, descriptions=str(tmp_path / "descriptions.txt"))
-    with pytest.raises(DataError, match=r"no such file; captioner clean .* --rules ptb makes it"):
+    with pytest.raises(DataError, match=r"no such file; to make it, run captioner clean .* --rules ptb"):
         fit_to(tmp_path / "run", replace(sections, data=data))
 
 
@@ -391,7 +391,7 @@ def test_descriptions_of_other_captions_are_refused(project, tmp_path):
     (tmp_path / "other.txt").write_text("p0.jpg#0\tA dog .\n")
     clean(tmp_path / "other.txt", tmp_path / "descriptions.txt", "ptb")
     data = replace(sections.data, descriptions=str(tmp_path / "descriptions.txt"))
-    with pytest.raises(DataError, match=r"descriptions\.txt: cleaned from captions of digest \w{12}, .* has \w{12}"):
+    with pytest.raises(DataError, match=r"cleaned from captions with digest \w{12}, but .* has \w{12}"):
         fit_to(tmp_path / "run", replace(sections, data=data))
 
 
