@@ -220,7 +220,7 @@ def test_that_no_weights_could_be_kept_at_all_is_said(project, tmp_path, monkeyp
         yield
 
     monkeypatch.setattr(checkpoint, "atomic_path", full)
-    with pytest.raises(DataError, match=r"checkpoints: no epoch's weights could be written; make room there, then"):
+    with pytest.raises(DataError, match=r"checkpoints: no epoch's weights could be written; free disk space"):
         train(tmp_path / "run", sections)
 
 
@@ -345,7 +345,7 @@ def test_features_that_lack_pictures_are_refused(project, tmp_path):
     _, sections = project
     store = open_features(sections.features)
     write_features(tmp_path / "few.pkl", {i: store[i] for i in list(store)[:44]}, None)
-    with pytest.raises(DataError, match=r"few\.pkl: lacks 4 of the 8 pictures of split dev, the first is p44"):
+    with pytest.raises(DataError, match=r"few\.pkl: lacks 4 of the 8 pictures of split dev \(first: p44\)"):
         fit_to(tmp_path / "run", replace(sections, features=str(tmp_path / "few.pkl")))
 
 
