@@ -140,7 +140,10 @@ def test_the_layers_of_an_encoder_and_a_wrong_one_need_no_keras(tmp_path):
         (["evaluate", "--beam-size", "0"], ["'--beam-size'", "x>=1"]),
         (["predict", "a.jpg", "--temperature", "0"], ["'--temperature'", "x>0"]),
         (["predict", "a.jpg", "--top-p", "1.5"], ["'--top-p'", "0<x<=1"]),
-        (["predict", "a.jpg", "--beam-size", "3", "--top-k", "4"], ["--beam-size and --top-k: a beam and sampling"]),
+        (
+            ["predict", "a.jpg", "--beam-size", "3", "--top-k", "4"],
+            ["--beam-size and --top-k: beam search and"],
+        ),
         (["evaluate", "a", "b"], ["-o: missing; name the folder for the results of several runs"]),
         (["evaluate", "a", "b", "-o", "c", "--features", "f.pkl"], ["--features: names one file", "leave it out"]),
         (["evaluate", "--sample", "--predictions", "a", "--references", "b", "-o", "c"], ["--sample: does not apply"]),
