@@ -155,7 +155,7 @@ def test_the_layers_of_an_encoder_and_a_wrong_one_need_no_keras(tmp_path):
         (["evaluate", "run", "--all"], ["--all: does not apply to captioning a split"]),
         (["evaluate", "run", "-n", "0"], ["'-n'", "x>=1"]),
         (["evaluate", "run", "--metrics", ","], ["--metrics: names nothing"]),
-        (["evaluate", "run", "--metrics", "oracle"], ["oracle chooses among captions by other metrics"]),
+        (["evaluate", "run", "--metrics", "oracle"], ["oracle chooses captions by other metrics"]),
         (["compare", "a"], ["Missing argument 'B'", "captioner compare --help"]),
         (["compare", "a.json", "b.json"], ["-R: missing; name the captions to score against"]),
         (["compare", "a.json", "b.json", "--metrics", "blue"], ["'blue' is not known (known: bleu, "]),

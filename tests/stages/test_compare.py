@@ -108,7 +108,7 @@ def test_a_prediction_without_references_is_named_with_its_file(files):
     for name in "ab":
         entries = [*json.loads((files / f"{name}.json").read_text()), {"image_id": "x", "caption": "a dog"}]
         (files / f"{name}.json").write_text(json.dumps(entries))
-    with pytest.raises(DataError, match=r"a\.json: 1 of the 41 candidates have no references, first 'x'"):
+    with pytest.raises(DataError, match=r"a\.json: 1 of the 41 candidates have no references \(first: 'x'\)"):
         run(files, "a.json", "b.json")
 
 
