@@ -324,7 +324,7 @@ class TestScores:
             ("[", "mine.json: line 1 is not JSON"),
             ('[{"image": 3}]', "mine.json: entry 1 lacks an `image` or a `caption`"),
             ("p00 a ball\np00 a box\n", "mine.json: p00 has 2 captions; keep one a picture"),
-            ("p99 a ball\n", "mine.json and captions.txt have not one id in common: 'p99' in one, 'p00' in the other"),
+            ("p99 a ball\n", "mine.json and captions.txt have no id in common: 'p99' in one, 'p00' in the other"),
         ],
     )
     def test_broken_predictions(self, refused, trained, text, words):

@@ -90,7 +90,7 @@ def test_splits_without_features_are_named(tmp_path):
     require_features(features, captions_of(3, train=("p0", "p1"), dev=("p2",)))
     with pytest.raises(DataError, match=r"lacks 1 of the 2 pictures of split dev \(first: p7\)"):
         require_features(features, captions_of(3, train=("p0",), dev=("p2", "p7")))
-    with pytest.raises(DataError, match=r"split dev have not one id in common: 'p0' in one, 'q1' in the other"):
+    with pytest.raises(DataError, match=r"split dev have no id in common: 'p0' in one, 'q1' in the other"):
         require_features(features, captions_of(3, train=("p0",), dev=("q1", "q2")))
 
 
