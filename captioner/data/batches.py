@@ -10,14 +10,14 @@ import numpy as np
 
 from captioner.text.vocabulary import PAD
 
-CHUNK = 32  # batches that are sorted by length together: more gives less padding, fewer more varied batches
-BATCHES_AHEAD = 2  # that are laid out while the network trains
+CHUNK = 32  # batches that are sorted by length together: more reduce padding, fewer make batches more varied
+BATCHES_AHEAD = 2  # batches that are prepared while the network trains
 
 Encoded = Sequence[Sequence[int]]  # the captions of a picture as numbers, each `<start>` ... `<end>`
 
 
 class Features(Protocol):
-    """What batches need of a feature store."""
+    """The methods of a feature store that batches use."""
 
     def gather(self, ids: Sequence[str]) -> np.ndarray:
         """Return the features (n, ...) of n pictures."""
@@ -29,23 +29,23 @@ class DrawnEachEpoch(Protocol):
     """Features of pictures that look different in each epoch."""
 
     def start_at(self, epoch: int) -> None:
-        """Draw what pictures look like in epoch number `epoch` (from 0)."""
+        """Draw new appearances of the pictures for epoch number `epoch` (from 0)."""
         ...
 
 
 class TrainingBatches(Protocol):
-    """What training needs of an epoch's batches, wherever they come from.
+    """The interface of an epoch's batches, whatever their source.
 
     Attributes:
-        batch_size: pictures a batch.
-        passes: over all pictures in an epoch.
+        batch_size: pictures per batch.
+        passes: passes over all pictures in an epoch.
     """
 
     batch_size: int
     passes: int
 
     def __len__(self) -> int:
-        """Return how many batches are left of the epoch."""
+        """Return how many batches of the epoch are left."""
         ...
 
     def start_at(self, epoch: int, batch: int = 0) -> None:
@@ -53,7 +53,7 @@ class TrainingBatches(Protocol):
         ...
 
     def for_keras(self) -> Any:
-        """Return what keras' fit is to be given."""
+        """Return the argument for Keras' fit."""
         ...
 
 
@@ -63,9 +63,9 @@ class Batch(NamedTuple):
     Attributes:
         features: (pictures, channels) or (pictures, regions, channels) float32.
         tokens: (pictures, captions, time) int32, beginning with `<start>`, padded on the right.
-        positions: (words,) int32, where in the flattened tokens a word is to be predicted.
-        targets: (words,) int32, the word to be predicted there.
-        weights: (words,) float32, 0 where a position only fills up the shape.
+        positions: (words,) int32, the places in the flattened tokens at which a word is predicted.
+        targets: (words,) int32, the words to predict at these places.
+        weights: (words,) float32, 0 for positions that only pad the shape.
     """
 
     features: np.ndarray
@@ -85,8 +85,8 @@ def make_batch(
     Args:
         features: (pictures, ...), one row per entry of `captions`.
         captions: per picture its captions, each `<start>` ... `<end>`.
-        multiple: time is rounded up to a multiple of it and the positions to 64 times as many, so that a backend
-            that compiles a program per shape compiles few.
+        multiple: time is rounded up to a multiple of it, and the number of positions to a multiple of 64 times it,
+            so that a backend that compiles a program per shape compiles few programs.
     """
     most = max(len(picture) for picture in captions)
     longest = max(len(caption) for picture in captions for caption in picture) - 1
@@ -94,7 +94,7 @@ def make_batch(
     positions = np.flatnonzero(following != PAD).astype("int32")
     weights = np.ones(len(positions), dtype="float32")
     if multiple > 1:
-        free = np.flatnonzero(following == PAD).astype("int32")  # a position occurs once, or scattering would add them
+        free = np.flatnonzero(following == PAD).astype("int32")  # each position once: scattering adds up repeated ones
         filling = min(-len(positions) % (64 * multiple), len(free))
         positions = np.concatenate([positions, free[:filling]])
         weights = np.pad(weights, (0, filling))
@@ -102,12 +102,12 @@ def make_batch(
 
 
 def lay_out(captions: Sequence[Encoded], most: int, time: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return captions and the words that follow each of theirs, both (pictures, most, time) int32, padded.
+    """Return the captions' words and, for each, the word that follows it, both (pictures, most, time) int32, padded.
 
     Args:
         captions: per picture its captions, each `<start>` ... `<end>`.
-        most: captions of a picture, at most.
-        time: words of a caption, at most.
+        most: the largest number of captions of a picture.
+        time: the largest number of words of a caption.
     """
     tokens = np.full((len(captions), most, time), PAD, dtype="int32")
     following = np.full_like(tokens, PAD)
@@ -119,14 +119,14 @@ def lay_out(captions: Sequence[Encoded], most: int, time: int) -> tuple[np.ndarr
 
 
 class CaptionBatches(keras.utils.PyDataset):
-    """The batches of an epoch, shuffled again for each, the same for the same seed.
+    """The batches of an epoch. They are shuffled in each epoch; the same seed gives the same order.
 
     Args:
         features: gives the pictures' features.
         captions: image_id -> its captions as numbers, `<start>` ... `<end>`.
-        batch_size: pictures a batch, each with all its captions.
-        seed: of the shuffling.
-        least_steps: an epoch has at least so many batches: it goes over few pictures several times.
+        batch_size: pictures per batch, each with all its captions.
+        seed: seed of the shuffling.
+        least_steps: the least number of batches in an epoch; an epoch goes over few pictures several times.
     """
 
     def __init__(
@@ -144,13 +144,13 @@ class CaptionBatches(keras.utils.PyDataset):
         self.lengths = np.array([max(map(len, captions[image_id])) for image_id in captions])
         self.batch_size = min(batch_size, len(self.ids))
         self.seed = seed
-        self.passes = -(-least_steps // -(-len(self.ids) // self.batch_size))  # over all pictures, an epoch
-        # XLA compiles a program per shape; the other backends take any shape as it comes.
+        self.passes = -(-least_steps // -(-len(self.ids) // self.batch_size))  # over all pictures in an epoch
+        # XLA compiles a program per shape; the other backends accept any shape without compiling.
         self.multiple = 4 if keras.backend.backend() == "jax" else 1
         self._order = self._shuffle(0)
 
     def _shuffle(self, epoch: int) -> list[np.ndarray]:
-        """Return each batch's rows: batches of like lengths, in random order."""
+        """Return each batch's rows: batches of captions with similar lengths, in random order."""
         if self.passes == 1:
             return self._pass([self.seed, epoch])
         return [batch for number in range(self.passes) for batch in self._pass([self.seed, epoch, number])]
@@ -179,40 +179,40 @@ class CaptionBatches(keras.utils.PyDataset):
         return make_batch(features, [self.captions[image_id] for image_id in ids], self.multiple)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        """Return ((features, tokens, positions), targets, weights), as keras' fit takes it."""
+        """Return ((features, tokens, positions), targets, weights), as Keras' fit takes it."""
         return for_step(self.batch(index))
 
     def start_at(self, epoch: int, batch: int = 0) -> None:
         """Shuffle for epoch number `epoch` (from 0) and leave out its batches before number `batch`.
 
-        The batches are those of a run that came there by itself.
+        The batches are the same as in an uninterrupted run.
         """
         self._order = self._shuffle(epoch)[batch:]
         if isinstance(self.features, DrawnEachEpoch):
             self.features.start_at(epoch)
 
     def for_keras(self) -> Any:
-        """Return what keras' fit and evaluate are to be given."""
+        """Return the argument for Keras' fit and evaluate."""
         if keras.backend.backend() != "tensorflow":
             return self
         return for_fit(lambda: map(self.batch, range(len(self))), len(self), self.batch(0).features.shape[1:])
 
 
 def for_step(batch: Batch) -> tuple[Any, ...]:
-    """Return ((features, tokens, positions), targets, weights), as a step of keras' fit takes it."""
+    """Return ((features, tokens, positions), targets, weights), as a step of Keras' fit takes it."""
     return (batch.features, batch.tokens, batch.positions), batch.targets, batch.weights
 
 
 def for_fit(batches: Callable[[], Iterable[Batch]], count: int, feature_shape: Sequence[int]) -> Any:
     """Return a tf.data.Dataset of batches.
 
-    It says that sizes vary (Keras would take those in which the first two batches agree for those of all), and does not
-    tune itself: at an epoch's end the tuner may sleep for as long as the epoch took before it lets go.
+    The signature says that sizes vary: Keras would otherwise assume that the sizes in which the first two batches
+    agree hold for all. Autotuning is off: at the end of an epoch the tuner can sleep for as long as the epoch took.
 
     Args:
-        batches: gives an epoch's batches, each time that it is called.
-        count: how many.
-        feature_shape: of one picture.
+        batches: returns an epoch's batches each time it is called.
+        count: the number of batches.
+        feature_shape: the shape of one picture's features.
     """
     import tensorflow as tf
 

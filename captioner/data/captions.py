@@ -9,7 +9,7 @@ from pathlib import Path
 from captioner.images.ids import normalize_ids
 from captioner.storage import DataError
 
-# What data sets call their splits: name there -> name here. COCO's `restval` is train for everybody since Karpathy.
+# The data sets' names of splits -> captioner's names. COCO's `restval` counts as train since Karpathy's splits.
 SPLIT_NAMES = {
     "training": "train",
     "restval": "train",
@@ -23,14 +23,14 @@ SPLIT_NAMES = {
 
 @dataclass(frozen=True)
 class Captions:
-    """What a data set says about its pictures.
+    """A data set's captions, pictures and splits.
 
     Attributes:
         references: image_id -> the picture's captions as RAW text, in the order of the source.
         pictures: image_id -> the picture's file, where known.
         splits: name -> the split's image_ids in the order of the source; no id is in two splits.
-        ranked: whether a picture's captions are alternatives, the best one first.
-        rooted: image_id -> the absolute path or the address that the source gives, where all of its names are such.
+        ranked: whether a picture's captions are alternatives, the best first.
+        rooted: image_id -> the absolute path or the address in the source, if all names in the source are of this kind.
     """
 
     references: Mapping[str, tuple[str, ...]]
@@ -43,7 +43,7 @@ class Captions:
         """Return the image_ids of a split.
 
         Raises:
-            DataError: there is no such split; the message names those that there are.
+            DataError: there is no such split; the message names the existing splits.
         """
         if name not in self.splits:
             known = ", ".join(self.splits) or "none"
@@ -52,26 +52,24 @@ class Captions:
 
 
 def references_of(captions: Captions, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return the raw references of `ids`. Raises DataError where a picture has none."""
+    """Return the raw references of `ids`. Raises DataError if a picture has none."""
     missing = [image_id for image_id in ids if not captions.references.get(image_id)]
     if missing:
-        raise DataError(
-            f"{len(missing)} pictures have no references, the first is {missing[0]}; take them off the split"
-        )
+        raise DataError(f"{len(missing)} pictures have no references (first: {missing[0]}); remove them from the split")
     return {image_id: captions.references[image_id] for image_id in ids}
 
 
 def split_name(text: str) -> str:
-    """Return what a split that a data set calls `text` is called here: `val` is dev, `restval` is train."""
+    """Return captioner's name of the split that a data set calls `text`: `val` is dev, `restval` is train."""
     name = text.strip().lower()
     return SPLIT_NAMES.get(name, name)
 
 
 def require_apart(splits: Mapping[str, Iterable[str]]) -> None:
-    """Refuse splits that share a picture.
+    """Raise an error if splits share a picture.
 
     Raises:
-        DataError: naming the first such picture and both splits.
+        DataError: names the first such picture and both splits.
     """
     owners: dict[str, str] = {}
     for name, ids in splits.items():
@@ -79,17 +77,17 @@ def require_apart(splits: Mapping[str, Iterable[str]]) -> None:
         shared = [image_id for image_id in ids if owners.get(image_id, name) != name]
         if shared:
             raise DataError(
-                f"splits {owners[shared[0]]!r} and {name!r} share {len(shared):,} pictures, first {shared[0]!r}; "
+                f"splits {owners[shared[0]]!r} and {name!r} share {len(shared):,} pictures (first: {shared[0]!r}); "
                 "a picture may be in one split only"
             )
         owners.update(dict.fromkeys(ids, name))
 
 
 def merge(parts: Sequence[tuple[Path, Captions]]) -> Captions:
-    """Put the captions of several files together; a picture that is in two of them has the captions of both.
+    """Merge the captions of several files; a picture that is in two of them has the captions of both.
 
-    Absolute paths are cut as if all of them were in one file: /data/train/1.jpg of one and /data/val/1.jpg of another
-    are two pictures.
+    Absolute paths are shortened as if they were all in one file: /data/train/1.jpg in one file and /data/val/1.jpg in
+    another are two pictures.
 
     Raises:
         DataError: a picture is in two splits.
@@ -116,7 +114,7 @@ def merge(parts: Sequence[tuple[Path, Captions]]) -> Captions:
 
 
 def _common_names(parts: Sequence[Captions]) -> list[Mapping[str, str]]:
-    """Return, for each part, image_id -> the image_id that the names of all parts together make of it."""
+    """Return, for each part, image_id -> the image_id that results from the names of all parts together."""
     if not any(part.rooted for part in parts):
         return [{} for _ in parts]
     names = [part.rooted or {image_id: image_id for image_id in part.references} for part in parts]

@@ -1,4 +1,4 @@
-"""A recipe's `data` section, and the captions, pictures and splits that it means."""
+"""A recipe's `data` section, and the captions, pictures and splits that it describes."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Where a data set lies (the `data` section of a recipe).
+    """Where a data set is (the `data` section of a recipe).
 
     Attributes:
-        images: the folder of pictures; only extraction and end-to-end training need it to be there.
-        captions: the raw captions, in any supported form: a file, a folder, a pattern, or a list of these.
+        images: the folder of pictures; only extraction and end-to-end training need it.
+        captions: the raw captions, in any supported format: a file, a folder, a pattern, or a list of these.
         format: a name in captioner.data.readers.detect.READERS, or "auto".
-        splits: name -> a file that lists the split's pictures, one a line; or name -> its share of the pictures, which
-            are then divided at random. Without any, the splits that the captions carry, or else shares of 0.8, 0.1 and
-            0.1 for train, dev and test (under 200 pictures 0.75 and 0.25 for train and dev).
-        split_seed: of the division by shares.
-        split_lists: the folder in which the lists go that are made of shares.
-        near_duplicates: keep pictures that look alike on one side of a division by shares; needs `images`.
+        splits: name -> a file that lists the split's pictures, one per line; or name -> its share of the pictures,
+            which are then divided at random. If empty: the splits in the caption file, or else shares of 0.8, 0.1
+            and 0.1 for train, dev and test (for under 200 pictures 0.75 and 0.25 for train and dev).
+        split_seed: seed of the random division by shares.
+        split_lists: the folder for the lists that are made from shares.
+        near_duplicates: keep pictures that look alike in one split when dividing by shares; needs `images`.
         max_unreadable: the share of a split's pictures that may be left out because the extraction could not read them.
         descriptions: a cleaned descriptions.txt to train on instead of cleaning `captions`; scores never use it.
-        source: `files`, or `tfrecord`: the recipe's `features` names a folder of shards, see `captioner shard`.
-        limit: train on so many pictures only, the first of the split, for a quick trial; null for all.
+        source: `files`, or `tfrecord`: the recipe's `features` is then a folder of shards, see `captioner shard`.
+        limit: train only on this number of pictures, the first of the split, for a quick trial; null for all.
     """
 
     images: str | None = None
@@ -59,10 +59,10 @@ class DataConfig:
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit must be 1 or more, or null, found {self.limit}")
         if self.shares and len(self.shares) != len(self.splits):
-            raise ConfigError("splits: all of them are lists, or all of them shares")
+            raise ConfigError("splits: give lists for all splits or shares for all splits, not both")
         check_shares(self.shares)
         if not 0 <= self.max_unreadable <= 1:
-            raise ConfigError(f"max_unreadable: a share is from 0 to 1, found {self.max_unreadable:g}")
+            raise ConfigError(f"max_unreadable must be between 0 and 1, found {self.max_unreadable:g}")
 
     @property
     def lists(self) -> dict[str, str]:
@@ -76,11 +76,11 @@ class DataConfig:
 
 
 def read_captions(path: Sources, format: str = "auto") -> Mapping[str, tuple[str, ...]]:
-    """Read captions: image_id -> captions as they are in the source, both in its order.
+    """Read captions: image_id -> captions, unchanged and in the order of the source.
 
     Args:
         path: a file, a folder, a pattern, or several.
-        format: a name in captioner.data.readers.detect.READERS, or "auto" to tell it from the content.
+        format: a name in captioner.data.readers.detect.READERS, or "auto" to detect it from the content.
 
     Raises:
         DataError: the file cannot be read, is malformed (the line is named), or holds no captions.
@@ -90,10 +90,10 @@ def read_captions(path: Sources, format: str = "auto") -> Mapping[str, tuple[str
 
 
 def require_captions(captions: Captions, source: Sources) -> Mapping[str, tuple[str, ...]]:
-    """Return the captions by image_id. Raises DataError where the source lists pictures only."""
+    """Return the captions by image_id. Raises DataError if the source lists pictures only."""
     if not captions.references:
         count = f"{len(captions.pictures):,}"
-        raise DataError(f"{spell(source)}: lists {count} pictures and no captions; captioner predict captions them")
+        raise DataError(f"{spell(source)}: has {count} pictures but no captions; captioner predict can caption them")
     return captions.references
 
 
@@ -103,10 +103,10 @@ def as_setting(source: Sources) -> str | tuple[str, ...]:
 
 
 class Dataset:
-    """The captions, pictures and splits that a recipe's `data` section means, read and hashed once.
+    """The captions, pictures and splits that a recipe's `data` section describes, read and hashed once.
 
-    A command makes one and hands it from stage to stage. The captions are held as they were when they were first
-    read; lists of splits, which a command may write itself, are read each time.
+    A command makes one and passes it from stage to stage. The captions are read once and kept; lists of splits, which
+    a command may write itself, are read each time.
 
     Args:
         config: the section.
@@ -117,7 +117,7 @@ class Dataset:
 
     @cached_property
     def config(self) -> DataConfig:
-        """The section, with shares where neither it nor the captions say how the pictures are divided."""
+        """The section, with default shares if neither it nor the caption file gives splits."""
         given = self._given
         if given.splits or self.whole.splits:
             return given
@@ -125,7 +125,7 @@ class Dataset:
 
     @cached_property
     def whole(self) -> Captions:
-        """The captions of all pictures, with the splits that the captions carry, a part of the training split as dev.
+        """The captions of all pictures, with the caption file's splits; if it has no dev, part of train becomes dev.
 
         Raises:
             DataError: a file cannot be read or is malformed.
@@ -134,12 +134,12 @@ class Dataset:
         splits = read.splits if self._given.splits else with_dev(read.splits)
         if len(splits) > len(read.splits):
             count, of = len(splits["dev"]), len(read.splits["train"])
-            note(spell(self._given.captions), f"has no dev split; {count:,} of its {of:,} training pictures are taken")
+            note(spell(self._given.captions), f"has no dev split; using {count:,} of its {of:,} training pictures")
         return replace(read, splits=splits)
 
     @cached_property
     def digest(self) -> str:
-        """The digest of the captions. Raises DataError where they cannot be read."""
+        """The digest of the captions. Raises DataError if they cannot be read."""
         return digest_captions(self._given.captions)
 
     @cached_property
@@ -150,12 +150,12 @@ class Dataset:
     def load(self, splits: Sequence[str] | None = None) -> Captions:
         """Return the captions and the lists of `splits` (None: all); no other list is opened.
 
-        Shares become lists under `splits/` when they are first needed, and those lists count from then on. Pictures
-        are listed, not read; a folder that is not there leaves `pictures` empty, since features suffice to train.
+        Shares become lists under `splits/` when they are first needed; later calls use these lists. Pictures are
+        listed, not read; if the folder does not exist, `pictures` is empty, since features are enough to train.
 
         Raises:
-            DataError: a file cannot be used, a split is not in the data, names a picture without captions (the first
-                is named and all are counted), or shares a picture with another of the splits read.
+            DataError: a file cannot be used, a split is not in the data, has pictures without captions (the message
+                names the first and counts them), or shares a picture with another of the splits read.
         """
         references = self.whole.references
         lists = self._make_lists() if self.config.shares else self.config.lists
@@ -175,51 +175,51 @@ class Dataset:
         return Captions(references=references, pictures=self._pictures, splits=found)
 
     def present_splits(self) -> list[str] | None:
-        """Return the splits whose lists are there, and log which are not; None for splits that the captions carry."""
+        """Return the splits whose lists exist, and log which do not; None if the splits are in the caption file."""
         lists = self.config.lists
         missing = [name for name, path in lists.items() if not Path(path).is_file()]
         for name in missing:
-            logger.warning(f"split {name} is left out: {lists[name]} is not there")
+            logger.warning(f"split {name} is left out: {lists[name]} does not exist")
         return [name for name in self.config.splits if name not in missing] if self.config.splits else None
 
     def split_digests(self) -> dict[str, str]:
-        """Return the digest of each list of pictures that there is, those made of shares among them.
+        """Return the digest of each existing list of pictures, including the lists made from shares.
 
-        Splits that the captions carry have none: they depend on the captions' digest alone.
+        Splits in the caption file have no digest: they depend only on the captions' digest.
         """
         lists = self._made_lists() if self.config.shares else self.config.lists
         return {name: digest_file(path) for name, path in lists.items() if Path(path).is_file()}
 
     def has_split(self, name: str) -> bool:
-        """Return whether the pictures of a split are known: its list is there, or the captions carry it."""
+        """Return whether the pictures of a split are known: its list exists, or the caption file has the split."""
         if name in self.config.lists:
             return Path(self.config.lists[name]).is_file()
         return name in (self.config.splits or self.whole.splits)
 
     def require_split(self, name: str, where: str) -> None:
-        """Refuse, before hours of work, a split that will be needed in the end and is not there.
+        """Raise an error, before hours of work, if a split that is needed at the end does not exist.
 
         Args:
             name: the split.
-            where: the setting that asks for it, for messages.
+            where: the setting that names it, for messages.
 
         Raises:
             ConfigError: there is no such split.
-            DataError: its list is not there, or the captions cannot be read.
+            DataError: its list does not exist, or the captions cannot be read.
         """
         known, lists = self.config.splits or self.whole.splits, self.config.lists
         if name not in known:
             names = ", ".join(known) or "none"
             raise ConfigError(f"{where}: {name!r} is not in data.splits (known: {names}); name its list there")
         if name in lists and not Path(lists[name]).is_file():
-            way = way_out(lists[name], f"data.splits.{name} is evaluated in the end")
+            way = way_out(lists[name], f"data.splits.{name} is evaluated at the end")
             raise DataError(f"{lists[name]}: no such file; {way}")
         if self.config.shares:
             self.load((name,))
 
     @property
     def _made_folder(self) -> Path:
-        """Where the lists of these shares of these captions lie: other settings have another place."""
+        """The folder of the lists for these shares and captions; other settings have another folder."""
         config = self.config
         made_of = {
             "captions": self.digest,
@@ -240,8 +240,7 @@ class Dataset:
             if config.near_duplicates and images is None and config.images is not None:
                 raise DataError(
                     f"{config.images}: no such folder; dividing by shares looks there for near-duplicate pictures. "
-                    f"Put the pictures there, copy the lists made elsewhere to {folder}, or set data.near_duplicates "
-                    "to false"
+                    f"Put the pictures there, copy existing lists to {folder}, or set data.near_duplicates to false"
                 )
             shares, seed, compare = config.shares, config.split_seed, config.near_duplicates
             write_splits(folder, self.whole.references, shares, seed, images, compare)
@@ -258,9 +257,9 @@ def _check_captions(
 ) -> None:
     missing = [image_id for image_id in ids if image_id not in references]
     if missing and len(missing) == len(ids):
-        raise DataError(f"{path} and {spell(source)} have {one_of_each(ids, references)}; they are of other pictures")
+        raise DataError(f"{path} and {spell(source)} have {one_of_each(ids, references)}; their pictures differ")
     if missing:
         raise DataError(
             f"{path}: {len(missing):,} of the {len(ids):,} pictures of split {name!r} have no caption in "
-            f"{spell(source)}, first {missing[0]!r}; correct the list or data.captions"
+            f"{spell(source)} (first: {missing[0]!r}); correct the list or data.captions"
         )

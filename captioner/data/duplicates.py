@@ -15,13 +15,13 @@ from captioner.storage import DataError
 
 SIDE = 32  # pixels of the picture that is hashed
 LOW = 8  # frequencies kept in each direction
-BITS = LOW * LOW - 1  # the mean says nothing but how bright a picture is
-# Among Flickr8k's 24 million pairs one has distance 0, no other is below 8; a picture saved again, smaller, in grey or
-# brighter stays within 6.
+BITS = LOW * LOW - 1  # without the mean, which is only the picture's brightness
+# Of Flickr8k's 24 million pairs, one has distance 0 and all others at least 8. Copies that are saved again, smaller,
+# in grey or brighter have a distance of at most 6.
 FARTHEST = 6
 THREADS = 4
-LEAST_GREY, LEAST_COLOUR = 0.93, 0.6  # correlations of a picture's thumbnail with a copy's
-COLOURLESS = 8  # levels by which the channels of a picture without much colour differ
+LEAST_GREY, LEAST_COLOUR = 0.93, 0.6  # correlations between the thumbnails of a picture and its copy
+COLOURLESS = 8  # the channels of a picture with little colour differ by at most this many levels
 
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 _STEPS = np.arange(SIDE)
@@ -29,9 +29,9 @@ _COSINES = np.cos(np.pi * (2 * _STEPS[None] + 1) * _STEPS[:LOW, None] / (2 * SID
 
 
 def perceptual_hash(path: Path) -> int:
-    """Return the 63 bits of a picture's pHash: which of its lowest frequencies lie above their median.
+    """Return the 63 bits of a picture's pHash: which of its lowest frequencies are above their median.
 
-    The cosine transform of the picture in 32 x 32 greys, its 8 x 8 lowest frequencies without the mean
+    It uses the 8 x 8 lowest frequencies, without the mean, of the cosine transform of the 32 x 32 grey picture
     (Zauner 2010, Implementation and Benchmarking of Perceptual Image Hash Functions, section 3.2.1).
 
     Raises:
@@ -67,9 +67,9 @@ def hash_pictures(pictures: Mapping[str, Path]) -> dict[str, int]:
 def near_duplicates(hashes: Mapping[str, int], farthest: int = FARTHEST) -> list[tuple[str, ...]]:
     """Return the groups of pictures that look alike, each of two or more, in the order of `hashes`.
 
-    Two pictures look alike when their hashes differ in at most `farthest` bits; likeness is handed on.
+    Two pictures look alike if their hashes differ in at most `farthest` bits; the relation is made transitive.
     """
-    values = np.unique(np.array(list(hashes.values()), np.uint64))  # a thousand blank pictures are one
+    values = np.unique(np.array(list(hashes.values()), np.uint64))  # so that a thousand blank pictures count once
     parents = list(range(len(values)))
 
     def root(index: int) -> int:
@@ -88,13 +88,13 @@ def near_duplicates(hashes: Mapping[str, int], farthest: int = FARTHEST) -> list
 
 
 def confirmed(groups: Sequence[Sequence[str]], pictures: Mapping[str, Path]) -> list[tuple[str, ...]]:
-    """Return the groups again, without pictures whose greys or colours disagree at 32 x 32 pixels.
+    """Return the groups without pictures whose greys or colours disagree at 32 x 32 pixels.
 
-    The hash alone takes drawings of few shapes for each other. Of Flickr8k's photographs, copies that are saved at
-    quality 10, smaller, darker, brighter, in grey or in half the colour stay within these bounds.
+    The hash alone confuses drawings of few shapes. Copies of Flickr8k's photographs that are saved at quality 10,
+    smaller, darker, brighter, in grey or with half the colour stay within these bounds.
 
     Args:
-        groups: of image_ids, from `near_duplicates`.
+        groups: groups of image_ids from `near_duplicates`.
         pictures: image_id -> the picture's file.
     """
     kept: list[tuple[str, ...]] = []
@@ -112,7 +112,7 @@ def confirmed(groups: Sequence[Sequence[str]], pictures: Mapping[str, Path]) -> 
 
 
 def _agree(one: np.ndarray, other: np.ndarray) -> bool:
-    """Tell whether two thumbnails (SIDE, SIDE, 3) correlate in their greys and, where both have some, in colours."""
+    """Return whether two thumbnails (SIDE, SIDE, 3) correlate in grey and, if both have colour, in colour."""
     greys = [picture @ _GREY for picture in (one, other)]
     if not all(grey.std() > 0 for grey in greys):
         return all(grey.std() == 0 for grey in greys)
@@ -133,7 +133,8 @@ def _thumbnail(path: Path) -> np.ndarray:
 def _pairs(values: np.ndarray, farthest: int) -> set[tuple[int, int]]:
     """Return the index pairs of hashes (n,) that differ in at most `farthest` bits.
 
-    Of farthest + 1 bands of a hash, such a pair agrees in one at least: only those that share a band are compared.
+    If a hash is cut into farthest + 1 bands, such a pair agrees in at least one: only pairs that share a band are
+    compared.
     """
     edges = np.linspace(0, BITS, farthest + 2).astype(int)
     pairs: set[tuple[int, int]] = set()

@@ -1,4 +1,4 @@
-"""A process' part of each batch, where several processes train one decoder together."""
+"""A process' part of each batch when several processes train one decoder together."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from captioner.text.vocabulary import PAD
 
 
 class Part(NamedTuple):
-    """Which pictures of a batch are a process' own: an equal share for each, in the batch's order.
+    """A process' pictures in each batch: every process has an equal share, in the batch's order.
 
     Attributes:
-        number: of the process, from 0.
-        processes: how many there are.
-        devices: of each of them; its share is divided among them.
+        number: the process' number, from 0.
+        processes: the number of processes.
+        devices: devices per process; a process' share is divided among its devices.
     """
 
     number: int
@@ -26,9 +26,9 @@ class Part(NamedTuple):
     devices: int
 
     def of(self, ids: Sequence[str]) -> list[str]:
-        """Return those of a batch's pictures that are this process' own.
+        """Return this process' pictures of a batch.
 
-        Where the pictures do not go evenly into the devices of all processes, the last one is there several times.
+        If the pictures cannot be divided evenly among all devices, the last one is repeated.
         """
         devices = self.processes * self.devices
         filled = [*ids, *[ids[-1]] * (-len(ids) % devices)]
@@ -38,16 +38,16 @@ class Part(NamedTuple):
 
 
 def make_part(features: np.ndarray, captions: Sequence[Encoded], part: Part, multiple: int) -> Batch:
-    """Lay out a process' part of a batch. Its arrays have one shape in all processes, as a global array needs it.
+    """Lay out a process' part of a batch. Its arrays have the same shape in all processes, as a global array requires.
 
     Args:
-        features: (pictures, ...), of the process' own pictures.
-        captions: of each picture of the whole batch its captions, each `<start>` ... `<end>`.
-        part: the process' own.
+        features: (pictures, ...), of the process' pictures.
+        captions: the captions of each picture of the whole batch, each `<start>` ... `<end>`.
+        part: the part of this process.
         multiple: see captioner.data.batches.make_batch.
 
     Returns:
-        the batch; `positions` count in the flattened tokens of the whole batch.
+        the batch; `positions` are indices into the flattened tokens of the whole batch.
     """
     share = len(features)
     filled = [*captions, *[()] * (share * part.processes - len(captions))]
@@ -56,7 +56,7 @@ def make_part(features: np.ndarray, captions: Sequence[Encoded], part: Part, mul
     words = max(sum(len(caption) - 1 for picture in own for caption in picture) for own in parts)
     longest = max(len(caption) for picture in captions for caption in picture) - 1
     time = _up_to(longest, multiple)
-    # A position occurs once, or scattering would add them; `share` goes evenly into the devices.
+    # Each position occurs once: scattering adds up repeated ones. `share` is divisible by the number of devices.
     count = min(_up_to(words, math.lcm(64 * multiple, part.devices)), share * most * time)
     tokens, following = lay_out(parts[part.number], most, time)
     positions, weights = _positions(following.reshape(-1), count)
@@ -66,11 +66,11 @@ def make_part(features: np.ndarray, captions: Sequence[Encoded], part: Part, mul
 
 
 class PartBatches(CaptionBatches):
-    """A process' parts of the batches of an epoch: it reads the features of its own pictures only.
+    """A process' parts of the batches of an epoch. It reads only the features of the process' pictures.
 
     Args:
-        part: the process' own.
-        arguments, named: those of CaptionBatches; they are the same in all processes.
+        part: the part of this process.
+        arguments, named: the arguments of CaptionBatches; they are the same in all processes.
     """
 
     def __init__(self, part: Part, *arguments: Any, **named: Any) -> None:
@@ -85,7 +85,7 @@ class PartBatches(CaptionBatches):
 
 
 def _positions(following: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return `count` places, those of real words first, and the weights of these, 1, and of the others, 0."""
+    """Return `count` positions, those of real words first, and their weights: 1 for real words, 0 for the others."""
     real, free = np.flatnonzero(following != PAD), np.flatnonzero(following == PAD)
     weights = np.zeros(count, dtype="float32")
     weights[: len(real)] = 1

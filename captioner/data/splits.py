@@ -1,4 +1,4 @@
-"""Splits: lists of pictures as files, splits made by shares, and pictures that are in two of them."""
+"""Splits: lists of pictures as files, splits made from shares, and pictures that are in two splits."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from captioner.storage import (
 logger = logging.getLogger(__name__)
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
-FEW, FEW_SHARES = 200, {"train": 0.75, "dev": 0.25}  # of few pictures a tenth would be too few to tell epochs apart
-FEWEST = 8  # training pictures of which some become dev
-PENDING = ".split.pending"  # in a folder whose lists are being written; what was killed there can be done again
-SHOWN = 3  # so many groups are in a message
+FEW, FEW_SHARES = 200, {"train": 0.75, "dev": 0.25}  # a tenth of few pictures is too few to compare epochs
+FEWEST = 8  # the fewest training pictures that are divided into train and dev
+PENDING = ".split.pending"  # marks a folder whose lists are being written, so that a killed command can be repeated
+SHOWN = 3  # groups or names in a message
 
 
 def read_split(path: str | Path, known: Collection[str] = ()) -> tuple[str, ...]:
-    """Read a list of pictures, one a line (file names or image_ids): their image_ids in its order, each once.
+    """Read a list of pictures, one per line (file names or image_ids); return their image_ids in order, each once.
 
     Args:
         path: the list.
-        known: the data's image_ids. Where none of the list is among them, those are taken that have the same name in
-            another folder.
+        known: the data's image_ids. If none of the list is among them, pictures with the same name in another folder
+            are used.
 
     Raises:
         DataError: the file cannot be read or names no picture.
@@ -50,15 +50,15 @@ def read_split(path: str | Path, known: Collection[str] = ()) -> tuple[str, ...]
     names = dict.fromkeys(_listed(path, known))
     ids = tuple(dict.fromkeys(normalize_ids(names).values()))
     if not ids:
-        raise DataError(f"{path}: names no picture; list one a line")
+        raise DataError(f"{path}: names no picture; list one picture per line")
     if meant := align(ids, known):
         first = next(iter(meant))
-        note(path, f"names pictures in other folders than the captions do: {first} is taken for {meant[first]}")
+        note(path, f"names pictures in other folders than the captions; {first} is read as {meant[first]}")
     return tuple(dict.fromkeys(meant.get(image_id, image_id) for image_id in ids))
 
 
 def _listed(path: str | Path, known: Collection[str]) -> list[str]:
-    """Return the names in a list: a line each, or all of them as a list of JSON. A header is none of them."""
+    """Return the names in a list, without a header: one name per line, or a JSON list."""
     found = [line for _, line in lines(path)]
     if found and found[0].encode(errors="replace").startswith(LFS_POINTER):
         raise DataError(f"{path}: {name_kind(LFS_POINTER)}")
@@ -78,7 +78,7 @@ def _json_names(text: str) -> list[str] | None:
 
 
 def _name(line: str) -> str:
-    """Return the picture that a line names; numbers beside it are rows or labels, as classifiers have."""
+    """Return the picture that a line names, without row numbers or class labels beside it."""
     name = line.strip().strip('",;').strip()
     cells = [cell.strip().strip('"') for cell in re.split("[,;\t]", name)]
     others = [cell for cell in cells if not is_picture_name(cell)]
@@ -89,14 +89,14 @@ def _name(line: str) -> str:
 
 
 def default_shares(pictures: int) -> Mapping[str, float]:
-    """Return the shares of so many pictures where none are given."""
+    """Return the default shares for this number of pictures."""
     return FEW_SHARES if pictures < FEW else SHARES
 
 
 def with_dev(splits: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Return splits in which some training pictures are the dev split, where there is none: training needs one.
+    """Return the splits; if there is no dev split, some training pictures become one, since training needs it.
 
-    Too few pictures stay together.
+    Too few pictures are not divided.
     """
     train = splits.get("train", ())
     if "dev" in splits or len(train) < FEWEST:
@@ -106,9 +106,9 @@ def with_dev(splits: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]
 
 
 def check_shares(shares: Mapping[str, float]) -> None:
-    """Raise ConfigError where shares are no fractions, or add up to more than the whole."""
+    """Raise ConfigError if a share is not a fraction, or if the shares add up to more than 1."""
     if odd := [name for name, share in shares.items() if not 0 < share <= 1]:
-        raise ConfigError(f"splits.{odd[0]}: a share of the pictures is above 0 and at most 1, found {shares[odd[0]]}")
+        raise ConfigError(f"splits.{odd[0]}: a share must be above 0 and at most 1, found {shares[odd[0]]}")
     if (whole := math.fsum(shares.values())) > 1 + 1e-9:
         raise ConfigError(f"splits: the shares add up to {whole:g}; they must not exceed 1")
 
@@ -118,13 +118,13 @@ def make_splits(
 ) -> dict[str, tuple[str, ...]]:
     """Divide pictures at random.
 
-    A picture's split depends on its id and the seed only, so that pictures which come later leave nearly all others on
-    their side.
+    A picture's split depends only on its id and the seed, so nearly all pictures keep their split when others are
+    added later.
 
     Args:
         ids: the pictures.
-        shares: name -> the split's share of them; what they leave over is in no split.
-        seed: of the order.
+        shares: name -> the split's share of them; the remaining pictures are in no split.
+        seed: seed of the random order.
         groups: pictures that must stay together.
 
     Returns:
@@ -132,7 +132,7 @@ def make_splits(
 
     Raises:
         ConfigError: see `check_shares`.
-        DataError: a split comes out empty.
+        DataError: a split would be empty.
     """
     check_shares(shares)
     known = sorted(set(ids))
@@ -152,7 +152,7 @@ def make_splits(
         placed += len(together[leader])
     if empty := [name for name in names if not splits[name]]:
         alike = f", {len(order):,} that do not look alike," if len(order) < len(known) else ""
-        share = f"{empty[0]!r} of {shares[empty[0]]:g} of them"
+        share = f"{empty[0]!r} with a share of {shares[empty[0]]:g}"
         raise DataError(f"{len(known):,} pictures{alike} are too few for a split {share}")
     return {name: tuple(sorted(members)) for name, members in splits.items()}
 
@@ -165,20 +165,20 @@ def write_splits(
     images: str | Path | None = None,
     compare: bool = True,
 ) -> dict[str, Path]:
-    """Divide pictures at random and write a list a split, `train.txt` and so on, with a manifest beside them.
+    """Divide pictures at random and write a list for each split, `train.txt` and so on, with a manifest beside them.
 
     Args:
-        folder: where the lists go.
+        folder: the folder for the lists.
         ids, shares, seed: see `make_splits`.
-        images: the pictures' folder; others are left out. None: only ids are looked at.
-        compare: keep pictures of that folder that look alike on one side.
+        images: the pictures' folder; pictures that are not in it are left out. None: use only the ids.
+        compare: keep pictures of that folder that look alike in one split.
 
     Returns:
         name -> the list.
 
     Raises:
-        ConfigError, DataError: see `make_splits`; or the folder of pictures is not there; or there are lists in
-            `folder` already, or the manifest of another stage, that this function did not write.
+        ConfigError, DataError: see `make_splits`; or the folder of pictures does not exist; or `folder` already has
+            lists, or the manifest of another stage, that this function did not write.
     """
     check_shares(shares)
     _require_own_lists(folder, shares)
@@ -190,17 +190,17 @@ def write_splits(
             count = f"{len(missing):,} of {len(known):,} pictures"
             if not pictures:
                 raise DataError(f"{images} and the captions have {one_of_each(list_images(images), missing)}")
-            logger.warning(f"{count} are not in {images} and come into no split ({_first(missing)})")
+            logger.warning(f"{count} are not in {images} and are left out of all splits ({_first(missing)})")
         if compare:
             hashes = hash_pictures(pictures)
             if broken := [name for name in pictures if name not in hashes]:
                 count = f"{len(broken):,} of {len(pictures):,} pictures in {images}"
-                logger.warning(f"{count} cannot be read and come into no split ({_first(broken)})")
+                logger.warning(f"{count} cannot be read and are left out of all splits ({_first(broken)})")
             pictures = {name: pictures[name] for name in hashes}
             groups = confirmed(near_duplicates(hashes), pictures)
         known = set(pictures)
         if groups:
-            logger.info(f"near-duplicate pictures, kept on one side: {describe_groups(groups)}")
+            logger.info(f"near-duplicate pictures, kept in one split: {describe_groups(groups)}")
     splits = make_splits(known, shares, seed, groups)
     write_text(folder / PENDING, "")
     remove_manifest(folder)
@@ -217,7 +217,7 @@ def write_splits(
 
 
 def _require_own_lists(folder: Path, names: Iterable[str]) -> None:
-    """Refuse to replace lists that somebody made by hand, and the manifest of another stage."""
+    """Raise an error rather than replace lists that were made by hand, or the manifest of another stage."""
     if (folder / PENDING).is_file() or not folder.is_dir():
         return
     manifest = read_manifest(folder) or {"stage": "split"}
@@ -227,16 +227,15 @@ def _require_own_lists(folder: Path, names: Iterable[str]) -> None:
         taken = manifest_path(folder)
     if taken is not None:
         raise DataError(
-            f"{taken}: is there already and was not written by captioner split; name another folder with -o, "
-            "or remove it"
+            f"{taken}: already exists and was not written by captioner split; name another folder with -o, or remove it"
         )
 
 
 def require_different(splits: Mapping[str, Sequence[str]], images: str | Path) -> int:
-    """Refuse splits of which two hold pictures that look alike; return how many pictures were compared.
+    """Raise an error if two splits have pictures that look alike; return how many pictures were compared.
 
     Raises:
-        DataError: naming the first such pictures and their splits, and counting the groups.
+        DataError: names the first such pictures and their splits, and counts the groups.
     """
     owners = {image_id: name for name, ids in splits.items() for image_id in ids}
     pictures = {name: path for name, path in list_images(images).items() if name in owners}
@@ -246,10 +245,10 @@ def require_different(splits: Mapping[str, Sequence[str]], images: str | Path) -
     groups = confirmed(near_duplicates(hashes), pictures)
     leaks = [group for group in groups if len({owners[image_id] for image_id in group}) > 1]
     if leaks:
-        first = ", ".join(f"{image_id} ({owners[image_id]})" for image_id in leaks[0])
+        first = ", ".join(f"{image_id} in {owners[image_id]}" for image_id in leaks[0])
         raise DataError(
             f"{images}: {len(leaks):,} {'pictures are' if len(leaks) > 1 else 'picture is'} in two splits under "
-            f"two names, the first as {first}; take one of them off its list"
+            f"two names (first: {first}); remove one of them from its list"
         )
     return len(pictures)
 

@@ -1,4 +1,4 @@
-"""What a set of captions is like: counts, lengths, how far a vocabulary reaches, its commonest captions and words."""
+"""Statistics of a set of captions: counts, lengths, vocabulary coverage, the most common captions."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class SplitStatistics:
     """The captions of a split, or of all pictures.
 
     Attributes:
-        pictures, captions: how many.
-        lengths: (captions,) words of each.
+        pictures, captions: their numbers.
+        lengths: (captions,) the number of words of each caption.
         words: how often each word appears.
     """
 
@@ -33,13 +33,13 @@ class SplitStatistics:
 
 @dataclass(frozen=True)
 class CaptionStatistics:
-    """What a set of cleaned captions is like.
+    """Statistics of a set of cleaned captions.
 
     Attributes:
         whole: all pictures.
         splits: by name, in the order given.
-        learned: the name of the split that a vocabulary is fitted on; "" where no split is train: then all of them.
-        commonest: (caption, how often it appears), the commonest first.
+        learned: the name of the split that a vocabulary is fitted on; "" if there is no split train: then all pictures.
+        commonest: (caption, how often it appears), the most frequent first.
         empty: pictures that have no caption.
     """
 
@@ -63,7 +63,7 @@ def measure(
     Args:
         text: image_id -> captions as lists of words.
         splits: name -> image_ids.
-        empty: pictures without a caption, known from elsewhere.
+        empty: pictures without a caption, which `text` may leave out.
     """
     parts = {name: _part({key: text[key] for key in ids if key in text}) for name, ids in (splits or {}).items()}
     said = Counter(" ".join(words) for captions in text.values() for words in captions)
@@ -113,7 +113,7 @@ def _lengths(part: SplitStatistics) -> str:
     half, most, nearly = (int(length) for length in np.percentile(part.lengths, [50, 95, 99]))
     longest = int(part.lengths.max())
     lines = [f"words a caption: half have up to {half}, 95 % up to {most}, 99 % up to {nearly}, the longest {longest}"]
-    width = max(1, -(-nearly // 16))  # words a bar; the few longer captions are in the last
+    width = max(1, -(-nearly // 16))  # words per bar; the last bar has the few longer captions
     first = int(part.lengths.min()) // width * width
     starts = list(range(first, nearly + 1, width))
     counts = [int(((part.lengths >= start) & (part.lengths < start + width)).sum()) for start in starts]

@@ -17,9 +17,10 @@ def training_text(data: Dataset, captions: Captions, splits: Sequence[str], rule
     """Return image_id -> its cleaned captions, as lists of words; captions left empty are dropped.
 
     Args:
-        data: its `config.descriptions` names a file of `captioner clean`; without one the raw captions are cleaned.
+        data: its `config.descriptions` names a file written by `captioner clean`; if it is None, the raw captions are
+            cleaned.
         captions: the raw captions and the splits.
-        splits: those whose text is wanted.
+        splits: the splits whose text is returned.
         rules: the cleaning rules.
 
     Raises:
@@ -30,16 +31,19 @@ def training_text(data: Dataset, captions: Captions, splits: Sequence[str], rule
         path = Path(config.descriptions)
         if not path.is_file():
             raise DataError(
-                f"{path}: no such file; captioner clean {spell(config.captions)} -o {path} --rules {rules} makes it"
+                f"{path}: no such file; to make it, run captioner clean {spell(config.captions)} -o {path} "
+                f"--rules {rules}"
             )
         manifest = read_manifest(path)
         if manifest is not None and manifest.get("rules") != rules:
-            raise DataError(f"{path}: cleaned by the rules {manifest.get('rules')}, the recipe's text.rules is {rules}")
+            raise DataError(
+                f"{path}: cleaned with the rules {manifest.get('rules')}, but the recipe's text.rules is {rules}"
+            )
         if manifest is not None and manifest.get("source_digest") != (now := data.digest):
             then = str(manifest.get("source_digest"))
             raise DataError(
-                f"{path}: cleaned from captions of digest {then[:12]}, {spell(config.captions)} has {now[:12]}; "
-                f"captioner clean {spell(config.captions)} -o {path} --rules {rules} makes it again"
+                f"{path}: cleaned from captions with digest {then[:12]}, but {spell(config.captions)} has {now[:12]}; "
+                f"run captioner clean {spell(config.captions)} -o {path} --rules {rules} again"
             )
         source = read_descriptions(path).references
     text = {}

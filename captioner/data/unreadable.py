@@ -1,4 +1,4 @@
-"""Pictures of a split that have no features because they cannot be read: left out, as long as they are few."""
+"""Leaves out pictures of a split that have no features because they cannot be read, if they are few."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ logger = logging.getLogger(__name__)
 
 
 def without_unreadable(captions: Captions, stores: Collection[Any], share: float) -> Captions:
-    """Return captions whose splits lack the pictures that the extraction could not read.
+    """Return captions without the pictures of each split that the extraction could not read.
 
-    Only pictures that `FILE.skipped.csv` names are left out; whoever looks for others' features hears of those.
+    Only pictures that `FILE.skipped.csv` names are left out; other missing features are reported when they are read.
 
     Args:
-        captions: with the splits.
+        captions: captions with splits.
         stores: the feature files, one for each captioner.
-        share: of a split's pictures, that may be left out at most.
+        share: the largest share of a split's pictures that may be left out.
 
     Raises:
         DataError: more are unreadable.
@@ -35,7 +35,7 @@ def without_unreadable(captions: Captions, stores: Collection[Any], share: float
 
 
 def readable_part(captions: Captions, stores: Collection[Any], share: float) -> tuple[Captions, list[str]]:
-    """Return what `without_unreadable` does and, in place of logging it, what is left out, a sentence for each split.
+    """Return the result of `without_unreadable` and, instead of logging them, the notes: one sentence for each split.
 
     Args:
         captions, stores, share: see `without_unreadable`.
@@ -46,7 +46,7 @@ def readable_part(captions: Captions, stores: Collection[Any], share: float) -> 
     notes: list[str] = []
     splits = dict(captions.splits)
     for store in stores:
-        if not isinstance(store, FeatureStore):  # shards hold what could be read
+        if not isinstance(store, FeatureStore):  # shards hold only pictures that could be read
             continue
         missing = {name: store.missing(ids) for name, ids in splits.items()}
         if not any(missing.values()):
@@ -57,10 +57,10 @@ def readable_part(captions: Captions, stores: Collection[Any], share: float) -> 
             if not left:
                 continue
             named = f"{len(left):,} of the {len(splits[name]):,} pictures of split {name} cannot be read"
-            first = f"{skipped_path(store.path)} names them, first {next(iter(left))!r}"
+            first = f"{skipped_path(store.path)} names them (first: {next(iter(left))!r})"
             if len(left) > share * len(splits[name]):
                 raise DataError(
-                    f"{named}; {first}. Replace them and extract again, or allow more (data.max_unreadable={share:g})"
+                    f"{named}; {first}. Replace them and extract again, or raise data.max_unreadable ({share:g})"
                 )
             notes.append(f"{named} and are left out; {first}")
             splits[name] = tuple(image_id for image_id in splits[name] if image_id not in left)

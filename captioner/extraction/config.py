@@ -12,17 +12,17 @@ from captioner.images.decode import allowed_pixels
 
 @dataclass(frozen=True)
 class ExtractionConfig:
-    """How features are extracted; what they are is the encoder's business.
+    """How features are extracted. These settings do not change the features; the encoder does.
 
     Attributes:
-        batch_size: pictures that go through the network together; `auto` takes the fastest that is found.
-        threads: that decode pictures meanwhile; `auto` takes one a core.
-        precision: `auto` takes the faster of float32 and bfloat16, the latter only where its features agree.
-        dtype: of the numbers in a `.h5` file; a `.pkl` file holds float32.
-        max_pixels: a picture that claims more is refused before it is decoded.
+        batch_size: pictures per pass through the network; `auto` measures and chooses the fastest size.
+        threads: threads that decode pictures at the same time; `auto` for one per core.
+        precision: `auto` chooses the faster of float32 and bfloat16, the latter only if its features agree.
+        dtype: type of the numbers in a `.h5` file; a `.pkl` file has float32.
+        max_pixels: largest number of pixels; larger pictures are refused before they are decoded.
         engine: `local`, or `ray` for a cluster.
-        address: of the Ray cluster; without one, Ray is started on this machine.
-        workers: models on the cluster; `auto` takes one a GPU or, where there is none, one a node.
+        address: address of the Ray cluster; without one, Ray is started on this machine.
+        workers: models on the cluster; `auto` for one per GPU or, without GPUs, one per node.
     """
 
     batch_size: int | Literal["auto"] = "auto"
@@ -40,4 +40,4 @@ class ExtractionConfig:
             if value != "auto" and value < 1:
                 raise ConfigError(f"{name}: must be at least 1, found {value}")
         if self.address is not None and self.engine != "ray":
-            raise ConfigError(f"address: {self.address!r} is a Ray cluster's; set engine to ray, or leave it out")
+            raise ConfigError(f"address: {self.address!r} is for a Ray cluster; set engine to ray, or leave it out")

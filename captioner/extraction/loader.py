@@ -1,4 +1,4 @@
-"""Pictures read and decoded in threads, batch after batch, ahead of the network that takes them."""
+"""Reads and decodes pictures in threads, batch by batch, ahead of the network."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from captioner.images.decode import load_image
 from captioner.images.files import read_picture
 from captioner.storage import DataError
 
-PICTURES_A_TASK = 4  # fewer would spend their time on being handed about
+PICTURES_A_TASK = 4  # with fewer, the overhead of tasks is too large
 BATCHES_AHEAD = 2
-PLACES_AT_ONCE = 2**16  # that are looked through
+PLACES_AT_ONCE = 2**16  # places that are searched at a time
 
 Prepare = Callable[[np.ndarray], np.ndarray]
 
@@ -42,7 +42,7 @@ class Listing(Protocol):
 
     @property
     def modified(self) -> np.ndarray:
-        """Return when the files were changed last, (pictures,) in nanoseconds."""
+        """Return the files' modification times, (pictures,) in nanoseconds."""
         ...
 
     def path(self, place: int) -> Path:
@@ -52,26 +52,26 @@ class Listing(Protocol):
 
 @runtime_checkable
 class HoldsContent(Protocol):
-    """A listing of which some pictures are no files of their own."""
+    """A listing with pictures that are not separate files, such as members of tar files."""
 
     def name(self, place: int) -> str:
-        """Return what a picture is called."""
+        """Return a picture's name."""
         ...
 
     def content(self, place: int) -> bytes | None:
-        """Return the bytes of a picture that is no file of its own, None for one that is."""
+        """Return the bytes of a picture that is not a separate file, None for one that is."""
         ...
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """How files become the pictures that a network takes.
+    """How files are turned into a network's input.
 
     Attributes:
         size: (height, width) in pixels.
         prepare: resizes a picture (h, w, 3) uint8 to that size.
         max_pixels: see `captioner.images.decode.load_image`.
-        shape: what `prepare` gives, where that is not (height, width, 3).
+        shape: the shape of `prepare`'s result if it is not (height, width, 3).
     """
 
     size: tuple[int, int]
@@ -91,9 +91,9 @@ class Decoded:
 
     Attributes:
         places: (pictures,) their places in the listing.
-        pictures: (pictures, height, width, 3) uint8, or of the decoder's own shape; black where one could not be read,
-            so that the others keep their place in the batch however often it runs.
-        sources: (pictures,) of `SOURCE`, what the files were as they were read.
+        pictures: (pictures, height, width, 3) uint8, or the decoder's shape; unreadable pictures are black, so that the
+            others have the same place in the batch in every run.
+        sources: (pictures,) of `SOURCE`: the files' properties when they were read.
         skipped: place -> why a picture could not be read.
     """
 
@@ -104,7 +104,7 @@ class Decoded:
 
 
 def in_batches(marked: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Yield the places of the marked pictures (pictures,), `size` at a time, without a list of all of them."""
+    """Yield the places of the marked pictures (pictures,), `size` at a time, without building a list of all places."""
     places = np.zeros(0, np.int64)
     for start in range(0, len(marked), PLACES_AT_ONCE):
         found = start + np.flatnonzero(marked[start : start + PLACES_AT_ONCE])
@@ -119,14 +119,14 @@ def in_batches(marked: np.ndarray, size: int) -> Iterator[np.ndarray]:
 def decode_batches(
     pictures: Listing, batches: Iterable[np.ndarray], decoder: Decoder, threads: int
 ) -> Generator[Decoded]:
-    """Yield one batch after another, while threads decode the next ones.
+    """Yield batches in order, while threads decode the next ones.
 
     Args:
         pictures: the listing.
-        batches: the places in it of the pictures that go together. An empty batch says that no more are known for now:
-            batches under way are waited for and handed out, and then the empty batch.
-        decoder: how files become pictures.
-        threads: that decode.
+        batches: the places of each batch's pictures in the listing. After an empty batch, all unfinished batches and
+            then the empty batch are yielded before the next batch is requested.
+        decoder: how files are decoded.
+        threads: number of decoding threads.
     """
     waiting: deque[tuple[Decoded, list[Future[None]]]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
@@ -151,7 +151,7 @@ def decode_batches(
 
 
 def _blank(listing: Listing, places: np.ndarray, shape: tuple[int, ...]) -> Decoded:
-    sources = np.zeros(len(places), SOURCE)  # as listed, where a file turns out to be gone
+    sources = np.zeros(len(places), SOURCE)  # from the listing, in case a file has vanished
     sources["bytes"], sources["modified"] = listing.bytes[places], listing.modified[places]
     return Decoded(places, np.zeros((len(places), *shape), np.uint8), sources, {})
 
@@ -177,7 +177,7 @@ def _fill(batch: Decoded, rows: Iterable[int], listing: Listing, decoder: Decode
 
 
 def read_listed(listing: Listing, place: int) -> tuple[str, bytes, tuple[int, int, bytes]]:
-    """Return a picture's name, its content, and what `read_source` says of it.
+    """Return a picture's name, its content, and the file's properties, see `read_source`.
 
     Raises:
         DataError: it is missing or cannot be read.
@@ -189,7 +189,7 @@ def read_listed(listing: Listing, place: int) -> tuple[str, bytes, tuple[int, in
 
 
 def decode(data: bytes, path: str | Path, decoder: Decoder) -> np.ndarray:
-    """Return a picture (height, width, 3) uint8 as the network takes it.
+    """Return a picture (height, width, 3) uint8 as the network's input.
 
     Raises:
         DataError: it cannot be decoded.
@@ -199,19 +199,19 @@ def decode(data: bytes, path: str | Path, decoder: Decoder) -> np.ndarray:
 
 
 def read_source(path: Path) -> tuple[bytes, tuple[int, int, bytes]]:
-    """Return a file's content, and its size, time and digest, as `SOURCE` has them.
+    """Return a file's content, and its size, time and digest for `SOURCE`.
 
     Raises:
-        DataError: it is missing, cannot be read, or is no picture.
+        DataError: it is missing, cannot be read, or is not a picture.
     """
     try:
         data, status = read_picture(path)
     except DataError as error:
         gone = "no such file" in str(error)
-        raise DataError(f"{error}; check the path, or whether it vanished meanwhile" if gone else str(error)) from None
+        raise DataError(f"{error}; check the path, or whether the file was removed" if gone else str(error)) from None
     return data, (status.st_size, status.st_mtime_ns, content_digest(data))
 
 
 def content_digest(data: bytes) -> bytes:
-    """Return the first 16 bytes of a content's SHA-256: to tell a changed file from what it was."""
+    """Return the first 16 bytes of the content's SHA-256, which detect changed files."""
     return hashlib.sha256(data).digest()[:DIGEST_BYTES]

@@ -1,4 +1,4 @@
-"""Extraction on this machine: decoding, transfer and forward pass beside one another."""
+"""Extraction on this machine: decoding, transfer and forward pass run at the same time."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ AT_ONCE = 2  # batches in the network
 
 
 def on_accelerator() -> bool:
-    """Return whether the network runs elsewhere than on the cores that decode."""
+    """Return whether the network runs on an accelerator, and not on the cores that decode."""
     return not keras.distribution.list_devices()[0].startswith("cpu")
 
 
 @dataclass
 class Waits:
-    """Where the time went, in seconds.
+    """Waiting times in seconds.
 
     Attributes:
-        decoding: the network had nothing to do.
-        forward: decoded pictures were waiting for the network.
+        decoding: time in which the network waited for decoded pictures.
+        forward: time in which decoded pictures waited for the network.
     """
 
     decoding: float = 0.0
@@ -37,7 +37,7 @@ class Waits:
 
     @property
     def limit(self) -> str:
-        """What would have to be faster."""
+        """The bottleneck."""
         return "decoding" if self.decoding > self.forward else "the forward pass"
 
 
@@ -45,7 +45,7 @@ class Forward(Protocol):
     """The part of `captioner.encoders.encoder.Encoder` that the engine uses."""
 
     def encode_layers(self, pictures: np.ndarray, at_least: int = 0) -> list[np.ndarray]:
-        """Return arrays of features of prepared pictures (pictures, ...), from one pass."""
+        """Return the layers' features of prepared pictures (pictures, ...), from one pass."""
         ...
 
 
@@ -58,18 +58,18 @@ def run_local(
     waits: Waits,
     at_least: int,
 ) -> Iterator[EncodedBatch]:
-    """Yield the batches' features in their order.
+    """Yield the batches' features in order.
 
-    Two batches are on their way through the network at a time: one is brought to an accelerator or back while the other
-    is computed, and on cores the one takes what the other, in its small layers, leaves idle.
+    Two batches are in the network at a time: on an accelerator, one is transferred while the other is computed; on a
+    CPU, one uses the cores that the other leaves idle in its small layers.
 
     Args:
         pictures: the listing.
-        batches: the places in it of the pictures that go together; for an empty one see `decode_batches`.
+        batches: the places of each batch's pictures in the listing; for empty batches see `decode_batches`.
         encoder: the network.
-        decoder: how files become pictures.
-        threads: that decode.
-        waits: is told where the time goes.
+        decoder: how files are decoded.
+        threads: number of decoding threads.
+        waits: collects the waiting times.
         at_least: see `Encoder.encode_layers`.
     """
     running: deque[tuple[Decoded, Future[list[np.ndarray]]]] = deque()

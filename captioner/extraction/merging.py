@@ -1,4 +1,4 @@
-"""Feature files of several extractions, such as the shards of one, merged into one file."""
+"""Merges the feature files of several extractions, such as the shards of one, into one file."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ ROWS_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class MergedPart:
-    """A feature file that goes into another.
+    """A feature file to merge.
 
     Attributes:
         store: its features.
-        manifest: what made it.
+        manifest: its manifest.
     """
 
     store: FeatureStore
@@ -38,17 +38,17 @@ class MergedPart:
 
 
 def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = False) -> int:
-    """Write the features of several files into one; return how many pictures are in it.
+    """Merge the features of several files into one; return its number of pictures.
 
-    All shards of an extraction give the file that the undivided extraction gives.
+    Merging all shards of an extraction gives the same file as the undivided extraction.
 
     Args:
-        parts: feature files of one encoder, no picture in two of them.
+        parts: feature files of one encoder; no picture is in two of them.
         output: a `.pkl` or `.h5` file.
         overwrite: replace an output of another encoder, or of unknown origin.
 
     Raises:
-        DataError: a part is missing or broken, of another encoder than the first, or not the only one with a picture;
+        DataError: a part is missing or broken, from another encoder than the first, or shares a picture with another;
             a shard is missing; or the output would have to be overwritten or is being written by another process.
     """
     opened = [_open(path) for path in parts]
@@ -56,8 +56,8 @@ def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = Fal
     for part in opened[1:]:
         if found := differences(first.manifest["encoder"], part.manifest["encoder"]):
             raise DataError(
-                f"{part.store.path}: of another encoder than {first.store.path} ({'; '.join(found)}); "
-                "extract it again with the same one"
+                f"{part.store.path}: comes from another encoder than {first.store.path} ({'; '.join(found)}); "
+                "extract it again with the same encoder"
             )
     inputs = _whole(opened)
     dtype: Storage = "float16" if all(part.manifest["dtype"] == "float16" for part in opened) else "float32"
@@ -70,7 +70,7 @@ def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = Fal
             return target.manifest["pictures"]
         precisions = sorted({part.manifest["encoder"]["precision"] for part in opened})
         if len(precisions) > 1:
-            logger.info(f"the parts were made in {' and '.join(precisions)}; their features agree, but are not equal")
+            logger.info(f"the parts were made in {' and '.join(precisions)}; their features are similar, but not equal")
         skipped = {name: why for part in opened for name, why in (part.manifest.get("skipped") or {}).items()}
         skipped = {name: skipped[name] for name in sorted(skipped, key=str.encode)}
         content = _merged(opened, target.dtype)
@@ -85,22 +85,22 @@ def merge_features(parts: Sequence[Path], output: Path, *, overwrite: bool = Fal
     finally:
         lock.close()
     left_out = f", {len(skipped)} skipped" if skipped else ""
-    logger.info(f"{output}: {len(content.ids)} pictures of {len(opened)} files{left_out}")
+    logger.info(f"{output}: {len(content.ids)} pictures from {len(opened)} files{left_out}")
     return len(content.ids)
 
 
 def _open(path: Path) -> MergedPart:
     store, manifest = open_features(path), read_manifest(path)
     if manifest is None or not manifest.get("encoder"):
-        raise DataError(f"{path}: nothing says what made it ({manifest_path(path).name} is missing); extract it again")
+        raise DataError(f"{path}: its manifest {manifest_path(path).name} is missing; extract it again")
     return MergedPart(store, manifest)
 
 
 def _whole(parts: Sequence[MergedPart]) -> str | None:
-    """Return the digest of the listing that shards are parts of; None for files that are no shards.
+    """Return the digest of the listing that the shards belong to; None for files that are not shards.
 
     Raises:
-        DataError: shards of other pictures, twice the same one, or not all of them.
+        DataError: shards are from different pictures, given twice, or missing.
     """
     shards = [part.manifest.get("shard") for part in parts]
     if not any(shards):
@@ -111,15 +111,15 @@ def _whole(parts: Sequence[MergedPart]) -> str | None:
         path = part.store.path
         if shard is None or (shard["of"], shard["whole"]) != (first["of"], first["whole"]):
             fault = f"not a shard of the same pictures as {whose.store.path}"
-            raise DataError(f"{path}: {fault}; merge the shards that were made of one unchanged folder")
+            raise DataError(f"{path}: {fault}; merge shards that were made from one unchanged folder")
         if shard["part"] in seen:
             raise DataError(
-                f"{path}: shard {shard['part']} of {shard['of']}, as {seen[shard['part']]} is; name it once"
+                f"{path}: shard {shard['part']} of {shard['of']}, like {seen[shard['part']]}; name only one of them"
             )
         seen[shard["part"]] = path
     if missing := [index for index in range(1, first["of"] + 1) if index not in seen]:
         raise DataError(
-            f"{whose.store.path}: shard {missing[0]} of {first['of']} is missing beside it; name its file too, or make "
+            f"{whose.store.path}: shard {missing[0]} of {first['of']} is missing; name its file too, or make "
             f"it: captioner extract --shard {missing[0]}/{first['of']}"
         )
     return first["whole"]

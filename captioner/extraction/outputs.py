@@ -1,4 +1,4 @@
-"""The files that an extraction makes: their names, those that are there already, and writing them."""
+"""The output files of an extraction: their names, existing files, and writing."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from captioner.images.index import IdIndex
 from captioner.images.listing import Pictures
 from captioner.storage import DataError, manifest_path, read_manifest
 
-KEPT = np.dtype([("bytes", "<i8"), ("digest", f"V{DIGEST_BYTES}")])  # of a picture's file, in a feature file
+KEPT = np.dtype([("bytes", "<i8"), ("digest", f"V{DIGEST_BYTES}")])  # of each picture's file
 
 
 def output_paths(
     output: str | Path | Sequence[Path], layers: Sequence[str], shard: tuple[int, int] | None
 ) -> tuple[Path, ...]:
-    """Return the feature files of layers: those named, or one name with the layers' and the shard's put into it.
+    """Return the feature files of layers: the given ones, or one name into which layer and shard are inserted.
 
     Raises:
-        ConfigError: there are neither one name nor as many as layers, or two files would be the same.
+        ConfigError: there is neither one name nor one for each layer, or two files would be the same.
     """
     named = [Path(output)] if isinstance(output, str | Path) else [Path(path) for path in output]
     if len(named) == 1 and len(layers) > 1:
@@ -45,14 +45,14 @@ def output_paths(
 
 @dataclass(frozen=True)
 class Target:
-    """A feature file to be made.
+    """A feature file to write.
 
     Attributes:
         path: the file.
-        description: the encoder's, of the layer that goes into it.
-        dtype: of its numbers.
-        manifest: of a file of the same encoder that is there already; None where there is none.
-        finished: whether that file is the one to be made.
+        description: the encoder's description, with the layer of this file.
+        dtype: type of its numbers.
+        manifest: the manifest of an existing file of the same encoder; None if there is none.
+        finished: whether the existing file is up to date.
     """
 
     path: Path
@@ -63,25 +63,25 @@ class Target:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What of the description makes the features what they are."""
+        """The part of the description that determines the features."""
         return {key: self.description[key] for key in IDENTITY if key in self.description}
 
 
 def find_target(
     path: Path, description: Mapping[str, Any], dtype: Storage, inputs: str, precision: str, overwrite: bool
 ) -> Target:
-    """Look at the file at `path`.
+    """Examine the file at `path`.
 
     Args:
         path: the feature file.
-        description: the encoder's, of the layer that goes into it.
-        dtype: of the numbers in a `.h5` file.
+        description: the encoder's description, with the layer of this file.
+        dtype: type of the numbers in a `.h5` file.
         inputs: the digest of the pictures' listing.
-        precision: `auto`, or the one that the features are to be made in.
-        overwrite: take a file of another encoder, or of unknown origin, for none.
+        precision: the precision of the features, or `auto`.
+        overwrite: treat an existing file of another encoder, or of unknown origin, as missing.
 
     Raises:
-        DataError: such a file is there, and is not to be replaced.
+        DataError: such a file exists, and `overwrite` is false.
     """
     dtype = "float32" if path.suffix == ".pkl" else dtype
     settle_manifest(path)
@@ -97,17 +97,17 @@ def find_target(
 def up_to_date(
     paths: Sequence[Path], layers: Sequence[str], encoder: EncoderConfig, config: ExtractionConfig, pictures: Pictures
 ) -> bool:
-    """Tell, without building the network, whether feature files are what an extraction would make.
+    """Return whether feature files are up to date, without building the network.
 
-    False may also mean that only the network can tell: where weights come from a file, or the layer is the last grid,
-    which is recorded under its real name by older extractions.
+    False can also mean that only the network can decide this: if weights come from a file, or if the layer is the last
+    grid, which older extractions record under its real name.
 
     Args:
         paths: the feature files.
-        layers: of each.
+        layers: the layer of each file.
         encoder: the network, its weights and resizing.
-        config: for the numbers' type and precision.
-        pictures: the folder's.
+        config: the numbers' type and precision.
+        pictures: the folder's pictures.
     """
     if encoder.weights not in ("imagenet", "random"):
         return False
@@ -142,24 +142,24 @@ def _usable_manifest(path: Path, description: Mapping[str, Any], overwrite: bool
     if manifest is None or manifest.get("digest") != current_digest(path, manifest):
         if overwrite:
             return None
-        fault = "nothing says what made it" if manifest is None else f"it does not fit {manifest_path(path).name}"
-        raise DataError(f"{path}: is there already, and {fault}; captioner extract --overwrite replaces it")
+        fault = "has no manifest" if manifest is None else f"does not match {manifest_path(path).name}"
+        raise DataError(f"{path}: already exists and {fault}; use captioner extract --overwrite to replace it")
     found = differences(manifest.get("encoder") or {}, description)
     if found and not overwrite:
-        raise DataError(f"{path}: of another encoder ({'; '.join(found)}); captioner extract --overwrite replaces it")
+        raise DataError(f"{path}: comes from another encoder ({'; '.join(found)}); use --overwrite to replace it")
     return None if found else manifest
 
 
 class Reusable:
-    """Features of pictures that have not changed since they were extracted, from the file that is to be replaced."""
+    """Features of pictures that have not changed since they were extracted, from the existing file."""
 
     def __init__(self, target: Target, pictures: Pictures) -> None:
-        """Find them: pictures of the same id and size in bytes, and in a newer file of the same content, are unchanged.
+        """Find unchanged pictures: same id and same size in bytes; files newer than the features are also compared.
 
         Raises:
             DataError: the file cannot be read.
         """
-        self.places = np.full(len(pictures), -1, np.int32)  # of the pictures in the file
+        self.places = np.full(len(pictures), -1, np.int32)  # the pictures' places in the file
         if target.manifest is None:
             return
         store = open_features(target.path)
@@ -176,7 +176,7 @@ class Reusable:
         return self._store.at([self.places[place]])[0]
 
     def source(self, place: int) -> np.void:
-        """Return the fields of `KEPT` of a picture's file."""
+        """Return the `KEPT` fields of a picture's file."""
         return self._sources[self.places[place]]
 
 
@@ -189,16 +189,16 @@ def write_target(
     reusable: Reusable,
     **manifest: Any,
 ) -> int:
-    """Write a feature file from what was extracted and what can be reused; return how many pictures are in it.
+    """Write a feature file from extracted and reused features; return its number of pictures.
 
     Args:
         target: the file.
-        description: the encoder's, in the precision that it ran in.
+        description: the encoder's description, in the precision that was used.
         pictures: the listing.
-        partial: what was extracted.
-        layer: which of its layers goes into the file.
+        partial: the extracted features.
+        layer: the number of the layer for this file.
         reusable: features of the pictures that were not extracted.
-        manifest: what the file's manifest says besides.
+        manifest: further content of the file's manifest.
 
     Raises:
         DataError: it cannot be written.

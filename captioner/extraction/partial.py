@@ -1,4 +1,4 @@
-"""Features of an extraction under way: batches appended to one file, which a kill at any moment leaves usable."""
+"""Features of an unfinished extraction: batches are appended to one file, which stays usable if the run is killed."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from captioner.storage import DataError
 
 DIGEST_BYTES = 16
 
-# noted of a picture as it was read: the file's size, when it was changed, and the digest of its content
+# recorded when a picture is read: the file's size, its modification time, and the digest of its content
 SOURCE = np.dtype([("bytes", "<i8"), ("modified", "<i8"), ("digest", f"V{DIGEST_BYTES}")])
 
 
 @dataclass(frozen=True)
 class EncodedBatch:
-    """Pictures that went through the network together.
+    """The features of one batch of pictures.
 
     Attributes:
         places: (pictures,) their places in the listing.
         sources: (pictures,) of `SOURCE`.
         skipped: place -> why it could not be read.
-        features: an array (pictures, ...) a layer; rows of skipped pictures mean nothing.
+        features: an array (pictures, ...) for each layer; rows of skipped pictures are undefined.
     """
 
     places: np.ndarray
@@ -41,19 +41,19 @@ class EncodedBatch:
 
 
 class PartialFeatures:
-    """The features extracted so far, of one layer or several, and the lock that keeps a second writer away.
+    """The features extracted so far, of one or more layers, and the lock that excludes a second writer.
 
-    The file is a line of JSON that describes the extraction, then blocks: a line of JSON with ids, and a record for
-    each. A block that a kill has cut off, or that does not fit its checksum, is dropped when the file is opened again.
+    The file has a line of JSON that describes the extraction, then blocks: a line of JSON with ids, and one record for
+    each id. A block that is truncated, or that does not match its checksum, is dropped when the file is opened again.
 
     Attributes:
         path: the file.
-        header: what the file says it holds; None where it holds nothing that can be continued.
+        header: the description in the file; None if nothing in the file can be continued.
         skipped: place in the listing -> why there are no features.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the file, or begin one.
+        """Open or create the file.
 
         Raises:
             DataError: it cannot be written, or another process is writing it.
@@ -70,16 +70,16 @@ class PartialFeatures:
     def begin(
         self, header: Mapping[str, Any], pictures: Pictures, rows: Sequence[tuple[str, tuple[int, ...]]], *, go_on: bool
     ) -> list[int]:
-        """Get ready to append; where the file's header stays, recover what it holds.
+        """Prepare for appending, and recover the features in the file if it is continued.
 
         Args:
             header: describes the extraction.
             pictures: the listing.
-            rows: the type and shape of a picture's features, a pair a layer.
-            go_on: keep the features in the file, but not those of pictures whose files have changed since.
+            rows: the type and shape of a picture's features for each layer.
+            go_on: keep the features in the file, except for pictures whose files have changed.
 
         Returns:
-            the places of those pictures.
+            the places of the changed pictures.
 
         Raises:
             DataError: it cannot be written.
@@ -87,7 +87,7 @@ class PartialFeatures:
         layers = [(f"layer{index}", dtype, shape) for index, (dtype, shape) in enumerate(rows)]
         self._record = np.dtype([("source", SOURCE), *layers])
         self._ids = pictures.ids
-        self._offsets = np.full(len(pictures), -1)  # of the pictures' records in the file
+        self._offsets = np.full(len(pictures), -1)  # offsets of the pictures' records in the file
         if go_on:
             return self._recover(pictures)
         self.header = dict(header)
@@ -98,23 +98,23 @@ class PartialFeatures:
 
     @property
     def done(self) -> int:
-        """How many pictures are dealt with, skipped ones too."""
+        """The number of pictures that are done, including skipped ones."""
         return int((self._offsets >= 0).sum()) + len(self.skipped)
 
     def extracted(self) -> np.ndarray:
-        """Return whether there are features of a picture, (pictures,) bool."""
+        """Return whether each picture has features, (pictures,) bool."""
         return self._offsets >= 0
 
     def features(self, place: int, layer: int) -> np.ndarray:
-        """Return the features of a picture and layer."""
+        """Return the features of a picture for a layer."""
         return self._read(place)[f"layer{layer}"]
 
     def source(self, place: int) -> np.void:
-        """Return the fields of `SOURCE` of a picture with features, as it was read."""
+        """Return the `SOURCE` fields of a picture with features, from the time it was read."""
         return self._read(place)["source"]
 
     def undone(self) -> np.ndarray:
-        """Return whether a picture is not dealt with yet, (pictures,) bool."""
+        """Return whether each picture still has to be done, (pictures,) bool."""
         missing = self._offsets < 0
         missing[list(self.skipped)] = False
         return missing
@@ -123,7 +123,7 @@ class PartialFeatures:
         """Add a batch.
 
         Raises:
-            DataError: it cannot be written; what was there before is intact.
+            DataError: it cannot be written; earlier batches are intact.
         """
         kept = [row for row, place in enumerate(batch.places) if int(place) not in batch.skipped]
         records = np.zeros(len(kept), self._record)
@@ -142,10 +142,10 @@ class PartialFeatures:
         self.skipped.update(batch.skipped)
 
     def close(self, *, remove: bool = False) -> None:
-        """Close the file; `remove` it when its content is written elsewhere. One that holds nothing goes too."""
-        with contextlib.suppress(OSError):  # what a full disk has not taken was said when it was to be written
+        """Close the file. Remove it if `remove` is true (its content is written elsewhere) or if it is empty."""
+        with contextlib.suppress(OSError):  # a full disk was already reported when writing
             if not self._file.closed and (remove or not os.fstat(self._file.fileno()).st_size):
-                self.path.unlink(missing_ok=True)  # before the lock goes
+                self.path.unlink(missing_ok=True)  # before the lock is released
             self._file.close()
 
     def _write(self, data: bytes) -> int:
@@ -178,7 +178,7 @@ class PartialFeatures:
                 if len(data) != len(block["ids"]) * self._record.itemsize or zlib.crc32(data) != block["crc"]:
                     break
                 self._take(block, np.frombuffer(data, self._record), end + len(line), pictures, changed)
-            except (ValueError, KeyError, TypeError, AttributeError):  # half a line, or what a crash left in its place
+            except (ValueError, KeyError, TypeError, AttributeError):  # a truncated or damaged line
                 break
             end = self._file.tell()
         self._file.truncate(end)
@@ -187,7 +187,7 @@ class PartialFeatures:
     def _take(
         self, block: Mapping[str, Any], records: np.ndarray, start: int, pictures: Pictures, changed: set[int]
     ) -> None:
-        """Take over a block, but for pictures that are gone or have changed since."""
+        """Use a block, except for pictures that are gone or have changed."""
         offsets = start + np.arange(len(records)) * self._record.itemsize
         found = zip(pictures.ids.find(block["ids"]), offsets, records["source"], strict=True)
         for place, offset, source in found:

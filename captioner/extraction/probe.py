@@ -1,4 +1,4 @@
-"""The probe: which precision and which batch size an encoder is fastest with on this machine, features unchanged."""
+"""The probe: measures the precision and the batch size with which an encoder is fastest on this machine."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from captioner.extraction.local_engine import AT_ONCE
 PROBE_PICTURES = 8
 LEAST_COSINE = 0.999
 DEFAULT_BATCH_SIZE = 16
-LARGEST_BATCH = 64  # on cores, where a batch of that size gives all of them enough to do
+LARGEST_BATCH = 64  # on a CPU, where batches of this size use all cores
 LARGEST_BATCH_ON_ACCELERATOR = 1024
-WORTHWHILE = 1.03  # times as fast, for twice the memory
-WORTH_PROBING = 20.0  # seconds of work; with less, building the network again costs more than it can save
-REPEATS = 2  # of a measurement, after a pass that compiles the network
-PART_OF_RUN = 0.03  # that measuring batch sizes may take
+WORTHWHILE = 1.03  # required speedup for twice the memory
+WORTH_PROBING = 20.0  # seconds of work; for less, building the network again costs more than it can save
+REPEATS = 2  # repetitions of a measurement, after a pass that compiles the network
+PART_OF_RUN = 0.03  # share of the run that measuring batch sizes may take
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What an extraction runs with, and what the probe saw.
+    """The chosen precision and batch size, and the measurements of the probe.
 
     Attributes:
         precision: `float32` or `bfloat16`.
-        batch_size: pictures that go through the network together.
-        rates: pictures a second by precision, at the smallest batch size.
-        cosine: the least one between a probe picture's features in both precisions.
-        batch_rates: pictures a second by batch size, in the precision chosen.
+        batch_size: pictures per pass through the network.
+        rates: pictures per second by precision, at the smallest batch size.
+        cosine: the lowest cosine between the features of a probe picture in both precisions.
+        batch_rates: pictures per second by batch size, in the chosen precision.
     """
 
     precision: str
@@ -42,35 +42,35 @@ class Chosen:
     batch_rates: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a manifest keeps of it."""
+        """Return the values for a manifest."""
         return {name: value for name, value in asdict(self).items() if value not in ({}, None)}
 
     def __str__(self) -> str:
-        """Return what was seen and taken, on one line."""
+        """Return measurements and choices on one line."""
         parts = []
         if self.rates:
             agreement = f" (cosine {self.cosine:.5f})" if self.cosine is not None else ""
-            differ = ", whose features differ" if self.cosine is not None and self.cosine < LEAST_COSINE else ""
+            differ = ", but its features differ" if self.cosine is not None and self.cosine < LEAST_COSINE else ""
             seen = ", ".join(f"{precision} {rate:.1f}" for precision, rate in self.rates.items())
             parts.append(f"{seen}{agreement}{differ}: {self.precision}")
         if self.batch_rates:
-            seen = ", ".join(f"{rate:.1f} by {size}" for size, rate in self.batch_rates.items())
+            seen = ", ".join(f"{rate:.1f} with {size}" for size, rate in self.batch_rates.items())
             parts.append(f"{seen}: batches of {self.batch_size}")
-        return f"probe, in pictures a second: {'; '.join(parts)}"
+        return f"probe, in pictures per second: {'; '.join(parts)}"
 
 
 def choose(
     wide: Encoder, pictures: np.ndarray, expected: int, precision: str, batch_size: int | str, accelerated: bool
 ) -> tuple[Encoder, Chosen]:
-    """Return the encoder in the faster precision, and the batch size that it is fastest with.
+    """Return the encoder in the faster precision, and the batch size with which it is fastest.
 
-    Whether bfloat16 pays depends on the network (a VGG16 doubles its speed with AVX-512, a MobileNet gets slower) and
-    on the machine, so it is measured; it is taken only if its features agree with float32's.
+    Whether bfloat16 is faster depends on the network (VGG16 is twice as fast with AVX-512, a MobileNet is slower) and
+    on the machine, so it is measured. It is used only if its features agree with float32's.
 
     Args:
         wide: the encoder in float32.
-        pictures: (n, height, width, 3) uint8, real ones: the agreement is measured on them.
-        expected: how many pictures are to be encoded; the probe takes no longer than that is worth.
+        pictures: (n, height, width, 3) uint8, real pictures, since the agreement is measured on them.
+        expected: the number of pictures to encode; it limits the time of the probe.
         precision: `float32`, `bfloat16`, or `auto` to measure.
         batch_size: a number, or `auto` to measure.
         accelerated: whether the network runs on an accelerator.
@@ -105,9 +105,9 @@ def choose(
 def _rates_by_batch(
     encoder: Encoder, pictures: np.ndarray, size: int, rate: float, expected: int, accelerated: bool
 ) -> dict[int, float]:
-    """Return the pictures a second of batches of `size`, known already, and of ever larger ones while that pays."""
+    """Return the pictures per second for batches of `size` (already measured) and for larger ones while faster."""
     largest = min(LARGEST_BATCH_ON_ACCELERATOR if accelerated else LARGEST_BATCH, expected)
-    enough = 1.0 if accelerated else WORTHWHILE  # an accelerator's memory is shared with no other program
+    enough = 1.0 if accelerated else WORTHWHILE  # an accelerator's memory is not shared with other programs
     until = time.perf_counter() + PART_OF_RUN * expected / rate
     rates = {size: rate}
     while 2 * size <= largest and time.perf_counter() + (1 + REPEATS * AT_ONCE) * 2 * size / rates[size] < until:
@@ -125,12 +125,12 @@ def _rates_by_batch(
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Return whether an error of a backend says that a device's memory does not suffice."""
+    """Return whether a backend's error means that a device is out of memory."""
     return type(error).__name__ == "ResourceExhaustedError" or "RESOURCE_EXHAUSTED" in str(error)
 
 
 def least_cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the least cosine between a picture's features in `a` and in `b`, both (pictures, ...)."""
+    """Return the lowest cosine between a picture's features in `a` and `b`, both (pictures, ...)."""
     a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)  # (pictures, numbers)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return float(np.min((a * b).sum(axis=1) / np.maximum(norms, np.finfo(np.float32).tiny)))
@@ -141,7 +141,7 @@ def _repeated(pictures: np.ndarray, count: int) -> np.ndarray:
 
 
 def _time(encoder: Encoder, pictures: np.ndarray) -> tuple[float, list[np.ndarray]]:
-    """Return the seconds of a pass, as many beside one another as an extraction has, and the features."""
+    """Return the seconds per pass, with as many parallel passes as in an extraction, and the features."""
     features = encoder.encode_layers(pictures)  # compiles
     seconds = []
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -1,4 +1,4 @@
-"""Work on pictures spread over a Ray cluster: portions handed out by Ray Data, what comes of them streamed back."""
+"""Distributes work on pictures over a Ray cluster: Ray Data hands out portions and streams the results back."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from captioner.extraction.config import ExtractionConfig
 from captioner.extraction.loader import Listing
 from captioner.storage import DataError
 
-PORTIONS_A_WORKER = 8  # or more: the last ones are to end at about the same time
-BATCHES_A_PORTION = 16  # at most: what a worker that dies takes with it
-BLOCK_BYTES = 2**20  # a worker sends its results on when it has that many
+PORTIONS_A_WORKER = 8  # at least, so that all workers end at about the same time
+BATCHES_A_PORTION = 16  # at most: a worker that dies loses one portion
+BLOCK_BYTES = 2**20  # a worker sends its results when they have this size
 PASSED_ON = ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL", WEIGHTS_FOLDER)
 
 
 class RelativePaths(Listing, Protocol):
-    """A listing whose pictures other nodes read, too."""
+    """A listing whose pictures other nodes also read."""
 
     def relative(self, place: int) -> str:
-        """Return a picture's path relative to the folder that all nodes have, or its whole path."""
+        """Return a picture's path relative to the shared folder, or its full path."""
         ...
 
 
 @dataclass(frozen=True)
 class Portion:
-    """Batches that one worker encodes one after the other: a listing of their pictures, and the place of each in it.
+    """Several batches for one worker: a listing of their pictures.
 
     Attributes:
-        folder: of the pictures, the same on every node.
+        folder: the folder of the pictures, the same on every node.
         places: (pictures,) their places in the whole listing.
-        paths: relative to the folder.
+        paths: paths relative to the folder.
         bytes: (pictures,) the files' sizes.
-        modified: (pictures,) when they were changed last, in nanoseconds.
-        ends: where in `places` each batch ends.
+        modified: (pictures,) the files' modification times in nanoseconds.
+        ends: the end of each batch in `places`.
     """
 
     folder: Path
@@ -58,7 +58,7 @@ class Portion:
         return self.folder / self.paths[place]
 
     def batches(self) -> Iterator[np.ndarray]:
-        """Yield the places, in this portion, of the pictures that go together."""
+        """Yield, for each batch, the places of its pictures in this portion."""
         start = 0
         for end in self.ends:
             yield np.arange(start, end)
@@ -66,23 +66,23 @@ class Portion:
 
 
 class Job(Protocol):
-    """What every worker does; it is sent to the nodes as it is."""
+    """The work of every worker. The object is sent to the nodes."""
 
     def build(self, node: str, threads: int) -> Callable[[Portion], Iterable[Any]]:
-        """Return what makes results of a portion, each of which names pictures by their places in the whole listing.
+        """Return a function from a portion to results, which refer to pictures by their places in the whole listing.
 
         Args:
-            node: the name of the node it is on.
-            threads: that may decode there.
+            node: the name of the worker's node.
+            threads: the number of threads for decoding.
 
         Raises:
-            DataError: what it needs is not on this node.
+            DataError: this node lacks files that the job needs.
         """
         ...
 
 
 class Worker:
-    """An actor of the cluster that holds what a job has built."""
+    """An actor of the cluster that runs a job."""
 
     def __init__(self, job: Job, threads: int) -> None:
         self._run = job.build(socket.gethostname(), threads)
@@ -97,15 +97,15 @@ class Worker:
 def run_portions(
     pictures: RelativePaths, folder: Path, batches: Iterable[np.ndarray], job: Job, config: ExtractionConfig
 ) -> Iterator[Any]:
-    """Yield the results of all workers in the order in which they are finished.
+    """Yield the results of all workers in the order in which they finish.
 
-    What a worker or a node had under way when it died is done again by another one.
+    If a worker or a node dies, another one repeats its unfinished work.
 
     Args:
         pictures: the listing.
-        folder: that its relative paths start from, the same on every node.
-        batches: the places in it of the pictures that go together.
-        job: what the workers do.
+        folder: the base of its relative paths, the same on every node.
+        batches: the places of each batch's pictures in the listing.
+        job: the work of the workers.
         config: the cluster and its workers.
 
     Raises:
@@ -142,7 +142,7 @@ def import_ray() -> Any:
     Raises:
         ConfigError: it is not installed.
     """
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what matters comes back as an exception
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors come back as exceptions
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -156,7 +156,7 @@ def connect(ray: Any, address: str | None) -> None:
     """Connect to a cluster, or start one on this machine.
 
     Raises:
-        DataError: none answers, or it asks for a token.
+        DataError: no cluster answers, or it requires a token.
     """
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     try:
@@ -168,9 +168,9 @@ def connect(ray: Any, address: str | None) -> None:
         )
     except (ConnectionError, ValueError) as error:
         if "AuthenticationError" in str(error.__cause__):
-            raise DataError(f"{address}: the Ray cluster asks for its token; set RAY_AUTH_TOKEN to it") from error
+            raise DataError(f"{address}: the Ray cluster requires a token; set RAY_AUTH_TOKEN to its token") from error
         reason = " ".join(str(error).split())[:160]
-        raise DataError(f"{address}: no Ray cluster answers there ({reason}); `ray start --head` makes one") from error
+        raise DataError(f"{address}: no Ray cluster answers there ({reason}); `ray start --head` starts one") from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.target_max_block_size = BLOCK_BYTES
@@ -178,21 +178,21 @@ def connect(ray: Any, address: str | None) -> None:
 
 
 def share_out(ray: Any, workers: int | Literal["auto"], address: str | None) -> tuple[int, dict[str, float]]:
-    """Return how many workers there are to be, and the resources of each.
+    """Return the number of workers and the resources of each.
 
     Args:
-        workers: that are wanted; `auto` takes one a GPU or, where there is none, one a node.
-        address: of the cluster, for what is said.
+        workers: the requested number; `auto` for one per GPU or, without GPUs, one per node.
+        address: the cluster's address, for messages.
 
     Raises:
-        DataError: no node has a core.
+        DataError: no node has a free core.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
     if gpus := int(sum(node.get("GPU", 0) for node in nodes)):
         cores = min(node["CPU"] // node["GPU"] for node in nodes if node.get("GPU"))
         return gpus if workers == "auto" else workers, {"num_gpus": 1, "num_cpus": max(1, int(cores))}
     if not nodes:
-        raise DataError(f"{address or 'the Ray cluster'}: has no node with a core to spare; add one")
+        raise DataError(f"{address or 'the Ray cluster'}: has no node with a free core; add a node")
     smallest = min(node["CPU"] for node in nodes)
     workers = len(nodes) if workers == "auto" else workers
     a_node = -(-workers // len(nodes))
@@ -216,7 +216,7 @@ def portions(pictures: RelativePaths, folder: Path, batches: Sequence[np.ndarray
 
 
 def _plain(error: Exception) -> Exception:
-    """Return what went wrong in a worker, without Ray's pages around it."""
+    """Return the error of a worker, without Ray's long traceback."""
     inner: BaseException | None = error
     while inner is not None:
         cause = getattr(inner, "cause", None) or inner.__cause__

@@ -1,4 +1,4 @@
-"""Extraction on a Ray cluster: a model a worker, features streamed back."""
+"""Extraction on a Ray cluster: one model per worker; the features are streamed back."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from captioner.storage import DataError
 
 @dataclass(frozen=True)
 class EncodingJob:
-    """What every worker of an extraction does.
+    """The work of every worker of an extraction.
 
     Attributes:
-        folder: of the pictures.
-        descriptions: the encoder's, layer by layer.
-        precision: of weights and activations.
-        max_pixels: a picture that claims more is refused.
+        folder: the folder of the pictures.
+        descriptions: the encoder's descriptions, layer by layer.
+        precision: precision of weights and activations.
+        max_pixels: larger pictures are refused.
         at_least: see `Encoder.encode_layers`.
     """
 
@@ -41,12 +41,12 @@ class EncodingJob:
     at_least: int
 
     def build(self, node: str, threads: int) -> Callable[[Portion], Iterator[EncodedBatch]]:
-        """Return what encodes a portion; see captioner.extraction.ray_cluster.Job.
+        """Return a function that encodes a portion; see captioner.extraction.ray_cluster.Job.
 
         Raises:
-            DataError: the pictures or the weights are not on this node, or the weights are others.
+            DataError: the pictures or the weights are not on this node, or the weights differ.
         """
-        settle_keras()  # a node has a keras.json of its own
+        settle_keras()  # each node has its own keras.json
         if not self.folder.is_dir():
             raise DataError(f"{self.folder}: not on the node {node}; give every node the folder under that path")
         encoder = _build(self, node)
@@ -65,19 +65,19 @@ def _build(job: EncodingJob, node: str) -> Encoder:
     encoder = build_encoder(config_of(first), job.precision, [description["layer"] for description in job.descriptions])
     for there, here in zip(job.descriptions, encoder.descriptions, strict=True):
         if found := differences(there, here):
-            raise DataError(f"the encoder on the node {node} is another one: {'; '.join(found)}")
+            raise DataError(f"the encoder on the node {node} differs: {'; '.join(found)}")
     return encoder
 
 
 def run_ray(
     pictures: Pictures, batches: Iterator[np.ndarray], encoder: Encoder, config: ExtractionConfig, at_least: int
 ) -> Iterator[EncodedBatch]:
-    """Yield the batches' features in the order in which they are finished.
+    """Yield the batches' features in the order in which they finish.
 
     Args:
-        pictures: the listing; their folder and the encoder's weights lie on every node under the same path.
-        batches: the places in it of the pictures that go together.
-        encoder: what the workers build; it itself is not used.
+        pictures: the listing; its folder and the encoder's weights have the same path on every node.
+        batches: the places of each batch's pictures in the listing.
+        encoder: the encoder that the workers build; the object itself is not used.
         config: the cluster and its workers.
         at_least: see `Encoder.encode_layers`.
 
@@ -85,7 +85,7 @@ def run_ray(
         ConfigError, DataError: see `run_portions`.
     """
     if pictures.offsets is not None:
-        raise ConfigError("engine: ray reads pictures that are files of their own; unpack the tar files, or use local")
+        raise ConfigError("engine: ray reads only separate picture files; unpack the tar files, or use local")
     folder = pictures.folder.resolve()
     precision = encoder.description["precision"]
     job = EncodingJob(folder, encoder.descriptions, precision, config.max_pixels, at_least)
@@ -94,5 +94,5 @@ def run_ray(
 
 
 def _as_listed(batch: EncodedBatch, folder: Path, listed: Path) -> EncodedBatch:
-    """Return a batch whose reasons name the pictures as a local run would."""
+    """Return a batch whose messages name the pictures as in a local run."""
     return replace(batch, skipped={at: why.replace(str(folder), str(listed)) for at, why in batch.skipped.items()})

@@ -1,4 +1,4 @@
-"""What the probe has chosen for an encoder on this machine, kept so that short runs need not measure it again."""
+"""A cache of the probe's choices for encoders on this machine, so that short runs need not measure again."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ CACHE_FOLDER = "CAPTIONER_CACHE"  # the environment variable that names another 
 
 
 def cache_folder() -> Path:
-    """Return where what can be made again is kept: CAPTIONER_CACHE, or `captioner` in the user's cache folder."""
+    """Return the cache folder: CAPTIONER_CACHE, or `captioner` in the user's cache folder."""
     if named := os.environ.get(CACHE_FOLDER):
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "captioner"
 
 
 def recall(description: Mapping[str, Any]) -> Chosen | None:
-    """Return what was chosen for the encoder on this machine before, None where nothing is known."""
+    """Return the earlier choice for the encoder on this machine, None if there is none."""
     found = _read().get(_key(description))
     try:
         return Chosen(found["precision"], int(found["batch_size"])) if found else None
@@ -38,7 +38,7 @@ def recall(description: Mapping[str, Any]) -> Chosen | None:
 
 
 def remember(description: Mapping[str, Any], chosen: Chosen) -> None:
-    """Keep what was chosen; where the folder cannot be written, nothing is kept."""
+    """Store a choice, if the folder can be written."""
     with contextlib.suppress(DataError):
         write_json(cache_folder() / FILE_NAME, {**_read(), _key(description): chosen.to_json()})
 
@@ -52,7 +52,7 @@ def _read() -> dict[str, Any]:
 
 
 def _key(description: Mapping[str, Any]) -> str:
-    """Return what the choice depends on: the encoder, the processor or accelerator, and the software that runs it."""
+    """Return a key of everything that the choice depends on: encoder, processor or accelerator, and software."""
     identity = {key: description.get(key) for key in IDENTITY}
     machine = [_processor(), available_cores(), *keras.distribution.list_devices()]
     software = [keras.__version__, keras.backend.backend()]

@@ -1,4 +1,4 @@
-"""One extraction: choosing how, encoding the missing pictures, and writing the files."""
+"""One extraction: chooses precision and batch size, encodes the missing pictures, and writes the files."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from captioner.storage import DataError
 
 logger = logging.getLogger(__name__)
 
-PROBE_PAYS_FROM = 128  # pictures; fewer are done sooner than the probe
+PROBE_PAYS_FROM = 128  # pictures; fewer take less time than the probe
 
 
 @dataclass(frozen=True)
 class ExtractionResult:
-    """What an extraction came to.
+    """The result of an extraction.
 
     Attributes:
-        outputs: the feature files, one a layer.
-        pictures: how many have features in each.
-        skipped: image_id -> why there are none.
+        outputs: the feature files, one per layer.
+        pictures: the number of pictures with features in each file.
+        skipped: image_id -> why it has no features.
         precision: `float32` or `bfloat16`.
-        seconds: that it took this time.
-        up_to_date: nothing had to be done.
-        encoded: how many pictures were encoded this time.
-        limit: what would have to be faster, where that is known.
+        seconds: the duration of this run.
+        up_to_date: whether nothing had to be done.
+        encoded: the number of pictures encoded in this run.
+        limit: the bottleneck, if it is known.
     """
 
     outputs: tuple[Path, ...]
@@ -61,10 +61,10 @@ class ExtractionResult:
 
 
 class ExtractionRun:
-    """An extraction of some pictures into some files.
+    """An extraction of pictures to feature files.
 
     Attributes:
-        goes_on: whether the partial file is of the same extraction.
+        goes_on: whether the partial file belongs to the same extraction.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class ExtractionRun:
 
         Args:
             images: the folder.
-            pictures: in it.
+            pictures: the folder's pictures.
             targets: the files, one for each of the encoder's layers.
             partial: the open partial file.
             wide: the encoder in float32.
@@ -95,12 +95,12 @@ class ExtractionRun:
         self._changes, self._waits = Changes(pictures), Waits()
 
     def run(self, began: float, strict: bool, about: Mapping[str, Any]) -> ExtractionResult:
-        """Do it.
+        """Run the extraction.
 
         Args:
-            began: when the command did, by `time.monotonic`.
-            strict: make no output where a picture cannot be read.
-            about: what the manifests say besides.
+            began: start time of the command, from `time.monotonic`.
+            strict: write no output if a picture cannot be read.
+            about: further content of the manifests.
 
         Raises:
             DataError: see `captioner.stages.extract.extract`.
@@ -117,17 +117,17 @@ class ExtractionRun:
         first = self._targets[0].path
         if skipped:
             reason = next(iter(skipped.values()))
-            logger.info(f"skipped pictures: {len(skipped)}, see {skipped_path(first)}; the first: {reason}")
+            logger.info(f"skipped pictures: {len(skipped)}, see {skipped_path(first)} (first: {reason})")
         self._changes.report()
         limit = self._waits.limit if self._config.engine == "local" and speed else None
-        rate = f" ({speed:.1f} a second; {limit} is the limit)" if limit else ""
+        rate = f" ({speed:.1f} per second; {limit} is the bottleneck)" if limit else ""
         for target in self._targets:
             logger.info(f"{target.path}: {count} pictures in {seconds:.0f} s{rate}")
         paths = tuple(target.path for target in self._targets)
         return ExtractionResult(paths, count, skipped, chosen.precision, seconds, encoded=encoded, limit=limit)
 
     def _prepare(self, reused: np.ndarray) -> tuple[Encoder, Chosen]:
-        """Choose precision and batch size, and get the partial file ready."""
+        """Choose precision and batch size, and prepare the partial file."""
         header = self._partial.header
         if self.goes_on and header is not None:
             chosen = Chosen(**header["chosen"])
@@ -150,7 +150,7 @@ class ExtractionRun:
     def _choose(self, reused: np.ndarray) -> tuple[Encoder, Chosen]:
         config, count = self._config, len(reused) - int(reused.sum())
         before = self._targets[0].manifest
-        if before is not None and reused.any():  # new rows of a file are made as its others were
+        if before is not None and reused.any():  # new rows are made like the file's other rows
             batch_size = before.get("chosen", {}).get("batch_size", DEFAULT_BATCH_SIZE)
             chosen = Chosen(before["encoder"]["precision"], batch_size)
             return self._in_precision(chosen.precision), chosen
@@ -170,7 +170,7 @@ class ExtractionRun:
         return self._wide if precision == "float32" else self._wide.in_precision(precision)
 
     def _sample(self, places: np.ndarray) -> np.ndarray:
-        """Return the first of some pictures that can be read, (n, height, width, 3)."""
+        """Return the first readable pictures, (n, height, width, 3)."""
         found = []
         for place in places:
             try:
@@ -186,7 +186,7 @@ class ExtractionRun:
         return Decoder(self._wide.input_size, self._wide.prepare, self._config.max_pixels)
 
     def _announce(self, encoder: Encoder, chosen: Chosen, reused: np.ndarray) -> None:
-        kept = f"{int(reused.sum())} are there already" if reused.any() else ""
+        kept = f"{int(reused.sum())} are already extracted" if reused.any() else ""
         resumed = f"continuing after {self._partial.done}" if self._partial.done else ""
         layers = ", ".join(description.get("asked", description["layer"]) for description in encoder.descriptions)
         where = keras.distribution.list_devices()[0] if self._config.engine == "local" else "a Ray cluster"
@@ -199,16 +199,16 @@ class ExtractionRun:
         logger.info(", ".join(part for part in parts if part))
 
     def _encode(self, todo: np.ndarray, whole: int, encoder: Encoder, chosen: Chosen) -> float:
-        """Encode the marked pictures; return how many a second, 0 where it took too short to tell.
+        """Encode the marked pictures; return the pictures per second, 0 if the time was too short to measure.
 
         Args:
-            todo: (pictures,) which are left to be encoded.
-            whole: how many pictures an undisturbed run would encode.
+            todo: (pictures,) whether each picture has to be encoded.
+            whole: the number of pictures that an uninterrupted run would encode.
             encoder: the network.
             chosen: the batch size.
         """
         size = chosen.batch_size if self._config.batch_size == "auto" else self._config.batch_size
-        at_least = size if whole > size else 0  # so the last batch is as large as the others
+        at_least = size if whole > size else 0  # pads the last batch to the size of the others
         progress = Progress("extracting", len(todo), "pictures", done=len(todo) - int(todo.sum()))
         try:
             with progress:
@@ -245,7 +245,7 @@ class ExtractionRun:
                 if not np.isfinite(wide).all():
                     raise DataError(f"the features of {name!r} are not finite; the encoder's weights are broken")
                 if not np.isfinite(row).all():
-                    raise DataError(f"the features of {name!r} go beyond {target.dtype}; set dtype to float32")
+                    raise DataError(f"the features of {name!r} are too large for {target.dtype}; set dtype to float32")
         return EncodedBatch(batch.places, batch.sources, batch.skipped, narrow)
 
     def _skipped(self) -> dict[str, str]:
@@ -260,18 +260,18 @@ class ExtractionRun:
         strict: bool,
         about: Mapping[str, Any],
     ) -> int:
-        """Write the files and return how many pictures each holds."""
+        """Write the files and return the number of pictures in each."""
         skipped, extracted = self._skipped(), self._partial.extracted()
         if not (extracted | reused).any():
             total, reason = len(self._pictures), next(iter(skipped.values()))
-            raise DataError(f"{self._images}: none of its {total} pictures can be read; the first: {reason}")
+            raise DataError(f"{self._images}: none of its {total} pictures can be read (first: {reason})")
         for target in self._targets:
             write_skipped(target.path, skipped)
         if strict and skipped:
             first = self._targets[0].path
             raise DataError(
-                f"{len(skipped)} of {len(self._pictures)} pictures cannot be read, named in {skipped_path(first)}; "
-                f"the first: {next(iter(skipped.values()))}"
+                f"{len(skipped)} of {len(self._pictures)} pictures cannot be read, see {skipped_path(first)} "
+                f"(first: {next(iter(skipped.values()))})"
             )
         self._changes.note_end(extracted | reused)
         facts = {

@@ -1,4 +1,4 @@
-"""Whether complete features are still those of a folder's pictures, where names and sizes say nothing of a change."""
+"""Checks whether complete features still match a folder's pictures if names and sizes have not changed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from captioner.storage import DataError, read_manifest
 
 
 def are_stale(path: Path, pictures: Pictures, max_pixels: int) -> bool:
-    """Return whether a picture was replaced by one of its size, or one that was skipped can be read now.
+    """Return whether a picture was replaced by one of the same size, or a skipped picture can now be read.
 
-    The latter may also come from a package that reads its format, or from another limit of pixels.
+    The latter is also possible after installing a package for its format, or with another limit of pixels.
 
     Args:
         path: a feature file of the pictures, with its manifest.
-        pictures: the folder as it is now.
-        max_pixels: a picture that claims more is not read.
+        pictures: the current pictures of the folder.
+        max_pixels: larger pictures are not read.
 
     Raises:
         DataError: the feature file cannot be read.
@@ -32,10 +32,10 @@ def are_stale(path: Path, pictures: Pictures, max_pixels: int) -> bool:
 
 
 def replaced(path: Path, pictures: Pictures) -> np.ndarray:
-    """Return which pictures have another content than the one whose features are in a file, (pictures,) bool.
+    """Return which pictures have other content than the pictures in a feature file, (pictures,) bool.
 
-    Only files that are newer than the features are read: a picture that is put in place with an older time goes
-    unnoticed if it has the former one's size.
+    Only files that are newer than the features are read: a replaced picture with an older time and the same size is
+    not noticed.
 
     Raises:
         DataError: the feature file cannot be read.
@@ -52,13 +52,13 @@ def replaced(path: Path, pictures: Pictures) -> np.ndarray:
 
 
 def different(store: FeatureStore, sources: np.ndarray, pictures: Pictures, places: Sequence[int]) -> list[int]:
-    """Return the places of the pictures that have features, but of another content; all their files are read.
+    """Return the places of the pictures whose content differs from the content that was encoded; reads all their files.
 
     Args:
         store: the features.
-        sources: of the store.
-        pictures: the folder as it is now.
-        places: of the pictures to be looked at; those without features are passed over.
+        sources: the store's recorded files.
+        pictures: the current pictures of the folder.
+        places: the places of the pictures to check; those without features are ignored.
     """
     rows = store.ids.find_encoded(pictures.ids.encoded)  # (pictures,), -1 where there are no features
 

@@ -1,4 +1,4 @@
-"""Checking a feature file: that it is what was written, of the pictures that are there, and what the encoder makes."""
+"""Verifies a feature file against its manifest, the pictures in the folder, and the encoder."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from captioner.storage import DataError, digest_file, manifest_path, read_manife
 
 logger = logging.getLogger(__name__)
 
-ENCODED_AGAIN = 8  # pictures, spread over the file
+ENCODED_AGAIN = 8  # pictures, spread evenly over the file
 ROWS_AT_ONCE = 64
 
 
 def verify(output: Path, images: Path | None) -> None:
-    """Check a feature file against its manifest, its pictures and its encoder; say what was found right.
+    """Check a feature file against its manifest, its pictures and its encoder; log the checks that pass.
 
     Args:
         output: the feature file.
-        images: the folder that it was made from; without one only the file itself is checked.
+        images: the folder of its pictures; if None, only the file itself is checked.
 
     Raises:
-        DataError: the file is missing, broken or not what its manifest describes; pictures have changed, come or gone
-            since; or the encoder gives other features.
+        DataError: the file is missing, broken or does not match its manifest; pictures have changed, were added or
+            removed; or the encoder gives other features.
     """
     if not output.is_file():
-        raise DataError(f"{output}: no such file; `captioner extract IMAGES -o {output}` makes it")
+        raise DataError(f"{output}: no such file; to make it, run `captioner extract IMAGES -o {output}`")
     manifest = read_manifest(output)
     if manifest is None or "encoder" not in manifest:
-        raise DataError(f"{output}: nothing says what made it ({manifest_path(output).name} is missing); cannot verify")
+        raise DataError(f"{output}: its manifest {manifest_path(output).name} is missing, so it cannot be verified")
     if (found := digest_file(output)) != manifest["digest"]:
         raise DataError(
-            f"{output}: its digest is {found[:12]}, its manifest's {manifest['digest'][:12]}; "
+            f"{output}: its digest is {found[:12]}, but its manifest has {manifest['digest'][:12]}; "
             "extract the features again"
         )
     store = open_features(output)
     for start in range(0, len(store), ROWS_AT_ONCE):
         store.at(range(start, min(start + ROWS_AT_ONCE, len(store))))
-    logger.info(f"{output}: {len(store)} pictures, whole and as its manifest says")
+    logger.info(f"{output}: {len(store)} pictures, complete and matching its manifest")
     if images is not None:
         pictures = find_pictures(images)
         if "shard" in manifest:
@@ -63,11 +63,11 @@ def _check_pictures(store: FeatureStore, manifest: Mapping[str, Any], pictures: 
     sources = store.sources()
     found = [] if sources is None else different(store, sources, pictures, range(len(pictures)))
     changed = [pictures.ids[place] for place in found]
-    faults = {"without features": lacking, "not in the folder any more": gone, "changed since": changed}
-    said = [f"{fault}: {len(names)} ({names[0]} the first)" for fault, names in faults.items() if names]
+    faults = {"without features": lacking, "no longer in the folder": gone, "changed since": changed}
+    said = [f"{fault}: {len(names)} (first: {names[0]})" for fault, names in faults.items() if names]
     if said:
-        raise DataError(f"{store.path}: {'; '.join(said)}; captioner extract -o {store.path} brings it up to date")
-    known = "all there; their digests were not recorded" if sources is None else "all there and unchanged"
+        raise DataError(f"{store.path}: {'; '.join(said)}; to update it, run captioner extract -o {store.path}")
+    known = "all present; their digests were not recorded" if sources is None else "all present and unchanged"
     logger.info(
         f"{pictures.folder}: its pictures are {known}" + (f", {len(skipped)} of them skipped" if skipped else "")
     )
@@ -86,7 +86,7 @@ def _check_encoder(store: FeatureStore, description: Mapping[str, Any], pictures
     for name, now, then in zip(names, features, store.gather(names), strict=True):
         if (cosine := least_cosine(now[None], then[None])) < LEAST_COSINE:
             raise DataError(
-                f"{store.path}: {description['backbone']} makes other features of {name!r} (cosine {cosine:.4f}); "
+                f"{store.path}: {description['backbone']} gives other features for {name!r} (cosine {cosine:.4f}); "
                 "extract them again"
             )
-    logger.info(f"{len(names)} of them encoded again: the same features")
+    logger.info(f"{len(names)} of them were encoded again: the features are the same")

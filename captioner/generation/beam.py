@@ -1,4 +1,4 @@
-"""Beam search: the most probable hypotheses are kept at every step; a finished one keeps its place unchanged."""
+"""Beam search: keeps the most probable hypotheses at every step; finished ones keep their place unchanged."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from captioner.text.vocabulary import PAD
 
 
 class BeamCandidates(NamedTuple):
-    """How each hypothesis may continue, its most probable words; (pictures, parents, candidates) each.
+    """The most probable next words of each hypothesis; all arrays are (pictures, parents, candidates).
 
     Attributes:
         words: int32.
-        log_probs: of the words.
-        ranks: of each candidate; the highest are chosen.
+        log_probs: log-probabilities of the words.
+        ranks: the value by which candidates are ranked; the highest are chosen.
     """
 
     words: Tensor
@@ -41,12 +41,12 @@ class BeamSearch(Search):
         return best_of(self.candidates(hypotheses, logits, total), self.beams)
 
     def candidates(self, hypotheses: Hypotheses, logits: Tensor, total: Tensor) -> BeamCandidates:
-        """Return each hypothesis' most probable words: no more than `beams` of one can be kept. See Search.choose."""
+        """Return each hypothesis' most probable words, at most `beams` of them. See Search.choose."""
         parents = hypotheses.log_probs.shape[1]
         best, words = top_k(logits, self.beams, self.constraints.forbidden)
         count = best.shape[-1]
         log_probs = ops.reshape(best - total, (-1, parents, count))
-        # A finished hypothesis has one candidate, the first, and it comes before every open one: +1 against at most 0.
+        # A finished hypothesis has only its first candidate, which ranks before every open one: +1 against at most 0.
         frozen = ops.where(ops.arange(count) == 0, 1.0, 4 * IMPOSSIBLE)  # (candidates,)
         open_ones = hypotheses.log_probs[:, :, None] + log_probs
         ranks = ops.where(hypotheses.finished[:, :, None], frozen, open_ones)
@@ -54,7 +54,7 @@ class BeamSearch(Search):
 
 
 def best_of(candidates: BeamCandidates, beams: int) -> Choice:
-    """Choose the `beams` best-ranked candidates of each picture; impossible ones fill a beam that has fewer."""
+    """Choose the `beams` best-ranked candidates of each picture; impossible ones fill up if there are fewer."""
     _, parents, count = candidates.ranks.shape
     missing = ((0, 0), (0, max(0, beams - parents * count)))
 

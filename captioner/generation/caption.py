@@ -1,4 +1,4 @@
-"""What captioning gives. Imports no Keras: the way through onnxruntime gives the same."""
+"""The result of captioning. Imports no Keras: captioning with onnxruntime returns the same type."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Caption:
     """A generated caption.
 
     Attributes:
-        text: the words with spaces between them, or what the pieces of words make.
+        text: the words joined with spaces, or the text that the pieces of words form.
         tokens: the words or pieces.
-        log_prob: natural logarithm of its probability under the model, `<end>` included.
-        attention: (tokens, regions) the weights of each word over the picture's regions, where the decoder has them.
-        confidence: how good the caption is likely to be, from 0 to 1: see captioner.metrics.calibration. None where the
-            captioner was trained without.
-        score: what the search ranks it by: log_prob made comparable over lengths, see GenerationConfig.normalization.
+        log_prob: natural logarithm of its probability under the model, including `<end>`.
+        attention: (tokens, regions) the attention weights of each word, if the decoder has attention.
+        confidence: the probability that the caption is good, from 0 to 1: see captioner.metrics.calibration. None if
+            the captioner has no calibration.
+        score: the value that ranks captions: log_prob normalized by length, see GenerationConfig.normalization.
     """
 
     text: str
@@ -34,15 +34,15 @@ class Caption:
 
 
 class Scoring(Protocol):
-    """A search, as far as its captions need it."""
+    """The part of a search that ranks its captions."""
 
     def score(self, log_prob: float, length: int) -> float:
-        """Return what a finished caption of `length` words is ranked by."""
+        """Return the score that ranks a finished caption of `length` words."""
         ...
 
 
 def captions_of(result: dict[str, np.ndarray], row: int, vocabulary: Vocabulary, search: Scoring) -> list[Caption]:
-    """Return the captions of picture number `row` of what a search found, best first; impossible ones are left out."""
+    """Return the captions of picture number `row` from the result of a search, best first, without impossible ones."""
     captions = []
     for rank in range(result["tokens"].shape[1]):
         log_prob = float(result["log_probs"][row, rank])

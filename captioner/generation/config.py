@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-MOST_WORDS = 4  # of must_include: each doubles the work
+MOST_WORDS = 4  # in must_include: each word doubles the work
 MOST_TEMPERATURE = 1000.0
-LIMITS = {  # a file from a stranger may not ask for more than a machine can give
+LIMITS = {  # so that a file from elsewhere cannot exhaust the machine
     "beam_size": (1, 1000),
     "max_length": (1, 1000),
     "groups": (1, 1000),
@@ -26,25 +26,25 @@ class GenerationConfig:
 
     Attributes:
         beam_size: hypotheses kept per picture; 1 is greedy search.
-        max_length: the most words of a caption, `<end>` included.
-        normalization: how a hypothesis' log-probability is made comparable over lengths: `average` divides it by
-            length ** length_penalty, `wu` by ((5 + length) / 6) ** length_penalty (Wu et al. 2016, eq. 14).
-        length_penalty: the exponent.
-        groups: diverse beam search in this many groups of beam_size / groups beams; 1 is plain beam search.
-        diversity: what a group's words lose in log-probability for each earlier group that chose them at the same step.
-        sampling: words are drawn by their probability; no beam is used.
-        temperature: in sampling, logits are divided by it: below 1 likely words become likelier.
-        top_k: in sampling, only so many of the most probable words are drawn from; 0 is all of them.
-        top_p: in sampling, only the nucleus is drawn from: the most probable words that have this probability together.
-        seed: of the numbers that sampling draws by; the same seed gives the same captions.
-        min_length: the fewest words of a caption, `<end>` not counted.
-        no_repeat_ngram: no sequence of this many words appears twice in a caption; 0 allows it.
-        banned_words: words that no caption holds.
-        bad_endings: words that no caption ends with, or `english` for such as "a", "the", "of", "with".
-        allow_unk: whether captions may hold `<unk>`.
+        max_length: the largest number of words of a caption, including `<end>`.
+        normalization: how log-probabilities of captions of different lengths are made comparable: `average` divides
+            them by length ** length_penalty, `wu` by ((5 + length) / 6) ** length_penalty (Wu et al. 2016, eq. 14).
+        length_penalty: the exponent of the normalization.
+        groups: number of groups in diverse beam search, each with beam_size / groups beams; 1 is plain beam search.
+        diversity: subtracted from a word's log-probability for each earlier group that chose it at the same step.
+        sampling: draw words at random by their probability instead of beam search.
+        temperature: in sampling, logits are divided by it: below 1, likely words become more likely.
+        top_k: in sampling, draw only from this number of the most probable words; 0 for all words.
+        top_p: in sampling, draw only from the most probable words that together have this probability (the nucleus).
+        seed: seed of sampling; the same seed gives the same captions.
+        min_length: the smallest number of words of a caption, without `<end>`.
+        no_repeat_ngram: no sequence of this many words appears twice in a caption; 0 allows repetition.
+        banned_words: words that no caption contains.
+        bad_endings: words that no caption ends with, or `english` for words such as "a", "the", "of", "with".
+        allow_unk: whether captions may contain `<unk>`.
         start: words that every caption begins with, such as "a photo of".
-        must_include: words that every caption holds, wherever they fit best; "dog|dogs" is one or the other.
-        prompt: what a model of KerasHub (`hub:PRESET`) is asked; no other model takes one.
+        must_include: words that every caption contains, in any position; "dog|dogs" requires one of the two.
+        prompt: the prompt of a KerasHub model (`hub:PRESET`); other models have no prompt.
     """
 
     beam_size: int = 3
@@ -70,7 +70,7 @@ class GenerationConfig:
     def __post_init__(self) -> None:
         for name, (least, most) in LIMITS.items():
             value = getattr(self, name)
-            if not least <= value <= most:  # what is not a number is not within them
+            if not least <= value <= most:  # this also refuses NaN
                 more = f"at most {most:,}" if value > most else f"{least} or more"
                 raise ValueError(f"{name} must be {more}, found {value}")
         if self.beam_size % self.groups:
@@ -79,12 +79,12 @@ class GenerationConfig:
                 f"{self.beam_size}"
             )
         if self.sampling and self.groups > 1:
-            raise ValueError(f"groups belong to beam search, found {self.groups} with sampling; choose one")
+            raise ValueError(f"groups are for beam search, found {self.groups} with sampling; choose one")
         if self.temperature > MOST_TEMPERATURE:
             raise ValueError(f"temperature must be at most {MOST_TEMPERATURE}, found {self.temperature}")
         if not self.temperature > 0:
             raise ValueError(
-                f"temperature must be above 0, found {self.temperature}; beam_size 1 takes the most probable word"
+                f"temperature must be above 0, found {self.temperature}; for the most probable word, use beam_size 1"
             )
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be above 0 and at most 1, found {self.top_p}")
@@ -96,11 +96,11 @@ class GenerationConfig:
             if isinstance(words, str) and (name, words) != ("bad_endings", "english"):
                 raise ValueError(f"{name} must be a list of words, found {words!r}")
             if not isinstance(words, str):
-                object.__setattr__(self, name, tuple(words))  # a list is as good, but cannot be hashed
+                object.__setattr__(self, name, tuple(words))  # a list cannot be hashed
 
     def _check_must_include(self) -> None:
         if self.must_include and (self.sampling or self.groups > 1):
             other = "sampling" if self.sampling else f"{self.groups} groups"
-            raise ValueError(f"must_include belongs to plain beam search, found it with {other}; choose one")
+            raise ValueError(f"must_include works only with plain beam search, found it with {other}; choose one")
         if len(self.must_include) > MOST_WORDS:
             raise ValueError(f"must_include takes at most {MOST_WORDS} words, found {len(self.must_include)}")

@@ -1,4 +1,4 @@
-"""Constrained beam search: captions that hold certain words, wherever they fit best."""
+"""Constrained beam search: every caption contains given words; the search finds their positions."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from captioner.text.vocabulary import PAD, Vocabulary
 
 @keras.saving.register_keras_serializable("captioner")
 class ConstrainedBeamSearch(Search):
-    """Beam search in which every caption holds all words of `must_include`.
+    """Beam search in which every caption contains all words of `must_include`.
 
-    There is a beam for each set of the words that a hypothesis may hold so far, 2 ** words of them, side by side: a
-    hypothesis without the words is never compared with one that has them, which is less likely so far. Only a caption
-    with all of them ends (Anderson et al., "Guided Open Vocabulary Image Captioning with Constrained Beam Search",
-    2017, section 3.2 and algorithm 1, for constraints of one word each or of alternatives).
+    There is a beam for each set of the words that a hypothesis may contain so far, 2 ** words beams in all. So a
+    hypothesis that already contains more of the words, and is less likely so far, only competes with its equals. Only
+    captions with all words can end (Anderson et al., "Guided Open Vocabulary Image Captioning with Constrained Beam
+    Search", 2017, section 3.2 and algorithm 1, for constraints of single words or of alternatives).
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class ConstrainedBeamSearch(Search):
         frozen = ops.where(ops.arange(count) == 0, 1.0, 4 * IMPOSSIBLE)
         ranks = ops.where(hypotheses.finished[:, :, None], frozen, hypotheses.log_probs[:, :, None] + log_probs)
 
-        # Words that lead from one set to the next.
+        # Words that move a hypothesis from one set to another.
         steps = ops.take(by_parent, self._sets.numbers, axis=-1) - total  # (pictures, parents, alternatives)
         open_steps = hypotheses.log_probs[:, :, None] + steps
         step_ranks = ops.where(hypotheses.finished[:, :, None], 4 * IMPOSSIBLE, open_steps)
@@ -82,12 +82,12 @@ class ConstrainedBeamSearch(Search):
         return Choice(parents=taken(places), words=taken(words), log_probs=taken(log_probs))
 
     def _scores(self, hypotheses: Hypotheses) -> Tensor:
-        """See Search._scores: captions that lack a word come last."""
+        """See Search._scores; captions that lack a word rank last."""
         return ops.where(self._sets.whole, super()._scores(hypotheses), 4 * IMPOSSIBLE)
 
 
 def _flat(values: Tensor, parents: np.ndarray, columns: np.ndarray) -> Tensor:
-    """Pick (pictures, parents, columns) at some places: (pictures, sets, any)."""
+    """Pick elements of (pictures, parents, columns): (pictures, sets, any)."""
     width = values.shape[-1]
     places = (parents * width + columns).astype(np.int32)
     flat = ops.reshape(values, (-1, values.shape[1] * width))

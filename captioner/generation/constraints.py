@@ -1,4 +1,4 @@
-"""What a caption may not hold: which words are out at a step of the search."""
+"""Constraints on captions: which words are blocked at each step of the search."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Tensor = Any
 
 
 class Constraints(WordRules):
-    """The words that are out, and when."""
+    """The blocked words of each step."""
 
     def blocked(self, tokens: Tensor, last: Tensor, position: Tensor) -> list[Tensor]:
-        """Return the words that are out at this step beside the forbidden ones.
+        """Return the words that are blocked at this step, in addition to the forbidden ones.
 
         Args:
             tokens: (hypotheses, max_length) int32, `<pad>` from `position` on.
-            last: (hypotheses,) int32, the word before; `<start>` at first.
+            last: (hypotheses,) int32, the previous word; `<start>` at first.
             position: scalar, the index in `tokens` of the next word.
 
         Returns:
-            arrays (hypotheses, any) of numbers, `<pad>` where there is none; no array where nothing is asked for.
+            arrays (hypotheses, any) of word numbers, filled up with `<pad>`; an empty list if nothing is blocked.
         """
         words = []
         no_end = position < self.min_length if self.min_length else None
@@ -42,11 +42,11 @@ class Constraints(WordRules):
         return words
 
     def begin(self, logits: Tensor, blocked: Tensor, position: Tensor) -> Tensor:
-        """Return the logits at this step: while the start lasts, of its next word alone.
+        """Return the logits of this step; within `start`, only the logit of its next word.
 
         Args:
-            logits: (hypotheses, words) as the decoder gives them.
-            blocked: the same without the words that are out at this step.
+            logits: (hypotheses, words) from the decoder.
+            blocked: the same logits without the words that are blocked at this step.
             position: scalar, the index of the next word.
         """
         if not self.start:
@@ -58,10 +58,10 @@ class Constraints(WordRules):
         return ops.where(word < 0, blocked, ops.where(words == word, logits, IMPOSSIBLE))
 
     def _repeating(self, tokens: Tensor, position: Tensor) -> Tensor:
-        """Return the words that would end an n-gram that is there already: (hypotheses, max_length - n + 1)."""
+        """Return the words that would complete an n-gram for the second time: (hypotheses, max_length - n + 1)."""
         before = self.no_repeat_ngram - 1  # words of an n-gram before its last
         starts = self.max_length - before
-        matches = ops.arange(starts) < position - before  # (starts,): the n-gram is whole
+        matches = ops.arange(starts) < position - before  # (starts,): the n-gram is complete
         matches = ops.broadcast_to(matches[None], (ops.shape(tokens)[0], starts))
         for index in range(before):
             latest = ops.take(tokens, ops.maximum(position - before + index, 0), axis=1)  # (hypotheses,)
@@ -70,7 +70,7 @@ class Constraints(WordRules):
 
 
 def block(logits: Tensor, words: list[Tensor]) -> Tensor:
-    """Return the logits (hypotheses, all words) with those of `words`, arrays (hypotheses, any), made impossible."""
+    """Return the logits (hypotheses, all words), where `words`, arrays (hypotheses, any), are made impossible."""
     if not words:
         return logits
     numbers = ops.concatenate(words, axis=1)  # (hypotheses, blocked)

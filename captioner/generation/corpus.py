@@ -1,4 +1,4 @@
-"""Captions of many pictures by their features, which are read a part at a time."""
+"""Captions many pictures from their features, which are read in parts."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ FEATURES_AT_ONCE = 1024  # pictures whose features are held in memory at a time
 def decode(
     ids: Sequence[str], features: Features, caption_features: Callable[[Any, int], list[list[Caption]]]
 ) -> dict[str, list[Caption]]:
-    """Caption the pictures `ids` by their features; return each one's captions, best first, one at least.
+    """Caption the pictures `ids` from their features; return at least one caption for each, best first.
 
     Args:
         ids: image_ids, all of them in `features`.
         features: the pictures' features.
-        caption_features: captions features (pictures, ...), of which the first has the given number.
+        caption_features: captions features (pictures, ...); its second argument is the number of the first picture.
     """
     captions: dict[str, list[Caption]] = {}
     for start in range(0, len(ids), FEATURES_AT_ONCE):

@@ -1,4 +1,4 @@
-"""From features to Caption objects: which search a configuration means, run in batches."""
+"""From features to Caption objects: chooses the search for a configuration and runs it in batches."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from captioner.generation.word_rules import Numbers
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import Vocabulary
 
-LARGEST_BATCH = 256  # pictures; beyond that a batch gains nothing and its beams' logits leave the caches
+LARGEST_BATCH = 256  # pictures; larger batches are no faster, since the logits of their beams exceed the CPU's caches
 
 
 def make_search(
     decoder: CaptionDecoder, config: GenerationConfig, n: int = 1, vocabulary: Vocabulary | None = None
 ) -> Search:
-    """Return the search that `config` asks for.
+    """Return the search for `config`.
 
     Args:
         decoder: the decoder to run.
         config: how captions are generated.
-        n: captions a picture.
-        vocabulary: the decoder's; needed where the configuration names words.
+        n: captions per picture.
+        vocabulary: the decoder's vocabulary; needed if the configuration names words.
 
     Raises:
         ValueError: n is above the beam size, words are named without a vocabulary, or there is a prompt.
     """
     if config.prompt:
-        raise ValueError("prompt: only a model of KerasHub takes one; start gives the first words of a caption")
+        raise ValueError("prompt: only KerasHub models have one; to set the first words of captions, use start")
     return _kind(config)(decoder, config, n, vocabulary)
 
 
@@ -55,19 +55,19 @@ def generate(search: Search, features: Any, vocabulary: Vocabulary, first: Numbe
     """Caption pictures.
 
     Args:
-        search: from `make_search`; used again it is not compiled again.
-        features: (pictures, channels) or (pictures, regions, channels) float32; of an ensemble a tuple of such.
-        vocabulary: the decoder's.
-        first: the number of the first picture among the user's, which sampling draws by; or (pictures,) one each.
+        search: a search from `make_search`; using it again does not compile it again.
+        features: (pictures, channels) or (pictures, regions, channels) float32; a tuple of these for an ensemble.
+        vocabulary: the decoder's vocabulary.
+        first: the number of the first picture in the user's input, which seeds sampling; or (pictures,) numbers.
 
     Returns:
-        for each picture its captions, best first; fewer than asked for where the model has no more.
+        the captions of each picture, best first; fewer than n if the search found fewer.
     """
     captions: list[list[Caption]] = []
     pictures = len(tree.flatten(features)[0])
     for start in range(0, pictures, LARGEST_BATCH):
         count = min(LARGEST_BATCH, pictures - start)
-        rows = np.arange(start, start + (1 << (count - 1).bit_length()))  # few sizes, or each would be compiled again
+        rows = np.arange(start, start + (1 << (count - 1).bit_length()))  # few sizes: each is compiled
         rows = np.minimum(rows, pictures - 1)
         part = tree.map_structure(lambda leaf, rows=rows: leaf[rows], features)
         numbers = first + start if isinstance(first, int) else first[rows]

@@ -1,4 +1,4 @@
-"""Diverse beam search: groups of beams, each kept from the words that the groups before it have just chosen."""
+"""Diverse beam search: groups of beams; each group avoids words that earlier groups have just chosen."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from captioner.text.vocabulary import PAD
 class DiverseBeamSearch(BeamSearch):
     """Beam search in groups of beams (Vijayakumar et al., "Diverse Beam Search", 2018, algorithm 1).
 
-    At every step the groups choose one after the other; a word's log-probability is lowered, for this choice only, by
-    `diversity` for every beam of an earlier group that has chosen it (their Hamming diversity). The n best are ranked
-    by their own log-probabilities, a caption that two groups have found counted once.
+    At every step the groups choose one after another. For this choice only, a word's log-probability is lowered by
+    `diversity` for every beam of an earlier group that has chosen the word (the paper's Hamming diversity). The n best
+    are ranked by the original log-probabilities; a caption that two groups have found counts once.
     """
 
     def choose(self, hypotheses: Hypotheses, logits: Tensor, total: Tensor, draws: Any) -> Choice:
@@ -29,7 +29,7 @@ class DiverseBeamSearch(BeamSearch):
         size = self.beams // self.config.groups
         chosen: list[Choice] = []
         for group in range(self.config.groups):
-            # At the first word every group begins with the one hypothesis there is.
+            # At the first word, all groups start from the only hypothesis.
             begin, end = (group * size, (group + 1) * size) if parents == self.beams else (0, 1)
             own = BeamCandidates(*(values[:, begin:end] for values in candidates))
             open_ones = ~hypotheses.finished[:, begin:end]
@@ -41,11 +41,11 @@ class DiverseBeamSearch(BeamSearch):
             choice = best_of(own._replace(ranks=ranks), size)
             choice = choice._replace(parents=choice.parents + begin)
             ended = ops.take_along_axis(hypotheses.finished, choice.parents, axis=1)
-            chosen.append(choice._replace(words=ops.where(ended, PAD, choice.words)))  # a finished one has no word
+            chosen.append(choice._replace(words=ops.where(ended, PAD, choice.words)))  # finished ones choose no word
         return Choice(*(ops.concatenate(parts, axis=1) for parts in zip(*chosen, strict=True)))
 
     def _scores(self, hypotheses: Hypotheses) -> Tensor:
-        """See Search; a caption that is in an earlier beam already is impossible."""
+        """See Search._scores; captions that an earlier beam also has are made impossible."""
         scores = super()._scores(hypotheses)
         tokens = hypotheses.tokens
         same = ops.all(tokens[:, :, None] == tokens[:, None], axis=-1)  # (pictures, beams, beams)

@@ -1,4 +1,4 @@
-"""Several decoders as one, so that every search runs them without knowing."""
+"""Several decoders as one decoder, so that every search can run them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from keras import ops
 
 from captioner.models.decoder import CaptionDecoder, State, Tensor
 
-LEAST = 1e-20  # in place of 0 where a logarithm is taken
+LEAST = 1e-20  # replaces 0 before a logarithm
 
 
 class EnsembleDecoder(CaptionDecoder):
-    """Decoders with the same words; a word's log-probability is the mean of theirs.
+    """Decoders with the same vocabulary; a word's log-probability is the mean over the members.
 
-    The probabilities of such means add up to less than 1. The rest goes to `<pad>`, which no search
-    emits, so that a caption's log-probability is the mean of those that the members give it.
+    The resulting probabilities add up to less than 1. The rest goes to `<pad>`, which no search emits, so that a
+    caption's log-probability is the mean of its log-probabilities under the members.
 
-    Features, memory and state are tuples with one entry a member, each as that member has it. The attention is the mean
-    of the members' where all that have one look at the same number of regions; otherwise there is none.
+    Features, memory and state are tuples with one entry per member. The attention is the mean over the members with
+    attention if they all have the same number of regions; otherwise there is none.
 
     Args:
         members: two or more decoders, of any architectures.
 
     Raises:
-        ValueError: they have vocabularies of different sizes.
+        ValueError: their vocabularies have different sizes.
     """
 
     def __init__(self, members: Sequence[CaptionDecoder], **kwargs: Any) -> None:
@@ -65,7 +65,7 @@ class EnsembleDecoder(CaptionDecoder):
 
 
 def _mean(logits: Sequence[Tensor]) -> Tensor:
-    """Return the mean of log-probabilities (..., words), with the missing probability at <pad>, the first word."""
+    """Return the mean log-probabilities (..., words); <pad>, the first word, gets the missing probability."""
     log_probs = sum(ops.log_softmax(ops.cast(own, "float32"), axis=-1) for own in logits) / len(logits)
     words = log_probs[..., 1:]
     missing = 1.0 - ops.sum(ops.exp(words), axis=-1, keepdims=True)

@@ -19,6 +19,6 @@ class GreedySearch(Search):
     branches = False
 
     def choose(self, hypotheses: Hypotheses, logits: Tensor, total: Tensor, draws: Any) -> Choice:
-        """See Search.choose: with one beam there is one candidate."""
+        """See Search.choose; one beam has one candidate."""
         best, words = top_k(logits, 1, self.constraints.forbidden)  # (pictures, 1)
         return Choice(ops.zeros_like(words), words, best - total)

@@ -1,4 +1,4 @@
-"""What a search carries from word to word."""
+"""The state of a search between words."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Hypotheses(NamedTuple):
     Attributes:
         tokens: (pictures, beams, max_length) int32, `<pad>` after the end.
         log_probs: (pictures, beams) sum of the words' log-probabilities.
-        lengths: (pictures, beams) int32 words so far, `<end>` included.
+        lengths: (pictures, beams) int32 words so far, including `<end>`.
         finished: (pictures, beams) bool.
-        sources: (pictures, beams, max_length) int32, the beam in which a word was predicted: where its attention lies.
+        sources: (pictures, beams, max_length) int32, the beam in which a word was predicted and whose attention it has.
     """
 
     tokens: Tensor
@@ -30,10 +30,10 @@ class SearchState(NamedTuple):
 
     Attributes:
         position: scalar int32, the index of the next word.
-        last: (pictures x beams,) int32, the word before.
-        state: of the decoder, leaves (pictures x beams, ...).
+        last: (pictures x beams,) int32, the previous word.
+        state: the decoder's state, with leaves (pictures x beams, ...).
         hypotheses: the captions so far.
-        attention: (max_length, pictures x beams, regions) as the decoder gave it, never put in another order.
+        attention: (max_length, pictures x beams, regions) from the decoder, never reordered.
     """
 
     position: Tensor
@@ -44,12 +44,12 @@ class SearchState(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """How the hypotheses go on.
+    """How the hypotheses continue.
 
     Attributes:
         parents: (pictures, beams) int32, the beam that is continued.
         words: (pictures, beams) int32.
-        log_probs: (pictures, beams) of the words.
+        log_probs: (pictures, beams) log-probabilities of the words.
     """
 
     parents: Tensor
@@ -58,11 +58,11 @@ class Choice(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What stays the same over the loop.
+    """The inputs that do not change in the loop.
 
     Attributes:
-        memory: of the decoder, leaves (pictures, ...).
-        draws: (pictures, beams, max_length) numbers from 0 to 1 that sampling draws by; () for other searches.
+        memory: the decoder's memory, with leaves (pictures, ...).
+        draws: (pictures, beams, max_length) random numbers from 0 to 1 for sampling; () for other searches.
     """
 
     memory: Any

@@ -1,4 +1,4 @@
-"""How likely a text is for a picture, and which words a picture calls up: search by text uses both."""
+"""The likelihood of texts and of single words for a picture; search by text uses both."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from captioner.generation.padding import padded
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import PAD
 
-LARGEST_LOGITS = 2**25  # numbers of a batch's logits
+LARGEST_LOGITS = 2**25  # largest number of logits in a batch
 FEWEST_PAIRS = 8
 
 
 class PairLikelihood(keras.Model):
-    """log p(text | picture) of some texts for each picture, in one teacher-forced pass.
+    """Computes log p(text | picture) of some texts for each picture, in one teacher-forced pass.
 
-    `call((features, tokens))` takes features (pictures, ...) and tokens (pictures, texts, time), from `<start>` to
-    `<end>` and padded, and returns (pictures, texts) float32.
+    `call((features, tokens))` takes features (pictures, ...) and padded tokens (pictures, texts, time), from `<start>`
+    to `<end>`, and returns (pictures, texts) float32.
 
     Args:
         decoder: the trained decoder.
@@ -31,7 +31,7 @@ class PairLikelihood(keras.Model):
         super().__init__()
         self.decoder = decoder
         if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
-            self.jit_compile = False  # as for a search
+            self.jit_compile = False  # as in Search
 
     def call(self, inputs: tuple[Any, Any]) -> Any:
         """See the class."""
@@ -44,10 +44,10 @@ class PairLikelihood(keras.Model):
 
 
 class WordProbabilities(keras.Model):
-    """How likely each word is somewhere in a picture's caption: the largest probability along the caption.
+    """Computes each word's largest probability at any position of a picture's caption.
 
-    `call((features, tokens))` takes features (pictures, ...) and one caption each, (pictures, time), from `<start>`,
-    and returns (pictures, words) float32.
+    `call((features, tokens))` takes features (pictures, ...) and one caption per picture, (pictures, time), from
+    `<start>` on, and returns (pictures, words) float32.
 
     Args:
         decoder: the trained decoder.
@@ -68,11 +68,11 @@ class WordProbabilities(keras.Model):
 
 
 class Likelihood:
-    """Runs both over any number of pictures and texts, in batches of one size, so that each is compiled once.
+    """Runs both models on any number of pictures and texts, in batches of one size, so that each is compiled once.
 
     Args:
         decoder: the trained decoder.
-        max_length: the most words of a text, `<end>` included; longer ones are cut off.
+        max_length: the largest number of words of a text, including `<end>`; longer texts are cut off.
     """
 
     def __init__(self, decoder: CaptionDecoder, max_length: int) -> None:
@@ -88,8 +88,8 @@ class Likelihood:
         """Return log p(text | picture) of some texts for each picture.
 
         Args:
-            features: (pictures, ...), of an ensemble a tuple of such.
-            tokens: (pictures, texts, max_length + 1) from `padded`; a text that is all `<pad>` gives 0.
+            features: (pictures, ...), or a tuple of these for an ensemble.
+            tokens: (pictures, texts, max_length + 1) from `padded`; a text of only `<pad>` gives 0.
 
         Returns:
             (pictures, texts) float32
@@ -114,7 +114,7 @@ class Likelihood:
         return self.of_pairs(features, np.broadcast_to(tokens, (pictures, *tokens.shape)))
 
     def words(self, features: Any, tokens: np.ndarray) -> np.ndarray:
-        """Return how likely each word is for each picture, along one text each.
+        """Return how likely each word is for each picture, given one text per picture.
 
         Args:
             features: (pictures, ...)

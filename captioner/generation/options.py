@@ -1,4 +1,4 @@
-"""The options of a caption call, as users name them in Python and on the command line, and the settings they mean."""
+"""The options of captioning in Python and on the command line, and the settings that they change."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class GenerationOptions(TypedDict, total=False):
 
 
 def settings_of(options: Mapping[str, Any], spelled: Callable[[str], str] = str) -> dict[str, Any]:
-    """Return the settings of GenerationConfig that options mean; None leaves one as it is.
+    """Return the settings of GenerationConfig that the options change; an option of None changes nothing.
 
-    Options of one kind of search switch the other kind off: a recipe may sample, and `beam_size=5` then searches.
+    Options of one kind of search turn off the other kind: if a recipe samples, `beam_size=5` turns on beam search.
 
     Args:
-        options: by name; `sample` is `sampling`.
-        spelled: how messages write a setting's name, such as `--beam-size`.
+        options: the options by name; `sample` stands for `sampling`.
+        spelled: returns a setting's name for messages, such as `--beam-size`.
 
     Raises:
         TypeError: there is no such option.
@@ -60,12 +60,12 @@ def settings_of(options: Mapping[str, Any], spelled: Callable[[str], str] = str)
         if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-            raise TypeError(f"captions have no option {name!r}; {hint}")
+            raise TypeError(f"captioning has no option {name!r}; {hint}")
     beam = [name for name in OF_BEAMS if name in given and (name, given[name]) != ("groups", 1)]
     sampling = [name for name in OF_SAMPLING if name in given and given[name] is not False]
     if beam and sampling:
         raise ConfigError(
-            f"{spelled(beam[0])} and {spelled(sampling[0])}: a beam and sampling are two ways; choose one"
+            f"{spelled(beam[0])} and {spelled(sampling[0])}: beam search and sampling exclude each other; choose one"
         )
     if sampling:
         given.update(sampling=given.get("sampling", True), groups=1)

@@ -1,4 +1,4 @@
-"""Texts as an array of numbers, and the mean of probabilities that are kept as logarithms. Needs no Keras."""
+"""Texts as padded arrays, and the mean of probabilities given as logarithms. Needs no Keras."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def padded(texts: Sequence[Sequence[int]], max_length: int) -> np.ndarray:
     """Return texts, numbers from `<start>` to `<end>`, as an array (texts, max_length + 1) int32.
 
     Args:
-        texts: of any length.
-        max_length: the most words of a text, `<end>` included; longer ones are cut off.
+        texts: texts of any length.
+        max_length: the largest number of words of a text, including `<end>`; longer texts are cut off.
     """
     tokens = np.full((len(texts), max_length + 1), PAD, np.int32)
     for row, text in zip(tokens, texts, strict=True):

@@ -16,28 +16,28 @@ from captioner.generation.word_rules import IMPOSSIBLE, Numbers
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import END, PAD, START, Vocabulary
 
-HALVINGS = 2  # how often a batch shrinks to its unfinished half; each is one more copy of the loop to compile
-SMALLEST_TO_HALVE = 32  # pictures; below that a step costs what it costs
+HALVINGS = 2  # how often a batch shrinks to its unfinished half; each time compiles one more copy of the loop
+SMALLEST_TO_HALVE = 32  # pictures; smaller batches do not make a step faster
 
 
 class Search(keras.Model):
-    """Runs a decoder word by word for a batch of pictures; a subclass says which words are taken.
+    """Runs a decoder word by word for a batch of pictures; a subclass chooses the words.
 
     `call(features)` returns a dict: tokens (pictures, n, max_length), log_probs (pictures, n), lengths (pictures, n),
-    and attention (pictures, n, max_length, regions) where the decoder has it; n best first.
+    and attention (pictures, n, max_length, regions) if the decoder has it. The n captions are sorted, best first.
 
     Args:
         decoder: the decoder to run.
         config: how captions are generated.
         n: captions returned per picture, at most the beam size.
-        vocabulary: the decoder's; needed where the configuration names words.
+        vocabulary: the decoder's vocabulary; needed if the configuration names words.
 
     Raises:
         ValueError: n is not in 1..beams, or words are named without a vocabulary.
     """
 
-    branches = True  # whether two hypotheses may go on from one; if not, the beams keep their places
-    halvings = HALVINGS  # an exported search has none: each is one more copy of the loop in the file
+    branches = True  # whether two hypotheses may continue the same one; if not, the beams keep their places
+    halvings = HALVINGS  # 0 in an exported search, since each adds a copy of the loop to the file
 
     def __init__(
         self, decoder: CaptionDecoder, config: GenerationConfig, n: int = 1, vocabulary: Vocabulary | None = None
@@ -46,11 +46,11 @@ class Search(keras.Model):
         self.decoder, self.config, self.n = decoder, config, n
         self._vocabulary = vocabulary
         if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
-            self.jit_compile = False  # XLA compiles for seconds and is no faster on a CPU
+            self.jit_compile = False  # XLA takes seconds to compile and is no faster on a CPU
         self.constraints = Constraints.of(config, vocabulary)
         if not 1 <= n <= self.beams:
             raise ValueError(f"n must be between 1 and the beam size {self.beams}, found {n}")
-        self.built = True  # as its decoder is
+        self.built = True  # its decoder is built
 
     @property
     def beams(self) -> int:
@@ -58,7 +58,7 @@ class Search(keras.Model):
         return self.config.beam_size
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, so that a search survives a `.keras` file."""
+        """Return the constructor's arguments, so that a search can be saved in a `.keras` file."""
         return {
             "decoder": keras.saving.serialize_keras_object(self.decoder),
             "config": to_settings(self.config),
@@ -68,33 +68,35 @@ class Search(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """Build it from what `get_config` gave."""
+        """Build a search from the result of `get_config`."""
         decoder = keras.saving.deserialize_keras_object(config["decoder"], custom_objects=custom_objects)
         words = config["vocabulary"]
         vocabulary = None if words is None else Vocabulary.from_json(words)
         return cls(decoder, build(GenerationConfig, config["config"]), config["n"], vocabulary)
 
     def choose(self, hypotheses: Hypotheses, logits: Tensor, total: Tensor, draws: Any) -> Choice:
-        """Choose how the hypotheses go on.
+        """Choose how the hypotheses continue.
 
         Args:
-            hypotheses: those so far, (pictures, parents, ...): one parent a picture at the first word, then `beams`.
-            logits: (pictures x parents, words) of the next words, those that are blocked at this step IMPOSSIBLE; the
-                ones that are always forbidden are for the subclass to pass over.
-            total: (pictures x parents, 1) logarithm of the sum of all words' exponentials.
-            draws: (pictures, beams) of this step for sampling, () otherwise.
+            hypotheses: the current hypotheses, (pictures, parents, ...): one parent per picture at the first word, then
+                `beams`.
+            logits: (pictures x parents, words) of the next words; words that are blocked at this step are IMPOSSIBLE.
+                The subclass must skip the words that are always forbidden.
+            total: (pictures x parents, 1) logsumexp over all words.
+            draws: (pictures, beams) random numbers of this step for sampling, () otherwise.
 
         Returns:
-            the choice. A finished hypothesis must be among the parents once; it stays as it is.
+            the choice. A finished hypothesis must be among the parents once; it does not change.
         """
         raise TypeError(f"{type(self).__name__} does not implement choose")
 
     def inputs(self, features: Any, first: Numbers = 0) -> Any:
-        """Return what `call` takes for features.
+        """Return the input of `call` for features.
 
         Args:
-            features: of pictures.
-            first: the number of the first one among the user's, whom the others follow; or (pictures,) one each.
+            features: the pictures' features.
+            first: the number of the first picture in the user's input (the others follow); or (pictures,) one number
+                each.
         """
         return features
 
@@ -119,12 +121,12 @@ class Search(keras.Model):
             ),
             attention=(),
         )
-        known = isinstance(pictures, int)  # not while a graph for any number of pictures is made
+        known = isinstance(pictures, int)  # not when tracing a graph for any number of pictures
         halvings = 0 if known and pictures < SMALLEST_TO_HALVE else self.halvings
         return self._finish(self._advance(start, given), given, pictures, halvings)
 
     def _finish(self, progress: SearchState, given: Given, pictures: Any, halvings: int) -> dict[str, Tensor]:
-        """Run the loop to its end; when half of the pictures have their captions, go on with the others alone."""
+        """Run the loop to its end; when half of the pictures are finished, continue with the others only."""
         rest = pictures // 2 if halvings else 0
 
         def goes_on(*variables: Any) -> Tensor:
@@ -147,7 +149,7 @@ class Search(keras.Model):
         return {name: ops.scatter_update(best[name], chosen[:, None], part[name]) for name in best}
 
     def _advance(self, progress: SearchState, given: Given) -> SearchState:
-        """Add a word to every open hypothesis and put the beams in the order of their parents."""
+        """Add a word to every open hypothesis and reorder the beams by their parents."""
         position, last, old = progress.position, progress.last, progress.hypotheses
         parents_before, length = old.log_probs.shape[1], self.config.max_length
         pictures = ops.shape(old.log_probs)[0]
@@ -164,7 +166,7 @@ class Search(keras.Model):
         if self.branches or parents_before != self.beams:
 
             def follow(values: Tensor) -> Tensor:
-                """Give every hypothesis what its parent had: (pictures, parents, ...) -> (pictures, beams, ...)."""
+                """Copy each parent's values to its hypotheses: (pictures, parents, ...) -> (pictures, beams, ...)."""
                 flat = ops.reshape(values, (-1, *values.shape[2:]))
                 return ops.reshape(ops.take(flat, rows, axis=0), (-1, self.beams, *values.shape[2:]))
 
@@ -172,7 +174,7 @@ class Search(keras.Model):
             state = tree.map_structure(lambda leaf: ops.take(leaf, rows, axis=0), state)
         words = ops.where(old.finished, PAD, choice.words)  # (pictures, beams)
         log_probs = old.log_probs + ops.where(old.finished, 0.0, choice.log_probs)
-        # Where the words do not fill the beam, an impossible hypothesis fills it: it must not end and keep its place.
+        # If the words do not fill the beam, impossible hypotheses do; these must not finish and so keep their place.
         ended = ops.logical_and(words == END, log_probs > IMPOSSIBLE / 2)
         now = ops.arange(length) == position  # (max_length,)
         hypotheses = Hypotheses(
@@ -191,14 +193,14 @@ class Search(keras.Model):
         if isinstance(history, tuple):
             rows = ops.shape(attention)[0] // parents * self.beams
             history = ops.zeros((self.config.max_length, rows, regions))
-        if not regions:  # and nothing is repeated: ONNX cannot give a tensor without numbers another shape
+        if not regions:  # without repeating: ONNX cannot reshape an empty tensor
             return history
-        if parents < self.beams:  # at the first word all beams of a picture look alike
+        if parents < self.beams:  # at the first word all beams of a picture are the same
             attention = ops.repeat(attention, self.beams, axis=0)
         return ops.scatter_update(history, ops.reshape(position, (1, 1)), ops.cast(attention, "float32")[None])
 
     def _scores(self, hypotheses: Hypotheses) -> Tensor:
-        """Return what hypotheses are ranked by in the end: (pictures, beams)."""
+        """Return the scores that rank the hypotheses at the end: (pictures, beams)."""
         return self._normalized(hypotheses.log_probs, hypotheses.lengths)
 
     def _normalized(self, log_probs: Tensor, lengths: Tensor) -> Tensor:
@@ -209,17 +211,17 @@ class Search(keras.Model):
         return log_probs / ops.power(ops.maximum(base, 1.0 / 6.0), self.config.length_penalty)
 
     def score(self, log_prob: float, length: int) -> float:
-        """Return what a finished caption of `length` words, `<end>` included, is ranked by."""
+        """Return the score that ranks a finished caption of `length` words, including `<end>`."""
         if self.config.normalization == "none":
             return log_prob
         base = length if self.config.normalization == "average" else (5.0 + length) / 6.0
         return log_prob / max(base, 1.0 / 6.0) ** self.config.length_penalty
 
     def _can_improve(self, hypotheses: Hypotheses) -> Tensor:
-        """Tell for each picture whether an open hypothesis could still enter the n best: (pictures,).
+        """Return for each picture whether an open hypothesis could still enter the n best: (pictures,).
 
-        A log-probability only falls, and its divisor only grows up to max_length, so that the present one over the
-        largest divisor bounds what an open hypothesis can reach: stopping here changes no result.
+        A log-probability only falls, and its divisor only grows up to max_length. So the current log-probability over
+        the largest divisor is an upper bound for an open hypothesis, and stopping early changes no result.
         """
         done = ops.where(hypotheses.finished, self._scores(hypotheses), 2 * IMPOSSIBLE)
         nth_best = ops.top_k(done, self.n)[0][:, -1]  # (pictures,)
@@ -230,7 +232,7 @@ class Search(keras.Model):
     def _best(self, progress: SearchState) -> dict[str, Tensor]:
         """Return the n best of each picture, best first."""
         hypotheses, length = progress.hypotheses, self.config.max_length
-        # An open hypothesis is beaten by every finished one only through its score: one that never ends is a caption.
+        # Open hypotheses are ranked by their score, too: one that never ends is a caption.
         scores, order = ops.top_k(self._scores(hypotheses), self.n)
         order = ops.cast(order, "int32")  # (pictures, n)
         log_probs = ops.take_along_axis(hypotheses.log_probs, order, axis=1)
@@ -251,7 +253,7 @@ class Search(keras.Model):
 
 
 def _part(progress: SearchState, given: Given, pictures: Tensor, beams: int) -> tuple[SearchState, Given]:
-    """Return the loop's variables of some pictures (any,) alone."""
+    """Return the loop's variables for some pictures (any,) only."""
     rows = ops.reshape(pictures[:, None] * beams + np.arange(beams, dtype="int32"), (-1,))
 
     def of_rows(leaf: Tensor) -> Tensor:

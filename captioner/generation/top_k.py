@@ -1,4 +1,4 @@
-"""The most probable words of every hypothesis, without a search for the best through the whole vocabulary."""
+"""Finds the most probable words of every hypothesis without a top_k over the whole vocabulary."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ Tensor = Any
 
 
 def top_k(logits: Tensor, count: int, forbidden: Collection[int]) -> tuple[Tensor, Tensor]:
-    """Return the largest logits of every row and their words, falling.
+    """Return the largest logits of every row and their words, in descending order.
 
-    The `count` largest lie in the `count` blocks of words with the largest maxima. A maximum costs a tenth of a top_k,
-    and what a top_k then has to look through is a few blocks. A forbidden word can be its block's maximum, so that as
-    many more blocks are looked through as hold one.
+    The `count` largest logits are in the `count` blocks of words with the largest maxima. A maximum costs a tenth of a
+    top_k, and the top_k then has to search only a few blocks. A forbidden word can be the maximum of its block, so one
+    more block is searched for each block with a forbidden word.
 
     Args:
         logits: (hypotheses, words) float32.
-        count: how many.
-        forbidden: words that come last, with a logit of IMPOSSIBLE or below.
+        count: the number of words to return.
+        forbidden: words that rank last, with a logit of IMPOSSIBLE or below.
 
     Returns:
-        logits (hypotheses, count) and words (hypotheses, count) int32; fewer where the vocabulary has fewer.
+        logits (hypotheses, count) and words (hypotheses, count) int32; fewer if the vocabulary has fewer.
     """
     words = logits.shape[-1]
     blocks = -(-words // BLOCK)
     looked_through = count + len({word // BLOCK for word in forbidden})
     penalty = np.zeros(blocks * BLOCK, "float32")  # (blocks x BLOCK,)
     penalty[[*forbidden, *range(words, len(penalty))]] = IMPOSSIBLE
-    if 4 * looked_through > blocks:  # most of the vocabulary would be looked through
+    if 4 * looked_through > blocks:  # most of the vocabulary would be searched
         best, found = ops.top_k(logits + penalty[:words], min(count, words))
         return best, ops.cast(found, "int32")
     rows = ops.shape(logits)[0]

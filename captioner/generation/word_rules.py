@@ -1,4 +1,4 @@
-"""The words that settings keep out of captions or put in, by their numbers. Needs no Keras."""
+"""The numbers of the words that settings exclude from captions or require in them. Needs no Keras."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ logger = logging.getLogger(__name__)
 
 IMPOSSIBLE = -1e9  # a log-probability below any real one; finite, so that sums and comparisons stay defined
 
-Numbers = int | np.ndarray  # which of the user's pictures: the first one's, whom the others follow, or one each
+Numbers = int | np.ndarray  # the number of the first picture (the others follow), or one number for each
 
 
 @dataclass(frozen=True)
 class WordRules:
-    """The words that are out, by their numbers.
+    """The settings' words, by their numbers.
 
     Attributes:
-        forbidden: are never emitted.
-        endings: no caption ends with one of them, be it for `<end>` or for want of room.
+        forbidden: words that are never emitted.
+        endings: words that no caption ends with, neither before `<end>` nor at max_length.
         no_repeat_ngram, min_length, max_length: see GenerationConfig.
-        start: what every caption begins with.
-        must_include: words that a caption holds, each with the words that count as it.
+        start: the words that every caption begins with.
+        must_include: for each required word, the alternatives that satisfy it.
     """
 
     forbidden: tuple[int, ...]
@@ -43,17 +43,17 @@ class WordRules:
 
     @classmethod
     def of(cls, config: GenerationConfig, vocabulary: Vocabulary | None) -> Self:
-        """Translate a configuration's words.
+        """Convert a configuration's words to numbers.
 
         Args:
-            config: names words.
-            vocabulary: numbers them; may be None where the configuration names none.
+            config: the configuration.
+            vocabulary: the vocabulary; may be None if the configuration names no words.
 
         Raises:
-            ValueError: there are words and no vocabulary, `<end>` is banned, or what captions must hold is unknown,
-                banned or too long.
+            ValueError: there are words but no vocabulary, `<end>` is banned, or required words are unknown, banned or
+                too long.
 
-        Each banned word or bad ending that the user wrote and the vocabulary lacks is logged as a warning.
+        Banned words and bad endings that the user gave and that are not in the vocabulary are logged as warnings.
         """
         english = config.bad_endings == "english"
         endings = ENGLISH_ENDINGS if english else config.bad_endings
@@ -76,7 +76,7 @@ class WordRules:
 
 
 def _numbers(words: Iterable[str], known: dict[str, int], setting: str | None) -> set[int]:
-    """Return the numbers of the known ones among `words`; warn of the others if the user wrote them as `setting`."""
+    """Return the numbers of the known `words`; log a warning for the others if the user gave them in `setting`."""
     numbers = set()
     for word in words:
         if word in known:
@@ -97,16 +97,16 @@ def _start(config: GenerationConfig, vocabulary: Vocabulary | None, forbidden: s
     for word, number in zip(words, numbers, strict=False):
         if number in forbidden:
             why = "not in the vocabulary" if number == UNK else "banned"
-            raise ValueError(f"start: {word!r} is {why}, so that no caption can begin with {config.start!r}")
+            raise ValueError(f"start: {word!r} is {why}, so no caption can begin with {config.start!r}")
     return tuple(numbers)
 
 
 def _one_of(words: str, known: dict[str, int], forbidden: set[int]) -> tuple[int, ...]:
-    """Return the numbers of alternatives with | between them, those that the vocabulary has."""
+    """Return the numbers of those alternatives, separated by |, that are in the vocabulary."""
     given = [word.strip().lower() for word in words.split("|") if word.strip()]
     for word in given:
         if known.get(word) in forbidden:
-            raise ValueError(f"must_include: {word!r} is banned, too; choose one")
+            raise ValueError(f"must_include: {word!r} is also banned; choose one")
     if found := tuple(dict.fromkeys(known[word] for word in given if word in known)):
         return found
     phrase = "; name single words" if " " in words.strip() else ""

@@ -1,4 +1,4 @@
-"""The sets of wanted words that a caption may hold so far, each with a beam of its own. Needs no Keras."""
+"""The sets of required words that a caption may contain so far; each set has a beam. Needs no Keras."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from captioner.text.vocabulary import END
 
 
 class SetCandidates(NamedTuple):
-    """Where the candidates of each set come from, (sets, candidates) each.
+    """Where the candidates of each set come from; all arrays are (sets, candidates).
 
     Attributes:
-        parents: the places of the hypotheses.
-        columns: which of the parent's words, among those looked at.
-        possible: whether there is such a one.
+        parents: the places of the parent hypotheses.
+        columns: the column of the word among the parent's candidate words.
+        possible: whether the candidate exists.
     """
 
     parents: np.ndarray
@@ -28,13 +28,13 @@ class SetCandidates(NamedTuple):
 class WordSets:
     """The sets of constrained beam search; see captioner.generation.constrained.
 
-    A set is a number whose bits are the words that it holds. The place of a hypothesis among all of a picture is `set *
-    width + rank`.
+    A set is a number whose bits are the required words that it contains. The place of a hypothesis among all hypotheses
+    of a picture is `set * width + rank`.
 
     Args:
-        wanted: the words by their numbers, each with what may stand for it.
-        words: in the vocabulary.
-        width: of the beam of a set.
+        wanted: the numbers of each required word's alternatives.
+        words: the size of the vocabulary.
+        width: the width of each set's beam.
     """
 
     def __init__(self, wanted: Sequence[Sequence[int]], words: int, width: int) -> None:
@@ -47,25 +47,25 @@ class WordSets:
             stay[held, self.numbers[missing[held]]] = IMPOSSIBLE
             stay[held, END] = 0.0 if held == self.count - 1 else IMPOSSIBLE
         self._stay = np.repeat(stay, width, axis=0)
-        # coming into a set by an alternative: from the set without its word, (sets, alternatives)
+        # the set from which an alternative leads into a set: the set without its word, (sets, alternatives)
         self._come_from = np.array([[held & ~(1 << bit) for bit, _ in pairs] for held in range(self.count)])
         self._can_come = np.array([[bool(held >> bit & 1) for bit, _ in pairs] for held in range(self.count)])
 
     @property
     def whole(self) -> np.ndarray:
-        """Which places hold all words: (sets x width,)."""
+        """Which places have all words: (sets x width,)."""
         return np.arange(self.count * self.width) >= (self.count - 1) * self.width
 
     def staying(self, parents: int) -> np.ndarray:
-        """Return what keeps hypotheses in their sets, to be added to the logits: (parents, words).
+        """Return a mask to add to the logits that keeps hypotheses in their sets: (parents, words).
 
-        No word that leads to another set, and no end before all words are there. A single parent, the one before the
-        first word, holds none of them.
+        It excludes words that lead to another set, and the end of captions that lack a required word. A single parent,
+        before the first word, contains none of the required words.
         """
         return self._stay[:1] if parents == 1 else self._stay
 
     def candidates(self, parents: int, count: int) -> tuple[SetCandidates, SetCandidates]:
-        """Return the candidates that stay in a set, among `count` words a parent, and those that come into it."""
+        """Return the candidates that stay in a set, among `count` words per parent, and those that enter it."""
         width = 1 if parents == 1 else self.width
         rank, column = np.divmod(np.arange(width * count), count)
         held = np.arange(self.count)[:, None]

@@ -1,4 +1,4 @@
-"""Pictures changed by chance, as training may see them in each epoch: in part, mirrored, in other colours."""
+"""Random changes of pictures for training: cropped, mirrored, with other colours."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ JITTER = 0.8, 1.2  # by which brightness, contrast and saturation are multiplied
 
 
 def augment(picture: np.ndarray, changes: Collection[str], rng: np.random.Generator) -> np.ndarray:
-    """Return a picture with some changes drawn by chance.
+    """Return a picture with random changes.
 
     Args:
         picture: (height, width, 3) uint8.
-        changes: of `CHANGES`: `crop` keeps a rectangle of half the area or more, `flip` mirrors every other picture,
-            `color` changes brightness, contrast and saturation by a fifth or less.
-        rng: draws them. The same state gives the same picture.
+        changes: names from `CHANGES`: `crop` keeps a rectangle of at least half the area, `flip` mirrors every other
+            picture, `color` changes brightness, contrast and saturation by at most a fifth.
+        rng: the source of randomness. The same state gives the same picture.
 
     Returns:
         (height, width, 3) uint8, not larger than the picture.

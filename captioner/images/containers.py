@@ -1,7 +1,7 @@
-"""Removes everything but the pixels from a JPEG or a PNG before a decoder sees it: only pixels decide.
+"""Removes everything but the pixels from a JPEG or a PNG before it is decoded.
 
-A wrong checksum in a text, a huge colour profile or a broken thumbnail make no broken picture, and a checksum that says
-that pixels are broken is believed: decoders pass over it.
+So a wrong checksum in a text, a huge colour profile or a broken thumbnail does not make a picture unreadable. A wrong
+checksum of the pixels does; decoders ignore it.
 """
 
 from __future__ import annotations
@@ -54,22 +54,22 @@ class Bare:
 
 
 def _require_few(parts: int, data: bytes) -> None:
-    """Refuse a file that is cut into pieces which take far longer to read than their bytes. Raises ValueError."""
+    """Refuse a file with so many parts that reading takes far longer than its size suggests. Raises ValueError."""
     if parts > _FREE_PARTS + len(data) // _BYTES_A_PART:
         raise ValueError("far more parts than pictures have; it may be hostile")
 
 
 def require_short_head(data: bytes) -> None:
-    """Refuse a PPM whose head is not at its beginning, behind a comment of megabytes. Raises ValueError."""
+    """Refuse a PPM whose header comes only after a huge comment. Raises ValueError."""
     if len(re.sub(rb"#[^\r\n]*", b"", data[:_LONGEST_HEAD]).split()) < 3 and len(data) > _LONGEST_HEAD:
         raise ValueError("it has no size near its beginning")
 
 
 def require_plain_gif(data: bytes) -> None:
-    """Refuse a GIF with more comments and other blocks before its first frame than are ever written.
+    """Refuse a GIF with unusually many comments and other blocks before its first frame.
 
     Raises:
-        ValueError: it has.
+        ValueError: it has too many blocks.
     """
     place, parts = 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 0x80 else 0), 0
     while data[place : place + 1] == b"!":
@@ -81,11 +81,11 @@ def require_plain_gif(data: bytes) -> None:
 
 
 def bare_png(data: bytes) -> Bare:
-    """Return a PNG that has nothing but its first picture.
+    """Return a PNG with only its first picture.
 
     Raises:
-        ValueError: the pixels, the palette or the transparency are broken, by their checksum, or break off; or it is
-            in far too many parts.
+        ValueError: the pixels, the palette or the transparency have a wrong checksum or are truncated; or it has far
+            too many parts.
     """
     kept, orientation, found = [PNG_SIGNATURE], 0, set()
     for parts, (kind, start, end, whole) in enumerate(_chunks(data)):
@@ -111,7 +111,7 @@ def bare_png(data: bytes) -> Bare:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int, bool]]:
-    """Yield each chunk's kind, where its content starts and ends, and whether it is all there."""
+    """Yield each chunk's kind, the start and end of its content, and whether it is complete."""
     place = len(PNG_SIGNATURE)
     while place + 8 <= len(data):
         (length,), kind = struct.unpack_from(">I", data, place), data[place + 4 : place + 8]
@@ -144,16 +144,16 @@ def _png_orientation(kind: bytes, content: bytes) -> int:
 
 
 def _odd_jpeg(data: bytes) -> Bare:
-    """Return a JPEG as it is, with the most scans that a decoder may find in it."""
+    """Return a JPEG unchanged, with the largest number of scans that a decoder may find in it."""
     progressive = any(b"\xff" + bytes([marker]) in data for marker in _PROGRESSIVE)
     return Bare(data, 1, max(1, data.count(b"\xff\xda")), progressive)
 
 
 def bare_jpeg(data: bytes) -> Bare:
-    """Return a JPEG without EXIF, colour profile, thumbnails and comments; as it is where its parts are odd.
+    """Return a JPEG without EXIF, colour profile, thumbnails and comments; unchanged if its structure is unusual.
 
     Raises:
-        ValueError: it is in far too many parts.
+        ValueError: it has far too many parts.
     """
     place, kept, exif, xmp, progressive, parts = 2, [data[:2]], 0, 0, False, 0
     while place + 4 <= len(data):
@@ -184,7 +184,7 @@ def bare_jpeg(data: bytes) -> Bare:
 
 
 def has_all_scans(data: bytes) -> bool:
-    """Tell whether a JPEG's scans, as far as their headers say, give every coefficient of every component in full."""
+    """Return whether the headers of a JPEG's scans cover every bit of every coefficient of every component."""
     frame = re.search(rb"\xff[\xc0-\xc2\xc9\xca]..\x08....([\x01-\x04])", data, re.DOTALL)
     if frame is None:
         return False
@@ -201,7 +201,7 @@ def has_all_scans(data: bytes) -> bool:
 
 
 def exif_orientation(content: bytes) -> int:
-    """Return the orientation that EXIF data give, 0 where they give none or are broken."""
+    """Return the orientation in EXIF data, 0 if there is none or the data are broken."""
     content = content.removeprefix(b"Exif\0\0")
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(content[:4])
     if order is None:

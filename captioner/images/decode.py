@@ -1,4 +1,4 @@
-"""Safe decoding and resizing of whatever picture a folder or an upload holds."""
+"""Safe decoding and resizing of pictures from folders and uploads."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BYTES_A_PIXEL = {"WEBP": 16, "AVIF": 16, "JPEG2000": 24, "QOI": 8}  # that deco
 _BYTES_A_ROW = 24  # for where each begins
 _BYTES_AS_RGB = 7  # of a pixel where the whole picture is returned
 _FREE_BYTES, _BYTES_A_BYTE = 3, 128  # that decoding may take: for each allowed pixel, and for each byte of the file
-# what follows a JPEG that lacks its end: where pixels are missing, these become different ones
+# appended to a truncated JPEG: with different endings, missing pixels decode to different values
 _ENDS = (b"\xff\xd9", b"\x35\x6a" * 64 + b"\xff\xd9")
 
 _ORIENTATION_TAG = 0x0112
@@ -62,7 +62,7 @@ _HEADS = {"GIF": require_plain_gif, "PPM": require_short_head}  # what Pillow wo
 
 
 class TooManyPixelsError(DataError):
-    """The picture claims more pixels than are allowed."""
+    """The picture has more pixels than allowed."""
 
 
 def load_image(
@@ -74,17 +74,17 @@ def load_image(
 ) -> np.ndarray:
     """Decode a picture (of the kinds in `captioner.images.files`) to uint8 RGB, (height, width, 3).
 
-    Only pixels decide whether it is read: faults in texts, colour profiles and EXIF are ignored. It is turned
-    as its EXIF orientation says; transparency lies on white; 16 bits are scaled to 8; an animation gives its first
-    frame.
+    Only broken pixels are errors: faults in texts, colour profiles and EXIF are ignored. The picture is rotated
+    according to its EXIF orientation; transparency is shown on white; 16 bits are scaled to 8; an animation gives its
+    first frame.
 
     Args:
         source: a path, or an encoded picture as bytes.
-        name: what errors call it; a path's own otherwise.
-        max_pixels: a picture that claims more is refused before it is decoded; `MAX_PIXELS`, or what the variable
-            CAPTIONER_MAX_PIXELS says, by default. Of a JPEG that is decoded at a part of its size, that part counts.
-        at_least: (height, width) that the caller will resize to: a JPEG of many times that size is decoded at a half,
-            a quarter or an eighth, with twice this size left over for the resizing.
+        name: the name in error messages; the path by default.
+        max_pixels: larger pictures are refused before they are decoded. The default is the environment variable
+            CAPTIONER_MAX_PIXELS, or else `MAX_PIXELS`. For a JPEG that is decoded at reduced size, that size counts.
+        at_least: (height, width) that the caller will resize to: a much larger JPEG is decoded at a half, a quarter or
+            an eighth of its size, but at no less than twice this size.
 
     Raises:
         DataError: missing, empty, truncated, too large (TooManyPixelsError), or not a picture (NotAPictureError).
@@ -107,10 +107,10 @@ def load_image(
 
 
 def allowed_pixels() -> int:
-    """Return how many pixels a picture may claim: `MAX_PIXELS`, or what the variable CAPTIONER_MAX_PIXELS says.
+    """Return the largest allowed number of pixels: the variable CAPTIONER_MAX_PIXELS, or else `MAX_PIXELS`.
 
     Raises:
-        DataError: the variable is no number.
+        DataError: the variable is not a number.
     """
     said = os.environ.get(MAX_PIXELS_VARIABLE)
     if not said:
@@ -135,8 +135,8 @@ def _decode(name: str, kind: str, data: bytes, max_pixels: int, at_least: tuple[
         _check_pixels(name, image.size, pixels, max_pixels)
         needed = pixels * _bytes_a_pixel(kind, image.mode, at_least is None) + _BYTES_A_ROW * image.height
         _check_memory(name, image.size, needed, max_pixels, len(data))
-        image.load()  # before anything else is asked for: Pillow may load to answer, and hide a fault
-        orientation = orientation or _orientation(image)  # now: TIFF has turned it
+        image.load()  # first: other calls may load the picture in Pillow and hide a fault
+        orientation = orientation or _orientation(image)  # after loading, which rotates a TIFF
         return _upright(image, orientation, at_least)
 
 
@@ -147,7 +147,7 @@ def _decode_jpeg(name: str, data: bytes, max_pixels: int, at_least: tuple[int, i
     except OSError as error:
         if "truncated" not in str(error) or not has_all_scans(bare.data):
             raise
-        # Only its end may be missing. The pixels of missing rows depend on the bytes in their place.
+        # Only the end may be missing. The pixels of missing rows depend on the bytes that replace them.
         start = bare.data.rstrip(b"\xff")
         image, other = (_drafted(name, bare, start + end, max_pixels, at_least) for end in _ENDS)
         if image.tobytes() != other.tobytes():
@@ -201,7 +201,7 @@ def _upright(image: Image.Image, orientation: int, at_least: tuple[int, int] | N
 
 
 def load_pillow(image: Image.Image, name: str = "the picture", max_pixels: int | None = None) -> np.ndarray:
-    """Return a Pillow picture as uint8 RGB (height, width, 3), turned and laid on white as `load_image` does it.
+    """Return a Pillow picture as uint8 RGB (height, width, 3), rotated and on white as in `load_image`.
 
     Raises:
         DataError: it is too large (TooManyPixelsError), or its file is broken or truncated.
@@ -231,8 +231,8 @@ class _Silence:
 
 @contextlib.contextmanager
 def _pillow_silenced() -> Iterator[None]:
-    # catch_warnings alone is not safe in threads that overlap: only the first in sets the filters, and the last out
-    # puts the old ones back
+    # catch_warnings alone is not safe with several threads: the first thread sets the filters, and the last restores
+    # them
     with _Silence.lock:
         if not _Silence.inside:
             _Silence.outer = warnings.catch_warnings()
@@ -249,14 +249,14 @@ def _pillow_silenced() -> Iterator[None]:
 
 
 def resize(picture: np.ndarray, size: tuple[int, int], resizing: Resizing, filter: Filter) -> np.ndarray:
-    """Resize a uint8 picture (h, w, 3) to `size` = (height, width), antialiased; one of that size is returned as it is.
+    """Resize a uint8 picture (h, w, 3) to `size` = (height, width), antialiased; a picture of that size is not changed.
 
     Args:
         picture: (h, w, 3) uint8.
         size: (height, width) in pixels.
-        resizing: `whole` squeezes the whole picture into the size; `crop` fits the shorter side and keeps the centre;
+        resizing: `whole` stretches the whole picture to the size; `crop` fits the shorter side and keeps the centre;
             `pad` fits the longer side and centres the picture on black.
-        filter: how pixels are weighed.
+        filter: the interpolation filter.
     """
     height, width = picture.shape[:2]
     if (height, width) == tuple(size):

@@ -1,4 +1,4 @@
-"""Picture files as bytes: regular files of a size that pictures have, of a kind that is told by their first bytes."""
+"""Reads picture files as bytes: checks that they are regular files, not too large, and of a known kind."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from captioner.storage import DataError
 
-MAX_BYTES = 2**30  # of a picture's file, which is read whole
-HEAD_BYTES = 32  # that tell the kind
+MAX_BYTES = 2**30  # largest size of a picture's file, which is read whole
+HEAD_BYTES = 32  # first bytes, which identify the kind
 
 
 class NotAPictureError(DataError):
-    """The bytes are of no kind of picture that can be read."""
+    """The bytes are not a picture of a readable kind."""
 
 
 READABLE = "JPEG, PNG, GIF, BMP, WebP, TIFF, AVIF, JPEG 2000, PPM, QOI, SGI, PCX or PSD"
@@ -53,7 +53,7 @@ def kind_of(head: bytes) -> str | None:
 
 
 def _kind_of_brands(head: bytes) -> str | None:
-    """Return which kind the brands of an ISO media file mean: its major one, or else those that it goes with."""
+    """Return the kind from the brands of an ISO media file: the major brand, or else the compatible brands."""
     major, end = head[8:12], min(int.from_bytes(head[:4]), HEAD_BYTES)
     others = {head[place : place + 4] for place in range(16, end, 4)} if major in _EITHER else set()
     if major in _HEIC or (others & _HEIC and not others & _AVIF):
@@ -62,10 +62,10 @@ def _kind_of_brands(head: bytes) -> str | None:
 
 
 def require_kind(head: bytes, name: str) -> str:
-    """Return what `kind_of` does.
+    """Return the result of `kind_of`.
 
     Raises:
-        NotAPictureError: it is no picture, or one of a kind that cannot be decoded.
+        NotAPictureError: it is not a picture, or of a kind that cannot be decoded.
     """
     kind = kind_of(head)
     if kind == "HEIC":
@@ -83,7 +83,7 @@ def require_kind(head: bytes, name: str) -> str:
 
 @functools.cache
 def can_read_heif() -> bool:
-    """Teach Pillow HEIC if pillow-heif is installed; return whether it is."""
+    """Register HEIC in Pillow if pillow-heif is installed; return whether it is."""
     try:
         import pillow_heif
     except ImportError:
@@ -93,10 +93,10 @@ def can_read_heif() -> bool:
 
 
 def read_picture(path: Path) -> tuple[bytes, os.stat_result]:
-    """Return a picture's file and its status. A file whose first bytes are not a picture's is not read any further.
+    """Return a picture file's content and status. Reading stops after the first bytes if it is not a picture.
 
     Raises:
-        DataError: missing, no regular file (a pipe would be waited for without end), too large, or no picture.
+        DataError: missing, not a regular file (reading a pipe could block forever), too large, or not a picture.
     """
     try:
         with open(path, "rb", opener=_open_at_once) as file:
@@ -119,4 +119,4 @@ def read_picture(path: Path) -> tuple[bytes, os.stat_result]:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # without it a pipe would be waited for
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # otherwise opening a pipe would block

@@ -1,7 +1,7 @@
-r"""What an image_id is: one spelling for every way in which data sets name a picture.
+r"""image_ids: one spelling for all the ways in which data sets name a picture.
 
-Whoever reads names of pictures calls `normalize_ids` with all of a source's names, since only all of them together
-tell which root they have in common; `normalize_id` is for a name that is relative to the pictures' folder already.
+Call `normalize_ids` with all names of a source, since the common root depends on all of them; `normalize_id` is for a
+name that is already relative to the pictures' folder.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from urllib.parse import quote, unquote_to_bytes
 
 from captioner.encoding import escape
 
-# What picture files are called. A file called otherwise is told by its content, see captioner.images.listing.
+# Extensions of picture files. Other files are recognized by their content, see captioner.images.listing.
 EXTENSIONS = (
     "jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "gif", "bmp", "dib", "webp", "tif", "tiff", "avif", "heic",
     "heif", "ppm", "pgm", "pbm", "pnm", "pfm", "jp2", "j2k", "j2c", "jpc", "jpx", "jpf", "qoi", "sgi", "pcx", "psd",
 )  # fmt: skip
 
-EMPTY = "%"  # the id of a name in which nothing is left: ids are never empty, and no other id is this
+EMPTY = "%"  # the id of a name that would become empty; no other name has this id
 _ENDING = rf"\.(?:{'|'.join(EXTENSIONS)})"
 _FLICKR_INDEX = re.compile(r"#\d+\Z")
 _KNOWN_ENDINGS = frozenset(EXTENSIONS)
@@ -45,20 +45,20 @@ _WHOLE = re.compile(r"(\d+)\.0+")
 
 
 def normalize_id(text: str) -> str:
-    r"""Return the image_id that `text` means: an id, a path of a picture, or Flickr's `name.jpg#0`.
+    r"""Return the image_id for `text`: an id, a path of a picture, or Flickr's `name.jpg#0`.
 
-    `\` becomes `/`; `./` at the beginning goes, and picture extensions with what follows them; white space and `#` are
+    `\` becomes `/`; a leading `./` is removed, and picture extensions with what follows them; white space and `#` are
     percent-encoded; a COCO name becomes its number (`COCO_train2014_000000493652.jpg` and
-    `train2017/000000493652.jpg` are `493652`). An id stays what it is.
+    `train2017/000000493652.jpg` are `493652`). An id is not changed.
     """
     return _without_extension(_path(text))
 
 
 def normalize_ids(names: Iterable[str]) -> dict[str, str]:
-    r"""Return name -> image_id of all names that a source has.
+    r"""Return name -> image_id for all names of a source.
 
-    Of absolute paths (`/data/a.jpg`, `C:\data\a.jpg`, `\\host\share\a.jpg`, `file:///data/a.jpg`, URLs) the folder
-    that all of them lie in is dropped; where others are relative, as much as makes their folders the same.
+    From absolute paths (`/data/a.jpg`, `C:\data\a.jpg`, `\\host\share\a.jpg`, `file:///data/a.jpg`, URLs) the folder
+    that contains all of them is removed; if other names are relative, as much is removed as makes their folders equal.
     """
     paths = {name: _path(name) for name in names}
     rooted = [path for path in paths.values() if _ROOTED.match(path)]
@@ -72,9 +72,9 @@ def normalize_ids(names: Iterable[str]) -> dict[str, str]:
 
 
 def whole_numbers(names: Collection[str]) -> dict[str, str]:
-    """Return name -> the name without `.0`, where all of a table's names are numbers such as 1.0; else the names.
+    """Return name -> the name without `.0` if all names of a table are numbers such as 1.0; otherwise the names.
 
-    Programs that make tables write numbers so. What captioner wrote is not to be read so: 1.0.jpg is the picture 1.0.
+    Spreadsheet programs write integers like this. Do not use it for files of captioner: 1.0.jpg is the picture 1.0.
     """
     if not all(_WHOLE.fullmatch(name) for name in names):
         return {name: name for name in names}
@@ -82,12 +82,12 @@ def whole_numbers(names: Collection[str]) -> dict[str, str]:
 
 
 def is_rooted(name: str) -> bool:
-    """Tell whether a name is an absolute path or an address, of which only other names tell what belongs to its id."""
+    """Return whether a name is an absolute path or an address; its id then also depends on the other names."""
     return _ROOTED.match(_path(name)) is not None
 
 
 def spell_id(value: object) -> str | None:
-    """Return an id that JSON or a pickle holds as text or as a number, as text; None for anything else."""
+    """Return an id from JSON or a pickle, a text or a number, as text; None for anything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, float):
@@ -98,7 +98,7 @@ def spell_id(value: object) -> str | None:
 
 
 def is_picture_name(text: str) -> bool:
-    """Tell whether a name, a path or an address ends as those of pictures do."""
+    """Return whether a name, a path or an address has the extension of a picture."""
     text = text.strip()
     return "\n" not in text and _PICTURE.fullmatch(text) is not None
 
@@ -109,9 +109,9 @@ def image_id(path: str | Path, folder: str | Path) -> str:
 
 
 def align(ids: Collection[str], known: Collection[str]) -> dict[str, str]:
-    """Return id -> the known id that it means with other folders before it, where not one is known as it is.
+    """Return id -> the known id with the same name in another folder; empty if any id is already known.
 
-    `im/a` is `a`, and `a` is `im/a`, as long as nothing else can be meant; ids that mean nothing known are left out.
+    `im/a` matches `a`, and `a` matches `im/a`, if the match is unique; ids without a match are left out.
     """
     known = known if isinstance(known, set | frozenset | dict) else set(known)
     if not ids or not known or any(name in known for name in ids):
@@ -129,8 +129,8 @@ def align(ids: Collection[str], known: Collection[str]) -> dict[str, str]:
 
 
 def one_of_each(ids: Iterable[str], known: Iterable[str]) -> str:
-    """Return an id of each of two sources that have none in common, for a message."""
-    return f"not one id in common: {next(iter(ids), '')!r} in one, {next(iter(known), '')!r} in the other"
+    """Return, for a message, one id of each of two sources that have no ids in common."""
+    return f"no id in common: {next(iter(ids), '')!r} in one, {next(iter(known), '')!r} in the other"
 
 
 def _tails(name: str) -> Iterable[str]:
@@ -140,7 +140,7 @@ def _tails(name: str) -> Iterable[str]:
 
 
 def _path(text: str) -> str:
-    """Return a name with slashes, without what only says where its folder lies from here."""
+    """Return a name with slashes, without leading relative parts."""
     text = unicodedata.normalize("NFC", _decoded(text))
     if "\\" in text:
         text = text.replace("\\", "/")
@@ -154,7 +154,7 @@ def _path(text: str) -> str:
 
 
 def _decoded(text: str) -> str:
-    """Undo percent-encoding, as in addresses; what an id must not hold, or would mean something else, stays encoded."""
+    """Undo percent-encoding, as in addresses; characters that are special or not allowed in ids stay encoded."""
     return _PERCENT.sub(_letters, text) if "%" in text else text
 
 
@@ -197,5 +197,5 @@ def _without_root(path: str, root: str, relative: Collection[str]) -> str:
     same = max((other for other in relative if folder.endswith(f"/{other}")), key=len, default=None)
     if same is not None:
         return path[len(folder) - len(same) :]
-    # nothing in common but the scheme or the first slash: that much goes all the same
+    # only the scheme or the first slash is common: it is removed nevertheless
     return path[len(root) :] if root else _ROOTED.sub("", path, count=1).lstrip("/")

@@ -1,4 +1,4 @@
-"""An index over image_ids that stays small: a few bytes more than their letters, for millions of them."""
+"""A compact index of millions of image_ids."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 
 class IdIndex(Sequence[str]):
-    """image_ids in their order, each found by its text.
+    """image_ids in order, with a fast search by text.
 
-    A dict of millions of texts takes 200 bytes and more apiece; here an id takes as much as the longest one.
+    A dict of millions of texts takes 200 bytes or more per text; here each id takes as many bytes as the longest id.
     """
 
     def __init__(self, encoded: np.ndarray) -> None:
@@ -40,7 +40,7 @@ class IdIndex(Sequence[str]):
         return isinstance(name, str) and self.find([name])[0] >= 0
 
     def find(self, names: Sequence[str]) -> np.ndarray:
-        """Return the places of ids, (names,) int64; -1 for one that is not there."""
+        """Return the places of ids, (names,) int64; -1 for missing ids."""
         return self.find_encoded(encode_ids(names))
 
     def find_encoded(self, names: np.ndarray) -> np.ndarray:

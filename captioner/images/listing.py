@@ -1,4 +1,4 @@
-"""The pictures of a folder, millions if need be: their ids, paths and sizes in under a hundred bytes each."""
+"""Lists the pictures of a folder, up to millions: their ids, paths and sizes take under a hundred bytes each."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ NAMES_A_BLOCK = 4096
 
 
 class Paths:
-    """Relative paths one after the other in one piece of memory, in whatever order."""
+    """Relative paths, stored one after another in one block of memory, in any order."""
 
     def __init__(self, text: bytes | bytearray, starts: np.ndarray, lengths: np.ndarray) -> None:
-        """Take the text, and where each path (paths,) starts in it and how many bytes it has."""
+        """Take the text, and the start and the length in bytes of each path (paths,)."""
         self._text, self._starts, self._lengths = text, starts, lengths
 
     def __getitem__(self, place: int) -> str:
@@ -37,7 +37,7 @@ class Paths:
         return os.fsdecode(bytes(self._text[start : start + int(self._lengths[place])]))
 
     def take(self, places: np.ndarray | slice) -> Paths:
-        """Return those at `places`, in that order; they share the text."""
+        """Return the paths at `places`, in that order; they share the text."""
         return Paths(self._text, self._starts[places], self._lengths[places])
 
 
@@ -45,12 +45,12 @@ class Pictures:
     """The pictures under a folder, sorted by image_id.
 
     Attributes:
-        folder: that was searched.
+        folder: the searched folder.
         ids: their image_ids.
         bytes: (pictures,) int64, the files' sizes.
-        modified: (pictures,) int64, when the files were changed last, in nanoseconds.
-        offsets: (pictures,) int64 where the pictures are in tar files: bytes before each one's content. Their relative
-            paths are then `shard.tar!member`.
+        modified: (pictures,) int64, the files' modification times in nanoseconds.
+        offsets: (pictures,) int64, for pictures in tar files: the byte offset of each content. Relative paths are then
+            `shard.tar!member`.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class Pictures:
         return self.folder / self.relative(place)
 
     def name(self, place: int) -> str:
-        """Return what messages call a picture."""
+        """Return a picture's name for messages."""
         return str(self.path(place))
 
     def content(self, place: int) -> builtins.bytes | None:
-        """Return the bytes of a picture in a tar file, None for one that is a file of its own.
+        """Return the bytes of a picture in a tar file, None for a separate file.
 
         Raises:
             DataError: it cannot be read.
@@ -103,10 +103,10 @@ class Pictures:
         return digest.hexdigest()
 
     def shard(self, index: int, count: int) -> Pictures:
-        """Return part `index` of `count`, from 1 on: parts follow one another in the order of the ids.
+        """Return part `index` (from 1) of `count` consecutive parts in the order of the ids.
 
         Raises:
-            DataError: there are too few pictures for so many parts.
+            DataError: there are too few pictures for this number of parts.
         """
         step = SHARD_STEP if len(self) >= SHARD_STEP * count else 1
         first, last = (len(self) * part // count // step * step for part in (index - 1, index))
@@ -120,9 +120,9 @@ class Pictures:
 
 
 def find_pictures(folder: str | Path) -> Pictures:
-    """Return the pictures under `folder`, recursively, hidden files passed over; or those in a tar file.
+    """Return the pictures under `folder`, recursively, without hidden files; or the pictures in a tar file.
 
-    Where a folder holds no pictures but tar files, such as the shards of a webdataset, theirs are meant.
+    If a folder has no pictures but tar files, such as the shards of a webdataset, their pictures are returned.
 
     Raises:
         DataError: there is no such folder, a folder under it cannot be read, there is no picture in it, or two files
@@ -136,7 +136,7 @@ def find_pictures(folder: str | Path) -> Pictures:
     for entry in walk_images(folder):
         try:
             status = entry.stat()
-        except FileNotFoundError:  # gone since its folder was read
+        except FileNotFoundError:  # removed since its folder was read
             continue
         path = entry.path.removeprefix(root)
         text += (encoded := os.fsencode(path))
@@ -161,7 +161,7 @@ def find_pictures(folder: str | Path) -> Pictures:
 
 
 def _tars(folder: Path) -> list[Path]:
-    """Return the tar file that is meant, or those of a folder that holds no pictures."""
+    """Return the given tar file, or the tar files of a folder without pictures."""
     if is_tar(folder):
         return [folder]
     if not folder.is_dir() or next(walk_images(folder), None) is not None:
@@ -200,7 +200,7 @@ def _paths(text: bytearray, lengths: array[int]) -> Paths:
 
 
 class _Names:
-    """Encoded ids of which the longest is not known yet."""
+    """Collects encoded ids while the length of the longest is unknown."""
 
     def __init__(self) -> None:
         self._blocks: list[np.ndarray] = []
@@ -213,7 +213,7 @@ class _Names:
             self._last = []
 
     def together(self) -> np.ndarray:
-        """Return all of them, (names,) of NumPy's kind `S`, and keep none."""
+        """Return all ids, (names,) of NumPy's kind `S`, and forget them."""
         self._blocks.append(np.array(self._last, "S"))
         width = max(block.itemsize for block in self._blocks)
         names = np.zeros(sum(map(len, self._blocks)), f"S{width}")
@@ -226,7 +226,7 @@ class _Names:
 
 
 def list_images(folder: str | Path) -> dict[str, Path]:
-    """Return the pictures under `folder` (recursively, hidden files passed over) by image_id, sorted by it.
+    """Return the pictures under `folder` (recursively, without hidden files) by image_id, sorted.
 
     Raises:
         DataError: there is no such folder, a folder under it cannot be read, there is no picture in it, or two files

@@ -1,4 +1,4 @@
-"""Pictures in the order in which they were named, a few dozen bytes each; unlike `Pictures` they need no ids."""
+"""A list of pictures in the given order, with a few dozen bytes each; unlike `Pictures`, they need no ids."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from captioner.images.tars import read_member, split_name
 from captioner.images.urls import fetch, is_url
 
 FIRST_ROOM = 1024  # pictures; doubled whenever they do not fit
-OF_ITS_OWN = -1  # the offset of a picture that is a file, not a part of one
+OF_ITS_OWN = -1  # the offset of a picture that is a separate file
 
 
 class PictureFiles:
-    """A list of pictures that can grow while it is worked through: files, members of tar files, addresses.
+    """A list of pictures that can grow while it is processed: files, members of tar files, addresses.
 
     Attributes:
-        named_alone: whether one file was asked for by its own name, and nothing else.
-        only_files: whether each one is a file of its own.
+        named_alone: whether the input was a single file, given by its name.
+        only_files: whether all pictures are separate files.
     """
 
     def __init__(self) -> None:
@@ -37,9 +37,9 @@ class PictureFiles:
 
         Args:
             name: its path, an address, or a tar file's path, `!` and the member's name.
-            size: in bytes, where it is known.
-            modified: when it was changed last, in nanoseconds, where that is known.
-            offset: of a member's content in its tar file.
+            size: its size in bytes, if known.
+            modified: its modification time in nanoseconds, if known.
+            offset: the offset of a member's content in its tar file.
         """
         if self._count == len(self._ends):
             for array in ("_ends", "_bytes", "_modified", "_offsets"):
@@ -59,20 +59,20 @@ class PictureFiles:
         return (self.path(place) for place in range(self._count))
 
     def name(self, place: int) -> str:
-        """Return what a picture was named."""
+        """Return a picture's given name."""
         start = int(self._ends[place - 1]) if place else 0
         return os.fsdecode(bytes(self._text[start : int(self._ends[place])]))
 
     def path(self, place: int) -> Path:
-        """Return a picture's path; one that is no file of its own has one all the same, under which nothing lies."""
+        """Return a picture's path; for a picture that is not a separate file, no file exists at this path."""
         return Path(self.name(place))
 
     def relative(self, place: int) -> str:
-        """Return a picture's path as it was named."""
+        """Return a picture's path as it was given."""
         return self.name(place)
 
     def content(self, place: int) -> bytes | None:
-        """Return the bytes of a picture that is no file of its own, None for one that is.
+        """Return the bytes of a picture that is not a separate file, None for one that is.
 
         Raises:
             DataError: it cannot be read or fetched.
@@ -84,10 +84,10 @@ class PictureFiles:
 
     @property
     def bytes(self) -> np.ndarray:
-        """The pictures' sizes, (pictures,), 0 where they are not known."""
+        """The pictures' sizes, (pictures,), 0 if unknown."""
         return self._bytes[: self._count]
 
     @property
     def modified(self) -> np.ndarray:
-        """When the pictures were changed last, (pictures,) in nanoseconds, 0 where that is not known."""
+        """The pictures' modification times, (pictures,) in nanoseconds, 0 if unknown."""
         return self._modified[: self._count]

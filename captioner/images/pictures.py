@@ -1,4 +1,4 @@
-"""Whatever Python holds a picture in, into one array: paths, encoded bytes, open files, Pillow's pictures, arrays."""
+"""Converts pictures in Python to arrays: paths, encoded bytes, open files, Pillow pictures, arrays."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from PIL import Image
 from captioner.images.decode import load_image, load_pillow
 from captioner.storage import DataError
 
-WHITE = (1.0, 255.0, 65535.0)  # what white is, in arrays of numbers that do not say it by their type
+WHITE = (1.0, 255.0, 65535.0)  # values of white for arrays whose type does not define it
 
 
 def is_one_picture(value: Any) -> bool:
-    """Tell whether `value` is a single picture; an array of four dimensions is a batch of them."""
+    """Return whether `value` is a single picture; an array with four dimensions is a batch."""
     if isinstance(value, str | os.PathLike | bytes | bytearray | memoryview | Image.Image) or hasattr(value, "read"):
         return True
     return hasattr(value, "__array__") and len(np.shape(value)) <= 3
@@ -30,18 +30,18 @@ def picture_array(picture: Any, name: str = "the picture", at_least: tuple[int, 
         picture: a path; an encoded picture as bytes or an open binary file; a Pillow picture; an array (or a tensor
             that NumPy can read) of (height, width), or (height, width, channels) with 1 (grey), 2 (grey and alpha), 3
             (RGB) or 4 (RGBA) channels. Numbers are uint8; booleans; uint16; other whole numbers 0 to 255; floats 0
-            to 1 or 0 to 255. Transparency lies on white.
-        name: what errors call a picture that has no path.
+            to 1 or 0 to 255. Transparency is shown on white.
+        name: the name in error messages for a picture without a path.
         at_least: see `captioner.images.decode.load_image`.
 
     Raises:
-        DataError: the picture cannot be read, or the array is none.
-        TypeError: `picture` is nothing of this kind.
+        DataError: the picture cannot be read, or the array is not a picture.
+        TypeError: `picture` has another type.
     """
     if isinstance(picture, str | os.PathLike):
         path = Path(picture)
         if path.is_dir():
-            raise DataError(f"{path}: is a folder; give its pictures one by one, or captioner predict {path}")
+            raise DataError(f"{path}: is a folder; give its pictures one by one, or run captioner predict {path}")
         return load_image(path, at_least=at_least)
     if isinstance(picture, bytes | bytearray | memoryview):
         return load_image(bytes(picture), name=name, at_least=at_least)
@@ -72,7 +72,7 @@ def _rgb(array: np.ndarray, name: str) -> np.ndarray:
 
 
 def _eight_bits(array: np.ndarray, name: str) -> np.ndarray:
-    """Return levels 0 to 255: by the array's type where that says what white is, or else by its brightest number."""
+    """Return levels 0 to 255; the value of white follows from the array's type, or else from its largest number."""
     if array.dtype == np.uint8:
         return array
     if array.dtype == bool:
@@ -93,7 +93,7 @@ def _eight_bits(array: np.ndarray, name: str) -> np.ndarray:
 
 
 def _on_white(levels: np.ndarray) -> np.ndarray:
-    """Lay grey and alpha (h, w, 2), or RGBA (h, w, 4), on white, as files with transparency are."""
+    """Put grey and alpha (h, w, 2), or RGBA (h, w, 4), on white, as for files with transparency."""
     colour, alpha = levels[..., :-1].astype(np.float32), levels[..., -1:].astype(np.float32) / 255
     laid = np.rint(colour * alpha + 255 * (1 - alpha)).astype(np.uint8)
     return np.broadcast_to(laid, (*laid.shape[:2], 3)).copy()

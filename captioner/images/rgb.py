@@ -1,16 +1,16 @@
-"""Pictures of every mode as 8-bit RGB: transparency lies on white, 16 bits are scaled."""
+"""Converts pictures of every mode to 8-bit RGB: transparency is shown on white, 16 bits are scaled."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
 
-_LARGE = 2**24  # pixels; a larger picture is made smaller before anything else is made of it
+_LARGE = 2**24  # pixels; larger pictures are first made smaller
 _BAND = 2**22  # pixels of a large picture that are converted at a time
 
 
 def rgb_of_size(image: Image.Image, at_least: tuple[int, int] | None) -> Image.Image:
-    """Return a picture in RGB; a large one at a part of its size, as JPEGs are decoded: its copies take gigabytes."""
+    """Return a picture in RGB. A large one is first reduced, as in JPEG decoding, since its copies take gigabytes."""
     if at_least is None or image.width * image.height <= _LARGE or image.mode.startswith(("I", "F")):
         return _to_rgb(image)
     factor = max(1, min(image.width, image.height) // (2 * max(at_least)))
@@ -40,7 +40,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _to_eight_bits(values: np.ndarray, sixteen: bool) -> np.ndarray:
     levels = np.nan_to_num(values.astype(np.float32))
     top = float(levels.max(initial=0.0))
-    # 32-bit integers and floats do not say where their white is: the nearest usual place above the brightest value
+    # the type does not define white for 32-bit integers and floats: use the next usual value above the largest one
     usual = (65535.0,) if sixteen else (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
     white = next((level for level in usual if level >= top), top)
     return np.rint(levels.clip(0, white) * (255 / white)).astype(np.uint8)

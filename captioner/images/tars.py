@@ -1,4 +1,4 @@
-"""Pictures in tar files, webdataset shards for instance: where each one lies, so that any can be read by itself."""
+"""Pictures in tar files, such as webdataset shards, with their offsets, so that each can be read directly."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class TarMember(NamedTuple):
 
     Attributes:
         name: its path there.
-        offset: bytes before its content.
-        size: of its content in bytes.
-        modified: when it was changed last, in nanoseconds.
+        offset: offset of its content in bytes.
+        size: size of its content in bytes.
+        modified: its modification time in nanoseconds.
     """
 
     name: str
@@ -35,16 +35,16 @@ def is_tar(path: Path) -> bool:
 
 
 def split_name(name: str) -> tuple[Path, str]:
-    """Return the tar file and the member that `shard.tar!folder/name.jpg` means."""
+    """Return the tar file and the member of a name such as `shard.tar!folder/name.jpg`."""
     end = name.lower().index(f"{SUFFIX}!") + len(SUFFIX)
     return Path(name[:end]), name[end + 1 :]
 
 
 def members_of(path: Path) -> Iterator[TarMember]:
-    """Yield the pictures in a tar file, hidden ones passed over, in its order.
+    """Yield the pictures in a tar file, without hidden ones, in their order.
 
     Raises:
-        DataError: it is no tar file, is cut off, or is compressed: then no picture can be read without all before it.
+        DataError: it is not a tar file, is truncated, or is compressed, so that pictures cannot be read directly.
     """
     try:
         with open_tar(path, packed=False) as tar:
@@ -54,7 +54,7 @@ def members_of(path: Path) -> Iterator[TarMember]:
                     yield TarMember(member.name, member.offset_data, member.size, int(member.mtime * 10**9))
     except BROKEN as error:
         hint = "; unpack compressed ones first" if _is_compressed(path) else ""
-        raise DataError(f"{path}: no tar file that can be read ({fault_of(error)}){hint}") from None
+        raise DataError(f"{path}: not a readable tar file ({fault_of(error)}){hint}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 

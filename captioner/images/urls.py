@@ -1,4 +1,4 @@
-"""A picture behind an http(s) address: of limited size, in limited time, and never from a private network."""
+"""Downloads a picture from an http(s) address, with limited size and time, and never from a private network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from captioner.storage import DataError
 
 MAX_BYTES = 32 * 2**20
-SECONDS = 20.0  # for all of it
+SECONDS = 20.0  # for the whole download
 REDIRECTS = 3
 PIECE = 2**16
 
@@ -24,18 +24,18 @@ def is_url(text: str) -> bool:
 
 
 def fetch(url: str, max_bytes: int = MAX_BYTES, seconds: float = SECONDS) -> bytes:
-    """Return what lies at an address.
+    """Return the content at an address.
 
-    Host names are looked up here, and the connection goes to the address that was checked: a name that changes its
-    meaning between the check and the connection gains nothing. Every redirection is checked like the first address.
+    Host names are resolved here, and the connection uses the checked IP address, so a name that resolves differently
+    after the check is harmless. Every redirection is checked like the first address.
 
     Args:
-        url: http or https.
-        max_bytes: of the picture.
-        seconds: for all of it, redirections included.
+        url: http or https address.
+        max_bytes: largest size of the picture.
+        seconds: time limit for the whole download, including redirections.
 
     Raises:
-        DataError: the address is private or of another kind, nothing answers, or it is too large or too slow.
+        DataError: the address is private or not http(s), there is no answer, or the answer is too large or too slow.
     """
     until, current = time.monotonic() + seconds, url
     for _ in range(REDIRECTS + 1):
@@ -51,16 +51,16 @@ def fetch(url: str, max_bytes: int = MAX_BYTES, seconds: float = SECONDS) -> byt
         if isinstance(answer, bytes):
             return answer
         current = urljoin(current, answer)
-    raise DataError(f"{url}: leads from one address to the next, more than {REDIRECTS} times")
+    raise DataError(f"{url}: redirects more than {REDIRECTS} times")
 
 
 def _get(named: str, url: str, max_bytes: int, until: float) -> bytes | str:
-    """Return the content at an address, or where it redirects to."""
+    """Return the content at an address, or the address that it redirects to."""
     parts = urlsplit(url)
     if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
-        raise DataError(f"{named}: leads to {url!r}, which is no http or https address")
+        raise DataError(f"{named}: redirects to {url!r}, which is not an http or https address")
     if parts.username or parts.password:
-        raise DataError(f"{named}: holds a user name or a password; only public pictures are fetched")
+        raise DataError(f"{named}: contains a user name or a password; only public pictures are fetched")
     connection = _connect(named, parts, until)
     with contextlib.ExitStack() as open_ones:
         open_ones.callback(connection.close)
@@ -91,7 +91,7 @@ def _connect(named: str, parts: SplitResult, until: float) -> http.client.HTTPCo
         raise DataError(f"{named}: {host} is not known; check the address") from None
     for *_, place in found:
         if not is_public(str(place[0])):
-            raise DataError(f"{named}: {host} is in a private network, from which nothing is fetched")
+            raise DataError(f"{named}: {host} is in a private network; pictures are only fetched from public addresses")
     place = found[0][4]
     raw = socket.create_connection((str(place[0]), int(place[1])), timeout=_left(until))
     connection = http.client.HTTPConnection(host, port, timeout=_left(until))

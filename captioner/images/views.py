@@ -1,4 +1,4 @@
-"""Views: a picture as training may see it besides as it is, mirrored or in part."""
+"""Views of a picture for training: mirrored or cropped."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ ASPECTS = 3 / 4, 4 / 3  # of a crop's sides beside the picture's, from and to
 
 
 def is_mirrored(view: str) -> bool:
-    """Return whether a view shows left as right."""
+    """Return whether a view swaps left and right."""
     return view.startswith("flip")
 
 
 def look(picture: np.ndarray, view: View) -> np.ndarray:
     """Return a view of a picture.
 
-    A crop is a random rectangle, the same one each time for the same picture.
+    A crop is a random rectangle; it is always the same for the same picture.
 
     Args:
         picture: (height, width, 3) uint8.
@@ -37,7 +37,7 @@ def look(picture: np.ndarray, view: View) -> np.ndarray:
 
 
 def random_crop(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a rectangle of a picture, of half its area or more (Szegedy et al. 2015, section 6)."""
+    """Return a random rectangle of a picture with at least half its area (Szegedy et al. 2015, section 6)."""
     height, width = picture.shape[:2]
     area = rng.uniform(*SHARES)
     aspect = np.exp(rng.uniform(*np.log(ASPECTS)))

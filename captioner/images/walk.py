@@ -1,4 +1,4 @@
-"""Which files of a folder are pictures."""
+"""Finds the pictures among the files of a folder."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from captioner.storage import DataError
 
 logger = logging.getLogger(__name__)
 
-SHOWN = 6  # endings in a message
+SHOWN = 6  # extensions in a message
 HEIC_ENDINGS = frozenset([".heic", ".heif", ".hif"])
-# Endings of texts and data, which lie beside pictures and are not looked into.
+# Extensions of text and data files beside pictures; these files are not opened.
 OTHERS = frozenset(
     """
     txt caption json jsonl ndjson csv tsv md rst xml html htm yaml yml toml ini cfg log npy npz pkl pickle pt pth
@@ -30,22 +30,23 @@ OTHERS = frozenset(
 
 
 def require_folder(folder: str | Path) -> None:
-    """Raise DataError where `folder` is none."""
+    """Raise DataError if `folder` is not a folder."""
     if not Path(folder).is_dir():
         fault = "not a folder" if Path(folder).exists() else "no such folder"
         raise DataError(f"{folder}: {fault}; {how_to_get(folder, 'name a folder of pictures')}")
 
 
 def require_pictures(folder: str | Path, found: Sized) -> None:
-    """Raise DataError where no picture was found in `folder`."""
+    """Raise DataError if no picture was found in `folder`."""
     if not len(found):
         raise DataError(f"{folder}: no picture in it ({READABLE} are read)")
 
 
 def walk_images(folder: str | Path) -> Iterator[os.DirEntry[str]]:
-    """Yield the pictures under `folder`, hidden files passed over, in no order; log how many other files there are.
+    """Yield the pictures under `folder`, without hidden files, in any order; log the number of other files.
 
-    A file whose name ends as pictures' do is one. Of other files, but texts and data, the first bytes tell.
+    Files with a picture's extension are pictures. Other files, except text and data files, are recognized by their
+    first bytes.
 
     Raises:
         DataError: a folder under it cannot be read.
@@ -55,7 +56,7 @@ def walk_images(folder: str | Path) -> Iterator[os.DirEntry[str]]:
     waiting = [str(folder)]
     while waiting:
         current = waiting.pop()
-        if (real := os.path.realpath(current)) in seen:  # a link that leads back
+        if (real := os.path.realpath(current)) in seen:  # a link to a parent folder
             continue
         seen.add(real)
         folders = []
@@ -65,7 +66,7 @@ def walk_images(folder: str | Path) -> Iterator[os.DirEntry[str]]:
                     if entry.name.startswith("."):
                         continue
                     if _is_loop(entry):
-                        logger.warning(f"{entry.path}: a link that leads to itself; it is passed over")
+                        logger.warning(f"{entry.path}: a link to itself; it is ignored")
                     elif entry.is_dir():
                         folders.append(entry.path)
                     elif _is_picture(entry, left_out):
@@ -74,10 +75,10 @@ def walk_images(folder: str | Path) -> Iterator[os.DirEntry[str]]:
             raise DataError(f"{error.filename or current}: cannot be read ({error.strerror})") from error
         waiting += sorted(folders, reverse=True)
     if left_out:
-        kinds = ", ".join(f"{count:,} {ending or 'without an ending'}" for ending, count in left_out.most_common(SHOWN))
-        more = f" and {len(left_out) - SHOWN:,} other endings" if len(left_out) > SHOWN else ""
-        way_out = "; pip install 'captioner[heif]' to have them read" if not HEIC_ENDINGS.isdisjoint(left_out) else ""
-        note(folder, f"files that are no pictures that can be read are left out: {kinds}{more}{way_out}")
+        kinds = ", ".join(f"{count:,} {ending or 'without extension'}" for ending, count in left_out.most_common(SHOWN))
+        more = f" and {len(left_out) - SHOWN:,} other extensions" if len(left_out) > SHOWN else ""
+        way_out = "; pip install 'captioner[heif]' reads HEIC" if not HEIC_ENDINGS.isdisjoint(left_out) else ""
+        note(folder, f"files that are not readable pictures are left out: {kinds}{more}{way_out}")
 
 
 def _is_loop(entry: os.DirEntry[str]) -> bool:
@@ -93,7 +94,7 @@ def _is_loop(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_picture(entry: os.DirEntry[str], left_out: Counter[str]) -> bool:
-    """Tell whether a file is a picture; count it by its ending where it is none that can be read."""
+    """Return whether a file is a picture; if it is not readable, count its extension in `left_out`."""
     ending = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - of millions of names
     if ending[1:] in EXTENSIONS and ending not in HEIC_ENDINGS:
         return entry.is_file()

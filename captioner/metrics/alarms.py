@@ -1,4 +1,4 @@
-"""Signs that a captioner has collapsed: everything alike, captions that fit any picture, captions cut off."""
+"""Signs that a captioner has collapsed: identical captions, captions that ignore the picture, truncated captions."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from dataclasses import dataclass
 from captioner.metrics.scorer import score
 from captioner.text.english import ENGLISH_ENDINGS
 
-FEWEST = 20  # pictures; fewer say nothing
-ALIKE = 0.1  # share of distinct captions
-NO_BETTER = 1.25  # times the score of the same captions on other pictures
-CUT_OFF = 0.1  # share of captions
+FEWEST = 20  # pictures; with fewer, no alarm is reliable
+ALIKE = 0.1  # smallest share of distinct captions
+NO_BETTER = 1.25  # smallest ratio of the score to that of the same captions on other pictures
+CUT_OFF = 0.1  # largest share of truncated captions
 
 
 @dataclass(frozen=True)
 class Health:
-    """What captions of many pictures look like together.
+    """Properties of the captions of many pictures.
 
     Attributes:
-        pictures: how many.
+        pictures: the number of pictures.
         empty: share of empty captions.
-        distinct: different captions by pictures.
-        commonest: the commonest caption, and its share.
-        cider_d: of the captions.
-        shuffled: CIDEr-D of the same captions, each given to another picture.
-        bad_ending: share that ends with a word such as "a" or "of".
-        cut_off: share that is as long as captions may be.
+        distinct: number of different captions divided by the number of pictures.
+        commonest: the most frequent caption, and its share.
+        cider_d: CIDEr-D of the captions.
+        shuffled: CIDEr-D of the same captions, each assigned to another picture.
+        bad_ending: share of captions that end with a word such as "a" or "of".
+        cut_off: share of captions that have the maximum length.
     """
 
     pictures: int
@@ -40,7 +40,7 @@ class Health:
     cut_off: float
 
     def alarms(self) -> list[str]:
-        """Return the faults, a sentence each; nothing where all is well."""
+        """Return one sentence for each fault; an empty list if there is none."""
         if self.pictures < FEWEST:
             return []
         found = []
@@ -49,27 +49,27 @@ class Health:
         text, share = self.commonest
         if self.distinct < ALIKE and self.empty <= 0.5:
             found.append(
-                f"the captions of {self.pictures:,} pictures are nearly all alike ({share:.0%} are {text!r}): the "
-                "model does not look at the pictures; train longer, on more pictures, or with a lower learning rate"
+                f"the captions of {self.pictures:,} pictures are nearly all the same ({share:.0%} are {text!r}): the "
+                "model does not use the pictures; train longer, on more pictures, or with a lower learning rate"
             )
         if self.cider_d < NO_BETTER * self.shuffled or self.cider_d < 0.02:
             found.append(
-                f"the captions score CIDEr-D {100 * self.cider_d:.1f}, and {100 * self.shuffled:.1f} when each is "
-                "given to another picture: they hardly depend on it; check that features and captions belong together"
+                f"the captions score CIDEr-D {100 * self.cider_d:.1f}, and {100 * self.shuffled:.1f} when assigned to "
+                "other pictures: they hardly depend on the picture; check that features and captions belong together"
             )
         if self.bad_ending > CUT_OFF:
             found.append(
                 f"{self.bad_ending:.0%} of the captions end with a word such as 'a' or 'of'; --bad-endings english "
-                "forbids it"
+                "prevents this"
             )
         if self.cut_off > CUT_OFF:
             found.append(
-                f"{self.cut_off:.0%} of the captions are as long as they may be and are cut off; raise --max-length"
+                f"{self.cut_off:.0%} of the captions have the maximum length and are cut off; raise --max-length"
             )
         return found
 
     def to_json(self) -> dict[str, float]:
-        """Return what scores.json keeps of it."""
+        """Return the values for scores.json."""
         return {
             "empty": round(self.empty, 6),
             "distinct_captions": round(self.distinct, 6),
@@ -87,15 +87,15 @@ def health(
     cider_d: float | None = None,
     seed: int = 0,
 ) -> Health:
-    """Look at the captions of many pictures.
+    """Measure the captions of many pictures.
 
     Args:
         captions: image_id -> the caption's words.
         texts: image_id -> the caption.
         references: image_id -> the picture's references.
-        max_length: the most words a caption may have, its end included.
-        cider_d: of the captions, where it is known.
-        seed: of the shuffling.
+        max_length: the largest number of words of a caption, including its end.
+        cider_d: CIDEr-D of the captions, if it is known.
+        seed: seed of the shuffling.
     """
     ids = list(captions)
     count = max(1, len(ids))
@@ -119,7 +119,7 @@ def health(
 
 
 def shuffled(texts: Mapping[str, str], seed: int = 0) -> dict[str, str]:
-    """Return the captions given to other pictures, none to its own: each to the next in a random circle."""
+    """Assign every caption to another picture: the next one in a random cycle."""
     ids = list(texts)
     random.Random(seed).shuffle(ids)
     return {image_id: texts[other] for image_id, other in zip(ids, [*ids[1:], *ids[:1]], strict=True)}

@@ -8,20 +8,20 @@ from captioner.metrics.matching import Candidates
 from captioner.metrics.ngrams import ORDERS
 from captioner.metrics.statistics import Statistics
 
-# The evaluation code's own: they keep a caption that matches nothing at zero and replace smoothing per picture.
+# From the evaluation code: they keep the score of a caption without matches at zero, and replace smoothing per picture.
 _TINY, _SMALL = 1e-15, 1e-9
 
-# The columns of what `match` returns.
+# The columns of the result of `match`.
 CORRECT, POSSIBLE, LENGTH, CLOSEST = slice(0, ORDERS), slice(ORDERS, 2 * ORDERS), 2 * ORDERS, 2 * ORDERS + 1
 
 
 def match(candidates: Candidates) -> np.ndarray:
-    """Compare each candidate with its references; return what BLEU needs to know, (candidates, 10).
+    """Compare each candidate with its references; return the counts for BLEU, (candidates, 10).
 
-    The columns are, by order: the n-grams of the candidate that its references hold, each counted at most as often as
-    in the reference that holds it most often (Papineni et al. 2002, section 2.1); by order: the n-grams of the
-    candidate; the candidate's words; the words of the reference whose length is closest, the shorter of two equally
-    close ones.
+    The columns are: for each order, the candidate's n-grams that also are in its references, each counted at most as
+    often as in the reference with the most occurrences (Papineni et al. 2002, section 2.1); for each order, all n-grams
+    of the candidate; the candidate's words; the words of the reference with the closest length (the shorter one of two
+    that are equally close).
     """
     lengths, found = candidates.counted
     rows = np.zeros((len(candidates), 2 * ORDERS + 2))
@@ -46,7 +46,7 @@ def _closest(candidates: Candidates, lengths: np.ndarray) -> np.ndarray:
 def bleu(candidates: Candidates) -> Statistics:
     """Return the statistics of BLEU-1 to BLEU-4: `bleu_1` ... `bleu_4`.
 
-    BLEU-N = BP exp(1/N sum_n log p_n), BP = exp(1 - r/c) where the candidates are shorter (c words) than their closest
+    BLEU-N = BP exp(1/N sum_n log p_n), BP = exp(1 - r/c) if the candidates (c words) are shorter than their closest
     references (r words) (Papineni et al. 2002, section 2.3).
     """
     return Statistics(match(candidates), _scores)

@@ -1,11 +1,11 @@
-"""How sure a captioner can be of a caption: from its log-probability to the chance that it is a good one.
+"""The confidence of a caption: the probability that it is good, computed from its log-probability.
 
-A good caption is one whose CIDEr-D is above the dev split's median, so that 0.5 means "as good as this model usually
-is". The chance is a logistic regression on the log-probability per word and the number of words (Platt, "Probabilistic
-Outputs for Support Vector Machines", 1999, with two inputs), fitted on the dev split when training ends.
+A caption is good if its CIDEr-D is above the dev split's median, so 0.5 means "as good as this model usually is". The
+probability comes from a logistic regression on the log-probability per word and the number of words (Platt,
+"Probabilistic Outputs for Support Vector Machines", 1999, with two inputs), fitted on the dev split after training.
 
-On pictures unlike those of the training the probabilities promise too much. There the chance falls with the picture's
-strangeness, by a weight that the dev split, which holds no such pictures, cannot give: see UNFAMILIAR.
+On pictures unlike the training pictures, this probability is too high. It is lowered by the picture's strangeness. The
+dev split has no such pictures, so the weight cannot be fitted: see UNFAMILIAR.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FEWEST = 40  # captions with and without success that can be learned from
-RIDGE = 1.0  # keeps the weights finite where the two kinds can be told apart without a mistake
+FEWEST = 40  # fewest captions for a fit
+RIDGE = 1.0  # keeps the weights finite if good and bad captions are perfectly separable
 STEPS = 50
-# Logits by which the chance falls with each spread of a picture's distance from the training's; see configs/README.md.
+# Logits that the probability loses per spread of the picture's distance from the training's; see configs/README.md.
 UNFAMILIAR = -0.2
 BINS = 10
 
@@ -29,9 +29,9 @@ class Calibration:
     """A fitted calibration.
 
     Attributes:
-        bias, per_word, words: the regression's weights: of 1, of the log-probability per word, of the words.
+        bias, per_word, words: the regression's weights: bias, log-probability per word, number of words.
         threshold: the CIDEr-D above which a caption counted as good.
-        captions: how many it was fitted on.
+        captions: the number of captions it was fitted on.
         unfamiliar: the weight of a picture's strangeness.
     """
 
@@ -43,12 +43,12 @@ class Calibration:
     unfamiliar: float = 0.0
 
     def confidence(self, log_prob: float, words: int, strangeness: float = 0.0) -> float:
-        """Return the chance, 0 to 1, that a caption is a good one.
+        """Return the probability, 0 to 1, that a caption is good.
 
         Args:
-            log_prob: its natural log-probability, `<end>` included.
-            words: how many it has, `<end>` not counted.
-            strangeness: of its picture, see captioner.training.familiarity.Familiarity.strangeness.
+            log_prob: its natural log-probability, including `<end>`.
+            words: its number of words, without `<end>`.
+            strangeness: the picture's strangeness, see captioner.training.familiarity.Familiarity.strangeness.
         """
         if not words or not math.isfinite(log_prob):
             return 0.0
@@ -60,13 +60,13 @@ class Calibration:
 def fit(
     log_probs: Sequence[float], words: Sequence[int], scores: Sequence[float], strangeness: Sequence[float] = ()
 ) -> Calibration | None:
-    """Fit a calibration; None where the captions are too few, or their scores do not differ.
+    """Fit a calibration; None if there are too few captions, or their scores do not differ.
 
     Args:
         log_probs: (captions,) as in `Calibration.confidence`.
         words: (captions,)
         scores: (captions,) CIDEr-D.
-        strangeness: (captions,) of their pictures, where it is known.
+        strangeness: (captions,) of their pictures, if it is known.
     """
     lengths, raw = np.asarray(words, float), np.asarray(log_probs, float)
     kept = (lengths > 0) & np.isfinite(raw)
@@ -96,12 +96,12 @@ def fit(
 
 @dataclass(frozen=True)
 class Bin:
-    """Captions of about the same confidence.
+    """Captions with similar confidence.
 
     Attributes:
         confidence: their mean confidence.
-        good: the share of them whose score is above the threshold.
-        captions: how many they are.
+        good: the share of captions whose score is above the threshold.
+        captions: the number of captions.
     """
 
     confidence: float
@@ -111,12 +111,12 @@ class Bin:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Whether confidence holds what it promises.
+    """How well confidence predicts good captions.
 
     Attributes:
-        bins: the reliability curve, by rising confidence.
-        error: the mean distance between confidence and success over the bins, weighed by captions (expected
-            calibration error; Guo et al., "On Calibration of Modern Neural Networks", 2017, eq. 3).
+        bins: the reliability curve, sorted by confidence.
+        error: the mean distance between confidence and the share of good captions over the bins, weighted by captions
+            (expected calibration error; Guo et al., "On Calibration of Modern Neural Networks", 2017, eq. 3).
         rho: Spearman's rank correlation of confidence and score.
     """
 
@@ -126,7 +126,7 @@ class Reliability:
 
 
 def reliability(confidences: Sequence[float], scores: Sequence[float], threshold: float) -> Reliability | None:
-    """Return the reliability curve of captions in ten parts of equal size; None where there are too few."""
+    """Return the reliability curve of captions in ten bins of equal size; None if there are too few captions."""
     sure, score = np.asarray(confidences, float), np.asarray(scores, float)
     if len(sure) < BINS:
         return None
@@ -139,7 +139,7 @@ def reliability(confidences: Sequence[float], scores: Sequence[float], threshold
 
 
 def spearman(one: Sequence[float] | np.ndarray, other: Sequence[float] | np.ndarray) -> float:
-    """Return Spearman's rank correlation, ties sharing their mean rank; 0 where one side does not vary."""
+    """Return Spearman's rank correlation; ties get their mean rank; 0 if one side is constant."""
     ranks = [_ranks(np.asarray(values, float)) for values in (one, other)]
     centred = [each - each.mean() for each in ranks]
     norms = math.prod(float(np.linalg.norm(each)) for each in centred)
@@ -153,7 +153,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 
 def area_under_curve(positives: Sequence[float] | np.ndarray, negatives: Sequence[float] | np.ndarray) -> float:
-    """Return the chance that a positive's score is above a negative's, ties counted half (the area under the ROC)."""
+    """Return the probability that a positive scores above a negative; ties count half (the area under the ROC)."""
     both = np.concatenate([np.asarray(positives, float), np.asarray(negatives, float)])
     count = len(positives)
     above = _ranks(both)[:count].sum() - count * (count + 1) / 2

@@ -1,4 +1,4 @@
-"""CIDEr-D (Vedantam et al. 2015, arXiv:1411.5726), per picture and as their mean, as the COCO evaluation has it."""
+"""CIDEr-D (Vedantam et al. 2015, arXiv:1411.5726), per picture and as their mean, as in the COCO evaluation."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ SIGMA = 6.0  # words: the width of the length penalty
 
 
 def cider(candidates: Candidates, frequencies_from: References | None = None) -> Statistics:
-    """Return the statistics of CIDEr-D: `cider_d`, 10 at most; papers give it times 100.
+    """Return the statistics of CIDEr-D: `cider_d`, at most 10; papers multiply it by 100.
 
     Args:
-        candidates: with their references.
-        frequencies_from: whose pictures give the document frequencies; None: those of the references. A score holds
-            for its document frequencies only, and those of a single picture make it 0.
+        candidates: candidates with their references.
+        frequencies_from: the captions that give the document frequencies; None: the references. Scores with different
+            document frequencies are not comparable, and with a single picture the score is 0.
     """
     return means({"cider_d": CiderD(candidates.references, frequencies_from).scores_of(candidates)})
 
 
 class CiderD:
-    """CIDEr-D against fixed references: they are counted and weighed once, then candidates score quickly.
+    """CIDEr-D against fixed references, which are counted and weighted once, so that scoring candidates is fast.
 
     Args:
         references: image_id -> tokenized references, one or more.
-        frequencies_from: whose pictures give the document frequencies; None: those of the references. An n-gram's is
-            the number of pictures with a reference that holds it.
+        frequencies_from: the captions that give the document frequencies; None: the references. The document frequency
+            of an n-gram is the number of pictures with a reference that contains it.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class CiderD:
 
     @cached_property
     def _references_weighed(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """By order, the weights of the references' entries and the norms of the references (captions,)."""
+        """For each order, the weights of the references' entries and the norms of the references (captions,)."""
         weighed = []
         for order, ngrams in enumerate(self.references.counted[1]):
             weights = self._weigh(order, ngrams)
@@ -86,9 +86,9 @@ class CiderD:
         return weighed
 
     def _weigh(self, order: int, ngrams: NGrams) -> np.ndarray:
-        """Return the TF-IDF of each entry: count * log(pictures / pictures that hold the n-gram)."""
+        """Return the TF-IDF of each entry: count * log(pictures / pictures with the n-gram)."""
         number = self._known[order].number(ngrams.key)
-        frequency = np.append(self._frequencies[order], 1)[number]  # one that no reference holds counts as held by one
+        frequency = np.append(self._frequencies[order], 1)[number]  # an n-gram in no reference counts as in one
         return ngrams.times * (np.log(self._pictures) - np.log(frequency))[ngrams.ngram]
 
 

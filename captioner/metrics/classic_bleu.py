@@ -1,4 +1,4 @@
-"""The Flickr8k tutorials' BLEU: inflated, and here only so that a model can be compared with their numbers."""
+"""The BLEU of the Flickr8k tutorials: inflated, and only for comparison with the tutorials' numbers."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _START, _END = "startseq", "endseq"
 def classic_bleu(candidates: Candidates) -> Statistics:
     """Return the statistics of the tutorials' four BLEU scores. Do not report them as BLEU.
 
-    They are nltk's corpus_bleu without smoothing, with the start and end words kept on both sides, where they match
-    always, and against references from which the `classic` rules have removed the words that are hard to hit.
+    They are nltk's corpus_bleu without smoothing. The start and end words stay on both sides, where they always match,
+    and the `classic` rules have removed the words from the references that are hard to match.
 
     Args:
-        candidates: cleaned by the `classic` rules, as their references are.
+        candidates: cleaned with the `classic` rules, like their references.
     """
     plain = candidates.references.by_id
     given = {image_id: [_framed(words) for words in several] for image_id, several in plain.items()}
     rows = match(Candidates(References(given), candidates.ids, [_framed(words) for words in candidates.tokens]))
-    rows[:, POSSIBLE] = np.maximum(1, rows[:, POSSIBLE])  # nltk gives a short candidate one n-gram, which it misses
+    rows[:, POSSIBLE] = np.maximum(1, rows[:, POSSIBLE])  # nltk counts one n-gram, not matched, for a short candidate
     return Statistics(rows, _scores)
 
 

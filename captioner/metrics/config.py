@@ -19,11 +19,12 @@ class EvaluationConfig:
     """The `evaluation` section of a recipe.
 
     Attributes:
-        split: the split that is decoded.
-        metrics: names of captioner.metrics.scorer.
-        n: captions a picture; the best one is scored, and by the metric `oracle` the best by each score.
-        cider_df: whose document frequencies CIDEr-D takes: `corpus` for the evaluated references, or a caption file.
-        confidence: whether confidence intervals are drawn.
+        split: the split to caption and score.
+        metrics: names of metrics in captioner.metrics.scorer.
+        n: captions per picture; the first one is scored, and the metric `oracle` scores the best one for each score.
+        cider_df: the source of CIDEr-D's document frequencies: `corpus` for the evaluated references, or a caption
+            file.
+        confidence: whether to compute confidence intervals.
     """
 
     split: str = "dev"
@@ -38,13 +39,13 @@ class EvaluationConfig:
 
 
 def require_choice(config: EvaluationConfig) -> None:
-    """Refuse the metric `oracle` where it has nothing to choose from.
+    """Check that the metric `oracle` has several captions to choose from.
 
     Raises:
-        ConfigError: one caption a picture is asked for.
+        ConfigError: there is only one caption per picture.
     """
     if ORACLE in config.metrics and config.n == 1:
-        raise ConfigError("oracle chooses among several captions a picture: give -n 5, or evaluation.n in a recipe")
+        raise ConfigError("oracle chooses among several captions per picture: give -n 5, or evaluation.n in a recipe")
 
 
 def scoring_settings(config: EvaluationConfig) -> dict[str, Any]:

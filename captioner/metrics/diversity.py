@@ -1,4 +1,4 @@
-"""What captions are like, whatever the references say: their variety, novelty and length."""
+"""Properties of captions that do not depend on references: variety, novelty and length."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from captioner.metrics.ngrams import count_ngrams
 def diversity(
     candidates: Sequence[Sequence[str]], training: Collection[tuple[str, ...]] | None = None
 ) -> dict[str, float]:
-    """Return the variety of a corpus' captions.
+    """Return measures of the variety of captions.
 
-    `distinct_1` and `distinct_2` are distinct words and pairs of words over all of them (Li et al. 2016,
-    arXiv:1510.03055), fractions that fall as a corpus grows; `vocabulary` counts the distinct words,
-    `mean_length` the words of a caption, and `novel` is the share of captions that are not among those of the training.
+    `distinct_1` and `distinct_2` are the numbers of distinct words and of distinct word pairs, divided by all words and
+    pairs (Li et al. 2016, arXiv:1510.03055); they fall as a corpus grows. `vocabulary` is the number of distinct words,
+    `mean_length` the mean number of words of a caption, and `novel` the share of captions that are not training
+    captions.
 
     Args:
         candidates: the tokenized captions, one or more.
-        training: the tokenized captions of the training; None leaves `novel` out.
+        training: the tokenized training captions; None leaves `novel` out.
     """
     lengths, (words, pairs, *_) = count_ngrams(candidates)
     scores = {

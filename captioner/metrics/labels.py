@@ -1,4 +1,4 @@
-"""How scores are called and written for people: BLEU and its like in the hundreds that papers use."""
+"""Names and formats of scores for people: BLEU and similar scores are multiplied by 100, as in papers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def label(key: str) -> str:
 
 
 def show(key: str, value: float) -> str:
-    """Return a score as people read it."""
+    """Return a score as text."""
     if key == "novel":
         return f"{100 * value:.2f} %"
     return _FORMATS[key].format(value) if key in _FORMATS else f"{100 * value:.2f}"
@@ -52,7 +52,7 @@ def describe(scores: Mapping[str, float]) -> str:
 
 
 def describe_intervals(scores: Mapping[str, float], intervals: Mapping[str, tuple[float, float]], level: float) -> str:
-    """Return scores as a table, with the confidence intervals of those that have one."""
+    """Return scores as a table, with confidence intervals where they exist."""
     labels, values = [label(key) for key in scores], [show(key, value) for key, value in scores.items()]
     wide, deep = max(map(len, labels)), max(map(len, [*values, "score"]))
     lines = [f"{'':{wide}}  {'score':>{deep}}  {100 * level:g} % interval"]

@@ -1,4 +1,4 @@
-"""Candidates beside the references of their pictures, and the n-grams that they share, found once for all metrics."""
+"""Candidates with the references of their pictures, and their shared n-grams, computed once for all metrics."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from captioner.metrics.ngrams import NGrams, count_ngrams, flatten
 
 
 class References:
-    """Tokenized references by picture; their n-grams are counted when first asked for.
+    """Tokenized references by picture; their n-grams are counted on first use.
 
     Attributes:
         by_id: image_id -> the picture's references, one or more.
         row: image_id -> the picture's number.
-        captions: all references in a row, picture by picture.
-        picture: (captions,) the number of each one's picture.
+        captions: all references in one list, picture by picture.
+        picture: (captions,) the number of each caption's picture.
     """
 
     def __init__(self, by_id: Mapping[str, Sequence[Sequence[str]]]) -> None:
@@ -34,12 +34,12 @@ class References:
 
     @cached_property
     def entries(self) -> tuple[np.ndarray, ...]:
-        """By order, (captions + 1,) where each caption's n-grams begin among the entries."""
+        """For each order, (captions + 1,): the first entry of each caption's n-grams."""
         captions = np.arange(len(self.captions) + 1)
         return tuple(np.searchsorted(ngrams.caption, captions) for ngrams in self.counted[1])
 
     def captions_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the captions of pictures (n,) in a row, and which of the n each belongs to."""
+        """Return the captions of pictures (n,) in one array, and the index of the picture that each belongs to."""
         return _ranges(self._first[rows], self._first[rows + 1])
 
 
@@ -58,16 +58,16 @@ class Shared(NamedTuple):
 
 
 class Candidates:
-    """Tokenized candidates, each beside the references of its picture. A candidate and one of those are a pair.
+    """Tokenized candidates with the references of their pictures. A candidate and one of its references form a pair.
 
     Args:
-        references: of all the pictures.
+        references: the references of all pictures.
         ids: the candidates' image_ids; several candidates may share one.
         tokens: the candidates.
 
     Attributes:
-        pair_candidate: (pairs,) the candidate's number, rising.
-        pair_reference: (pairs,) the reference's.
+        pair_candidate: (pairs,) the candidate's number, in ascending order.
+        pair_reference: (pairs,) the reference's number.
 
     Raises:
         KeyError: a picture is not among the references.
@@ -96,19 +96,19 @@ class Candidates:
     def _share(self, order: int) -> Shared:
         mine, theirs = self.counted[1][order], self.references.counted[1][order]
         several = len(theirs.key)
-        number = theirs.number(mine.key)[mine.ngram]  # (entries,) among the references' n-grams
+        number = theirs.number(mine.key)[mine.ngram]  # (entries,) index in the references' n-grams
         known = np.flatnonzero(number >= 0)
-        place = mine.caption[known] * several + number[known]  # (known,) rising
+        place = mine.caption[known] * several + number[known]  # (known,) ascending
         first = self.references.entries[order]
         entry, pair = _ranges(first[self.pair_reference], first[self.pair_reference + 1])
-        wanted = self.pair_candidate[pair] * several + theirs.ngram[entry]  # nearly rising, so that looking up is fast
+        wanted = self.pair_candidate[pair] * several + theirs.ngram[entry]  # nearly ascending, so that lookups are fast
         near = np.searchsorted(place, wanted)
         found = np.flatnonzero(np.append(place, -1)[near] == wanted)
         return Shared(known[near[found]], entry[found], pair[found])
 
 
 def _ranges(first: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers from first[i] to end[i] - 1 for every i in a row, and the i of each."""
+    """Return the numbers from first[i] to end[i] - 1 for all i in one array, and the i of each number."""
     lengths = end - first
     owner = np.repeat(np.arange(len(first)), lengths)
     start = np.cumsum(lengths) - lengths

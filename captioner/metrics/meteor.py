@@ -1,4 +1,4 @@
-"""METEOR (Denkowski and Lavie 2014) by its own Java program, which pycocoevalcap carries; one process an evaluation."""
+"""METEOR (Denkowski and Lavie 2014), computed by its Java program from pycocoevalcap; one process per evaluation."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import numpy as np
 from captioner.metrics.matching import Candidates
 from captioner.metrics.statistics import Statistics
 
-# The program's own for English: the weights of recall, of fragmentation (twice), of content words and of the matchers.
+# The program's values for English: the weights of recall, fragmentation (two), content words and matchers.
 ALPHA, BETA, GAMMA, DELTA = 0.85, 0.2, 0.6, 0.75
 MATCHERS = np.array([1.0, 0.6, 0.8, 0.6])  # the word itself, its stem, a synonym, a paraphrase
 
 JAR, PARAPHRASES = "meteor-1.5.jar", "data/paraphrase-en.gz"
 _STATISTICS = 4 + 4 * len(MATCHERS) + 3
-CHUNKS = -3  # the column; after it, how many words of either side are matched
-ATTEMPTS = 3  # starts of the program: it may be killed, and memory is the usual reason
+CHUNKS = -3  # the column of chunks; the next two count the matched words of both sides
+ATTEMPTS = 3  # starts of the program: it may be killed, usually for lack of memory
 _OPTIONS = [
     "-Xmx2G",
-    "-Dfile.encoding=UTF-8",  # both, or the locale decides how captions are read and numbers written
+    "-Dfile.encoding=UTF-8",  # both, so that the locale does not change how captions are read and numbers are written
     "-Duser.language=en",
 ]
 
@@ -55,12 +55,12 @@ def meteor_command() -> list[str]:
     folders = [Path(folder, "meteor") for folder in (spec.submodule_search_locations or [])] if spec else []
     folder = next((folder.resolve() for folder in folders if (folder / JAR).is_file()), None)
     if folder is None:
-        raise UnavailableError("pycocoevalcap is not installed; pip install 'captioner[metrics]' brings it")
+        raise UnavailableError("pycocoevalcap is not installed; run pip install 'captioner[metrics]'")
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java") or (shutil.which("java", path=Path(home, "bin")) if home else None)
     if java is None:
         raise UnavailableError("there is no java on the path; install Java 8 or later (Debian: default-jre-headless)")
-    # the paraphrases are named, because the program does not find them itself in a folder with a space in its name
+    # the path of the paraphrases is given, since the program does not find them in a folder with a space in its name
     english = ["-l", "en", "-norm", "-a", str(folder / PARAPHRASES)]
     return [java, *_OPTIONS, "-jar", str(folder / JAR), "-", "-", "-stdio", *english]
 
@@ -71,7 +71,7 @@ def _line(candidate: Sequence[str], references: Sequence[Sequence[str]]) -> str:
 
 
 def _ask(command: Sequence[str], lines: Sequence[str]) -> np.ndarray:
-    """Return the program's statistics of each line, (lines, 23). One that dies is started again where it stopped."""
+    """Return the program's statistics of each line, (lines, 23). If it dies, restart it where it stopped."""
     answers: list[str] = []
     for _ in range(ATTEMPTS):
         asked = "".join(lines[len(answers) :]).encode(errors="replace")
@@ -98,14 +98,14 @@ def _numbers(answer: str) -> list[float]:
 
 
 def _without_whole_chunks(rows: np.ndarray) -> np.ndarray:
-    """Take away the chunk of a candidate that equals a reference: the program does, so that it costs nothing."""
+    """Remove the chunk of candidates that equal a reference, as the program does, so that they have no penalty."""
     words, reference_words, chunks, total, reference_total = rows[:, [0, 1, CHUNKS, CHUNKS + 1, CHUNKS + 2]].T
     rows[(total == words) & (reference_total == reference_words) & (chunks == 1), CHUNKS] = 0
     return rows
 
 
 def _scores(sums: np.ndarray) -> dict[str, np.ndarray]:
-    """Score as the program does (Denkowski and Lavie 2014, "Meteor Universal", section 2)."""
+    """Compute the scores as the program does (Denkowski and Lavie 2014, "Meteor Universal", section 2)."""
     words, reference_words, function_words, reference_function_words = np.moveaxis(sums[..., :4], -1, 0)
     matched = sums[..., 4:CHUNKS].reshape(*sums.shape[:-1], len(MATCHERS), 4)
     content, reference_content, function, reference_function = np.moveaxis(matched, -1, 0)  # (..., matchers) each

@@ -11,20 +11,20 @@ import numpy as np
 ORDERS = 4
 
 _UNBREAKABLE = "\u00a0"
-_PER_WORD = np.uint64(0x9E3779B97F4A7C15)  # odd, of the golden ratio: spreads words over an n-gram's key
+_PER_WORD = np.uint64(0x9E3779B97F4A7C15)  # odd, from the golden ratio: mixes the words' hashes in an n-gram's key
 
 
 class NGrams(NamedTuple):
-    """The n-grams of one order in numbered captions; each distinct one of a caption is an entry.
+    """The n-grams of one order in numbered captions; each distinct n-gram of a caption is an entry.
 
-    An n-gram is a 64-bit key made of its words' hashes: equal n-grams have equal keys within a process, and ten million
-    different ones share a key once in a million runs.
+    An n-gram is a 64-bit key made from its words' hashes. Equal n-grams have equal keys within a process; with ten
+    million different n-grams, two share a key once in a million runs.
 
     Attributes:
-        key: (distinct,) the n-grams of all captions, rising.
-        caption: (entries,) the caption's number, rising.
-        ngram: (entries,) the n-gram's place in `key`, rising within a caption.
-        times: (entries,) how often the caption holds it.
+        key: (distinct,) the n-grams of all captions, ascending.
+        caption: (entries,) the caption's number, ascending.
+        ngram: (entries,) the n-gram's index in `key`, ascending within a caption.
+        times: (entries,) how often the caption contains it.
     """
 
     key: np.ndarray
@@ -33,7 +33,7 @@ class NGrams(NamedTuple):
     times: np.ndarray
 
     def number(self, key: np.ndarray) -> np.ndarray:
-        """Return the places of n-grams (n,) in `self.key`: (n,), -1 for one that no caption holds."""
+        """Return the indices of n-grams (n,) in `self.key`: (n,), -1 for n-grams in no caption."""
         if not len(self.key):
             return np.full(len(key), -1)
         near = np.minimum(np.searchsorted(self.key, key), len(self.key) - 1)
@@ -43,8 +43,8 @@ class NGrams(NamedTuple):
 def count_ngrams(captions: Sequence[Sequence[str]]) -> tuple[np.ndarray, tuple[NGrams, ...]]:
     """Return the captions' lengths in words (captions,) and their n-grams of 1 to 4 words.
 
-    A token that holds an unbreakable space ("1 1/2" is one token) counts as two words here, though not for ROUGE-L:
-    the COCO evaluation joins the tokens and splits the line again, here at any white space, there at plain spaces.
+    A token with a non-breaking space ("1 1/2" is one token) counts as two words here, but not for ROUGE-L: the COCO
+    evaluation joins the tokens and splits the line again, here at any white space, for ROUGE-L at plain spaces.
     """
     words = [_split(tokens) for tokens in captions]
     lengths = np.array([len(caption) for caption in words], int)
@@ -54,7 +54,7 @@ def count_ngrams(captions: Sequence[Sequence[str]]) -> tuple[np.ndarray, tuple[N
     for order in range(ORDERS):
         last = hashes[order:]
         key = key[: len(last)] * _PER_WORD + last
-        inside = caption[: len(last)] == caption[order:]  # not from one caption into the next
+        inside = caption[: len(last)] == caption[order:]  # n-grams do not cross captions
         orders.append(_count(caption[order:][inside], key[inside]))
     return lengths, tuple(orders)
 
@@ -72,18 +72,18 @@ def _count(caption: np.ndarray, key: np.ndarray) -> NGrams:
 
 
 def _distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct whole numbers, rising, and how often each is there; faster than np.unique on many."""
+    """Return the distinct integers, ascending, and their counts; faster than np.unique for large arrays."""
     values = np.sort(values)
     first = np.flatnonzero(np.append(True, values[1:] != values[:-1])[: len(values)])
     return values[first], np.diff(np.append(first, len(values)))
 
 
 def document_frequencies(ngrams: NGrams, document: np.ndarray) -> np.ndarray:
-    """Return how many documents hold each n-gram of `ngrams.key`: (distinct,).
+    """Return how many documents contain each n-gram of `ngrams.key`: (distinct,).
 
     Args:
-        ngrams: n-grams of captions.
-        document: (captions,) the number of the document to which each caption belongs.
+        ngrams: the captions' n-grams.
+        document: (captions,) the number of each caption's document.
     """
     several = max(1, len(ngrams.key))
     held, _ = _distinct(document[ngrams.caption] * several + ngrams.ngram)
@@ -91,6 +91,6 @@ def document_frequencies(ngrams: NGrams, document: np.ndarray) -> np.ndarray:
 
 
 def flatten(several: Sequence[Sequence[Sequence[str]]]) -> tuple[list[Sequence[str]], np.ndarray]:
-    """Return the captions of all groups in a row, and (captions,) the number of each one's group."""
+    """Return the captions of all groups in one list, and (captions,) the number of each caption's group."""
     owners = np.repeat(np.arange(len(several)), [len(group) for group in several])
     return [caption for group in several for caption in group], owners

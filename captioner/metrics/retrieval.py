@@ -1,4 +1,4 @@
-"""Retrieval: how often the right one is among the first few of a ranking."""
+"""Retrieval scores: how often the correct item is among the first few of a ranking."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ DEPTHS = (1, 5, 10)
 
 
 def recalls(ranks: Sequence[int] | np.ndarray, prefix: str) -> dict[str, float]:
-    """Return recall at 1, 5 and 10 and the median rank of the right ones.
+    """Return recall at 1, 5 and 10 and the median rank of the correct items.
 
     Args:
-        ranks: (queries,) the rank of the right one, from 1 on; 0 where it was not among those that were looked at.
-        prefix: begins the keys.
+        ranks: (queries,) the rank of the correct item, from 1 on; 0 if it was not ranked.
+        prefix: prefix of the keys.
     """
     found = np.asarray(ranks)
     at = {f"{prefix}_r{depth}": float(((found > 0) & (found <= depth)).mean()) for depth in DEPTHS}
@@ -22,11 +22,11 @@ def recalls(ranks: Sequence[int] | np.ndarray, prefix: str) -> dict[str, float]:
 
 
 def ranks_of(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return the rank, from 1 on, of one right column in each row; ties are counted against it.
+    """Return the rank, from 1 on, of the correct column in each row; ties count against it.
 
     Args:
-        scores: (queries, candidates), the higher the better; minus infinity for what was not looked at.
-        right: (queries,) columns.
+        scores: (queries, candidates), higher is better; minus infinity for candidates that were not scored.
+        right: (queries,) the correct columns.
     """
     own = scores[np.arange(len(scores)), right][:, None]
     better = (scores >= own).sum(axis=1)

@@ -13,7 +13,7 @@ BETA = 1.2  # the weight of recall
 
 
 def rouge(candidates: Candidates) -> Statistics:
-    """Return the statistics of ROUGE-L: `rouge_l`, the pictures' mean over a corpus."""
+    """Return the statistics of ROUGE-L: `rouge_l`, for a corpus the mean over its pictures."""
     given = candidates.references.by_id
     pairs = zip(candidates.ids, candidates.tokens, strict=True)
     return means({"rouge_l": np.array([rouge_l(tokens, given[image_id]) for image_id, tokens in pairs])})
@@ -22,10 +22,10 @@ def rouge(candidates: Candidates) -> Statistics:
 def rouge_l(candidate: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """Return ROUGE-L of one candidate (Lin 2004, section 3.1, equations 2 to 4).
 
-    F = (1 + beta^2) P R / (R + beta^2 P), where P and R are the longest common subsequence over the candidate's and the
-    reference's length. The COCO evaluation takes the best P and the best R of all references, each on its own.
+    F = (1 + beta^2) P R / (R + beta^2 P), where P and R are the length of the longest common subsequence divided by the
+    candidate's and the reference's length. The COCO evaluation uses the best P and the best R over all references.
     """
-    # the evaluation splits at single spaces, so that no token is one empty token
+    # the evaluation splits at single spaces, so an empty caption has one empty token
     candidate = candidate or [""]
     places: dict[str, int] = {}
     for index, token in enumerate(candidate):
@@ -43,12 +43,12 @@ def rouge_l(candidate: Sequence[str], references: Sequence[Sequence[str]]) -> fl
 def _common_length(places: Mapping[str, int], length: int, other: Sequence[str]) -> int:
     """Return the length of the longest common subsequence of a caption of `length` tokens and `other`.
 
-    Bit-parallel dynamic programming, one step a token of `other` (Hyyrö 2004, "Bit-parallel LCS-length computation
+    Bit-parallel dynamic programming, one step per token of `other` (Hyyrö 2004, "Bit-parallel LCS-length computation
     revisited"): bit i of `row` is clear where the table grows from column i to i + 1.
 
     Args:
-        places: the caption's tokens, each with the bits of its places.
-        length: the caption's tokens.
+        places: the caption's tokens, each with the bits of its positions.
+        length: the number of the caption's tokens.
         other: the tokens of the other caption.
     """
     full = (1 << length) - 1

@@ -1,4 +1,4 @@
-"""Raw captions in, scores out: every metric by name, over the corpus and per picture."""
+"""Scores raw captions with metrics by name, for the corpus and per picture."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from captioner.text.ptb import tokenize
 
 
 class Metric(NamedTuple):
-    """A metric: the rules that tokenize both sides for it, and the function that compares them."""
+    """A metric: its tokenization rules for both sides, and the function that compares them."""
 
     rules: str
     measure: Callable[[Candidates], Statistics]
@@ -40,7 +40,7 @@ METRICS: dict[str, Metric] = {
 }
 
 # Scores that do not compare one candidate with its references: the variety of all candidates (distinct_1, distinct_2,
-# vocabulary, mean_length, novel), and what the best of several candidates a picture scores (oracle_ and each key).
+# vocabulary, mean_length, novel), and the scores of the best of several candidates per picture (oracle_ and each key).
 DIVERSITY, ORACLE = "diversity", "oracle"
 RETRIEVAL = "retrieval"  # scores the model, not captions: evaluate adds it, see captioner.stages.retrieval
 NAMES = (*METRICS, DIVERSITY, ORACLE, RETRIEVAL)
@@ -49,15 +49,15 @@ DEFAULT = ("bleu", "rouge", "cider")
 
 @dataclass(frozen=True)
 class Scores:
-    """What the metrics say.
+    """The results of the metrics.
 
     Attributes:
         corpus: score by key, as fractions (cider_d reaches 10; vocabulary and mean_length are counts).
-        per_image: image_id -> score by key, in the order of the candidates, of the metrics that score a picture.
-        notes: what a reader of the numbers should know, a sentence each.
+        per_image: image_id -> score by key, in the order of the candidates, for metrics that score single pictures.
+        notes: remarks for the reader of the scores, one sentence each.
         skipped: names of the metrics that could not be computed here.
-        intervals: confidence intervals of corpus scores by key, where they were asked for.
-        statistics: what the corpus scores are sums of, a row a picture; captioner.metrics.bootstrap draws from them.
+        intervals: confidence intervals of corpus scores by key, if they were requested.
+        statistics: the statistics of the corpus scores, one row per picture; captioner.metrics.bootstrap uses them.
     """
 
     corpus: dict[str, float]
@@ -69,20 +69,20 @@ class Scores:
 
 
 def require_metrics(names: Sequence[str], where: str = "metrics") -> None:
-    """Check metrics' names, before hours of work end without scores.
+    """Check metrics' names before the work starts.
 
     Raises:
-        ConfigError: there is no such metric; `where` names what asked for it.
+        ConfigError: there is no such metric; `where` names the setting or option.
     """
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         raise ConfigError(f"{where}: {unknown[0]!r} is not known (known: {', '.join(NAMES)})")
     if names and set(names) <= {ORACLE}:
-        raise ConfigError(f"{where}: oracle chooses among captions by other metrics; name one beside it")
+        raise ConfigError(f"{where}: oracle chooses captions by other metrics; add one of them")
 
 
 def is_available(name: str) -> bool:
-    """Return whether a metric can be computed here: METEOR needs Java and a package."""
+    """Return whether a metric can be computed on this machine: METEOR needs Java and a package."""
     if name != "meteor":
         return True
     try:
@@ -106,17 +106,17 @@ def score(
 
     Args:
         candidates: image_id -> the caption. An empty one scores 0.
-        references: image_id -> the picture's references. Those of pictures without a candidate do not count.
-        metrics: some of NAMES.
-        alternatives: image_id -> further captions of the picture, among which `oracle` chooses, too.
-        cider_df: image_id -> captions of the pictures that give CIDEr-D's document frequencies; None: the references.
-        training: the captions of the training, for `novel`.
-        confidence: whether confidence intervals are drawn.
+        references: image_id -> the picture's references. Pictures without a candidate are ignored.
+        metrics: names from NAMES.
+        alternatives: image_id -> further captions of the picture, from which `oracle` also chooses.
+        cider_df: image_id -> the captions that give CIDEr-D's document frequencies; None: the references.
+        training: the training captions, for `novel`.
+        confidence: whether to compute confidence intervals.
 
     Raises:
-        DataError: there is no candidate, one has no references (it is named), oracle has nothing to choose from, or no
-            metric can be computed here.
-        ConfigError: there is no such metric; the message names those that there are.
+        DataError: there are no candidates, one has no references (the message names it), oracle has nothing to choose
+            from, or no metric can be computed here.
+        ConfigError: there is no such metric; the message names the existing metrics.
 
     >>> candidates = {"a": "a dog runs on the grass", "b": "a cat"}
     >>> references = {"a": ["A dog runs on the grass."], "b": ["Two cats sleep.", "A cat and a cat."]}
@@ -130,14 +130,14 @@ def score(
     _require_candidates(candidates, references)
     more = alternatives or {}
     if ORACLE in metrics and not any(more.values()):
-        raise DataError("oracle scores the best of several captions a picture, and here is one each; give n-best lists")
+        raise DataError("oracle needs several captions per picture, found one; give n-best lists")
     names = list(dict.fromkeys(metrics))
     lists = {i: [text, *(more.get(i, ()) if ORACLE in names else ())] for i, text in candidates.items()}
     picture = np.repeat(np.arange(len(lists)), [len(texts) for texts in lists.values()])
     own = np.flatnonzero(np.append(True, np.diff(picture) > 0))  # each picture's candidate, the first of its list
     measured, notes = _measure(names, lists, references, cider_df)
     if "cider" in names and cider_df is None and len(candidates) == 1:
-        notes.append("CIDEr-D of a single picture is 0: its document frequencies need several")
+        notes.append("CIDEr-D of a single picture is 0: document frequencies need several pictures")
     if "classic-bleu" in names:
         notes.append("classic_bleu is inflated: compare it with the tutorials' numbers only")
     statistics = [each.take(own) for each in measured.values()]
@@ -147,7 +147,7 @@ def score(
     if DIVERSITY in names:
         corpus |= _diversity(candidates, training)
     if not corpus and RETRIEVAL not in names:
-        raise DataError(f"there is nothing to score by: {'; '.join(notes)}")
+        raise DataError(f"no metric can be computed: {'; '.join(notes)}")
     skipped = [name for name in names if name in METRICS and name not in measured]
     drawn = intervals(statistics) if confidence and statistics else {}
     return Scores(corpus, _per_image(candidates, statistics), notes, skipped, drawn, statistics)
@@ -159,8 +159,8 @@ def _require_candidates(candidates: Mapping[str, str], references: Mapping[str, 
     missing = [image_id for image_id in candidates if not references.get(image_id)]
     if missing:
         raise DataError(
-            f"{len(missing):,} of the {len(candidates):,} candidates have no references, first {missing[0]!r}; "
-            "check that predictions and captions are of the same data set"
+            f"{len(missing):,} of the {len(candidates):,} candidates have no references (first: {missing[0]!r}); "
+            "check that predictions and captions are from the same data set"
         )
 
 
@@ -170,9 +170,9 @@ def _measure(
     references: Mapping[str, Sequence[str]],
     cider_df: Mapping[str, Sequence[str]] | None,
 ) -> tuple[dict[str, Statistics], list[str]]:
-    """Return each metric's statistics of all captions of the lists in a row, and what was left out and why."""
+    """Return each metric's statistics over all captions of all lists, and notes on metrics that were left out."""
     ids = [image_id for image_id, texts in lists.items() for _ in texts]
-    sides: dict[str, Candidates] = {}  # by the rules that tokenize
+    sides: dict[str, Candidates] = {}  # by tokenization rules
     measured, notes = {}, []
     for name in names:
         if name not in METRICS:

@@ -1,4 +1,4 @@
-"""What a metric knows of each candidate, so that any choice of candidates is scored by adding up."""
+"""A metric's counts for each candidate; summing them gives the score of any set of candidates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Combine = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 @dataclass(frozen=True)
 class Statistics:
-    """A metric's counts for each candidate. A corpus is scored by the sum of its candidates' rows.
+    """A metric's counts for each candidate. The score of a corpus is computed from the sum of its candidates' rows.
 
     Attributes:
         rows: (candidates, statistics) float64.
@@ -27,7 +27,7 @@ class Statistics:
         return {key: float(value) for key, value in self.combine(self.rows.sum(axis=0)).items()}
 
     def each(self) -> dict[str, np.ndarray]:
-        """Return the scores of every candidate alone: key -> (candidates,)."""
+        """Return the scores of each candidate: key -> (candidates,)."""
         return self.combine(self.rows)
 
     def take(self, chosen: np.ndarray) -> Statistics:
@@ -47,14 +47,14 @@ def means(scores: Mapping[str, np.ndarray]) -> Statistics:
 
 
 def best_of(statistics: Statistics, picture: np.ndarray) -> list[Statistics]:
-    """Return what the best of each picture's candidates score, in statistics of one key each, `oracle_` before it.
+    """Return the statistics of each picture's best candidate, one for each key with the prefix `oracle_`.
 
-    The best is chosen again for every key, by the candidates' own scores (the oracle accuracy of Vijayakumar et al.
-    2016, arXiv:1610.02424); the first of equally good ones is taken.
+    The best candidate is chosen for each key by the candidates' scores (the oracle accuracy of Vijayakumar et al. 2016,
+    arXiv:1610.02424); of equally good candidates, the first is chosen.
 
     Args:
-        statistics: of all candidates.
-        picture: (candidates,) each one's picture, rising.
+        statistics: the statistics of all candidates.
+        picture: (candidates,) each candidate's picture, ascending.
     """
     return [_best_in(statistics, key, scores, picture) for key, scores in statistics.each().items()]
 

@@ -1,1 +1,1 @@
-"""Models: the caption decoders behind one contract."""
+"""Models: the caption decoders, which all follow one contract."""

@@ -1,4 +1,4 @@
-"""The architectures by name, and how a recipe's `model` section becomes one."""
+"""The architectures by name, and the decoder for a recipe's `model` section."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ DECODERS: dict[str, type[CaptionDecoder]] = {  # by the names in captioner.model
 def build_decoder(
     settings: Mapping[str, Any], vocabulary_size: int, feature_shape: tuple[int, ...], **kwargs: Any
 ) -> CaptionDecoder:
-    """Make the decoder of a recipe's `model` section with fresh weights.
+    """Build the decoder of a recipe's `model` section with new weights.
 
     Args:
         settings: the section: `architecture` and its settings.
         vocabulary_size, feature_shape: see CaptionDecoder.
-        kwargs: for keras.Model, such as `dtype`.
+        kwargs: arguments for keras.Model, such as `dtype`.
 
     Raises:
         ConfigError: see `model_config`; or the features do not suit the architecture.

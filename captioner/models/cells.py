@@ -1,4 +1,4 @@
-"""Recurrent layers that run over whole captions in training and one word at a time in search, with the same weights."""
+"""Recurrent layers that read whole captions in training and one word at a time in search, with the same weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CellWeights(NamedTuple):
         kernel: (channels, gates x units) for the input.
         recurrent_kernel: (units, gates x units) for the previous output.
         bias: (gates x units,).
-        recurrent_bias: (gates x units,), of a GRU only: its reset gate acts between the two products.
+        recurrent_bias: (gates x units,), only for a GRU, whose reset gate is applied between the two products.
     """
 
     kernel: Tensor
@@ -33,19 +33,19 @@ class CellWeights(NamedTuple):
 
 @keras.saving.register_keras_serializable("captioner")
 class Recurrent(keras.layers.Layer):
-    """One or more recurrent layers over words, one above the other.
+    """A stack of one or more recurrent layers over words.
 
-    A state is a tuple with an entry per layer, each the tuple of that layer's arrays (hypotheses, units): (h, c) of an
+    A state is a tuple with one entry per layer, the tuple of that layer's arrays (hypotheses, units): (h, c) for an
     LSTM, (h,) otherwise.
 
     Args:
         cell: `rnn`, `gru` or `lstm`.
         units: width of every layer's output and of each of its states.
-        layers: how many.
-        recurrent_dropout: on the previous output where a layer reads it, the same for all words of a caption (Gal and
+        layers: number of layers.
+        recurrent_dropout: dropout rate of the previous output, with one mask for all words of a caption (Gal and
             Ghahramani 2016).
-        dropout: on what a layer above the first reads (Zaremba et al. 2014).
-        layer_norm: whether each layer's output is normalized (Ba et al. 2016) on its way up; the state is not.
+        dropout: dropout rate of the inputs of all layers but the first (Zaremba et al. 2014).
+        layer_norm: whether each layer's output is normalized for the next layer (Ba et al. 2016); the state is not.
         l2: weight of the squares of all kernels in the loss.
     """
 
@@ -64,11 +64,11 @@ class Recurrent(keras.layers.Layer):
         self.cell_name, self.units, self.layer_count = cell, units, layers
         self.recurrent_dropout, self.dropout_rate, self.layer_norm, self.l2 = recurrent_dropout, dropout, layer_norm, l2
         policy = self.dtype_policy
-        # Keras takes cuDNN, where there is one, by itself: no mask is given, captions are padded on the right.
-        # Elsewhere its layers multiply each step's input by itself, so there captions are run by hand.
+        # Keras uses cuDNN automatically if it can: there is no mask, since captions are padded on the right.
+        # Without cuDNN, its layers multiply the input separately at each step, so captions are then run by hand.
         options: dict[str, Any] = {}
         if cell != "rnn" and keras.backend.backend() == "jax" and self.compute_dtype != "float32":
-            options["use_cudnn"] = False  # JAX's cuDNN layers know float32 and float64 only, and fail late
+            options["use_cudnn"] = False  # JAX's cuDNN layers support only float32 and float64, and fail late
         if l2:
             options |= {"kernel_regularizer": keras.regularizers.L2(l2)}
             options |= {"recurrent_regularizer": keras.regularizers.L2(l2)}
@@ -84,7 +84,7 @@ class Recurrent(keras.layers.Layer):
             for index in range(layers)
         ]
         self.between = keras.layers.Dropout(dropout, dtype=policy)
-        self.within = keras.layers.Dropout(recurrent_dropout, dtype=policy)  # of a caption that is run by hand
+        self.within = keras.layers.Dropout(recurrent_dropout, dtype=policy)  # for captions that are run by hand
         self.norms = [
             keras.layers.LayerNormalization(dtype=policy, name=f"norm_{index}") for index in range(layers * layer_norm)
         ]
@@ -100,12 +100,12 @@ class Recurrent(keras.layers.Layer):
         self.built = True
 
     def read_captions(self, inputs: Tensor, state: Any, layout: Layout, training: bool = False) -> Tensor:
-        """Read captions, all the words of each.
+        """Read whole captions.
 
         Args:
             inputs: (n, channels), read with each word.
-            state: what each caption begins with, leaves (captions, units).
-            layout: of the words.
+            state: the captions' initial state, with leaves (captions, units).
+            layout: the layout of the words.
             training: whether dropout is on.
 
         Returns:
@@ -136,7 +136,7 @@ class Recurrent(keras.layers.Layer):
         longest: LongestFirst,
         training: bool,
     ) -> Tensor:
-        """Run one layer, whose inputs (n, channels) enter the gates in one product for all steps."""
+        """Run one layer; its inputs (n, channels) are multiplied by the kernel in one product for all steps."""
         read = longest.by_time(ops.matmul(inputs, weights.kernel) + weights.bias)  # (time, rows, gates x units)
         state = tuple(ops.take(leaf, longest.order, axis=0) for leaf in state)
         mask = self.within(ops.ones_like(state[0]), training=training) if self.recurrent_dropout and training else None
@@ -149,12 +149,12 @@ class Recurrent(keras.layers.Layer):
         return ((zeros,) * STATES[self.cell_name],) * self.layer_count
 
     def state_from(self, output: Tensor) -> tuple[tuple[Tensor, ...], ...]:
-        """Return a state whose layers all begin with the output (batch_size, units), an LSTM's memory with zeros."""
+        """Return a state in which all layers have the output (batch_size, units); an LSTM's memory is zero."""
         others = (ops.zeros_like(output),) * (STATES[self.cell_name] - 1)
         return ((output, *others),) * self.layer_count
 
     def output(self, state: Any) -> Tensor:
-        """Return the output (..., units) that goes with a state: the uppermost layer's."""
+        """Return the output (..., units) of a state: that of the top layer."""
         return self._normalized(self.layer_count - 1, state[-1][0])
 
     def step(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -179,9 +179,9 @@ class Recurrent(keras.layers.Layer):
         return weights
 
     def masks(self, captions: Tensor, training: bool) -> list[tuple[Tensor, Tensor]]:
-        """Return per layer the dropout masks (captions, units) of what it reads from below and of what it recalls.
+        """Return, for each layer, the dropout masks (captions, units) of its input and of its previous output.
 
-        The list is empty where nothing is dropped.
+        The list is empty without dropout.
         """
         if not training or not (self.dropout_rate or self.recurrent_dropout):
             return []
@@ -204,9 +204,9 @@ class Recurrent(keras.layers.Layer):
         Args:
             read: (n, gates x units), the first layer's input times its kernel, plus bias.
             recalled: (n, gates x units), the first layer's previous output times its recurrent kernel.
-            state: the previous one.
-            weights: from `cell_weights`.
-            masks: from `masks`.
+            state: the previous state.
+            weights: the result of `cell_weights`.
+            masks: the result of `masks`.
 
         Returns:
             The output (n, units) and the new state.

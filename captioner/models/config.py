@@ -1,4 +1,4 @@
-"""The `model` section of a recipe: the settings of every architecture. It is checked before Keras is loaded."""
+"""The `model` section of a recipe: the settings of every architecture. It can be checked without Keras."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ MAX_WIDTH, MAX_LAYERS = 2**14, 100
 
 
 def require_shares(**rates: float) -> None:
-    """Refuse a dropout rate that is not a share. Raises ValueError."""
+    """Check dropout rates. Raises ValueError for a rate that is not at least 0 and below 1."""
     for name, rate in rates.items():
         if not 0 <= rate < 1:
             raise ValueError(f"{name} must be at least 0 and below 1, found {rate}")
 
 
 def require_sizes(**sizes: int) -> None:
-    """Refuse a width or number that is below 1, or above what any machine computes. Raises ValueError."""
+    """Check widths and numbers. Raises ValueError for a value below 1, or too large for any machine."""
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name} must be 1 or more, found {size}")
@@ -56,11 +56,11 @@ class WordsConfig:
 
     Attributes:
         embedding_size: width of the word embedding.
-        embeddings: a GloVe or word2vec file whose vectors the embedding begins with; null for random ones.
-        freeze_embeddings: whether the embedding stays as it begins.
+        embeddings: a GloVe or word2vec file with initial values of the embedding; null for random values.
+        freeze_embeddings: whether the embedding is not trained.
         tied: whether the output layer uses the embedding's weights (Press and Wolf 2017).
-        output_bias: what the output layer's bias begins with: zeros, or the logarithms of the words' frequencies.
-        normalize: whether a picture's features are scaled to a root mean square of 1 beforehand.
+        output_bias: initial values of the output layer's bias: zeros, or the logarithms of the words' frequencies.
+        normalize: whether a picture's features are first scaled to a root mean square of 1.
         feature_dropout: dropout on the picture's features.
         word_dropout: dropout on the word embeddings.
         output_dropout: dropout before the output layer.
@@ -92,10 +92,10 @@ class RecurrentConfig(WordsConfig):
     """Settings of decoders around a recurrent layer.
 
     Attributes:
-        cell: the recurrent layer's kind.
-        units: its width.
-        layers: how many, one above the other.
-        recurrent_dropout: dropout on the previous output inside a layer, the same for all words of a caption.
+        cell: kind of the recurrent layers.
+        units: width of the recurrent layers.
+        layers: number of stacked recurrent layers.
+        recurrent_dropout: dropout on the previous output inside a layer, with one mask for all words of a caption.
         layer_dropout: dropout between two layers.
         layer_norm: whether each layer's output is normalized.
     """
@@ -117,10 +117,10 @@ class RecurrentConfig(WordsConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class MergeConfig(RecurrentConfig):
-    """Settings of the merge model; `units` is also the width of the picture's and of the joint dense layer.
+    """Settings of the merge model; `units` is also the width of the picture's dense layer and the joint dense layer.
 
     Attributes:
-        combine: how picture and words are joined: added, multiplied or laid side by side.
+        combine: how picture and words are joined: added, multiplied or concatenated.
     """
 
     combine: Literal["add", "multiply", "concatenate"] = "add"
@@ -128,7 +128,7 @@ class MergeConfig(RecurrentConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class InjectConfig(RecurrentConfig):
-    """Settings of the inject models: those of every recurrent decoder."""
+    """Settings of the inject models, the same as for every recurrent decoder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +137,8 @@ class AttentionConfig(RecurrentConfig):
 
     Attributes:
         attention_units: width of the space in which the state and the regions are compared.
-        doubly_stochastic: weight in the loss of the mean, over captions and regions, of (1 - the attention paid to the
-            region over the whole caption) ** 2: it makes the model look everywhere (eq. 14).
+        doubly_stochastic: weight of a term in the loss: the mean, over captions and regions, of (1 - the attention
+            paid to the region over the whole caption) ** 2. It makes the model attend to all regions (eq. 14).
     """
 
     attention_units: int = 512
@@ -156,7 +156,7 @@ class AdaptiveConfig(RecurrentConfig):
     """Settings of adaptive attention.
 
     Attributes:
-        attention_units: width of the space in which the output is compared with regions and sentinel.
+        attention_units: width of the space in which the output is compared with the regions and the sentinel.
     """
 
     attention_units: int = 64
@@ -168,12 +168,12 @@ class AdaptiveConfig(RecurrentConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionOnAttentionConfig(RecurrentConfig):
-    """Settings of attention on attention; `units` is the width of regions, queries and what was seen.
+    """Settings of attention on attention; `units` is the width of regions, queries and attended values.
 
     Attributes:
-        heads: of every attention.
-        refining_layers: self-attention layers over the regions, before the decoder looks at them (eq. 8).
-        refining_dropout: on the output of a refining layer.
+        heads: heads of every attention.
+        refining_layers: self-attention layers over the regions, before the decoder attends to them (eq. 8).
+        refining_dropout: dropout on the output of a refining layer.
     """
 
     heads: int = 8
@@ -196,12 +196,12 @@ class TransformerConfig(WordsConfig):
     """Settings of the transformer; `embedding_size` is the width of every layer.
 
     Attributes:
-        tied: as everywhere, but true by default.
-        layers: of the decoder.
-        encoder_layers: self-attention layers over the regions, before the decoder looks at them.
-        heads: of every attention.
+        tied: whether the output layer uses the embedding's weights; true by default.
+        layers: layers of the decoder.
+        encoder_layers: self-attention layers over the regions, before the decoder attends to them.
+        heads: heads of every attention.
         feedforward_units: width inside the feed-forward blocks.
-        dropout: on the output of every block, before it is added.
+        dropout: dropout on the output of every block, before it is added.
     """
 
     tied: bool = True
@@ -226,20 +226,20 @@ class TransformerConfig(WordsConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class PrefixConfig:
-    """Settings of a language model that reads the picture as a prefix; `text.pieces` names the same language model.
+    """Settings of a language model that reads the picture as a prefix; `text.pieces` must name the same language model.
 
     Attributes:
         language_model: a preset of KerasHub's GPT-2, or its folder.
-        train_language_model: whether its weights are trained; otherwise the mapping alone is.
-        mapping: from picture to prefix: `mlp`, or a `transformer`, which suits a language model that is not trained.
-        prefix_length: vectors that the language model reads before the words.
-        mapping_layers: of the transformer.
-        mapping_heads: of the transformer's attention; they divide the language model's width.
-        normalize: whether a picture's features are scaled to a root mean square of 1 beforehand.
-        feature_dropout: dropout on the picture's features; the language model has its own.
+        train_language_model: whether its weights are trained; otherwise only the mapping is trained.
+        mapping: network from picture to prefix: `mlp`, or `transformer`, which suits a frozen language model.
+        prefix_length: number of vectors that the language model reads before the words.
+        mapping_layers: layers of the mapping transformer.
+        mapping_heads: attention heads of the mapping transformer; they must divide the language model's width.
+        normalize: whether a picture's features are first scaled to a root mean square of 1.
+        feature_dropout: dropout on the picture's features; the language model has its own dropout.
     """
 
-    embeddings: ClassVar[None] = None  # they are the language model's
+    embeddings: ClassVar[None] = None  # the language model has its own
     output_bias: ClassVar[str] = "zeros"
 
     language_model: str = "gpt2_base_en"
@@ -282,7 +282,7 @@ def model_config(settings: Mapping[str, Any]) -> tuple[str, Any]:
     """Return the architecture's name and its checked configuration from a recipe's `model` section.
 
     Raises:
-        ConfigError: an unknown architecture (the message says which exist), an unknown setting or a wrong type.
+        ConfigError: an unknown architecture (the message lists the known ones), an unknown setting or a wrong type.
     """
     options = dict(settings)
     name = options.pop("architecture", "merge")

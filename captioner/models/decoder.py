@@ -1,4 +1,4 @@
-"""The decoder contract: the methods that every architecture has."""
+"""The decoder contract: the methods of every architecture."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ State = Any  # nested tuples of tensors, each (hypotheses, ...)
 
 
 class CaptionDecoder(keras.Model):
-    """A language model conditioned on a picture: features and the words so far to the logits of the next word.
+    """A language model conditioned on a picture: maps features and the words so far to the logits of the next word.
 
-    A subclass makes and builds its layers in `__init__`, its Words as `words`, keeps its settings as `config`, and
-    implements `encode`, `initial_state`, `step`, `hidden_at` and `logits`; `call` (teacher forcing) follows from them.
-    Search, training, attention maps and export know nothing else.
+    A subclass creates and builds its layers in `__init__`, with its Words as `words` and its settings as `config`. It
+    implements `encode`, `initial_state`, `step`, `hidden_at` and `logits`; `call` (teacher forcing) uses them. Search,
+    training, attention maps and export use only these methods.
 
     Args:
-        vocabulary_size: number of words, the four specials included.
+        vocabulary_size: number of words, including the four special ones.
         feature_shape: shape of one picture's features, (channels,) or (regions, channels).
     """
 
@@ -31,7 +31,7 @@ class CaptionDecoder(keras.Model):
         self.feature_shape = tuple(feature_shape)
 
     def encode(self, features: Tensor, training: bool = False) -> Tensor:
-        """Return what the decoder keeps of the pictures, computed once per picture.
+        """Return the memory: a representation of the pictures, computed once per picture.
 
         Args:
             features: (pictures, channels) or (pictures, regions, channels).
@@ -40,31 +40,31 @@ class CaptionDecoder(keras.Model):
         raise _missing(self, "encode")
 
     def initial_state(self, memory: Tensor, max_length: int) -> State:
-        """Return the state before the first word, its leaves (pictures, ...) of static shape but for the first axis."""
+        """Return the state before the first word, with leaves (pictures, ...) whose other axes have static sizes."""
         raise _missing(self, "initial_state")
 
     def step(self, token: Tensor, position: Tensor, state: State, memory: Tensor) -> tuple[Tensor, State, Tensor]:
         """Read one word and predict the next, without dropout.
 
         Args:
-            token: (hypotheses,) the last word of each hypothesis; hypotheses = pictures x beams, a picture's in a row.
+            token: (hypotheses,) the last word of each hypothesis; hypotheses = pictures x beams, picture by picture.
             position: scalar, the index of `token` in the caption; 0 for `<start>`.
             state: leaves (hypotheses, ...).
-            memory: (pictures, ...) as `encode` gives it, not copied per beam.
+            memory: (pictures, ...) from `encode`, not copied per beam.
 
         Returns:
-            logits (hypotheses, words), the new state, and the attention (hypotheses, regions); regions is 0 for an
-            architecture without attention.
+            logits (hypotheses, words), the new state, and the attention (hypotheses, regions); regions is 0 without
+            attention.
         """
         raise _missing(self, "step")
 
     def hidden_at(self, tokens: Tensor, positions: Tensor, memory: Tensor, training: bool = False) -> Tensor:
-        """Return what the output layer reads at some positions, in one teacher-forced pass.
+        """Return the input of the output layer at some positions, in one teacher-forced pass.
 
         Args:
             tokens: (pictures, captions, time), beginning with `<start>`, padded on the right.
-            positions: (n,), different indices into the flattened tokens; every word of a caption is among them.
-            memory: (pictures, ...) as `encode` gives it, shared by a picture's captions.
+            positions: (n,), distinct indices into the flattened tokens; every word of a caption is among them.
+            memory: (pictures, ...) from `encode`, shared by a picture's captions.
             training: whether dropout is on.
 
         Returns:
@@ -73,18 +73,18 @@ class CaptionDecoder(keras.Model):
         raise _missing(self, "hidden_at")
 
     def hidden(self, tokens: Tensor, memory: Tensor, training: bool = False) -> Tensor:
-        """Return what `hidden_at` does at every position: (pictures, captions, time, units)."""
+        """Return `hidden_at` for every position: (pictures, captions, time, units)."""
         shape = ops.shape(tokens)
         everywhere = ops.arange(shape[0] * shape[1] * shape[2])
         hidden = self.hidden_at(tokens, everywhere, memory, training=training)
         return ops.reshape(hidden, (*shape, hidden.shape[-1]))
 
     def logits(self, hidden: Tensor, training: bool = False) -> Tensor:
-        """Return the words' logits (..., words) of what `hidden_at` returns (..., units)."""
+        """Return the words' logits (..., words) for the result of `hidden_at` (..., units)."""
         return self.words.logits(self.before_output(hidden, training=training), training=training)
 
     def before_output(self, hidden: Tensor, training: bool = False) -> Tensor:
-        """Return what Words.logits reads (..., width) of what `hidden_at` returns (..., units)."""
+        """Return the input of Words.logits (..., width) for the result of `hidden_at` (..., units)."""
         return hidden
 
     def call(self, inputs: tuple[Tensor, ...], training: bool = False) -> Tensor:
@@ -92,8 +92,8 @@ class CaptionDecoder(keras.Model):
 
         Args:
             inputs: (features, tokens) or (features, tokens, positions): features (pictures, ...); tokens (pictures,
-                time) or (pictures, captions, time); positions (n,), different indices into the flattened tokens at
-                which logits are wanted, every word among them, so that padding costs no work.
+                time) or (pictures, captions, time); positions (n,), distinct indices into the flattened tokens at
+                which logits are computed. They include every word, but may leave out the padding.
             training: whether dropout is on.
 
         Returns:
@@ -123,7 +123,7 @@ class CaptionDecoder(keras.Model):
         }
 
     def require_vector(self) -> int:
-        """Return the number of channels of an architecture that takes one vector a picture.
+        """Return the number of channels, for an architecture that takes one vector per picture.
 
         Raises:
             ConfigError: the features are a grid.
@@ -131,22 +131,22 @@ class CaptionDecoder(keras.Model):
         if len(self.feature_shape) != 1:
             regions, channels = self.feature_shape
             raise ConfigError(
-                f"model: {type(self).__name__} takes one vector a picture, these features are a grid of {regions} "
+                f"model: {type(self).__name__} takes one vector per picture, but the features are a grid of {regions} "
                 f"regions x {channels}; extract the layer pool, or choose an architecture that reads regions"
             )
         return self.feature_shape[0]
 
     def require_grid(self) -> tuple[int, int]:
-        """Return regions and channels of an architecture that reads a grid of regions.
+        """Return the numbers of regions and channels, for an architecture that reads a grid of regions.
 
         Raises:
-            ConfigError: the features are one vector a picture.
+            ConfigError: the features are one vector per picture.
         """
         if len(self.feature_shape) != 2:
             raise ConfigError(
-                f"model: {type(self).__name__} reads a grid of regions, these features are one vector of "
-                f"{self.feature_shape[0]} numbers a picture; extract the layer grid (VGG's block5_pool), or choose an "
-                "architecture that takes a vector"
+                f"model: {type(self).__name__} reads a grid of regions, but the features are one vector of "
+                f"{self.feature_shape[0]} numbers per picture; extract the layer grid (VGG's block5_pool), or choose "
+                "an architecture that takes a vector"
             )
         return self.feature_shape[0], self.feature_shape[1]
 

@@ -12,11 +12,11 @@ from captioner.models.decoder import CaptionDecoder, State, Tensor
 
 @keras.saving.register_keras_serializable("captioner")
 class FineTunedDecoder(CaptionDecoder):
-    """Runs the upper layers of an encoder over an inner grid of it, and a decoder over what they give.
+    """Runs the upper layers of an encoder on an inner grid of the encoder, and a decoder on their output.
 
-    To everything else it is a decoder over the inner grid, so that training, search and saving need to know nothing
-    of it, and the fine-tuned weights travel in the `.keras` file. The layers below stay as they are: their output is
-    extracted once, which is what makes fine-tuning affordable without a GPU.
+    For all other code it is a decoder that reads the inner grid, so training, search and saving need no special cases,
+    and the fine-tuned weights are stored in the `.keras` file. The lower layers are frozen: their output is extracted
+    once, which makes fine-tuning affordable without a GPU.
 
     Args:
         decoder: reads the last grid (regions, channels) of `tail`.
@@ -77,7 +77,7 @@ class FineTunedDecoder(CaptionDecoder):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> FineTunedDecoder:
-        """Build it from what `get_config` gave."""
+        """Build a decoder from the result of `get_config`."""
         parts = {
             name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
             for name in ("decoder", "tail")

@@ -1,4 +1,4 @@
-"""The inject models: the picture enters the recurrent layer, before the words, as the first of them, or with each.
+"""The inject models: the recurrent layer reads the picture before the words, as the first word, or with every word.
 
 Tanti, Gatt and Camilleri, "Where to put the image in an image caption generator", 2018, call them init-inject (the
 picture is the first state), pre-inject (the picture is the first word: "Show and Tell", Vinyals et al. 2015) and
@@ -19,11 +19,11 @@ from captioner.models.recurrent import RecurrentDecoder
 
 
 class InjectDecoder(RecurrentDecoder):
-    """Picture -> dense -> recurrent layer over the words -> words. Its memory is what the recurrent layer is to read.
+    """Picture -> dense -> recurrent layer over the words -> words. The memory is the input of the recurrent layer.
 
     Args:
         config: an InjectConfig or its settings.
-        vocabulary_size, feature_shape: see CaptionDecoder; the features are one vector a picture.
+        vocabulary_size, feature_shape: see CaptionDecoder; the features are one vector per picture.
 
     Raises:
         ConfigError: the features are a grid.
@@ -41,11 +41,11 @@ class InjectDecoder(RecurrentDecoder):
         self.built = True
 
     def picture_size(self) -> int:
-        """Return the number of the picture's channels."""
+        """Return the number of channels of the picture."""
         return self.config.embedding_size
 
     def input_size(self) -> int:
-        """Return how many numbers the recurrent layer reads with every word."""
+        """Return the width of the recurrent layer's input."""
         return self.config.embedding_size
 
     def encode(self, features: Tensor, training: bool = False) -> Tensor:
@@ -57,7 +57,7 @@ class InjectDecoder(RecurrentDecoder):
         return self.recurrent.initial_state(ops.shape(memory)[0])
 
     def inputs(self, words: Tensor, picture: Tensor) -> Tensor:
-        """Return what the recurrent layer reads with words (n, embedding_size), of pictures (n, picture_size)."""
+        """Return the recurrent layer's input for words (n, embedding_size) and pictures (n, picture_size)."""
         return words
 
     def step(self, token: Tensor, position: Tensor, state: State, memory: Tensor) -> tuple[Tensor, State, Tensor]:
@@ -79,7 +79,7 @@ class InjectDecoder(RecurrentDecoder):
 
 @keras.saving.register_keras_serializable("captioner")
 class InitInjectDecoder(InjectDecoder):
-    """The picture is the recurrent layers' first output; an LSTM's memory begins with zeros."""
+    """The picture is the recurrent layers' initial output; an LSTM's memory starts with zeros."""
 
     def picture_size(self) -> int:
         """See InjectDecoder."""
@@ -101,7 +101,7 @@ class PreInjectDecoder(InjectDecoder):
 
 @keras.saving.register_keras_serializable("captioner")
 class ParInjectDecoder(InjectDecoder):
-    """The picture is beside every word."""
+    """The picture is concatenated to every word."""
 
     def input_size(self) -> int:
         """See InjectDecoder."""

@@ -1,4 +1,4 @@
-"""The merge model: picture and words are read apart and joined before the output layer.
+"""The merge model: picture and words are processed separately and joined before the output layer.
 
 Tanti, Gatt and Camilleri, "Where to put the image in an image caption generator", 2018: the recurrent layer is a pure
 language model; the picture never enters it. This is the model of the well-known Flickr8k tutorials.
@@ -23,7 +23,7 @@ class MergeDecoder(RecurrentDecoder):
 
     Args:
         config: a MergeConfig or its settings.
-        vocabulary_size, feature_shape: see CaptionDecoder; the features are one vector a picture.
+        vocabulary_size, feature_shape: see CaptionDecoder; the features are one vector per picture.
 
     Raises:
         ConfigError: the features are a grid.
@@ -70,7 +70,7 @@ class MergeDecoder(RecurrentDecoder):
         return self.joint(self._join(layout.of_picture(memory), output))
 
     def _join(self, picture: Tensor, words: Tensor) -> Tensor:
-        """Join the picture's part, one wherever the words have many, with the words' part."""
+        """Join the picture's part with the words' part; the picture's part is broadcast over the words."""
         if self.config.combine == "add":
             return picture + words
         if self.config.combine == "multiply":

@@ -22,23 +22,23 @@ END = 2
 
 @keras.saving.register_keras_serializable("captioner")
 class PrefixDecoder(CaptionDecoder):
-    """A mapping network makes of a picture the first inputs of KerasHub's GPT-2, which then continues with words.
+    """A mapping network turns a picture into the first inputs of KerasHub's GPT-2, which then continues with words.
 
-    `mlp` is the paper's network of one hidden layer with tanh, half as wide as the whole prefix; `transformer` reads
-    the picture as `prefix_length` vectors beside as many learned ones, whose outputs are the prefix (section 3.1). The
-    output at the prefix' last vector predicts the first word, so that `<start>` is read nowhere.
+    `mlp` is the paper's network with one tanh layer, half as wide as the whole prefix. `transformer` reads the picture
+    as `prefix_length` vectors together with as many learned vectors, whose outputs are the prefix (section 3.1). The
+    output at the last vector of the prefix predicts the first word, so `<start>` is never read.
 
-    The words are the language model's own pieces: number n + 4 is its piece n, and `<end>` its last one, GPT-2's
-    `<|endoftext|>`. Only `<pad>`, `<start>` and `<unk>` have an output of their own.
+    The words are the pieces of the language model: number n + 4 is its piece n, and `<end>` is its last piece, GPT-2's
+    `<|endoftext|>`. Only `<pad>`, `<start>` and `<unk>` have additional outputs.
 
     Args:
         config: a PrefixConfig or its settings.
-        vocabulary_size, feature_shape: see CaptionDecoder; the features are one vector a picture.
-        network: the language model's configuration, where a saved decoder is loaded: its weights come with the file.
+        vocabulary_size, feature_shape: see CaptionDecoder; the features are one vector per picture.
+        network: the language model's configuration when a saved decoder is loaded; the file has the weights.
 
     Raises:
-        ConfigError: the features are a grid, the vocabulary is not the language model's, or that is no GPT-2.
-        DataError: KerasHub is not installed, or the language model cannot be had.
+        ConfigError: the features are a grid, the vocabulary is not the language model's, or the model is not GPT-2.
+        DataError: KerasHub is not installed, or the language model is not available.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class PrefixDecoder(CaptionDecoder):
         pieces = self.language_model.vocabulary_size
         if vocabulary_size != pieces - 1 + SPECIALS:
             raise ConfigError(
-                f"text.pieces: the vocabulary has {vocabulary_size - SPECIALS} words, {config.language_model} has "
-                f"{pieces - 1} pieces beside its end; set text.vocabulary to bpe and text.pieces to the language model"
+                f"text.pieces: the vocabulary has {vocabulary_size - SPECIALS} words, but {config.language_model} has "
+                f"{pieces - 1} pieces without its end; set text.vocabulary to bpe and text.pieces to the language model"
             )
         width = self.language_model.hidden_dim
         self.feature_dropout = keras.layers.Dropout(config.feature_dropout, dtype=policy)
         self.mapping = _MAPPINGS[config.mapping](config, channels, width, policy)
         self.others = self.add_weight(shape=(3, width), initializer="zeros", name="others")  # <pad>, <start>, <unk>
-        self.others.assign(ops.tile(self.language_model.token_embedding.embeddings[-1:], (3, 1)))  # likely as the end
+        self.others.assign(ops.tile(self.language_model.token_embedding.embeddings[-1:], (3, 1)))  # as likely as <end>
         self.built = True
 
     def encode(self, features: Tensor, training: bool = False) -> Tensor:
@@ -73,7 +73,7 @@ class PrefixDecoder(CaptionDecoder):
         return self.mapping(self.feature_dropout(features, training=training), training=training)
 
     def initial_state(self, memory: Tensor, max_length: int) -> State:
-        """Return each layer's keys and values of the prefix but for its last vector, and room for the words."""
+        """Return each layer's keys and values for the prefix without its last vector, and space for the words."""
         model, read = self.language_model, self.config.prefix_length - 1
         shape = (ops.shape(memory)[0], 2, read + max_length, model.num_heads, model.hidden_dim // model.num_heads)
         state = (ops.zeros(shape, dtype=self.compute_dtype),) * model.num_layers
@@ -88,7 +88,7 @@ class PrefixDecoder(CaptionDecoder):
         return self.logits(hidden[:, 0]), state, ops.zeros((hypotheses, 0))
 
     def hidden_at(self, tokens: Tensor, positions: Tensor, memory: Tensor, training: bool = False) -> Tensor:
-        """See CaptionDecoder.hidden_at; every caption reads the prefix again, as it reads the picture."""
+        """See CaptionDecoder.hidden_at; every caption of a picture reads the prefix again."""
         pictures, captions, time = ops.shape(tokens)
         length, width = memory.shape[1:]
         prefix = ops.broadcast_to(memory[:, None], (pictures, captions, length, width))
@@ -110,7 +110,7 @@ class PrefixDecoder(CaptionDecoder):
         return self.language_model.token_embedding(ops.where(tokens < SPECIALS, end, tokens - SPECIALS))
 
     def _run(self, inputs: Tensor, training: bool) -> Tensor:
-        """Return the language model's output for inputs (rows, time, width) from its first place on."""
+        """Return the language model's output for inputs (rows, time, width) from position 0 on."""
         model = self.language_model
         x = model.embeddings_add((inputs, model.position_embedding(inputs)))
         x = model.embeddings_dropout(x, training=training)
@@ -119,7 +119,7 @@ class PrefixDecoder(CaptionDecoder):
         return model.layer_norm(x)
 
     def _read(self, inputs: Tensor, place: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return the same for inputs that begin at a place, and the keys and values with theirs."""
+        """Return the output for inputs that begin at position `place`, and the extended keys and values."""
         model = self.language_model
         x = model.embeddings_add((inputs, model.position_embedding(inputs, start_index=place)))
         new_state = []
@@ -153,7 +153,7 @@ class PrefixMLP(keras.layers.Layer):
 
 
 class PrefixTransformer(keras.layers.Layer):
-    """Picture (pictures, channels) -> vectors beside learned ones -> self-attention -> the learned ones' outputs."""
+    """Picture (pictures, channels) -> vectors and learned vectors -> self-attention -> outputs of the learned ones."""
 
     def __init__(self, config: PrefixConfig, channels: int, width: int, policy: Any) -> None:
         super().__init__(dtype=policy, name="mapping")
@@ -182,7 +182,7 @@ _MAPPINGS: dict[str, Any] = {"mlp": PrefixMLP, "transformer": PrefixTransformer}
 
 
 def _language_model(preset: str, network: Mapping[str, Any] | None, dtype: str) -> Any:
-    """Return GPT-2's network: that of a preset with its weights, or one of a configuration with fresh ones."""
+    """Return GPT-2's network: a preset with its weights, or a network with new weights from a configuration."""
     hub = import_keras_hub(preset)
     if network is not None:
         return hub.models.GPT2Backbone.from_config({**network, "dtype": dtype})

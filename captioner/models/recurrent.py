@@ -1,4 +1,4 @@
-"""What the decoders around a recurrent layer share: settings, the layer, words in and out."""
+"""The base class of decoders with recurrent layers: settings, recurrent layers, words."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class RecurrentDecoder(CaptionDecoder):
         return self.dense(name, inputs, units, activation, kernel_regularizer=regularizer)
 
     def preprocess_features(self, features: Tensor, training: bool) -> Tensor:
-        """Return the picture's features (pictures, ...) as the decoder sees them: scaled if asked for, with dropout."""
+        """Return the features (pictures, ...) after the optional scaling and dropout."""
         if self.config.normalize:
             features = normalized(features)
         return self.feature_dropout(features, training=training)

@@ -22,15 +22,15 @@ from captioner.models.words import Words, normalized
 class TransformerDecoder(CaptionDecoder):
     """Self-attention over the words so far and cross-attention to the regions, in `layers` pre-norm layers.
 
-    Positions are sinusoids (Vaswani et al. 2017, section 3.5), so that no caption is too long; the regions have learned
-    ones. A picture's captions share its memory, keys and values of all layers, which are computed once.
+    Word positions are sinusoids (Vaswani et al. 2017, section 3.5), so the length of captions is not limited; region
+    positions are learned. A picture's captions share its memory, the keys and values of all layers, computed once.
 
     Args:
         config: a TransformerConfig or its settings.
         vocabulary_size, feature_shape: see CaptionDecoder; the features are a grid.
 
     Raises:
-        ConfigError: the features are one vector a picture.
+        ConfigError: the features are one vector per picture.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class TransformerDecoder(CaptionDecoder):
         return tuple(keys_and_values(one, self.config.heads) for one in ops.split(memory, self.config.layers, axis=-1))
 
     def initial_state(self, memory: tuple[Pair, ...], max_length: int) -> State:
-        """Return per layer empty caches of keys and values, (pictures, heads, max_length, width / heads) each."""
+        """Return empty caches of keys and values per layer, (pictures, heads, max_length, width / heads) each."""
         heads, size = self.config.heads, self.config.embedding_size // self.config.heads
         empty = ops.zeros((ops.shape(memory[0][0])[0], heads, max_length, size), dtype=self.compute_dtype)
         return ((empty, empty),) * self.config.layers
@@ -91,7 +91,7 @@ class TransformerDecoder(CaptionDecoder):
     def step(
         self, token: Tensor, position: Tensor, state: State, memory: tuple[Pair, ...]
     ) -> tuple[Tensor, State, Tensor]:
-        """See CaptionDecoder.step; the attention is the last layer's, the mean over its heads."""
+        """See CaptionDecoder.step; the attention is the mean over the heads of the last layer."""
         x = self._placed(self.words(token), ops.cast(ops.reshape(position, (1,)), "float32"))  # (hypotheses, width)
         new_state = []
         for layer, keys_values, cache in zip(self.decoder_layers, memory, state, strict=True):
@@ -101,7 +101,7 @@ class TransformerDecoder(CaptionDecoder):
         return logits, tuple(new_state), attention
 
     def hidden_at(self, tokens: Tensor, positions: Tensor, memory: tuple[Pair, ...], training: bool = False) -> Tensor:
-        """See CaptionDecoder.hidden_at: norms and dense layers see the words at `positions` only."""
+        """See CaptionDecoder.hidden_at; norms and dense layers process only the words at `positions`."""
         layout = Layout(positions, *ops.shape(tokens))
         words = self.words(ops.take(ops.reshape(tokens, (-1,)), positions), training=training)  # (n, width)
         x = self._placed(words, ops.cast(positions % layout.time, "float32"))

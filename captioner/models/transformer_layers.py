@@ -1,4 +1,4 @@
-"""The layers of a pre-norm transformer: x + block(norm(x)), with dropout on what the block adds (Xiong et al. 2020)."""
+"""The layers of a pre-norm transformer: x + block(norm(x)), with dropout on the block's output (Xiong et al. 2020)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from captioner.models.layout import Layout
 
 Tensor = Any
 Pair = tuple[Tensor, ...]  # keys and values
-UNSEEN = -1e9  # score of what must not be looked at; finite, so that softmax stays defined
+UNSEEN = -1e9  # score of masked places; finite, so that softmax stays defined
 
 
 def by_head(x: Tensor, heads: int) -> Tensor:
@@ -39,7 +39,7 @@ def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = No
     Args:
         query: (n, heads, queries, size).
         keys, values: (n, heads, places, size).
-        mask: (queries, places), true where a query may look; None for everywhere.
+        mask: (queries, places), true where a query may attend; None for everywhere.
 
     Returns:
         (n, heads, queries, size), and the attention (n, heads, queries, places) in float32.
@@ -48,19 +48,19 @@ def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = No
     scores = ops.cast(scores, "float32")  # (n, heads, queries, places)
     if mask is not None:
         scores = ops.where(mask, scores, UNSEEN)
-    # Keras warns of a softmax over one place.
+    # Keras warns about a softmax over an axis of size 1.
     attention = ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
     return ops.matmul(ops.cast(attention, values.dtype), values), attention
 
 
 class Block(keras.layers.Layer):
-    """What encoder and decoder layers share: norms, dense layers, the feed-forward block, dropout.
+    """The base class of encoder and decoder layers: norms, dense layers, the feed-forward block, dropout.
 
     Args:
-        width: of inputs and outputs.
-        heads: of every attention.
+        width: width of inputs and outputs.
+        heads: heads of every attention.
         feedforward_units: width inside the feed-forward block.
-        dropout: of the branch that is added to the input.
+        dropout: dropout rate of the branch that is added to the input.
     """
 
     def __init__(self, width: int, heads: int, feedforward_units: int, dropout: float, **kwargs: Any) -> None:
@@ -101,7 +101,7 @@ class Block(keras.layers.Layer):
         return query, keys_values
 
     def add(self, x: Tensor, seen: Tensor, training: bool) -> Tensor:
-        """Add what the self-attention has seen, (..., width)."""
+        """Add the output of the self-attention, (..., width)."""
         return x + self.dropout(self.self_output(seen), training=training)
 
     def feed_forward(self, x: Tensor, training: bool) -> Tensor:
@@ -135,12 +135,12 @@ class DecoderLayer(Block):
         """Return new words (n, width), given the regions' keys and values (pictures, heads, regions, size)."""
         query, keys_values = self.read(words)
         places = ops.arange(layout.time)
-        # The gaps between captions are not masked: they come after every word of theirs.
+        # The padding of captions needs no mask: it comes after all their words.
         earlier = places[:, None] >= places[None]
         pair = keys_and_values(layout.by_caption(keys_values), self.heads)
         seen, _ = attend(by_head(layout.by_caption(query), self.heads), *pair, earlier)
         words = self.add(words, layout.in_a_row(side_by_side(seen)), training)
-        # All words of a picture's captions are one row of queries: keys and values are neither copied nor reread.
+        # All words of a picture's captions form one list of queries, so keys and values are read once and not copied.
         query = layout.by_caption(self.cross_query(self.cross_norm(words)))
         query = ops.reshape(query, (layout.pictures, -1, self.width))
         seen, _ = attend(by_head(query, self.heads), *memory)
@@ -148,7 +148,7 @@ class DecoderLayer(Block):
         return self.feed_forward(words, training)
 
     def add_seen(self, words: Tensor, seen: Tensor, training: bool = False) -> Tensor:
-        """Add what the cross-attention has seen, (..., width)."""
+        """Add the output of the cross-attention, (..., width)."""
         return words + self.dropout(self.cross_output(seen), training=training)
 
     def step(self, word: Tensor, position: Tensor, cache: Pair, memory: Pair) -> tuple[Tensor, Pair, Tensor]:
@@ -157,8 +157,8 @@ class DecoderLayer(Block):
         Args:
             word: (hypotheses, width).
             position: scalar.
-            cache: keys and values of the words before, (hypotheses, heads, max_length, size) each. In an exported step,
-                where the length is not known, they hold no more than these words and grow by one.
+            cache: keys and values of the previous words, (hypotheses, heads, max_length, size) each. In an exported
+                step, where the length is not known, they have only the previous words and grow by one.
             memory: keys and values of the regions, (pictures, heads, regions, size) each.
 
         Returns:
@@ -172,7 +172,7 @@ class DecoderLayer(Block):
         if cache[0].shape[2] is None:
             keys, values = (ops.concatenate(pair, axis=2) for pair in zip(cache, new, strict=True))
             mask = None
-        else:  # a compiled loop keeps its shapes
+        else:  # shapes in a compiled loop are fixed
             places = ops.arange(cache[0].shape[2])
             here = (places == position)[:, None]
             keys, values = (ops.where(here, one, before) for before, one in zip(cache, new, strict=True))

@@ -1,4 +1,4 @@
-"""Words on their way in and out: embedding, output layer, and what both begin with."""
+"""The word embedding, the output layer, and their initial values."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Tensor = Any
 
 @keras.saving.register_keras_serializable("captioner")
 class Words(keras.layers.Layer):
-    """The word embedding and the output layer, with one matrix for both where they are tied.
+    """The word embedding and the output layer; if they are tied, both use one matrix.
 
     Args:
         vocabulary_size: number of words.
-        units: width of what the output layer reads.
-        config: the settings, as WordsConfig or its plain values.
+        units: width of the output layer's input.
+        config: the settings, as WordsConfig or as a dict.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Words(keras.layers.Layer):
         return self.word_dropout(self.embedding(tokens), training=training)
 
     def logits(self, hidden: Tensor, training: bool = False) -> Tensor:
-        """Return the words' logits (..., words) of the output layer's inputs (..., units)."""
+        """Return the words' logits (..., words) for the output layer's inputs (..., units)."""
         hidden = self.read_out(hidden, training=training)
         if self.output_layer is not None:
             return self.output_layer(hidden)
@@ -79,7 +79,7 @@ class Words(keras.layers.Layer):
         return logits + ops.cast(self.bias, self.compute_dtype)
 
     def read_out(self, hidden: Tensor, training: bool = False) -> Tensor:
-        """Return what the matrix of the output layer is multiplied with (..., width)."""
+        """Return the values (..., width) that are multiplied by the output layer's matrix."""
         hidden = self.output_dropout(hidden, training=training)
         return hidden if self.projection is None else self.projection(hidden)
 
@@ -101,9 +101,9 @@ class Words(keras.layers.Layer):
         }
 
     def begin_with(self, vectors: np.ndarray, found: np.ndarray) -> None:
-        """Put word vectors (words, embedding_size) into the embedding where `found` (words,) says that there are any.
+        """Copy word vectors (words, embedding_size) into the embedding where `found` (words,) is true.
 
-        The others stay random, but as large as the vectors are on average.
+        The other words keep random vectors, scaled to the average size of the given vectors.
         """
         random = ops.convert_to_numpy(self.embedding.embeddings)
         if found.any():
@@ -111,14 +111,15 @@ class Words(keras.layers.Layer):
         self.embedding.embeddings.assign(np.where(found[:, None], vectors, random))
 
     def bias_towards(self, log_frequencies: np.ndarray) -> None:
-        """Begin the output layer's bias with the words' log-frequencies (words,)."""
+        """Initialize the output layer's bias with the words' log-frequencies (words,)."""
         (self.bias if self.output_layer is None else self.output_layer.bias).assign(log_frequencies)
 
 
 def normalized(features: Tensor) -> Tensor:
     """Return a picture's features (pictures, ...) divided by their root mean square over all but the first axis.
 
-    The numbers then have a spread of about 1, which dense layers start well from, however bright the picture.
+    The values then have a standard deviation of about 1, which suits the initialization of dense layers, whatever the
+    picture's brightness.
     """
     axes = tuple(range(1, len(features.shape)))
     largest = ops.max(ops.abs(features), axis=axes, keepdims=True)

@@ -1,4 +1,4 @@
-"""What a user should know about a training on few pictures, and about captions that say nothing."""
+"""Notes for the user about training on few pictures, and about captions that do not depend on the picture."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from collections.abc import Mapping
 
 from captioner.training.best_epoch import CHANCE
 
-FEW = 1000  # training pictures; scripts/bench small shows what fewer give
+FEW = 1000  # training pictures; scripts/bench small measures the scores with fewer
 
 
 def about_data(pictures: int, dev: int, batch_size: int, passes: int) -> list[str]:
     """Return notes on the size of the training and dev splits.
 
     Args:
-        pictures: of the training split.
+        pictures: pictures of the training split.
         dev: pictures of the dev split.
-        batch_size: pictures a step.
-        passes: over the training pictures, an epoch.
+        batch_size: pictures per step.
+        passes: passes over the training pictures in an epoch.
     """
     notes = []
     if pictures < FEW:
         notes.append(
-            f"{pictures} training pictures are few: captions will be simple and often wrong, and better with every "
-            f"hundred more. An epoch goes over them {_times(passes)}, in batches of {batch_size}"
+            f"{pictures} training pictures are few: captions will be simple and often wrong; every hundred more "
+            f"pictures improve them. An epoch goes over them {_times(passes)}, in batches of {batch_size}"
         )
     if dev < 20:
-        notes.append(f"{dev} dev pictures are few: their scores say little, and chance has a part in the best epoch")
+        notes.append(f"{dev} dev pictures are few: their scores are imprecise, and the best epoch is partly chance")
     return notes
 
 
 def about_captions(best: Mapping[str, float], dev: int) -> list[str]:
-    """Return notes on dev captions that say nothing, from the best epoch's row.
+    """Return notes on dev captions that are empty or all the same, from the best epoch's row.
 
     Args:
         best: the row of the run's history.
@@ -43,24 +43,24 @@ def about_captions(best: Mapping[str, float], dev: int) -> list[str]:
         ]
     if best["distinct"] == 1 and dev > 1:
         return [
-            f"all {dev} dev captions are alike: the model does not look at the picture; train longer "
+            f"all {dev} dev captions are the same: the model does not use the picture; train longer "
             "(--set train.epochs=...) or on more pictures"
         ]
     return []
 
 
 def describe_beside(best: Mapping[str, float], baseline: Mapping[str, float]) -> str:
-    """Return one line that says how good a training's dev CIDEr-D is.
+    """Return one line that compares a run's dev CIDEr-D with the baseline and with chance.
 
     Args:
         best: the best epoch's scores.
-        baseline: of the nearest-neighbour baseline, on the same pictures.
+        baseline: the scores of the nearest-neighbour baseline on the same pictures.
     """
     ours, theirs, chance = (100 * value for value in (best["cider_d"], baseline["cider_d"], best[CHANCE]))
     verdict = "the model is better" if ours > theirs else "the model is no better: it needs more pictures"
     return (
         f"dev CIDEr-D {ours:.1f}; captions copied from the most similar training pictures score {theirs:.1f} "
-        f"({verdict}), the model's own on wrong pictures {chance:.1f}"
+        f"({verdict}); the model's captions, assigned to the wrong pictures, score {chance:.1f}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Features of training pictures that are read, changed by chance and encoded each time that training asks for them."""
+"""Features of training pictures that are read, changed at random and encoded each time training asks for them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from captioner.storage import DataError
 
 
 class AugmentedPictures:
-    """Gives the features of pictures as they look in the present epoch, the same for the same seed and epoch.
+    """The features of randomly changed pictures; the same seed and epoch give the same changes.
 
     Args:
         paths: image_id -> the picture's file.
-        encoder: encodes what has become of the pictures.
+        encoder: encodes the changed pictures.
         changes: see captioner.images.augment.augment.
-        one_sided: pictures whose captions tell left from right: they are never mirrored.
-        seed: of the changes.
+        one_sided: pictures whose captions mention left or right: they are never mirrored.
+        seed: seed of the changes.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class AugmentedPictures:
         self._epoch = epoch
 
     def gather(self, ids: Sequence[str]) -> np.ndarray:
-        """Return the features (n, ...) float32 of n pictures, which go through the network as one batch.
+        """Return the features (n, ...) float32 of n pictures, encoded as one batch.
 
         Raises:
             DataError: a picture is missing or broken.
@@ -60,7 +60,7 @@ class AugmentedPictures:
 
     def _prepared(self, image_id: str, epoch: int) -> np.ndarray:
         if image_id not in self._paths:
-            raise DataError(f"picture {image_id} is not in the folder that data.images names; train.augment reads it")
+            raise DataError(f"picture {image_id} is not in the folder data.images; train.augment needs it there")
         rng = np.random.default_rng([self._seed, epoch, zlib.crc32(image_id.encode())])
         changes = [change for change in self._changes if change != "flip" or image_id not in self._one_sided]
         picture = load_image(self._paths[image_id], at_least=self._encoder.input_size)

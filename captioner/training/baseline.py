@@ -1,7 +1,7 @@
-"""The nearest-neighbour baseline: a picture gets a caption of the training picture that looks most like it.
+"""The nearest-neighbour baseline: a picture gets a caption of the most similar training picture.
 
 After Devlin et al., "Exploring Nearest Neighbor Approaches for Image Captioning", 2015, with one neighbour. A model
-that does not beat it has learned less than its training captions say as they are.
+that does not beat it is no better than copying training captions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Streamed(Protocol):
-    """Features that lie in a stream: to look for a few at a time would read it over and over."""
+    """Features in a stream, which must be read in one pass: reading a few at a time would read it many times."""
 
     def averaged(self, ids: Sequence[str]) -> np.ndarray:
         """Return the features (n, channels) of pictures, averaged over their regions."""
@@ -33,15 +33,15 @@ AT_ONCE = 256  # pictures whose features are held in memory at a time
 def nearest_captions(
     features: Features, references: Mapping[str, Sequence[str]], known: Sequence[str], asked: Sequence[str]
 ) -> dict[str, str]:
-    """Return for each picture asked about a caption of the known picture whose features have the greatest cosine.
+    """Return, for each picture in `asked`, a caption of the known picture whose features have the highest cosine.
 
-    Of a known picture's captions the one is taken that shares most words with its others.
+    Of the known picture's captions, the one that shares most words with the others is chosen.
 
     Args:
-        features: of all pictures; grids are averaged over their regions.
-        references: image_id -> raw captions, of the known pictures at least.
+        features: the features of all pictures; grids are averaged over their regions.
+        references: image_id -> raw captions, at least for the known pictures.
         known: image_ids of the training pictures, each with a caption.
-        asked: image_ids.
+        asked: image_ids of the pictures to caption.
     """
     keys, queries = directions(features, known), directions(features, asked)  # (pictures, channels)
     found: dict[str, str] = {}
@@ -56,16 +56,16 @@ def nearest_captions(
 def nearest(
     features: Features, known: Sequence[str], asked: Sequence[str], count: int
 ) -> dict[str, list[tuple[str, float]]]:
-    """Return for each picture asked about the `count` known pictures that look most like it, the nearest first.
+    """Return, for each picture in `asked`, the `count` most similar known pictures, the nearest first.
 
     Args:
-        features: of all pictures; grids are averaged over their regions. They are read a part at a time.
-        known: image_ids.
-        asked: image_ids.
-        count: neighbours a picture.
+        features: the features of all pictures; grids are averaged over their regions. They are read in parts.
+        known: image_ids to search.
+        asked: image_ids to search for.
+        count: neighbours per picture.
 
     Returns:
-        image_id -> its neighbours and the cosines of their features with its own.
+        image_id -> its neighbours, each with the cosine between the features of both.
     """
     queries = directions(features, asked)  # (asked, channels)
     best = np.full((len(asked), count), -np.inf, np.float32)
@@ -86,7 +86,7 @@ def nearest(
 
 
 def directions(features: Features, ids: Sequence[str]) -> np.ndarray:
-    """Return features of length 1, (ids, channels) float32; grids are averaged over their regions first."""
+    """Return features normalized to length 1, (ids, channels) float32; grids are averaged over their regions first."""
     if isinstance(features, Streamed):
         return as_directions(features.averaged(ids))
     parts = (features.gather(ids[start : start + AT_ONCE]) for start in range(0, len(ids), AT_ONCE))
@@ -94,7 +94,7 @@ def directions(features: Features, ids: Sequence[str]) -> np.ndarray:
 
 
 def as_directions(features: np.ndarray) -> np.ndarray:
-    """Return features (n, channels) or (n, regions, channels), averaged over the regions, of length 1."""
+    """Return features (n, channels) or (n, regions, channels) averaged over regions and normalized to length 1."""
     matrix = np.asarray(features, np.float32)
     matrix = matrix.mean(axis=1) if matrix.ndim == 3 else matrix
     return matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)

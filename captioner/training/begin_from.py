@@ -1,4 +1,4 @@
-"""Training that begins with the weights of an earlier run."""
+"""Training that starts from the weights of an earlier run."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from captioner.text.vocabulary import Vocabulary
 def begin_from(
     path: str, trained: CaptionDecoder, words: Vocabulary, decoder: CaptionDecoder, vocabulary: Vocabulary
 ) -> None:
-    """Give a decoder the weights of a trained one.
+    """Copy the weights of a trained decoder to a new one.
 
-    Encoder layers that are trained with the decoder take theirs too where the trained one has them; otherwise they
-    keep the encoder's.
+    Encoder layers that are trained with the decoder are also copied if the trained one has them; otherwise they keep
+    the encoder's weights.
 
     Args:
-        path: where the trained decoder comes from, for messages.
+        path: the file of the trained decoder, for messages.
         trained: the trained decoder.
-        words: its vocabulary.
-        decoder: of the same architecture.
-        vocabulary: its vocabulary.
+        words: the vocabulary of the trained decoder.
+        decoder: the new decoder, of the same architecture.
+        vocabulary: the vocabulary of the new decoder.
 
     Raises:
-        DataError: the two have other words or other shapes.
+        DataError: the vocabularies or the shapes of the weights differ.
     """
     if words.digest != vocabulary.digest:
         raise DataError(
-            f"{path}: was trained with {len(words)} words (digest {words.digest[:12]}), this recipe has "
+            f"{path}: was trained with {len(words)} words (digest {words.digest[:12]}), but this recipe has "
             f"{len(vocabulary)} (digest {vocabulary.digest[:12]}); use the captions and the text settings of that run"
         )
     target = decoder
@@ -40,7 +40,7 @@ def begin_from(
         target = target.decoder
     if _shapes(trained.weights) != _shapes(target.weights):
         raise DataError(
-            f"{path}: holds a {type(trained).__name__} with {trained.count_params():,} weights, this recipe makes a "
+            f"{path}: has a {type(trained).__name__} with {trained.count_params():,} weights, but this recipe makes a "
             f"{type(target).__name__} with {target.count_params():,}; use the model settings and features of that run"
         )
     target.set_weights(trained.get_weights())

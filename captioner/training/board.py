@@ -1,4 +1,4 @@
-"""A run's numbers for TensorBoard."""
+"""Writes a run's scores for TensorBoard."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ OF_TRAINING = {"loss": "loss/training", "val_loss": "loss/dev", "learning_rate":
 
 
 class Board:
-    """Writes the rows of a run's history as scalars, the epoch being the step.
+    """Writes the rows of a run's history as scalars, with the epoch as the step.
 
     Args:
-        folder: where the event file goes, one for each process that works on the run.
+        folder: the folder of the event files; each process that works on the run writes one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,10 +33,10 @@ class Board:
 
 
 def open_board(setting: bool | str, run: Path) -> Board | None:
-    """Return what `train.tensorboard` asks for; None where it asks for nothing.
+    """Return the board that `train.tensorboard` asks for; None if it is off.
 
     Args:
-        setting: the folder, or True for one in the run's.
+        setting: the folder, or True for a folder in the run folder.
         run: the run folder.
     """
     if not setting:
@@ -45,7 +45,7 @@ def open_board(setting: bool | str, run: Path) -> Board | None:
 
 
 def require_tensorboard(setting: bool | str) -> None:
-    """Check, before the work, that scalars can be written.
+    """Check, before training starts, that scalars can be written.
 
     Raises:
         ConfigError: tensorboard is not installed.

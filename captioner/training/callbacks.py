@@ -1,4 +1,4 @@
-"""What Keras calls during training: progress on the screen, and what follows an epoch."""
+"""Keras callbacks: progress, checkpoints, and the work after each epoch."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from captioner.training.epoch_end import EpochEnd
 
 
 class Shuffling(keras.callbacks.Callback):
-    """Shuffles the batches for the epoch that begins; a run that was killed in it begins where it was killed."""
+    """Shuffles the batches for the next epoch; a run that was killed within an epoch continues at that batch."""
 
-    async_safe = True  # it looks at no logs, so Keras need not wait for the device after every batch
+    async_safe = True  # it reads no logs, so Keras need not wait for the device after every batch
 
     def __init__(self, batches: TrainingBatches, state: TrainingState) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Shuffling(keras.callbacks.Callback):
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """Shows how far the epoch is."""
+    """Shows the progress of the epoch."""
 
     async_safe = True
 
@@ -41,7 +41,7 @@ class EpochProgress(keras.callbacks.Callback):
         self.progress: Progress | None = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Begin to count the epoch's batches."""
+        """Start to count the epoch's batches."""
         self.progress = Progress(f"epoch {epoch + 1}/{self.epochs}", self.steps, "batches", self.state.step).__enter__()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -50,27 +50,27 @@ class EpochProgress(keras.callbacks.Callback):
             self.progress.advance(1)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Take the bar away, before the lines about the epoch are printed."""
+        """Remove the bar before the lines about the epoch are printed."""
         if self.progress is not None:
             self.progress.__exit__(None, None, None)
             self.progress = None
 
 
 class Pace:
-    """Counts a run's batches and time, and says when a checkpoint is due and when the time is up.
+    """Counts a run's batches and time, and decides when a checkpoint is due and when the time is up.
 
     Args:
-        state: the run's, continued in place.
-        config: says how often, and how long.
+        state: the run's state, updated in place.
+        config: the settings of checkpoints and of the time limit.
     """
 
     def __init__(self, state: TrainingState, config: TrainConfig) -> None:
         self.state, self.config = state, config
         self._saved = self._began = time.monotonic()
-        self._before = 0.0  # seconds that the epoch had taken when this process came to it
+        self._before = 0.0  # seconds of the epoch before this process continued it
 
     def begin(self) -> None:
-        """Begin an epoch, or the rest of one."""
+        """Start an epoch, or the rest of one."""
         self._began, self._before = time.monotonic(), self.state.seconds
 
     def count(self) -> None:
@@ -80,7 +80,7 @@ class Pace:
         self.state.seconds = self._before + time.monotonic() - self._began
 
     def out_of_time(self) -> bool:
-        """Tell whether the run has taken `max_minutes`."""
+        """Return whether the run has taken `max_minutes`."""
         minutes = self.config.max_minutes
         if minutes is None:
             return False
@@ -88,7 +88,7 @@ class Pace:
         return before + time.monotonic() - self._began >= 60 * minutes
 
     def due(self) -> bool:
-        """Tell whether a checkpoint is due; it counts as written then."""
+        """Return whether a checkpoint is due; if so, it counts as written."""
         every, minutes, now = self.config.checkpoint_steps, self.config.checkpoint_minutes, time.monotonic()
         by_steps = every is not None and self.state.step % every == 0
         due = by_steps or (minutes is not None and now - self._saved >= 60 * minutes)
@@ -101,18 +101,18 @@ class Checkpointing(keras.callbacks.Callback):
     """Writes checkpoints within an epoch, and stops when the time is up.
 
     Args:
-        pace: says when.
+        pace: decides when.
         save: writes a checkpoint.
     """
 
     def __init__(self, pace: Pace, save: Callable[[], None]) -> None:
         super().__init__()
         self.pace, self.save = pace, save
-        self.async_safe = pace.config.max_minutes is None  # the batch that ends the run's time has to be the last one
-        self._trained = False  # whether a batch of the epoch has been trained and not been counted
+        self.async_safe = pace.config.max_minutes is None  # with a time limit, training must stop right after a batch
+        self._trained = False  # whether a batch of the epoch has been trained but not counted
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Give an epoch that is being resumed its losses back: Keras has just set them to nothing."""
+        """Restore the losses of an epoch that is resumed: Keras has just reset them."""
         self.pace.begin()
         self._trained = False
         if self.pace.state.step:
@@ -122,8 +122,8 @@ class Checkpointing(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Count the batch before this one, and write a checkpoint when it is due.
 
-        Keras calls this between two steps. It calls on_train_batch_end in another thread, in which the weights may be
-        those of any step, or be given away to the next one on JAX.
+        Keras calls this between two steps. It calls on_train_batch_end in another thread: there the weights may belong
+        to any step, and on JAX they may have been donated to the next step.
         """
         if self._trained:
             self.pace.count()
@@ -140,7 +140,7 @@ class Checkpointing(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Count the last batch: what follows the epoch writes its checkpoint."""
+        """Count the last batch; EpochEnd writes the checkpoint."""
         self.pace.count()
 
     def _losses(self) -> list[keras.Variable]:
@@ -148,7 +148,7 @@ class Checkpointing(keras.callbacks.Callback):
 
 
 class AtEpochEnd(keras.callbacks.Callback):
-    """Does after each epoch what EpochEnd does, and stops when that says so."""
+    """Runs EpochEnd after each epoch, and stops training when EpochEnd says so."""
 
     def __init__(self, end: EpochEnd) -> None:
         super().__init__()

@@ -19,15 +19,15 @@ from captioner.storage import DataError
 logger = logging.getLogger(__name__)
 
 FEATURES_AT_ONCE = 256  # pictures whose features are held in memory at a time
-LOOKED_AT = 4096  # pictures of a file that was checked when it was written
+LOOKED_AT = 4096  # pictures that are checked again in a file that was checked when it was written
 SIDES = frozenset(("left", "right"))
 
 
 def require_encoder(features: FeatureStore | ShardedFeatures, encoder: EncoderConfig) -> None:
-    """Refuse features that were made by another encoder than the recipe's, where the file says which made them.
+    """Raise an error if the feature file records another encoder than the recipe's.
 
     Raises:
-        DataError: naming what differs, both values.
+        DataError: names each setting that differs, with both values.
     """
     made_by = {"view": "whole", **features.description} if features.description else {}
     wishes = {**to_settings(encoder), "input_size": list(encoder.size) if encoder.size else None}
@@ -52,12 +52,12 @@ def open_views(
 
     Args:
         paths: the files of the other views.
-        features: of the pictures as they are.
-        words: image_id -> the training captions as words: what says left or right is not to be shown mirrored.
-        seed: of the draws.
+        features: the features of the unchanged pictures.
+        words: image_id -> the training captions as words: pictures whose captions say left or right are not mirrored.
+        seed: seed of the random choice of views.
 
     Raises:
-        DataError: a file is of other pictures or of another encoder.
+        DataError: a file has other pictures or was made by another encoder.
     """
     stores = [features]
     for path in paths:
@@ -68,21 +68,21 @@ def open_views(
             raise DataError(f"{path}: comes from another encoder than {features.path} ({'; '.join(unlike)})")
         missing = store.missing(list(words))
         if missing:
-            raise DataError(f"{path}: lacks {len(missing)} training pictures, the first is {missing[0]}")
+            raise DataError(f"{path}: lacks {len(missing)} training pictures (first: {missing[0]}); extract them")
         stores.append(store)
     return Views(stores, one_sided(words), seed)
 
 
 def one_sided(words: Mapping[str, Sequence[Sequence[str]]]) -> list[str]:
-    """Return the pictures whose captions tell left from right; mirrored, their captions would be wrong."""
+    """Return the pictures whose captions mention left or right; for mirrored pictures these would be wrong."""
     return [image_id for image_id, captions in words.items() if any(SIDES & {*caption} for caption in captions)]
 
 
 def require_features(features: FeatureStore, captions: Captions) -> None:
-    """Refuse a feature file that lacks pictures of the splits.
+    """Raise an error if a feature file lacks pictures of the splits.
 
     Raises:
-        DataError: naming the first, and how many there are.
+        DataError: names the first missing picture and counts them.
     """
     for name, ids in captions.splits.items():
         missing = features.missing(ids)
@@ -93,18 +93,18 @@ def require_features(features: FeatureStore, captions: Captions) -> None:
             )
         if missing:
             raise DataError(
-                f"{features.path}: lacks {len(missing)} of the {len(ids)} pictures of split {name}, the first is "
-                f"{missing[0]}; extract them (captioner extract) or take them off the split's list"
+                f"{features.path}: lacks {len(missing)} of the {len(ids)} pictures of split {name} (first: "
+                f"{missing[0]}); extract them (captioner extract) or remove them from the split's list"
             )
 
 
 def require_finite(features: FeatureStore, captions: Captions) -> None:
-    """Read the features once: `gather` refuses one that is not a number. What says nothing of the pictures is logged.
+    """Read the features once: `gather` raises an error for values that are not numbers (NaN). Log useless features.
 
-    A file that captioner wrote was checked then; of that, some pictures spread over all are enough.
+    A file that captioner wrote was checked when it was written; here a sample of its pictures is enough.
 
     Raises:
-        DataError: naming the picture.
+        DataError: names the picture.
     """
     ids = [image_id for split in captions.splits.values() for image_id in split]
     if features.ours:
@@ -120,7 +120,7 @@ def require_finite(features: FeatureStore, captions: Captions) -> None:
         zero += [part[place] for place in np.flatnonzero(nothing)]
     if zero:
         logger.warning(
-            f"{features.path}: the features of {len(zero):,} of {len(ids):,} pictures are zero, first {zero[0]!r}"
+            f"{features.path}: the features of {len(zero):,} of {len(ids):,} pictures are zero (first: {zero[0]!r})"
         )
     elif len(ids) > 1 and not differ:
-        logger.warning(f"{features.path}: all {len(ids):,} pictures have the same features; was one picture extracted?")
+        logger.warning(f"{features.path}: all {len(ids):,} pictures have the same features; check the pictures")

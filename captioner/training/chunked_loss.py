@@ -1,8 +1,9 @@
-"""The output layer and the training loss together, a part of the rows at a time.
+"""The output layer and the training loss together, computed for a chunk of rows at a time.
 
-The logits of a batch are by far the largest arrays of a training step, and what is done to them costs more than the
-arithmetic where a core multiplies bfloat16 matrices. Here they are made, turned into loss and gradients, and forgotten
-for some rows after the other, in memory that is used again. On TensorFlow, on processors; XLA has its own ways.
+The logits of a batch are by far the largest arrays of a training step. If a core multiplies bfloat16 matrices natively,
+reading and writing the logits costs more than the arithmetic. Here the logits of a chunk are computed, turned into loss
+and gradients, and dropped, so that all chunks use the same memory. This is for TensorFlow on CPUs; XLA optimizes this
+itself.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from captioner.models.decoder import CaptionDecoder
 from captioner.training.losses import LEAST_PROBABILITY
 
 Tensor = Any
-CHUNK = 2**23  # logits at once: fewer make too many sums of the output layer's gradient
+CHUNK = 2**23  # logits per chunk: with smaller chunks the output layer's gradient is summed too often
 
 
 def suits(decoder: CaptionDecoder) -> bool:
-    """Return whether a decoder has the usual output layer, and is trained where chunks pay."""
+    """Return whether a decoder has the usual output layer, on a device where chunks are faster."""
     gpus = [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
     usual = type(decoder).logits is CaptionDecoder.logits
     return usual and keras.backend.backend() == "tensorflow" and not gpus
@@ -29,10 +30,10 @@ def suits(decoder: CaptionDecoder) -> bool:
 
 @keras.saving.register_keras_serializable("captioner")
 class TrainedInChunks(keras.Model):
-    """A decoder in training. It is compiled without a loss: it has its own, that of CaptionLoss.
+    """A decoder in training. Compile it without a loss: it computes the loss of CaptionLoss itself.
 
     Args:
-        decoder: what is trained; it is used without this model afterwards.
+        decoder: the decoder to train; afterwards it is used without this model.
         label_smoothing: see CaptionLoss.
     """
 
@@ -42,7 +43,7 @@ class TrainedInChunks(keras.Model):
         self.built = True
 
     def call(self, inputs: tuple[Tensor, Tensor, Tensor], training: bool = False) -> Tensor:
-        """Return what the output layer reads (n, width); see CaptionDecoder.call for the inputs."""
+        """Return the input of the output layer, (n, width); see CaptionDecoder.call for the inputs."""
         features, tokens, positions = inputs
         memory = self.decoder.encode(features, training=training)
         hidden = self.decoder.hidden_at(tokens, positions, memory, training=training)
@@ -57,7 +58,7 @@ class TrainedInChunks(keras.Model):
         sample_weight: Tensor = None,
         training: bool = True,
     ) -> Tensor:
-        """Return the loss of targets `y` (n,), with the decoder's own losses, such as those of its weights' size."""
+        """Return the loss of targets `y` (n,) plus the decoder's own losses, such as weight regularization."""
         weights = ops.ones(ops.shape(y)) if sample_weight is None else sample_weight
         matrix, bias = self.decoder.words.output_weights()
         loss = loss_of(y_pred, matrix, bias, y, weights, self.label_smoothing)
@@ -70,7 +71,7 @@ class TrainedInChunks(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> TrainedInChunks:
-        """Build a model from what `get_config` gave."""
+        """Build a model from the result of `get_config`."""
         decoder = keras.saving.deserialize_keras_object(config["decoder"], custom_objects=custom_objects)
         return cls(**{**config, "decoder": decoder})
 
@@ -78,13 +79,13 @@ class TrainedInChunks(keras.Model):
 def loss_of(
     inputs: Tensor, matrix: Tensor, bias: Tensor, targets: Tensor, weights: Tensor, label_smoothing: float = 0.0
 ) -> Tensor:
-    """Return the weighted mean of captioner.training.losses.cross_entropy, (), of an output layer's logits.
+    """Return the weighted mean of captioner.training.losses.cross_entropy, (), for an output layer's logits.
 
-    With the probabilities p of a row's words, d loss / d z = p - (1 - e) onehot - e / V, and from it follow the
-    gradients of the inputs, the matrix and the bias. They are computed with the loss, while the logits are there.
+    With the probabilities p of a row's words, d loss / d z = p - (1 - e) onehot - e / V; the gradients of the inputs,
+    the matrix and the bias follow from it. They are computed together with the loss, while the logits are in memory.
 
     Args:
-        inputs: (n, width), of the type in which the products are computed.
+        inputs: (n, width), in the type in which the products are computed.
         matrix: (width, words) float32.
         bias: (words,) float32.
         targets: (n,)

@@ -10,13 +10,13 @@ DECAYING, WITH_MOMENTUM = ("adamw", "lion"), ("sgd", "rmsprop")  # optimizers wi
 
 @dataclass(frozen=True)
 class SelfCriticalConfig:
-    """How a decoder is trained on its own samples (`train.self_critical`). METEOR cannot be rewarded: it needs Java.
+    """How a decoder is trained on its own samples (`train.self_critical`). METEOR is no reward, since it needs Java.
 
     Attributes:
-        samples: captions that are drawn of each picture, at each step.
-        temperature: of the draws.
-        cross_entropy: share of the loss that the references' cross-entropy keeps; it holds overfitting back.
-        references: captions a picture that cross-entropy sees, chosen again each epoch.
+        samples: captions that are sampled for each picture at each step.
+        temperature: temperature of the sampling.
+        cross_entropy: share of the references' cross-entropy in the loss; it reduces overfitting.
+        references: captions per picture in the cross-entropy, chosen again in each epoch.
         bleu_4: weight of a caption's BLEU-4 (a fraction) beside its CIDEr-D (up to 10) in the reward.
     """
 
@@ -28,13 +28,13 @@ class SelfCriticalConfig:
 
     def __post_init__(self) -> None:
         if self.samples < 2:
-            raise ValueError(f"samples must be 2 or more, found {self.samples}: one is compared with the others")
+            raise ValueError(f"samples must be 2 or more, found {self.samples}: each is compared with the others")
         if self.temperature <= 0:
             raise ValueError(f"temperature must be above 0, found {self.temperature}")
         if not 0 <= self.cross_entropy < 1:
             raise ValueError(f"cross_entropy must be at least 0 and below 1, found {self.cross_entropy}")
         if self.references < 1:
-            raise ValueError(f"references must be 1 or more, found {self.references}; cross_entropy: 0 leaves them out")
+            raise ValueError(f"references must be 1 or more, found {self.references}; use cross_entropy: 0 for none")
         if self.bleu_4 < 0:
             raise ValueError(f"bleu_4 must be 0 or more, found {self.bleu_4}")
 
@@ -44,59 +44,62 @@ class TrainConfig:
     """How a decoder is trained.
 
     Attributes:
-        epochs: passes over the training captions, at most.
-        batch_size: pictures a step, each with all its captions.
-        least_steps: an epoch has at least so many steps: it goes over few pictures several times, and in smaller
-            batches, so that a recipe made for thousands of pictures also suits 40.
-        engine: `keras`, or `numpy`: the recurrent network written out in NumPy, for init-inject models.
+        epochs: the largest number of passes over the training captions.
+        batch_size: pictures per step, each with all its captions.
+        least_steps: the least number of steps in an epoch. An epoch goes over few pictures several times and in
+            smaller batches, so that a recipe made for thousands of pictures also suits 40.
+        engine: `keras`, or `numpy`: the recurrent network implemented in NumPy, for init-inject models.
         optimizer: `adam`, `nadam`, `adamw` or `lion` with `weight_decay`, `sgd` or `rmsprop` with `momentum`.
-        learning_rate: the highest one.
-        schedule: `constant`; `cosine` (down to 0 over all epochs); `exponential` and `step` (times `decay_rate` over
-            every `decay_epochs` epochs, smoothly or at once); `inverse_sqrt` (falling with the root of the steps after
-            `warmup`); `plateau` (halved when the dev score has not risen for `plateau_patience` epochs).
+        learning_rate: the highest learning rate.
+        schedule: `constant`; `cosine` (down to 0 over all epochs); `exponential` and `step` (multiplied by
+            `decay_rate` every `decay_epochs` epochs, smoothly or at once); `inverse_sqrt` (falls with the square root
+            of the steps after `warmup`); `plateau` (halved when the dev score has not risen for `plateau_patience`
+            epochs).
         warmup: share of all steps over which the learning rate rises from 0; not with `plateau`.
         decay_rate: factor of `exponential` and `step`.
         decay_epochs: epochs over which that factor applies once.
-        plateau_patience: epochs.
+        plateau_patience: epochs without a better dev score before `plateau` halves the learning rate.
         accumulate: batches whose gradients are averaged before the weights change.
-        weight_decay: of adamw and lion.
-        momentum: of sgd and rmsprop.
-        clip_norm: largest norm of all gradients together; null for none.
+        weight_decay: weight decay of adamw and lion.
+        momentum: momentum of sgd and rmsprop.
+        clip_norm: largest norm of all gradients together; null for no clipping.
         label_smoothing: share of the target distribution spread evenly over all words.
         ema: momentum of an exponential moving average of the weights, which is evaluated and saved; null or 0 for
-            none. It begins short: its momentum is at most (1 + steps) / (10 + steps).
-        monitor: the dev score by which the best epoch is chosen and training stops: of generated captions, or
-            `val_loss`. Of two epochs with equal scores the one with the lower val_loss is better, and so it is of two
-            whose captions score no more than they do for the wrong pictures.
-        best_by: what an epoch is chosen by: its own dev score (`epoch`), or the mean of its own and those of the scored
-            epochs before and after it (`neighbours`), as the last half point of a single score is chance.
-        average_epochs: the mean of the weights at the ends of so many epochs, the newest ones, is evaluated and
-            saved; 1 for each epoch's own. Training continues with its own.
-        score_every: captions are generated and scored after every so many epochs, and after the last; the dev loss is
-            taken after each.
+            none. At the start of training its momentum is at most (1 + steps) / (10 + steps).
+        monitor: the dev score that chooses the best epoch and stops training: a score of generated captions, or
+            `val_loss`. Of two epochs with equal scores, or whose captions score no more than for the wrong pictures,
+            the one with the lower val_loss is better.
+        best_by: how an epoch is ranked: by its own dev score (`epoch`), or by the mean of its score and those of the
+            scored epochs before and after it (`neighbours`), since the last half point of a single score is chance.
+        average_epochs: the mean of the weights after this number of the newest epochs is evaluated and saved; 1 for
+            each epoch's own weights. Training continues with its own weights.
+        score_every: epochs between scorings of generated captions; the last epoch is always scored. The dev loss is
+            computed after each epoch.
         score_pictures: dev pictures, spread evenly over the split, that are captioned for these scores; null for all.
             The best epoch is scored on all of them when training ends.
         patience: epochs without a better dev score before training stops; null for never. They count from the first
             epoch whose captions score more than for the wrong pictures.
-        max_minutes: of training, after which the epoch is cut short, scored, and the last; null for no limit. Several
-            processes finish the epoch.
-        scheduled_sampling: share of the words read in training that are the decoder's own, in the last epoch; it rises
-            from 0 in the first.
-        checkpoint_minutes: between checkpoints within an epoch; null for none.
+        max_minutes: minutes of training after which the epoch is cut short, scored, and becomes the last; null for no
+            limit. Several processes finish the epoch first.
+        scheduled_sampling: in the last epoch, the share of words read in training that are the decoder's own; it rises
+            from 0 in the first epoch.
+        checkpoint_minutes: minutes between checkpoints within an epoch; null for none.
         checkpoint_steps: batches between checkpoints within an epoch; null for none.
-        precision: `bfloat16` computes in bfloat16 and keeps weights in float32; `auto` takes it where the processor or
-            the GPU computes it natively, and `float32` elsewhere.
-        seed: of weights, dropout and shuffling.
+        precision: `bfloat16` computes in bfloat16 and keeps weights in float32; `auto` chooses it if the processor or
+            the GPU supports it natively, and otherwise `float32`.
+        seed: seed of weights, dropout and shuffling.
         views: further feature files of the training pictures, each of another view (`captioner extract --view flip`);
-            of each picture and epoch one is drawn. Pictures whose captions say left or right are never shown mirrored.
-        augment: changes drawn for each training picture and epoch: `crop`, `flip`, `color`. The pictures are read from
-            `data.images` and encoded while training runs; the feature file serves the dev split. Pictures whose
+            for each picture and epoch one is chosen at random. Pictures whose captions say left or right are never
+            mirrored.
+        augment: random changes for each training picture and epoch: `crop`, `flip`, `color`. The pictures are read from
+            `data.images` and encoded while training runs; the feature file is used for the dev split. Pictures whose
             captions say left or right are never mirrored.
-        distill: captions that other models generated for the training pictures, trained on beside the references: the
-            predictions.json of `captioner evaluate RUN RUN --split train -n 3`. Scores and the vocabulary do without.
-        begin_from: a run folder or `.keras` file whose weights training begins with; null for fresh ones.
+        distill: file of captions that other models generated for the training pictures, to train on beside the
+            references: the predictions.json of `captioner evaluate RUN RUN --split train -n 3`. Neither the scores nor
+            the vocabulary use them. Null for none.
+        begin_from: a run folder or `.keras` file whose weights training starts from; null for new weights.
         encoder_rate: the learning rate of encoder layers that are trained with the decoder, as a share of
-            `learning_rate`; 0 keeps them as they are.
+            `learning_rate`; 0 freezes them.
         self_critical: train on samples and their CIDEr-D instead of the references alone; needs `begin_from`.
         tensorboard: write each epoch's numbers for TensorBoard: `true` into the run folder, or the name of a folder.
     """
@@ -147,7 +150,7 @@ class TrainConfig:
         self._require_a_fitting_beginning()
 
     def _require_ranges(self) -> None:
-        """Refuse a number that is impossible by itself. Raises ValueError."""
+        """Check the ranges of numbers. Raises ValueError."""
         nullable = ("patience", "score_pictures")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be from 0 to {2**32 - 1}, found {self.seed}")
@@ -173,32 +176,32 @@ class TrainConfig:
             raise ValueError(f"decay_rate must be between 0 and 1, found {self.decay_rate}")
 
     def _require_a_fitting_optimizer(self) -> None:
-        """Refuse settings that the optimizer does not have. Raises ValueError."""
+        """Check that the optimizer has the given settings. Raises ValueError."""
         if self.momentum and self.optimizer not in WITH_MOMENTUM:
             raise ValueError(f"momentum needs optimizer: {' or '.join(WITH_MOMENTUM)}")
         if self.weight_decay and self.optimizer not in DECAYING:
             raise ValueError(f"weight_decay needs optimizer: {' or '.join(DECAYING)}")
 
     def _require_a_fitting_schedule(self) -> None:
-        """Refuse a schedule whose warm-up it cannot have, or must have. Raises ValueError."""
+        """Check that the schedule allows, or has, the warm-up. Raises ValueError."""
         if self.warmup and self.schedule == "plateau":
-            raise ValueError("warmup goes with every schedule but plateau; set it to 0, or choose another schedule")
+            raise ValueError("warmup does not work with schedule plateau; set it to 0, or choose another schedule")
         if self.schedule == "inverse_sqrt" and not self.warmup:
-            raise ValueError("schedule inverse_sqrt needs warmup, such as 0.1: it falls from the end of the warm-up on")
+            raise ValueError("schedule inverse_sqrt needs warmup, such as 0.1: the rate falls after the warm-up")
 
     def _require_a_fitting_beginning(self) -> None:
-        """Refuse self-critical training of what nothing has trained. Raises ValueError."""
+        """Check that self-critical training has a trained decoder, and that its settings agree. Raises ValueError."""
         if self.self_critical is not None and self.begin_from is None:
-            raise ValueError("self_critical needs begin_from, a run that cross-entropy has trained")
+            raise ValueError("self_critical needs begin_from: a run that was trained with cross-entropy")
         if self.self_critical is not None and self.engine == "numpy":
             raise ValueError("self_critical needs engine: keras")
         if self.self_critical is not None and self.scheduled_sampling:
             raise ValueError("self_critical draws its own captions; set scheduled_sampling to 0")
         if self.augment and self.views:
-            raise ValueError("augment and views both change what training sees; choose one")
+            raise ValueError("augment and views cannot be used together; choose one")
         if not 0 <= self.encoder_rate <= 1:
             raise ValueError(f"encoder_rate must be between 0 and 1, found {self.encoder_rate}")
 
     def batch_size_for(self, pictures: int) -> int:
-        """Return the pictures a step: of few pictures an eighth, but no fewer than 4 unless `batch_size` is smaller."""
+        """Return the pictures per step: at most an eighth of few pictures, but at least 4 if `batch_size` allows it."""
         return min(self.batch_size, max(4, pictures // 8))

@@ -1,4 +1,4 @@
-"""The dev score of an epoch: captions generated and scored as the evaluation does it, and the teacher-forced loss."""
+"""The dev score of an epoch: generated captions, scored as in the evaluation, and the teacher-forced loss."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from captioner.training.losses import CaptionLoss
 
 logger = logging.getLogger(__name__)
 
-BATCH_SIZE = 64  # pictures; of the loss only
-MOST_WAYS, ENOUGH = 10, 400  # ways of giving captions to the wrong pictures, of few pictures more: 400 pictures in all
+BATCH_SIZE = 64  # pictures, for the loss only
+MOST_WAYS, ENOUGH = 10, 400  # ways to assign captions to wrong pictures: up to 10, until 400 captions are scored
 
 
-LARGEST_LOSS = 100.0  # whose exponential is written; more says nothing
-EXAMPLES = 3  # captions that are shown, always of the same pictures
+LARGEST_LOSS = 100.0  # caps the loss in the perplexity, so that the exponential stays finite
+EXAMPLES = 3  # captions that are logged, always of the same pictures
 
 
 class TeacherForced(keras.Model):
-    """A decoder that only reads references, with a compiled loss of its own: training's may be smoothed or a reward.
+    """A decoder that only reads references. It has its own loss, since the training loss may be smoothed or a reward.
 
     Args:
-        decoder: what reads.
+        decoder: the decoder to evaluate.
     """
 
     def __init__(self, decoder: CaptionDecoder) -> None:
@@ -50,18 +50,18 @@ class TeacherForced(keras.Model):
 
 
 class DevScore:
-    """Scores a decoder, as it is at the time of the call, on the dev split.
+    """Scores a decoder with its current weights on the dev split.
 
     Args:
-        decoder: the one that is scored.
+        decoder: the decoder to score.
         vocabulary: its words.
-        features: of the dev pictures.
+        features: the features of the dev pictures.
         captions: their raw references.
         encoded: image_id -> captions as numbers, for the loss.
         generation: how captions are generated.
-        monitor: the score whose value by chance is taken, too.
-        pictures: that are captioned, spread evenly over the split; None for all.
-        examples: of their captions, how many are logged.
+        monitor: the score that is also computed for the wrong pictures.
+        pictures: the number of pictures to caption, spread evenly over the split; None for all.
+        examples: the number of captions to log.
     """
 
     def __init__(
@@ -85,16 +85,16 @@ class DevScore:
         self.search = make_search(decoder, generation, vocabulary=vocabulary)
 
     def __call__(self, captions: bool = True) -> dict[str, float]:
-        """Return `val_loss` and `val_perplexity`, and of generated captions `bleu_1` to `bleu_4`, `cider_d` and more.
+        """Return `val_loss` and `val_perplexity`, and for generated captions `bleu_1` to `bleu_4`, `cider_d` and more.
 
-        The loss is the cross-entropy, without label smoothing, in nats a word, and the perplexity its exponential.
-        `chance` is the monitored score of the same captions given to the wrong pictures, the highest of a few ways to
-        do so; `distinct` counts the different captions, the empty one left out.
+        The loss is the cross-entropy, without label smoothing, in nats per word; the perplexity is its exponential.
+        `chance` is the monitored score of the same captions assigned to the wrong pictures, the highest of a few such
+        assignments; `distinct` counts the different captions without the empty one.
 
         Args:
             captions: whether captions are generated.
         """
-        # The averages over batches weigh each by its pictures, which all have about as many words.
+        # The average weighs each batch by its pictures, which all have about the same number of words.
         loss = float(self.model.evaluate(self.batches, verbose=0))
         scores = {"val_loss": loss, "val_perplexity": math.exp(min(loss, LARGEST_LOSS))}
         return {**scores, **self._of_captions()} if captions else scores
@@ -116,7 +116,7 @@ class DevScore:
         metric, texts = self.monitor.partition("_")[0], list(candidates.values())
         ways = min(len(self.ids) - 1, MOST_WAYS, max(1, ENOUGH // len(self.ids)))
         found = []
-        for way in range(ways):  # each turns the row of captions by another number of pictures
+        for way in range(ways):  # each rotates the captions by another number of pictures
             turned = 1 + way * (len(texts) - 1) // ways
             wrong = dict(zip(candidates, texts[turned:] + texts[:turned], strict=True))
             found.append(score(wrong, self.references, (metric,)).corpus[self.monitor])
@@ -124,7 +124,7 @@ class DevScore:
 
 
 def spread(ids: Sequence[str], count: int | None) -> list[str]:
-    """Return `count` of the ids at even distances, all of them where they are fewer or `count` is None."""
+    """Return `count` evenly spaced ids; all of them if there are fewer or `count` is None."""
     if count is None or count >= len(ids):
         return list(ids)
     return [ids[place * len(ids) // count] for place in range(count)]

@@ -1,4 +1,4 @@
-"""Which device computes, and in which precision."""
+"""The device and the precision of training."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ AMPERE = 8.0  # NVIDIA's first compute capability with bfloat16
 
 
 def resolve_precision(precision: Wanted) -> Precision:
-    """Return a recipe's precision; for `auto`, bfloat16 where the device that trains computes it natively.
+    """Return a recipe's precision; `auto` means bfloat16 if the training device supports it natively.
 
-    JAX multiplies bfloat16 numbers on a processor by way of float32, whatever the processor can do.
+    JAX on a CPU converts bfloat16 to float32 for products, even if the CPU supports bfloat16.
     """
     if precision != "auto":
         return precision
@@ -33,7 +33,7 @@ def resolve_precision(precision: Wanted) -> Precision:
 
 
 def _gpu_capability(backend: str) -> float:
-    """Return the least compute capability of the NVIDIA GPUs; 0.0 where they do not tell."""
+    """Return the lowest compute capability of the NVIDIA GPUs; 0.0 if it is unknown."""
     if backend == "jax":
         import jax
 

@@ -1,4 +1,4 @@
-"""What follows an epoch, whatever trained it: score, best weights, checkpoint, a lower learning rate, stopping."""
+"""The work after an epoch in every training loop: score, best weights, checkpoint, learning rate, stopping."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ FLOAT32_BYTES = 4
 
 
 class Score(Protocol):
-    """Scores a decoder, as it is at the time of the call, on the dev split."""
+    """Scores a decoder with its current weights on the dev split."""
 
     def __call__(self, captions: bool = True) -> dict[str, float]:
-        """Return scores by name; without `captions` only those for which none need be generated."""
+        """Return scores by name; without `captions`, only those that need no generated captions."""
         ...
 
 
 class EpochEnd:
-    """Scores the epoch, keeps the best weights, writes the checkpoint, halves the learning rate, says when to stop.
+    """Scores the epoch, keeps the best weights, writes the checkpoint, halves the learning rate, decides when to stop.
 
     Args:
-        decoder: the one in training.
-        optimizer: what trains it; its `learning_rate` can be set.
+        decoder: the decoder in training.
+        optimizer: its optimizer; its `learning_rate` can be set.
         config: the settings.
-        progress: the run's, continued in place.
-        score: scores the decoder as it is on the dev split.
-        variables: of the decoder and its optimizer: what a checkpoint holds.
-        folder: where best weights and checkpoint go.
+        progress: the run's progress, updated in place.
+        score: scores the decoder with its current weights on the dev split.
+        variables: the variables of the decoder and its optimizer, which a checkpoint holds.
+        folder: the folder of best weights and checkpoints.
         identity: digest of settings and data.
     """
 
@@ -74,11 +74,11 @@ class EpochEnd:
         self._board = open_board(config.tensorboard, folder.parent)
 
     def exhausted(self) -> bool:
-        """Tell whether training is to stop: no better dev score for `patience` epochs, or the minutes are up."""
+        """Return whether to stop training: no better dev score for `patience` epochs, or `max_minutes` are over."""
         return self._waited_enough() or self._out_of_time()
 
     def _waited_enough(self) -> bool:
-        """Tell whether the dev score has not risen for `patience` epochs, counted from the first that scored at all."""
+        """Return whether the dev score has not risen for `patience` epochs, counted from the first that beat chance."""
         patience, progress = self.config.patience, self.progress
         return patience is not None and self.ranking.waited(progress.history, progress.best_epoch) >= patience
 
@@ -90,8 +90,8 @@ class EpochEnd:
         """See the class.
 
         Args:
-            loss: the epoch's.
-            seconds: that its training took.
+            loss: the epoch's training loss.
+            seconds: the duration of its training.
 
         Raises:
             DataError: the loss is not a number.
@@ -119,29 +119,29 @@ class EpochEnd:
         best = progress.best_epoch if progress.best_epoch != best_before else None
         logger.info(describe_epoch(row, self.config.epochs, best, "" if self.exhausted() else self._left.line()))
         if self._waited_enough():
-            logger.info(f"no better {self.config.monitor} for {self.config.patience} epochs: stopping")
+            logger.info(f"stopping: no better {self.config.monitor} for {self.config.patience} epochs")
         elif self._out_of_time():
-            logger.info(f"train.max_minutes: {self.config.max_minutes:g} minutes are up: stopping")
+            logger.info(f"stopping: the {self.config.max_minutes:g} minutes of train.max_minutes are over")
 
     def restore_best(self) -> None:
         """Give the decoder the weights of the best epoch.
 
         Raises:
-            DataError: they could not be written, or not be read.
+            DataError: they could not be written or read.
         """
         if not self.progress.best_epoch:
-            raise DataError(f"{self.folder}: no epoch's weights could be written; make room there, then train again")
+            raise DataError(f"{self.folder}: no epoch's weights could be written; free disk space and train again")
         load_variables(self.folder / BEST, self.decoder.weights, self.identity)
 
     def save(self) -> None:
-        """Write a checkpoint; where that fails, say so: the former one is whole, and training can go on."""
+        """Write a checkpoint; if that fails, log it: the previous one is complete, and training can continue."""
         try:
             save_checkpoint(self.folder, self.variables, self.progress, self.identity)
         except DataError as error:
             logger.warning(f"no checkpoint was written; training continues: {error}")
 
     def _choose(self, last: bool) -> None:
-        """Keep the weights of the best epoch, of those that can be judged now; the newest one's are the decoder's."""
+        """Keep the weights of the best epoch among those that can be ranked now; the decoder has the newest weights."""
         progress, ranking = self.progress, self.ranking
         if ranking.with_neighbours and ranking.counts(progress.history[-1]):
             self._scored.keep(self.decoder.weights, progress)
@@ -156,19 +156,19 @@ class EpochEnd:
         return self.ranking.rank(self.progress.history, self.progress.history[self.progress.best_epoch - 1])
 
     def _keep_best(self, epoch: int) -> bool:
-        """Keep the weights of an epoch as the best; return whether that worked."""
+        """Keep the weights of an epoch as the best; return whether they could be written."""
         try:
             if epoch == self.progress.epoch:
                 save_variables(self.folder / BEST, self.decoder.weights, self.progress, self.identity)
             else:
                 self._scored.copy(epoch, self.folder / BEST)
         except DataError as error:
-            logger.warning(f"epoch {epoch}'s weights are the best and were not kept; training continues: {error}")
+            logger.warning(f"epoch {epoch} is the best, but its weights were not saved; training continues: {error}")
             return False
         return True
 
     def _lower_rate(self, rate: float) -> None:
-        """Halve the learning rate of the `plateau` schedule where the newest score says that it is time."""
+        """Halve the learning rate of the `plateau` schedule if the score has not risen for long enough."""
         progress = self.progress
         judged = self.ranking.judged(progress.history, last=False)
         if self.config.schedule != "plateau" or not judged:
@@ -180,7 +180,7 @@ class EpochEnd:
 
     @contextlib.contextmanager
     def _weights_to_score(self) -> Iterator[None]:
-        """Let the decoder have the weights that are scored and kept: its own, their average, or a mean of epochs."""
+        """Give the decoder the weights to score and keep: its own, their moving average, or a mean of epochs."""
         self._swap_average()
         own = None
         if self.config.average_epochs > 1:
@@ -198,7 +198,7 @@ class EpochEnd:
             weight.assign(ops.cast(value, weight.dtype))
 
     def _swap_average(self) -> None:
-        """Exchange the weights and their moving average, so that the average is scored and kept."""
+        """Swap the weights with their moving average, so that the average is scored and kept."""
         if self.config.ema is None:
             return
         averages = self.optimizer._model_variables_moving_average  # no public name for it

@@ -1,4 +1,4 @@
-"""What an epoch prints: its loss and scores, and how long the rest of the run will take."""
+"""The line that is printed after an epoch: its loss and scores, and the remaining time of the run."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from captioner.training.config import TrainConfig
 
 
 class TimeLeft:
-    """Tells how long the rest of a run will take, by the epochs that this process has trained.
+    """Estimates the remaining time of a run from the epochs that this process has trained.
 
-    The first of them often compiles a network, so it is left out as soon as there is another one.
+    The first of these epochs often includes compilation, so it is left out as soon as there is another one.
 
     Args:
-        config: says how many epochs there are, and how many minutes at most.
-        progress: the run's.
+        config: the number of epochs and the time limit.
+        progress: the run's progress.
     """
 
     def __init__(self, config: TrainConfig, progress: TrainingState) -> None:
         self.config, self.progress = config, progress
-        self._seconds: list[float] = []  # of each epoch, with what follows it
+        self._seconds: list[float] = []  # of each epoch, including its scores
 
     def count(self, seconds: float) -> None:
-        """Count an epoch that took `seconds`, its scores included."""
+        """Count an epoch that took `seconds`, including its scores."""
         self._seconds.append(seconds)
 
     def seconds(self) -> float:
-        """Return the seconds that are left, if training is not stopped before."""
+        """Return the seconds that are left if training does not stop early."""
         known = self._seconds[1:] or self._seconds
         left = (self.config.epochs - self.progress.epoch) * sum(known) / len(known)
         if self.config.max_minutes is not None:
@@ -36,7 +36,7 @@ class TimeLeft:
         return left
 
     def line(self) -> str:
-        """Return the same for people; nothing after the last epoch."""
+        """Return the remaining time as text; an empty string after the last epoch."""
         return f"{duration(self.seconds())} left" if self.progress.epoch < self.config.epochs else ""
 
 
@@ -44,10 +44,10 @@ def describe_epoch(row: Mapping[str, float], epochs: int, best: int | None, left
     """Return an epoch's line.
 
     Args:
-        row: its loss and scores; those of captions only where some were generated.
-        epochs: of the run.
-        best: the epoch that is the best one since now; None where it is the same as before.
-        left: how long the rest will take.
+        row: its loss and scores; scores of captions only if captions were generated.
+        epochs: the run's number of epochs.
+        best: the best epoch, if it has just changed; None otherwise.
+        left: the remaining time as text.
     """
     parts = [f"epoch {row['epoch']}/{epochs}: loss {row['loss']:.4f}", f"dev loss {row['val_loss']:.4f}"]
     if "val_perplexity" in row:

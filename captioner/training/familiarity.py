@@ -1,4 +1,4 @@
-"""How unlike the training pictures a picture is: a captioner of drawings can say little of photographs."""
+"""Measures how far a picture is from the training pictures: a captioner of drawings cannot caption photographs well."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from captioner.training.baseline import as_directions, directions
 if TYPE_CHECKING:
     from captioner.data.batches import Features
 
-SAMPLE = 6000  # training pictures that are looked at, at most
-CENTRES = 64  # kinds of pictures, at most
-PICTURES_OF_A_KIND = 20  # fewer centres for fewer pictures
+SAMPLE = 6000  # largest number of training pictures that are used
+CENTRES = 64  # largest number of clusters
+PICTURES_OF_A_KIND = 20  # pictures per cluster at least: fewer pictures have fewer clusters
 ROUNDS = 15  # of k-means
-QUANTILE = 0.995  # of the training pictures' distances: beyond it a picture counts as unlike them
+QUANTILE = 0.995  # of the training pictures' distances; a picture beyond it counts as unfamiliar
 
 
 class Familiarity:
-    """Tells pictures that are unlike those of the training by the direction of their features.
+    """Recognizes pictures that are unlike the training pictures from the direction of their features.
 
-    The training pictures' directions are gathered around a few centres (spherical k-means; Dhillon and Modha, "Concept
-    Decompositions for Large Sparse Text Data Using Clustering", 2001). A picture's distance is 1 - the cosine of its
-    features and the nearest centre.
+    The training pictures' directions are clustered around a few centres (spherical k-means; Dhillon and Modha, "Concept
+    Decompositions for Large Sparse Text Data Using Clustering", 2001). A picture's distance is 1 minus the cosine
+    between its features and the nearest centre.
 
     Attributes:
         centres: (centres, channels), of length 1.
-        limit: the distance beyond which a picture is unlike the training's.
-        typical, spread: median and standard deviation of the training pictures' distances, the latter wider for few.
+        limit: the distance beyond which a picture is unlike the training pictures.
+        typical, spread: median and standard deviation of the training pictures' distances; the latter is increased if
+            there are few pictures.
     """
 
     def __init__(self, centres: Sequence[Any] | np.ndarray, limit: float, typical: float, spread: float) -> None:
@@ -39,29 +40,29 @@ class Familiarity:
 
     @classmethod
     def of(cls, features: Features, ids: Sequence[str]) -> Familiarity:
-        """Return that of training pictures, of at most SAMPLE of them."""
+        """Compute the centres and distances from at most SAMPLE of the training pictures."""
         rows = directions(features, ids[:: -(-len(ids) // SAMPLE)])  # (pictures, channels)
         centres = _centres(rows, max(1, min(CENTRES, len(rows) // PICTURES_OF_A_KIND)))
         distances = 1 - (rows @ centres.T).max(axis=1)
         typical, spread = float(np.median(distances)), max(float(distances.std()), 1e-6)
-        # A few pictures do not show how far others of their kinds can lie.
+        # A few pictures underestimate how far other pictures of the same kinds can be.
         few = 1 + PICTURES_OF_A_KIND / len(rows)
         return cls(centres, typical + few * (float(np.quantile(distances, QUANTILE)) - typical), typical, few * spread)
 
     def distances(self, features: np.ndarray) -> np.ndarray:
-        """Return (pictures,) the distances of pictures from their features (pictures, ...)."""
+        """Return the distances (pictures,) of pictures with the features (pictures, ...)."""
         return 1 - (as_directions(features) @ self.centres.T).max(axis=1)
 
     def unlike(self, features: np.ndarray) -> np.ndarray:
-        """Return (pictures,) bool, whether each picture is unlike the training's, from its features (pictures, ...)."""
+        """Return (pictures,) bool: whether each picture with the features (pictures, ...) is unlike the training's."""
         return self.distances(features) > self.limit
 
     def strangeness(self, features: np.ndarray) -> np.ndarray:
-        """Return (pictures,) by how many spreads more than one each distance is above the typical one, 0 or more."""
+        """Return max(0, (distance - typical) / spread - 1) of each picture, (pictures,)."""
         return np.maximum(0.0, (self.distances(features) - self.typical) / self.spread - 1)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON can hold it, the centres as float16 in base64."""
+        """Return a value for JSON, with the centres as float16 in base64."""
         return {
             "centres": base64.b64encode(self.centres.astype("<f2").tobytes()).decode(),
             "channels": self.centres.shape[1],
@@ -72,7 +73,7 @@ class Familiarity:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Familiarity:
-        """Return what `to_json` was given; files of before have one centre, the mean, and no strangeness."""
+        """Build it from the result of `to_json`; older files have one centre, the mean, and no strangeness."""
         if "mean" in content:
             return cls([content["mean"]], content["limit"], content["limit"], np.inf)
         numbers = np.frombuffer(base64.b64decode(content["centres"]), "<f2").astype(np.float32)

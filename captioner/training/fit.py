@@ -1,4 +1,4 @@
-"""The training loop: keras' fit with the recipe's optimizer, scored, kept and resumable epoch by epoch."""
+"""The training loop: Keras' fit with the recipe's optimizer; each epoch is scored and can be resumed."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def fit(
     """Train `decoder`; its best weights are then in `folder`/best.npz and in the decoder.
 
     Args:
-        decoder: with fresh weights.
-        batches: of the training split.
-        score: scores the decoder as it is on the dev split, `config.monitor` among the scores.
+        decoder: a decoder with new weights.
+        batches: the batches of the training split.
+        score: scores the decoder with its current weights on the dev split, including `config.monitor`.
         config: the settings.
-        folder: where the checkpoints lie.
-        identity: digest of settings and data; a checkpoint of another one is refused.
-        resume: continue from the newest checkpoint in `folder`, within an epoch if it was written there.
+        folder: the folder of the checkpoints.
+        identity: digest of settings and data; a checkpoint with another identity is refused.
+        resume: continue from the newest checkpoint in `folder`, which may be within an epoch.
         of_encoder: see `make_optimizer`.
 
     Returns:
@@ -78,10 +78,10 @@ def fit(
 def compiled(
     decoder: CaptionDecoder, config: TrainConfig, steps: int, of_encoder: Sequence[keras.Variable] = ()
 ) -> tuple[keras.Model, keras.optimizers.Optimizer]:
-    """Return the model whose `fit` trains a decoder, which is the decoder itself or has it inside, and the optimizer.
+    """Return the model to fit, which is the decoder or contains it, and the optimizer.
 
     Args:
-        decoder: with fresh weights.
+        decoder: a decoder with new weights.
         config: the settings.
         steps: batches in an epoch.
         of_encoder: see `make_optimizer`.
@@ -107,8 +107,8 @@ def run_epochs(
     progress: TrainingState,
     epochs: int,
 ) -> None:
-    """Train from where `progress` is, up to so many epochs or until a callback stops it."""
-    # The rest of an epoch that was interrupted has fewer batches than the others, so it is a fit of its own.
+    """Train from the state of `progress` up to the last epoch, or until a callback stops training."""
+    # The rest of an interrupted epoch has fewer batches than the others, so it needs a separate call of fit.
     for last in [progress.epoch + 1, epochs] if progress.step else [epochs]:
         if progress.epoch < last and not model.stop_training:
             batches.start_at(progress.epoch, progress.step)

@@ -1,4 +1,4 @@
-"""What a decoder's words begin with: vectors made elsewhere, and how often each word occurs."""
+"""Initial weights of a decoder's words: pretrained word vectors, and an output bias from word frequencies."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def initialize_embeddings(
     vocabulary: Vocabulary,
     captions: Iterable[Sequence[int]],
 ) -> None:
-    """Put into a fresh decoder what its settings `embeddings` and `output_bias` ask for.
+    """Set a new decoder's weights as its settings `embeddings` and `output_bias` say.
 
     Args:
-        decoder: with fresh weights.
+        decoder: a decoder with new weights.
         vocabulary: its words.
         captions: the training captions as numbers, `<start>` ... `<end>`.
 
@@ -37,8 +37,8 @@ def initialize_embeddings(
         missing = [word for word in missing if word not in SPECIALS]
         few = ", ".join(missing[:5])
         logger.info(
-            f"{config.embeddings}: vectors for {found.sum()} words, none for {len(missing)}"
-            + (f" (the commonest: {few}), which begin at random" if missing else "")
+            f"{config.embeddings}: has vectors for {found.sum()} words and lacks {len(missing)}"
+            + (f" (most frequent: {few}), which start at random" if missing else "")
         )
     if config.output_bias == "frequency":
         decoder.words.bias_towards(log_frequencies(captions, len(vocabulary)))
@@ -47,7 +47,7 @@ def initialize_embeddings(
 def log_frequencies(captions: Iterable[Sequence[int]], words: int) -> np.ndarray:
     """Return the natural logarithm of each word's share of all predicted words, (words,) float32.
 
-    One is added to every count, so that words that are never predicted get a small share (Laplace).
+    One is added to every count (Laplace smoothing), so that words that are never predicted get a small share.
     """
     counts = np.ones(words)
     for caption in captions:

@@ -1,4 +1,4 @@
-"""Several processes of one command on this machine, for a trial of what a cluster would do."""
+"""Runs one command in several processes on this machine, to try what a cluster would do."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from captioner.training.environment import ADDRESSES, COUNT, LAUNCHED, NUMBER, P
 logger = logging.getLogger(__name__)
 
 COMMAND = (sys.executable, "-m", "captioner")
-GRACE = 20.0  # seconds that processes have to end by themselves when another one has ended
+GRACE = 20.0  # seconds that processes have to end by themselves after another one has ended
 POLL = 0.2
 
 
 def launch(arguments: Sequence[str], count: int, *, results: bool = True) -> int:
-    """Run a command in `count` processes that find each other by the variables of keras.distribution.
+    """Run a command in `count` processes that find each other with the variables of keras.distribution.
 
-    Process 0 prints; of another one only the line is printed that it ends with when it fails first.
+    The output of process 0 is printed. If another process fails first, its last line is printed.
 
     Args:
-        arguments: of the command line, such as `["train", "-o", "runs/a"]`.
-        count: of the processes.
-        results: whether what process 0 writes to standard output is printed, too.
+        arguments: command line arguments, such as `["train", "-o", "runs/a"]`.
+        count: the number of processes.
+        results: whether to print the standard output of process 0, too.
 
     Returns:
-        the exit code: 0 where all have ended well. A process that ends otherwise ends the others.
+        the exit code: 0 if all processes succeed. If one fails, the others are ended.
     """
     variables = {ADDRESSES: f"127.0.0.1:{free_port()}", COUNT: str(count), LAUNCHED: "1"}
     with contextlib.ExitStack() as files:
@@ -46,7 +46,7 @@ def launch(arguments: Sequence[str], count: int, *, results: bool = True) -> int
                 stdin=subprocess.DEVNULL,
                 stdout=None if results and number == 0 else subprocess.DEVNULL,
                 stderr=None if number == 0 else said[number],
-                start_new_session=True,  # Ctrl-C is this process' own
+                start_new_session=True,  # only this process receives Ctrl-C
             )
             for number in range(count)
         ]
@@ -71,7 +71,7 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], said: Sequence[IO[bytes]
         time.sleep(POLL)
     own = processes[0].returncode
     if own is not None and own > 0 and own != PEER_ENDED:
-        return own  # process 0 has said why
+        return own  # process 0 has printed the reason
     number = next((n for n, code in enumerate(codes) if code not in (None, 0, PEER_ENDED)), 0)
     code = processes[number].returncode
     logger.error(_reason(number, len(processes), code, said[number]))
@@ -79,12 +79,12 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], said: Sequence[IO[bytes]
 
 
 def _reason(number: int, count: int, code: int | None, said: IO[bytes]) -> str:
-    """Return why a process has ended, the signal or its own last line, and what became of the others."""
+    """Return why a process has ended (the signal or its last line), and that the others were ended."""
     which = f"process {number} of {count}"
     others = "the other process was ended" if count == 2 else "the other processes were ended"
     if code is not None and code < 0:
         name = signal.Signals(-code).name
-        return f"{which} was ended by {name}, so {others}, too; captioner train --resume continues"
+        return f"{which} was ended by {name}, so {others}, too; to continue, run captioner train --resume"
     said.seek(0)
     lines = said.read().decode("utf-8", "replace").strip().splitlines()
     return f"{which}: {lines[-1].removeprefix('captioner: ') if lines else f'exit code {code}'}; {others}"
@@ -93,13 +93,13 @@ def _reason(number: int, count: int, code: int | None, said: IO[bytes]) -> str:
 def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     for process in processes:
         if process.poll() is None:
-            process.kill()  # every file is written whole or not at all
+            process.kill()  # safe: every file is written completely or not at all
     for process in processes:
         process.wait()
 
 
 def free_port() -> int:
-    """Return a port of this machine that nothing uses now."""
+    """Return a port of this machine that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,6 +1,6 @@
-"""Training with the recurrent network that is written out in NumPy; Keras only scores, keeps and saves the result.
+"""Training with the recurrent network implemented in NumPy; Keras only scores and saves the result.
 
-Slower than Keras' own training and without its regularization: it is there to learn from and to test against.
+It is slower than Keras' training and has no regularization: it is meant for reading and for tests.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 ARCHITECTURE = "init-inject"
 OPTIMIZERS = ("adam", "sgd")
 FREE_IN_MODEL = {"cell", "units", "embedding_size", "embeddings", "output_bias", "normalize"}
-PLAIN = {"feature_dropout": 0.0, "word_dropout": 0.0}  # what the settings that have other defaults must be
+PLAIN = {"feature_dropout": 0.0, "word_dropout": 0.0}  # the required values of settings with other defaults
 FREE_IN_TRAINING = {"engine", "optimizer", "momentum", "learning_rate", "clip_norm", "epochs", "batch_size", "seed"}
 FREE_IN_TRAINING |= {"least_steps", "monitor", "patience", "plateau_patience", "decay_rate", "decay_epochs"}
 FREE_IN_TRAINING |= {"max_minutes", "checkpoint_minutes", "checkpoint_steps", "tensorboard"}
@@ -42,14 +42,14 @@ FREE_IN_TRAINING |= {"best_by", "average_epochs", "score_every", "score_pictures
 
 
 def require_plain(model: Mapping[str, Any], train: TrainConfig) -> None:
-    """Refuse what the network in NumPy does not have.
+    """Check that the settings need nothing that the NumPy network lacks.
 
     Args:
         model: a recipe's `model` section.
         train: its `train` section.
 
     Raises:
-        ConfigError: naming the setting and what it must be.
+        ConfigError: names the setting and the value that it must have.
     """
     name, config = model_config(model)
     if name != ARCHITECTURE:
@@ -68,16 +68,16 @@ def require_plain(model: Mapping[str, Any], train: TrainConfig) -> None:
 
 
 class Twin:
-    """A decoder's equal in NumPy, with its optimizer.
+    """The NumPy equivalent of a decoder, with its optimizer.
 
     Attributes:
-        model: the network; it begins with the decoder's weights.
-        optimizer: changes its weights in place.
-        variables: what a checkpoint holds: the decoder's variables, the optimizer's arrays and its count of steps.
+        model: the network; it starts with the decoder's weights.
+        optimizer: changes the network's weights in place.
+        variables: the content of a checkpoint: the decoder's variables, the optimizer's arrays and its step count.
     """
 
     def __init__(self, decoder: CaptionDecoder, config: TrainConfig) -> None:
-        """Make the equal of an InitInjectDecoder with one recurrent layer."""
+        """Build the equivalent of an InitInjectDecoder with one recurrent layer."""
         settings = decoder.config
         self.clip_norm, self.normalize = config.clip_norm, settings.normalize
         (channels,) = decoder.feature_shape
@@ -119,7 +119,7 @@ class Twin:
         return [optimizer.velocity] if isinstance(optimizer, NumpySGD) else [optimizer.first, optimizer.second]
 
     def restore(self) -> None:
-        """Take the network's weights and the optimizer's arrays from the variables."""
+        """Load the network's weights and the optimizer's arrays from the variables."""
         for name, variable in self._of_decoder.items():
             self.model.weights[name] = ops.convert_to_numpy(variable).copy()
         for means, variables in zip(self._means(), self._running, strict=True):
@@ -128,7 +128,7 @@ class Twin:
             self.optimizer.steps = int(self._steps.numpy())
 
     def keep(self) -> None:
-        """Give the network's weights to the decoder and the optimizer's arrays to the variables."""
+        """Store the network's weights in the decoder and the optimizer's arrays in the variables."""
         for name, variable in self._of_decoder.items():
             variable.assign(self.model.weights[name])
         for means, variables in zip(self._means(), self._running, strict=True):
@@ -138,7 +138,7 @@ class Twin:
             self._steps.assign(self.optimizer.steps)
 
     def learn(self, batch: Batch) -> float:
-        """Take a step of the optimizer on a batch; return its loss before, in nats per real word."""
+        """Take an optimizer step on a batch; return the loss before the step, in nats per real word."""
         pictures, captions, time = batch.tokens.shape
         following = np.full(batch.tokens.size, PAD)
         real = batch.weights > 0
@@ -167,7 +167,7 @@ def fit(
     identity: str,
     resume: bool = False,
 ) -> TrainingState:
-    """Train `decoder`, an InitInjectDecoder, by way of its twin in NumPy; see captioner.training.fit.fit.
+    """Train `decoder`, an InitInjectDecoder, through its NumPy twin; see captioner.training.fit.fit.
 
     Raises:
         DataError: the checkpoint cannot be resumed from, or the loss is not a number.

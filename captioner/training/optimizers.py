@@ -13,11 +13,11 @@ from captioner.training.schedules import learning_rate
 
 
 class _Ours:
-    """What every optimizer here does beside its own: it sums gradients, and its moving average of the weights warms up.
+    """Changes that all optimizers here share: they sum sparse gradients, and the moving average of weights warms up.
 
-    Every gradient is handed to the optimizer as one tensor. On TensorFlow an embedding's gradient comes as rows, one
-    for each time that a word occurs in the batch. Keras' optimizers square and clip these rows as they are, as if each
-    were the word's whole gradient: Adam's second moment is then not that of the gradient, and other than on JAX.
+    The optimizer receives every gradient as one dense tensor. On TensorFlow an embedding's gradient comes as rows, one
+    for each occurrence of a word in the batch. Keras' optimizers square and clip these rows as if each were the whole
+    gradient of the word: then Adam's second moment is not that of the gradient, and differs from JAX.
 
     Attributes:
         shares: Keras' own key of a variable -> its learning rate as a share of the others'.
@@ -39,9 +39,9 @@ class _Ours:
         super().update_step(gradient, variable, learning_rate * share)  # type: ignore[misc]
 
     def _get_current_learning_rate(self) -> Any:
-        """Return the learning rate; a schedule counts updates, where Keras' counts the batches between them, too.
+        """Return the learning rate. A schedule counts updates here; in Keras it also counts the batches between them.
 
-        Keras has no public name for it, and no setting.
+        Keras has no public method or setting for this.
         """
         schedule = self._learning_rate  # type: ignore[attr-defined]
         if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
@@ -49,21 +49,21 @@ class _Ours:
         return super()._get_current_learning_rate()  # type: ignore[misc]
 
     def build(self, variables: Any) -> None:
-        """Make the optimizer's variables; the averages begin as the weights, where Keras' begin as zeros."""
+        """Make the optimizer's variables; the moving averages start with the weights, in Keras with zeros."""
         super().build(variables)  # type: ignore[misc]
         if self.use_ema:  # type: ignore[attr-defined]
             averages = self._model_variables_moving_average  # type: ignore[attr-defined]
             for variable, average in zip(variables, averages, strict=True):
-                average.assign(ops.copy(variable.value))  # of its own: JAX gives both away in a step
+                average.assign(ops.copy(variable.value))  # a copy: JAX donates both in a step
 
     def finalize_variable_values(self, var_list: Any) -> None:
-        """Leave the weights as they are: EpochEnd scores and keeps their average, and training may go on."""
+        """Do not overwrite the weights with their average: EpochEnd scores and keeps it, and training may continue."""
 
     def _update_model_variables_moving_average(self, trainable_variables: Any) -> None:
-        """Average with momentum min(m, (1 + t) / (10 + t)), t being the updates done, as TensorFlow's averages do it.
+        """Average with momentum min(m, (1 + t) / (10 + t)) after t updates, as TensorFlow's moving averages do.
 
-        With m alone the average of a run's first few hundred updates is mostly of the weights that it began with. Keras
-        calls this after every batch, also one that only adds to the gradients, and has no public name for it.
+        With m alone, the average over the first few hundred updates consists mostly of the initial weights. Keras calls
+        this after every batch, even if the batch only adds to the gradients, and has no public name for it.
         """
         if not self.use_ema:  # type: ignore[attr-defined]
             return
@@ -119,8 +119,8 @@ def make_optimizer(
 
     Args:
         config: the settings.
-        steps: batches in the whole run; the optimizer makes one update for every `config.accumulate` of them.
-        of_encoder: weights that learn at `config.encoder_rate` and do not decay.
+        steps: batches in the whole run; the optimizer makes one update per `config.accumulate` batches.
+        of_encoder: weights with the learning rate share `config.encoder_rate` and without weight decay.
     """
     settings: dict[str, Any] = {
         "learning_rate": learning_rate(config, max(1, steps // config.accumulate)),

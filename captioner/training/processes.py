@@ -1,4 +1,4 @@
-"""Several processes, or several devices of one, that train one decoder together: keras.distribution on JAX.
+"""Several processes, or several devices of one process, train one decoder together: keras.distribution on JAX.
 
 Each process has all weights and reads its part of each batch; the gradients are those of the whole batch.
 """
@@ -22,19 +22,19 @@ from captioner.data.parts import Part
 from captioner.storage import DataError
 from captioner.training.environment import ADDRESSES, COUNT, LAUNCHED, NUMBER, PEER_ENDED
 
-HEARTBEAT = 20  # seconds without a sign of life after which a process counts as dead
+HEARTBEAT = 20  # seconds without a heartbeat after which a process counts as dead
 _LOST = re.compile(r"gloo|nccl|connection|unavailable|heartbeat|coordination|deadline", re.IGNORECASE)
 
 _joined: list[Part] = []
 
 
 def join() -> Part | None:
-    """Join the processes that the environment names, as keras.distribution.initialize does; return this one's part.
+    """Join the processes given by the environment, as keras.distribution.initialize does; return this process' part.
 
-    It must be called before anything is computed. None where a single device trains.
+    Call it before any computation. Returns None if a single device trains.
 
     Raises:
-        ConfigError: Keras' backend is not JAX, or a variable is no number.
+        ConfigError: Keras' backend is not JAX, or a variable is not a number.
         DataError: the other processes cannot be reached.
     """
     on_jax = keras.backend.backend() == "jax"
@@ -51,7 +51,7 @@ def join() -> Part | None:
         try:
             jax.distributed.initialize(address, count, number, heartbeat_timeout_seconds=HEARTBEAT)
         except (RuntimeError, ValueError) as error:
-            raise DataError(f"{ADDRESSES}: the processes do not find each other ({error})") from error
+            raise DataError(f"{ADDRESSES}: the processes cannot connect to each other ({error})") from error
         if LAUNCHED in os.environ:
             threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     part = Part(jax.process_index(), jax.process_count(), jax.local_device_count())
@@ -65,7 +65,7 @@ def join() -> Part | None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what Gloo says when processes connect off standard output, which is for results."""
+    """Keep Gloo's messages about connections off standard output, which is for results."""
     sys.stdout.flush()
     real, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -78,7 +78,7 @@ def _quiet() -> Iterator[None]:
 
 
 def leave() -> None:
-    """Wait for the other processes and part from them: what follows is each one's own."""
+    """Wait for the other processes and disconnect from them; afterwards each process works alone."""
     import jax
 
     if _joined and _joined[0].processes > 1:
@@ -87,20 +87,20 @@ def leave() -> None:
 
 
 def is_joined() -> bool:
-    """Tell whether other processes wait for this one: if it fails, it must end at once, and wait for none of them."""
+    """Return whether other processes wait for this one; if so, it must exit at once when it fails."""
     return bool(_joined) and _joined[0].processes > 1
 
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """Make what Keras builds and computes one for all devices of all processes."""
+    """In this context, Keras builds and computes on all devices of all processes together."""
     with _distribution(keras.distribution.DataParallel(auto_shard_dataset=False)):
         yield
 
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Make what Keras builds and computes this process' own."""
+    """In this context, Keras builds and computes in this process only."""
     with _distribution(None):
         yield
 
@@ -116,7 +116,7 @@ def _distribution(distribution: Any) -> Iterator[None]:
 
 
 def share(values: Any) -> Any:
-    """Return process 0's arrays, of which all processes have the same shapes and types.
+    """Return process 0's arrays; they have the same shapes and types in all processes.
 
     Args:
         values: arrays in lists or dicts.
@@ -128,7 +128,7 @@ def share(values: Any) -> Any:
 
 @contextlib.contextmanager
 def peers_watched(part: Part) -> Iterator[None]:
-    """Say in one line that another process has ended, instead of what JAX says.
+    """Report in one line that another process has ended, instead of JAX's traceback.
 
     Raises:
         DataError: another process has ended.
@@ -140,12 +140,12 @@ def peers_watched(part: Part) -> Iterator[None]:
             raise
         if LAUNCHED in os.environ:
             os._exit(PEER_ENDED)
-        message = f"process {part.number} of {part.processes}: another process has ended, so this one does, too"
-        raise DataError(f"{message}; captioner train --resume continues in all of them") from error
+        message = f"process {part.number} of {part.processes}: another process has ended, so this one ends, too"
+        raise DataError(f"{message}; to continue, run captioner train --resume in all of them") from error
 
 
 def arrays_of(variables: Any) -> list[np.ndarray]:
-    """Return the values of variables that are the same on all devices."""
+    """Return the values of variables; they are the same on all devices."""
     return [np.asarray(variable.value) for variable in variables]
 
 

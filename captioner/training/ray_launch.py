@@ -1,7 +1,7 @@
 """Several processes of one command on a Ray cluster, started through Ray Train.
 
-JaxTrainer would join its workers where they have GPUs. Ours join by themselves, on processors, too, so its own joining
-is off: each worker starts a process of the command and watches it.
+JaxTrainer joins its workers only if they have GPUs. Ours join by themselves, also on CPUs, so JaxTrainer's joining is
+off: each worker starts a process of the command and watches it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from captioner.training.launch import COMMAND, GRACE, free_port
 
 logger = logging.getLogger(__name__)
 
-ROOM_WITHIN = 300.0  # seconds in which the cluster must have room for the processes that were asked for
+ROOM_WITHIN = 300.0  # seconds to wait until the cluster has room for the processes
 POLL = 0.5
-RESUME = "captioner train --engine ray --resume continues"
+RESUME = "to continue, run captioner train --engine ray --resume"
 
 
 class PeerEndedError(DataError):
@@ -39,19 +39,19 @@ class PeerEndedError(DataError):
 
 
 def launch_on_ray(arguments: Sequence[str], folder: Path, count: int | None, address: str | None) -> None:
-    """Run a command in several processes on a cluster, whose nodes have this folder and the run folder, too.
+    """Run a command in several processes on a cluster whose nodes share this folder and the run folder.
 
-    What process 0 says is logged here.
+    The messages of process 0 are logged here.
 
     Args:
-        arguments: of the command line, such as `["train", "-o", "runs/a"]`.
+        arguments: command line arguments, such as `["train", "-o", "runs/a"]`.
         folder: the run folder that process 0 writes.
-        count: of the processes, for which is waited until there is room; without it one a GPU or, where there is none,
-            one a node.
-        address: of the cluster; without it Ray is started here.
+        count: the number of processes; waits until the cluster has room for them. None means one per GPU or, without
+            GPUs, one per node.
+        address: the cluster's address; if None, Ray is started on this machine.
 
     Raises:
-        ConfigError: Ray is not installed, or a process found bad usage.
+        ConfigError: Ray is not installed, or a process reported wrong usage.
         DataError: no cluster answers, it has no room, or a process has failed.
     """
     ray = import_ray()
@@ -61,7 +61,7 @@ def launch_on_ray(arguments: Sequence[str], folder: Path, count: int | None, add
         from ray.util.queue import Queue
     except ImportError as error:
         raise ConfigError(f"engine: Ray Train lacks a package ({error}); pip install 'captioner[ray]'") from None
-    logging.getLogger("ray.train").setLevel(logging.CRITICAL)  # what matters comes back as an exception
+    logging.getLogger("ray.train").setLevel(logging.CRITICAL)  # errors come back as exceptions
     connect(ray, address)
     try:
         processes, resources = room_for(ray, count, address)
@@ -99,10 +99,10 @@ def launch_on_ray(arguments: Sequence[str], folder: Path, count: int | None, add
 
 
 def room_for(ray: Any, count: int | None, address: str | None) -> tuple[int, dict[str, float]]:
-    """Wait until a cluster has room for so many processes; return how many there are to be, and the resources of each.
+    """Wait until a cluster has room for the processes; return their number and the resources of each.
 
     Raises:
-        DataError: it does not come to have it.
+        DataError: there is no room within ROOM_WITHIN seconds.
     """
     until, waiting = time.monotonic() + ROOM_WITHIN, False
     while True:
@@ -127,7 +127,7 @@ def _room(ray: Any, resources: dict[str, float]) -> int:
 
 @contextlib.contextmanager
 def _mark_in(folder: Path) -> Iterator[Path]:
-    """Make a file in a folder by which process 0 sees that it has the same one."""
+    """Create a file in a folder, with which process 0 checks that it has the same folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         mark = folder / f".ray-{secrets.token_hex(8)}"
@@ -139,17 +139,17 @@ def _mark_in(folder: Path) -> Iterator[Path]:
     finally:
         mark.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
-            folder.rmdir()  # where nothing was written
+            folder.rmdir()  # only if it is empty
 
 
 def _fit(trainer: Any, lines: Any, count: int) -> None:
-    """Run a trainer, logging the lines of process 0 meanwhile; it has a thread, as it takes Ctrl-C for itself."""
+    """Run a trainer and log the lines of process 0. The trainer runs in a thread, since it would take over Ctrl-C."""
     failed: list[Exception] = []
 
     def fit() -> None:
         try:
             trainer.fit()
-        except Exception as error:  # it is raised below, in the thread that waits
+        except Exception as error:  # raised below, in the waiting thread
             failed.append(error)
 
     thread = threading.Thread(target=fit, daemon=True)
@@ -162,7 +162,7 @@ def _fit(trainer: Any, lines: Any, count: int) -> None:
 
 
 def _log(lines: Any) -> None:
-    """Log the lines that have come; wait a moment for the first one."""
+    """Log the lines that have arrived; wait a moment for the first one."""
     with contextlib.suppress(queue.Empty):
         line = lines.get(timeout=POLL)
         while True:
@@ -176,7 +176,7 @@ def _log(lines: Any) -> None:
 
 
 def reason(error: Exception, count: int) -> Exception:
-    """Return what went wrong in one of `count` processes, without Ray's pages around it."""
+    """Return the error of one of `count` processes, without Ray's long traceback."""
     failures = getattr(error, "worker_failures", {})
     inner = {number: getattr(failure, "_base_exc", failure) for number, failure in sorted(failures.items())}
     for failure in inner.values():
@@ -191,12 +191,12 @@ def reason(error: Exception, count: int) -> Exception:
     if inner:
         return DataError(f"a process has ended, so {others(count)} ended, too; {RESUME}")
     if "startup timed out" in str(error):
-        return DataError(f"the Ray cluster is busy and does not start {count} processes; wait, or ask for fewer")
+        return DataError(f"the Ray cluster is busy and cannot start {count} processes; wait, or ask for fewer")
     return DataError(f"Ray Train failed ({_last_words(error)}); {RESUME}")
 
 
 def others(count: int) -> str:
-    """Return the subject of what became of the other ones of `count` processes."""
+    """Return the subject and verb of a sentence about the other processes, of `count` in all."""
     return "the other process was" if count == 2 else "the other processes were"
 
 
@@ -206,10 +206,10 @@ def _last_words(error: BaseException) -> str:
 
 
 def run_process(wanted: dict[str, Any]) -> None:
-    """Run the command as one of the processes and wait for its end; what a worker of the cluster does.
+    """Run the command as one of the processes, in a worker of the cluster, and wait for its end.
 
     Raises:
-        ConfigError, DataError: it has failed, in the words of its last line.
+        ConfigError, DataError: the process has failed; the message is its last line.
     """
     import ray.train.collective
     import ray.util
@@ -220,7 +220,9 @@ def run_process(wanted: dict[str, Any]) -> None:
     place = ray.train.collective.broadcast_from_rank_zero(place)
     which = f"process {number} of {count}, on {socket.gethostname()}"
     if number == 0 and not Path(wanted["mark"]).exists():
-        raise DataError(f"{which}: has not the same run folder {Path(wanted['mark']).parent}; put it on a shared disk")
+        raise DataError(
+            f"{which}: does not have the same run folder {Path(wanted['mark']).parent}; put it on a shared disk"
+        )
     try:
         process = subprocess.Popen(
             [*COMMAND, *wanted["arguments"]],
@@ -244,7 +246,7 @@ def run_process(wanted: dict[str, Any]) -> None:
     last = _pass_on(process, wanted["lines"] if number == 0 else None)
     code = process.wait()
     if code == PEER_ENDED:
-        time.sleep(GRACE)  # the process that ended first says why
+        time.sleep(GRACE)  # gives the process that failed first time to report its error
         raise PeerEndedError(f"{which}: another process has ended")
     if code < 0:
         name = signal.Signals(-code).name
@@ -255,7 +257,7 @@ def run_process(wanted: dict[str, Any]) -> None:
 
 
 def _pass_on(process: subprocess.Popen[str], lines: Any) -> str:
-    """Pass the lines of a process on until it ends, but for the last error, which is returned."""
+    """Pass on the lines of a process until it ends, except the last error, which is returned."""
     error = ""
     for line in process.stderr or ():
         line = line.rstrip("\n")

@@ -1,4 +1,4 @@
-"""The weights at the ends of the newest epochs, a file each: what a killed run needs of them is there again."""
+"""Files with the weights after each of the newest epochs, so that a killed run can continue to average them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from captioner.training.checkpoint import TrainingState, read_variables, save_va
 
 logger = logging.getLogger(__name__)
 
-SPARE = 2  # files more than are needed: a run may continue from a checkpoint that is older than the newest epoch
+SPARE = 2  # additional files: a run may continue from a checkpoint that is older than the newest epoch
 
 
 class RecentWeights:
     """A decoder's weights by epoch.
 
     Args:
-        folder: of the checkpoints.
-        name: what the files' names begin with.
-        count: of the newest epochs, how many are needed.
+        folder: the folder of the checkpoints.
+        name: prefix of the files' names.
+        count: the number of newest epochs that are needed.
         identity: digest of settings and data.
     """
 
@@ -33,22 +33,22 @@ class RecentWeights:
         self.folder, self.name, self.count, self.identity = folder, name, count, identity
 
     def keep(self, weights: Sequence[keras.Variable], progress: TrainingState) -> None:
-        """Keep the weights of `progress.epoch`, and forget those of epochs that are not needed any more.
+        """Keep the weights of `progress.epoch`, and delete those of epochs that are no longer needed.
 
-        Where the disk is full, that is logged, and the epoch is left out of means of several.
+        If the disk is full, log it; the epoch is then left out of means of several epochs.
         """
         by_epoch = self._by_epoch()
-        for epoch in [epoch for epoch in by_epoch if epoch > progress.epoch]:  # of a run that went further, and died
+        for epoch in [epoch for epoch in by_epoch if epoch > progress.epoch]:  # of a killed run that got further
             by_epoch.pop(epoch).unlink(missing_ok=True)
         for epoch in sorted(by_epoch)[: -(self.count + SPARE)]:
             by_epoch[epoch].unlink(missing_ok=True)
         try:
             save_variables(self._path(progress.epoch), weights, progress, self.identity)
         except DataError as error:
-            logger.warning(f"epoch {progress.epoch} is left out of the mean of several; training continues: {error}")
+            logger.warning(f"epoch {progress.epoch} is left out of the mean of epochs; training continues: {error}")
 
     def mean(self, epoch: int) -> list[np.ndarray] | None:
-        """Return the mean weights of the newest `count` epochs up to `epoch`; None where none of them is there."""
+        """Return the mean weights of the newest `count` epochs up to `epoch`; None if none of their files exists."""
         names = range(max(1, epoch - self.count + 1), epoch + 1)
         found = [self._read(path) for path in map(self._path, names) if path.is_file()]
         if not found:
@@ -59,11 +59,11 @@ class RecentWeights:
         """Copy an epoch's weights to `path`.
 
         Raises:
-            DataError: they are not there, or cannot be written.
+            DataError: they do not exist, or cannot be written.
         """
         source = self._path(epoch)
         if not source.is_file():
-            raise DataError(f"{source}: no such file; the disk was full when it was due")
+            raise DataError(f"{source}: no such file; the disk was full when it should have been written")
         with atomic_path(path) as temporary:
             shutil.copyfile(source, temporary)
 

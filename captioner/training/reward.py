@@ -1,4 +1,4 @@
-"""What a sampled caption is worth in self-critical training."""
+"""The reward of a sampled caption in self-critical training."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _END = SPECIALS[END]
 
 
 class Reward:
-    """CIDEr-D against a picture's own training captions, with the document frequencies of all of them.
+    """CIDEr-D against a picture's training captions, with the document frequencies of all training captions.
 
-    `<end>` is a word of references and samples here: otherwise a caption that breaks off in "a man in a" loses nothing,
-    and self-critical training learns to do it.
+    `<end>` counts as a word of references and samples here. Otherwise an unfinished caption such as "a man in a" would
+    lose nothing, and self-critical training would learn to produce such captions.
 
     Args:
         references: image_id -> its training captions as words.
-        bleu_4: weight of BLEU-4 beside it.
+        bleu_4: weight of BLEU-4, which is added to CIDEr-D.
     """
 
     def __init__(self, references: Mapping[str, Sequence[Sequence[str]]], bleu_4: float = 0.0) -> None:
@@ -35,8 +35,8 @@ class Reward:
 
         Args:
             ids: the pictures.
-            vocabulary: of the captions.
-            captions: per picture its samples as numbers, `<start>` ... `<end>`, equally many each.
+            vocabulary: the captions' vocabulary.
+            captions: per picture its samples as numbers, `<start>` ... `<end>`; all pictures have the same number.
         """
         owners = [image_id for image_id, picture in zip(ids, captions, strict=True) for _ in picture]
         tokens = [_words(sample, vocabulary) for picture in captions for sample in picture]
@@ -48,13 +48,13 @@ class Reward:
 
 
 def _words(sample: Sequence[int], vocabulary: Vocabulary) -> list[str]:
-    """Return a sample's words, `<end>` among them where the sample has it."""
+    """Return a sample's words, including `<end>` if the sample has it."""
     words = vocabulary.decode(sample[1:])
     text = words if vocabulary.merges is None else _joined(words, vocabulary)
     return [*text, _END] if sample[-1] == END else text
 
 
 def _joined(pieces: Sequence[str], vocabulary: Vocabulary) -> list[str]:
-    """Return the words that pieces make; in a script without spaces those that the cleaning rules find."""
+    """Return the words that pieces form; in a script without spaces, the words that the cleaning rules find."""
     text = vocabulary.to_text(pieces) if pieces else ""
     return clean_caption(text, vocabulary.rules) if is_spaceless(text) else text.split()

@@ -1,7 +1,7 @@
-"""Scheduled sampling: in training, some of the words that the decoder reads are its own (Bengio et al. 2015).
+"""Scheduled sampling: in training, the decoder reads some of its own words (Bengio et al. 2015).
 
-A caption is read in one pass, so the decoder's own words come from a first teacher-forced pass, as in Mihaylova and
-Martins, "Scheduled Sampling for Transformers", 2019: the second pass reads a mix of both, and has the gradient.
+A caption is read in one pass, so the decoder's own words come from a first, teacher-forced pass, as in Mihaylova and
+Martins, "Scheduled Sampling for Transformers", 2019. The second pass reads a mix of both; only it has a gradient.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ Tensor = Any
 
 @keras.saving.register_keras_serializable("captioner")
 class ScheduledSampling(keras.Model):
-    """A decoder in training that reads its own words in place of some of the reference's.
+    """A decoder in training that reads its own words instead of some of the reference's.
 
     Args:
-        decoder: the one to train; it is used without this model afterwards.
-        seed: of the choice of words.
+        decoder: the decoder to train; afterwards it is used without this model.
+        seed: seed of the choice of words.
     """
 
     def __init__(self, decoder: CaptionDecoder, seed: int, **kwargs: Any) -> None:
@@ -34,7 +34,7 @@ class ScheduledSampling(keras.Model):
         self.built = True
 
     def call(self, inputs: tuple[Tensor, Tensor, Tensor], training: bool = False) -> Tensor:
-        """Return the logits (n, words) of CaptionDecoder.call; in training with `share` of its own words read."""
+        """Return the logits (n, words) of CaptionDecoder.call; in training `share` of the words read are its own."""
         features, tokens, positions = inputs
         if training:
             first = ops.stop_gradient(self.decoder((features, tokens, positions), training=False))
@@ -42,11 +42,11 @@ class ScheduledSampling(keras.Model):
         return self.decoder((features, tokens, positions), training=training)
 
     def mixed(self, tokens: Tensor, positions: Tensor, logits: Tensor) -> Tensor:
-        """Return tokens in which the decoder's own words are in place of `share` of the reference's.
+        """Return tokens in which the decoder's own words replace `share` of the reference's words.
 
         Args:
             tokens: (pictures, captions, time), beginning with `<start>`, padded on the right.
-            positions: (n,), different indices into the flattened tokens.
+            positions: (n,), distinct indices into the flattened tokens.
             logits: (n, words) of the word after each position.
         """
         own = keras.random.categorical(ops.cast(logits, "float32"), 1, seed=self.random)[:, 0]
@@ -73,13 +73,13 @@ class ScheduledSampling(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> ScheduledSampling:
-        """Build a model from what `get_config` gave."""
+        """Build a model from the result of `get_config`."""
         decoder = keras.saving.deserialize_keras_object(config["decoder"], custom_objects=custom_objects)
         return cls(**{**config, "decoder": decoder})
 
 
 class RisingShare(keras.callbacks.Callback):
-    """Raises the share of own words from 0 in the first epoch to `highest` in the last one, in a straight line."""
+    """Raises the share of own words linearly from 0 in the first epoch to `highest` in the last one."""
 
     async_safe = True
 

@@ -14,12 +14,12 @@ Tensor = Any
 
 @keras.saving.register_keras_serializable("captioner")
 class Warmup(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises from 0 in a straight line, then follows another schedule, whose step 0 is the end of the rise.
+    """Rises linearly from 0, then follows another schedule, whose step 0 is the end of the rise.
 
     Args:
         peak: the learning rate at the end of the rise.
-        steps: of the rise, 1 or more.
-        after: the schedule, or None to stay at the peak.
+        steps: steps of the rise, 1 or more.
+        after: the schedule after the rise, or None to stay at the peak.
     """
 
     def __init__(
@@ -42,18 +42,18 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Warmup:
-        """Build a schedule from what `get_config` gave."""
+        """Build a schedule from the result of `get_config`."""
         after = config["after"]
         return cls(**{**config, "after": None if after is None else keras.saving.deserialize_keras_object(after)})
 
 
 @keras.saving.register_keras_serializable("captioner")
 class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
-    """Falls with the root of the steps: peak * sqrt(first / (first + step)) (Vaswani et al. 2017, eq. 3).
+    """Falls with the square root of the steps: peak * sqrt(first / (first + step)) (Vaswani et al. 2017, eq. 3).
 
     Args:
         peak: the learning rate at step 0.
-        first: the steps before step 0, those of the warm-up.
+        first: the number of warm-up steps before step 0.
     """
 
     def __init__(self, peak: float, first: int) -> None:

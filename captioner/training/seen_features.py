@@ -1,4 +1,4 @@
-"""The features that a decoder reads where the encoder layers before it stay as they are: computed once."""
+"""The features that a decoder reads behind frozen encoder layers, computed once."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ AT_ONCE = 32  # pictures
 
 
 class SeenFeatures:
-    """The last grids of inner grids, held in memory in float16.
+    """The encoder's last grids, computed from inner grids and kept in memory as float16.
 
     Args:
-        decoder: whose tail computes them, with the weights that it has now.
+        decoder: its tail computes the grids, with its current weights.
         features: the inner grids.
         ids: the pictures.
     """

@@ -1,4 +1,4 @@
-"""Training in several processes: all take the same steps, and process 0 does what follows an epoch."""
+"""Training in several processes: all take the same steps, and process 0 does the work after each epoch."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ logger = logging.getLogger(__name__)
 
 
 class Leader:
-    """What process 0 does after an epoch, with a copy of the decoder that is its own.
+    """Process 0's access to the decoder after an epoch, through its own copy.
 
     Args:
-        decoder: the one that all processes train.
+        decoder: the decoder that all processes train.
         copy: the copy, built by process 0 alone.
         optimizer: trains the decoder.
-        variables: of the decoder and its optimizer: what a checkpoint holds.
+        variables: the variables of the decoder and its optimizer, which a checkpoint holds.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class Leader:
         self._rate = keras.Variable(rate)
         averages = optimizer._model_variables_moving_average if optimizer.use_ema else []
         self._model_variables_moving_average = [keras.Variable(array) for array in arrays_of(averages)]
-        own = optimizer._learning_rate  # a variable, or a schedule, which is none of the variables
+        own = optimizer._learning_rate  # a variable, or a schedule, which is not among the variables
         self.variables = [self._rate if variable is own else variable for variable in variables]
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate, which EpochEnd may lower: all processes set it then."""
+        """The learning rate. EpochEnd may lower it; then all processes set it."""
         return float(self._rate)
 
     @learning_rate.setter
@@ -60,7 +60,7 @@ class Leader:
         self._rate.assign(rate)
 
     def take_over(self, rate: float) -> None:
-        """Give the copy the weights that the decoder has now, and their moving average."""
+        """Give the copy the decoder's current weights and their moving average."""
         self.learning_rate = rate
         self.copy.set_weights(arrays_of(self.decoder.weights))
         if self._optimizer.use_ema:
@@ -70,7 +70,7 @@ class Leader:
 
 
 class InStep(keras.callbacks.Callback):
-    """Lets process 0 do what follows an epoch, and all processes what it decides."""
+    """Runs the work after an epoch in process 0, and applies its decisions in all processes."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class InStep(keras.callbacks.Callback):
 
 
 def current_rate(optimizer: keras.optimizers.Optimizer) -> float:
-    """Return the learning rate; all processes ask for it together, as a schedule computes it on all devices."""
+    """Return the learning rate. All processes must call this, since a schedule computes it on all devices."""
     return float(np.asarray(optimizer.learning_rate))
 
 
@@ -118,18 +118,18 @@ def fit_together(
 ) -> TrainingState:
     """Train `decoder` in all processes; its best weights are then in `folder`/best.npz and in process 0's copy.
 
-    With one process the steps are those of captioner.training.fit.fit, but for dropout, which depends on how a batch is
-    laid out. `max_minutes` ends training at the end of an epoch only.
+    With one process the steps are those of captioner.training.fit.fit, except for dropout, which depends on the layout
+    of a batch. `max_minutes` ends training only at the end of an epoch.
 
     Args:
-        decoder: with fresh weights, built by all processes together.
+        decoder: a decoder with new weights, built by all processes together.
         copy: a decoder of the same kind that process 0 has built alone; None in the others.
         batches: this process' parts of the training split.
         score: scores the copy; None in the other processes.
         config: the settings.
-        folder: where process 0 keeps the checkpoints.
-        identity: digest of settings and data; a checkpoint of another one is refused.
-        resume: process 0 continues from the newest checkpoint in `folder`, and the others with it.
+        folder: the folder in which process 0 keeps the checkpoints.
+        identity: digest of settings and data; a checkpoint with another identity is refused.
+        resume: process 0 continues from the newest checkpoint in `folder`, and the others follow.
 
     Returns:
         the run's progress; in process 0 with a row per epoch.
@@ -168,7 +168,7 @@ def fit_together(
 
 
 def _begin(variables: Sequence[keras.Variable], resume: bool, folder: Path, identity: str) -> TrainingState:
-    """Give all processes the values that process 0 begins with; return how far the run has come."""
+    """Give all processes the initial values of process 0; return the progress of the run."""
     progress, values = TrainingState(), arrays_of(variables)
     if resume:
         header, arrays = read_variables(newest_checkpoint(folder) or folder / CHECKPOINT, identity)
@@ -186,4 +186,4 @@ def _begin(variables: Sequence[keras.Variable], resume: bool, folder: Path, iden
 
 
 def _nothing() -> None:
-    """What a process that keeps nothing does for a checkpoint."""
+    """Used instead of saving a checkpoint in the processes that keep none."""

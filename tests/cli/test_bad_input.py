@@ -96,7 +96,7 @@ class TestFeatures:
 
     def test_pictures_of_the_split_missing(self, refused, untrained):
         self.features("few.pkl", {f"p{index:02}": np.zeros((1, 8), np.float32) for index in range(10)})
-        words = ["few.pkl: lacks 2 of the 12 pictures of split train, the first is p10", "captioner extract"]
+        words = ["few.pkl: lacks 2 of the 12 pictures of split train (first: p10)", "captioner extract"]
         refused(1, words, *TRAIN, "--features", "few.pkl")
 
     def test_of_another_encoder_than_the_runs(self, call, refused, trained):
@@ -327,7 +327,7 @@ class TestScores:
             ("[", "mine.json: line 1 is not JSON"),
             ('[{"image": 3}]', "mine.json: entry 1 lacks an `image` or a `caption`"),
             ("p00 a ball\np00 a box\n", "mine.json: p00 has 2 captions; keep one a picture"),
-            ("p99 a ball\n", "mine.json and captions.txt have not one id in common: 'p99' in one, 'p00' in the other"),
+            ("p99 a ball\n", "mine.json and captions.txt have no id in common: 'p99' in one, 'p00' in the other"),
         ],
     )
     def test_broken_predictions(self, refused, trained, text, words):

@@ -39,7 +39,7 @@ def test_statistics_of_a_recipes_captions(call, untrained):
     assert result.out.splitlines()[1].split()[:3] == ["train", "12", "24"]
     assert "words seen in train at least" in result.out and "unknown in dev, %" in result.out
     said = result.err.splitlines()
-    assert said[-2:] == ["note: split test is left out: gone.txt is not there", "stats.png: drawn"]
+    assert said[-2:] == ["note: split test is left out: gone.txt does not exist", "stats.png: drawn"]
     assert (untrained / "stats.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -94,7 +94,7 @@ def test_split_writes_lists_that_a_recipe_can_name(call, untrained):
 
 
 def test_a_leak_by_content_is_an_error_that_names_it(refused, untrained):
-    words = ["images: ", "in two splits under two names, the first as p0", "(train)", "(dev)", "take one of them"]
+    words = ["images: ", "in two splits under two names (first: p0", "in train", "in dev)", "remove one of them"]
     refused(1, words, "split", "--check", "-c", "captioner.yaml")
 
 

@@ -31,7 +31,7 @@ def test_shards_merge_into_the_whole(call, trained):
         assert result.code == 0 and "of 8 pictures" in result.err
         shards.append(result.err.splitlines()[-1].split(":")[0])
     assert shards == ["f.shard-1-of-2.pkl", "f.shard-2-of-2.pkl"]
-    assert call("merge-features", *shards, "-o", "merged.pkl").err == "merged.pkl: 16 pictures of 2 files\n"
+    assert call("merge-features", *shards, "-o", "merged.pkl").err == "merged.pkl: 16 pictures from 2 files\n"
     whole, merged = open_features("features.pkl"), open_features("merged.pkl")
     assert list(merged) == list(whole)
     np.testing.assert_allclose(merged.gather(list(whole)), whole.gather(list(whole)), rtol=1e-3, atol=1e-4)
@@ -50,14 +50,14 @@ def test_verify(call, refused, trained):
     result = call("extract", "--verify")
     assert (result.code, result.out) == (0, "")
     assert result.err.splitlines()[1:] == [
-        "features.pkl: 16 pictures, whole and as its manifest says",
-        "images: its pictures are all there and unchanged",
-        "8 of them encoded again: the same features",
+        "features.pkl: 16 pictures, complete and matching its manifest",
+        "images: its pictures are all present and unchanged",
+        "8 of them were encoded again: the features are the same",
     ]
     (trained / "images" / "p03.png").write_bytes((trained / "images" / "p05.png").read_bytes())
     result = call("extract", "images", "--verify", "-o", "features.pkl")
     assert (result.code, result.out) == (1, "")
-    assert "features.pkl: changed since: 1 (p03 the first); captioner extract" in result.err
+    assert "features.pkl: changed since: 1 (first: p03); to update it, run captioner extract" in result.err
     refused(1, ["none.pkl: no such file"], "extract", "images", "--verify", "-o", "none.pkl")
 
 
@@ -67,7 +67,7 @@ def test_broken_pictures_are_named_and_strict_fails(call, trained):
     (trained / "images" / "p08.png").unlink()
     result = call("extract", "images", *NETWORK, "-o", "f.pkl")
     assert (result.code, result.out) == (0, "")
-    assert "skipped pictures: 2, see f.pkl.skipped.csv; the first: images/p07.png: not a picture" in result.err
+    assert "skipped pictures: 2, see f.pkl.skipped.csv (first: images/p07.png: not a picture" in result.err
     with Path("f.pkl.skipped.csv").open() as file:
         rows = {row["image_id"]: row["reason"] for row in csv.DictReader(file)}
     assert list(rows) == ["p07", "p08"]

@@ -20,7 +20,7 @@ def test_captions_alone_are_their_references(tmp_path: Path) -> None:
     (tmp_path / "captions.txt").write_text("a.jpg#0\tA dog\n")
     assert read_captions(tmp_path / "captions.txt") == {"a": ("A dog",)}
     (tmp_path / "info.json").write_text('{"images": [{"id": 1, "file_name": "a.jpg"}]}')
-    with pytest.raises(DataError, match=r"info\.json: lists 1 pictures and no captions"):
+    with pytest.raises(DataError, match=r"info\.json: has 1 pictures but no captions"):
         read_captions(tmp_path / "info.json")
 
 
@@ -52,13 +52,13 @@ def test_pictures_are_listed_where_their_folder_is(config: DataConfig, tmp_path:
 
 def test_a_split_that_names_a_picture_without_captions_is_refused(config: DataConfig, tmp_path: Path) -> None:
     (tmp_path / "dev.txt").write_text("c.jpg\ny.jpg\nz.jpg\n")
-    with pytest.raises(DataError, match=r"dev\.txt: 2 of the 3 pictures of split 'dev' have no caption .* first 'y'"):
+    with pytest.raises(DataError, match=r"2 of the 3 pictures of split 'dev' have no caption .* \(first: 'y'\)"):
         load_captions(config, ["dev"])
 
 
 def test_a_picture_in_two_splits_is_a_leak(config: DataConfig, tmp_path: Path) -> None:
     (tmp_path / "dev.txt").write_text("c.jpg\na.jpg\n")
-    with pytest.raises(DataError, match="splits 'train' and 'dev' share 1 pictures, first 'a'"):
+    with pytest.raises(DataError, match=r"splits 'train' and 'dev' share 1 pictures \(first: 'a'\)"):
         load_captions(config, ["train", "dev"])
     assert load_captions(config, ["dev", "dev"]).splits == {"dev": ("c", "a")}
 
@@ -76,7 +76,7 @@ def test_an_unknown_split_is_refused_with_the_known_ones(config: DataConfig) -> 
         ({}, r"data\.captions: missing"),
         ({"captions": "a.txt", "format": "tsv"}, "data: format: 'tsv' is not known"),
         ({"captions": "a.txt", "splits": []}, r"data\.splits: expected a mapping"),
-        ({"captions": "a.txt", "splits": {"train": 0.8, "dev": "dev.txt"}}, "data: splits: all of them are lists, or"),
+        ({"captions": "a.txt", "splits": {"train": 0.8, "dev": "dev.txt"}}, "data: splits: give lists for all splits"),
         ({"captions": "a.txt", "splits": {"train": 0.9, "dev": 0.2}}, r"splits: the shares add up to 1\.1"),
         ({"captions": "a.txt", "splits": {"train": 80, "dev": 20}}, r"splits\.train: a share .* found 80"),
         ({"captions": "a.txt", "splits": {"train": 0.9, "dev": 0}}, r"splits\.dev: a share .* found 0"),
@@ -111,7 +111,7 @@ def test_captions_with_a_training_split_alone_lend_a_part_of_it_as_dev(tmp_path:
     assert Dataset(config).load().splits == splits  # in every command the same
     (tmp_path / "few.csv").write_text("image,caption,split\na,a dog,train")
     assert load_captions(DataConfig(captions=str(tmp_path / "few.csv"))).splits == {"train": ("a",)}
-    assert said[-1].endswith("captions.csv: has no dev split; 10 of its 40 training pictures are taken")
+    assert said[-1].endswith("captions.csv: has no dev split; using 10 of its 40 training pictures")
 
 
 @pytest.fixture
@@ -166,13 +166,13 @@ def test_shares_look_for_near_duplicates_where_there_are_pictures(
         DataError, match="39 pictures, 1 that do not look alike, are too few for a split 'dev'"
     ):  # all of them look alike
         load_captions(config)
-    assert said[0] == "note: 1 of 40 pictures are not in pictures and come into no split (p39)"
-    assert said[1].startswith("near-duplicate pictures, kept on one side: 1 group (p0 = p1 = p10")
+    assert said[0] == "note: 1 of 40 pictures are not in pictures and are left out of all splits (p39)"
+    assert said[1].startswith("near-duplicate pictures, kept in one split: 1 group (p0 = p1 = p10")
 
 
 def test_a_list_that_is_not_there_is_said(config: DataConfig, said: list[str]) -> None:
     assert Dataset(config).present_splits() == ["train", "dev"]
-    assert said == [f"note: split test is left out: {config.splits['test']} is not there"]
+    assert said == [f"note: split test is left out: {config.splits['test']} does not exist"]
     assert set(Dataset(config).split_digests()) == {"train", "dev"}
     Dataset(config).require_split("dev", "here")
     with pytest.raises(DataError, match=r"test\.txt: no such file; data\.splits\.test"):

@@ -58,7 +58,7 @@ def test_impossible_shares(shares: dict[str, float], fault: str) -> None:
 
 
 def test_too_few_pictures() -> None:
-    with pytest.raises(DataError, match=r"3 pictures are too few for a split 'test' of 0\.1 of them"):
+    with pytest.raises(DataError, match=r"3 pictures are too few for a split 'test' with a share of 0\.1"):
         make_splits("abc", SHARES)
 
 
@@ -88,8 +88,8 @@ def test_pictures_that_look_alike_come_on_one_side(tmp_path: Path, images: Path,
     splits = {name: read_split(path) for name, path in paths.items()}
     assert {"p3", "p7"} <= set(splits["train"]) or {"p3", "p7"} <= set(splits["dev"])
     assert sorted(name for found in splits.values() for name in found) == sorted(ids[:-1])
-    assert said[0].endswith("come into no split (nowhere)")
-    assert said[1] == "near-duplicate pictures, kept on one side: 1 group (p3 = p7)"
+    assert said[0].endswith("left out of all splits (nowhere)")
+    assert said[1] == "near-duplicate pictures, kept in one split: 1 group (p3 = p7)"
     assert said[2] == f"{paths['train']}: {len(splits['train'])} pictures"
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["seed"] == seed and manifest["near_duplicates"] == [["p3", "p7"]]
@@ -101,7 +101,7 @@ def test_a_picture_that_cannot_be_read_comes_into_no_split(tmp_path: Path, image
     paths = write_splits(tmp_path / "out", [f"p{n}" for n in range(20)], {"train": 0.5, "dev": 0.5}, 0, images)
     listed = sorted(name for path in paths.values() for name in read_split(path))
     assert listed == sorted(f"p{n}" for n in range(20) if n != 5)
-    assert said[0] == f"note: 1 of 20 pictures in {images} cannot be read and come into no split (p5)"
+    assert said[0] == f"note: 1 of 20 pictures in {images} cannot be read and are left out of all splits (p5)"
 
 
 def test_a_list_may_name_pictures_in_other_folders_or_with_labels(tmp_path: Path) -> None:
@@ -115,21 +115,21 @@ def test_a_list_may_name_pictures_in_other_folders_or_with_labels(tmp_path: Path
 
 def test_a_picture_in_two_splits_under_two_names_is_named(images: Path) -> None:
     splits = {"train": ("p1", "p2", "p3"), "dev": ("p7", "p8")}
-    with pytest.raises(DataError, match=r"images: 1 picture is in two splits .* p3 \(train\), p7 \(dev\); take one"):
+    with pytest.raises(DataError, match=r"images: 1 picture is in two splits .* p3 in train, p7 in dev\); remove one"):
         require_different(splits, images)
 
 
 def test_lists_and_manifests_of_others_are_not_replaced(tmp_path: Path) -> None:
     ids, shares = [f"p{n}" for n in range(20)], {"train": 0.5, "dev": 0.5}
     (tmp_path / "dev.txt").write_text("mine")
-    with pytest.raises(DataError, match=r"dev\.txt: is there already and was not written by captioner split"):
+    with pytest.raises(DataError, match=r"dev\.txt: already exists and was not written by captioner split"):
         write_splits(tmp_path, ids, shares)
     assert [path.name for path in tmp_path.iterdir()] == ["dev.txt"]
     run = tmp_path / "run"
     run.mkdir()
     write_manifest(run, "train", seed=3)
     before = (run / "manifest.json").read_bytes()
-    with pytest.raises(DataError, match=r"manifest\.json: is there already and was not written by captioner split"):
+    with pytest.raises(DataError, match=r"manifest\.json: already exists and was not written by captioner split"):
         write_splits(run, ids, shares)
     (run / "manifest.json").write_text('{"name": "my web page"}')
     with pytest.raises(DataError, match="not a manifest of captioner"):
@@ -150,7 +150,7 @@ def test_own_lists_are_replaced_and_a_killed_division_can_be_done_again(
     write_splits(tmp_path, ids, shares, seed=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dev.txt", "manifest.json", "train.txt"]
     (tmp_path / "test.txt").write_text("mine")
-    with pytest.raises(DataError, match=r"test\.txt: is there already"):
+    with pytest.raises(DataError, match=r"test\.txt: already exists"):
         write_splits(tmp_path, ids, {"train": 0.5, "test": 0.5})
 
 

@@ -30,8 +30,8 @@ def test_pictures_that_the_extraction_could_not_read_are_left_out(store: Feature
     assert found.references == CAPTIONS.references
     (line,) = said
     assert line.startswith("note: 2 of the 8 pictures of split train cannot be read and are left out; ")
-    assert line.endswith(f"{skipped_path(store.path)} names them, first 'p2'")
-    with pytest.raises(DataError, match=r"2 of the 8 .* allow more \(data\.max_unreadable=0\.2\)"):
+    assert line.endswith(f"{skipped_path(store.path)} names them (first: 'p2')")
+    with pytest.raises(DataError, match=r"2 of the 8 .* raise data\.max_unreadable \(0\.2\)"):
         without_unreadable(CAPTIONS, [store], 0.2)
 
 

@@ -68,7 +68,7 @@ def test_the_faster_precision_is_taken_if_it_agrees(wide_seconds, narrow_seconds
     encoder, chosen = choose(wide, PICTURES, 1000, "auto", 16, accelerated=False)
     assert encoder is (narrow if precision == "bfloat16" else wide)
     assert (chosen.precision, chosen.batch_size) == (precision, 16)
-    assert ("whose features differ" in str(chosen)) == (features == OTHER)
+    assert ("its features differ" in str(chosen)) == (features == OTHER)
     assert Chosen(**chosen.to_json()) == chosen or np.isnan(chosen.cosine)
 
 
@@ -83,7 +83,7 @@ def test_batches_grow_as_long_as_that_pays():
     _, chosen = choose(saturating, PICTURES, 10**6, "float32", "auto", accelerated=False)
     assert chosen.batch_size == 32
     assert list(chosen.batch_rates) == ["8", "16", "32", "64"]
-    assert "by 64: batches of 32" in str(chosen)
+    assert "with 64: batches of 32" in str(chosen)
 
 
 def test_no_more_time_is_spent_than_the_run_is_worth():

@@ -35,9 +35,9 @@ def check(output, *, folder="images"):
 
 def test_a_file_as_it_should_be(output):
     assert check(output) == [
-        f"{output}: 11 pictures, whole and as its manifest says",
-        f"{output.parent / 'images'}: its pictures are all there and unchanged, 1 of them skipped",
-        "8 of them encoded again: the same features",
+        f"{output}: 11 pictures, complete and matching its manifest",
+        f"{output.parent / 'images'}: its pictures are all present and unchanged, 1 of them skipped",
+        "8 of them were encoded again: the features are the same",
     ]
     assert len(check(output, folder=None)) == 1
 
@@ -46,7 +46,7 @@ def test_a_byte_that_has_changed(output):
     data = bytearray(output.read_bytes())
     data[len(data) // 2] ^= 1
     output.write_bytes(data)
-    with pytest.raises(DataError, match=r"its digest is \w{12}, its manifest's \w{12}; extract the features again"):
+    with pytest.raises(DataError, match=r"its digest is \w{12}, but its manifest has \w{12}; extract the features"):
         check(output, folder=None)
 
 
@@ -57,8 +57,8 @@ def test_pictures_that_came_went_or_changed(output):
     with pytest.raises(DataError) as refused:
         check(output)
     assert str(refused.value) == (
-        f"{output}: without features: 1 (new the first); not in the folder any more: 1 (p03 the first); "
-        f"changed since: 1 (p07 the first); captioner extract -o {output} brings it up to date"
+        f"{output}: without features: 1 (first: new); no longer in the folder: 1 (first: p03); "
+        f"changed since: 1 (first: p07); to update it, run captioner extract -o {output}"
     )
 
 
@@ -66,16 +66,16 @@ def test_features_that_the_encoder_does_not_make(output):
     images, manifest = output.with_name("images"), read_manifest(output)
     rows = {f"p{index:02}": np.float32([1, 2, 3, 4, 5, index]) for index in range(12) if index != 5}
     write_features(output, rows, manifest["encoder"], "float16", skipped=manifest["skipped"])
-    with pytest.raises(DataError, match=r"tiny makes other features of 'p00' \(cosine 0\.\d+\)"):
+    with pytest.raises(DataError, match=r"tiny gives other features for 'p00' \(cosine 0\.\d+\)"):
         verify(output, images)
 
 
 def test_a_file_of_nobody_or_none(output):
     output.with_name(f"{output.name}.manifest.json").unlink()
-    with pytest.raises(DataError, match="nothing says what made it"):
+    with pytest.raises(DataError, match=r"its manifest .* is missing"):
         check(output)
     output.unlink()
-    with pytest.raises(DataError, match="no such file; `captioner extract IMAGES"):
+    with pytest.raises(DataError, match="no such file; to make it, run `captioner extract IMAGES"):
         check(output)
 
 
@@ -89,4 +89,4 @@ def test_a_file_of_an_earlier_captioner_has_no_digests_of_its_pictures(tmp_path)
     write_json(
         path.with_name("f.pkl.manifest.json"), {**{key: manifest[key] for key in kept}, "digest": digest_file(path)}
     )
-    assert check(path)[1].endswith("all there; their digests were not recorded")
+    assert check(path)[1].endswith("all present; their digests were not recorded")

@@ -97,8 +97,8 @@ def test_a_start_may_hold_what_is_out_later():
     [
         ({"must_include": ("unicorn",)}, "'unicorn' is not in the vocabulary, so the model cannot write it"),
         ({"must_include": ("red dog",)}, "name single words"),
-        ({"must_include": ("dog",), "banned_words": ("dog",)}, "'dog' is banned, too"),
-        ({"must_include": ("dog",), "sampling": True}, "belongs to plain beam search, found it with sampling"),
+        ({"must_include": ("dog",), "banned_words": ("dog",)}, "'dog' is also banned"),
+        ({"must_include": ("dog",), "sampling": True}, "works only with plain beam search, found it with sampling"),
         ({"must_include": ("a", "dog", "runs", "the", "cat")}, "at most 4 words, found 5"),
         ({"must_include": "dog"}, "must be a list of words"),
         ({"start": "a unicorn"}, "'unicorn' is not in the vocabulary"),

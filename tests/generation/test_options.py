@@ -33,7 +33,7 @@ def test_what_options_mean(options, settings):
 
 
 def test_a_beam_and_sampling_are_refused_together():
-    with pytest.raises(ConfigError, match="beam_size and sampling: a beam and sampling are two ways; choose one"):
+    with pytest.raises(ConfigError, match="beam_size and sampling: beam search and sampling exclude each other"):
         settings_of({"beam_size": 5, "sample": True})
     with pytest.raises(ConfigError, match="--groups and --top_p: "):
         settings_of({"groups": 2, "top_p": 0.5}, lambda name: f"--{name}")

@@ -57,16 +57,16 @@ def test_what_is_left_out_is_counted_by_ending_in_one_line(
     for _ in range(2):
         assert len(list_images(folder)) == len(find_pictures(folder)) == len(KINDS)
     (line,) = said
-    assert line.startswith(f"note: {folder}: files that are no pictures that can be read are left out: 2 .heic, ")
-    assert "1 .svg" in line and "1 without an ending" in line and "1 .mp4" in line
-    assert line.endswith("; pip install 'captioner[heif]' to have them read")
+    assert line.startswith(f"note: {folder}: files that are not readable pictures are left out: 2 .heic, ")
+    assert "1 .svg" in line and "1 without extension" in line and "1 .mp4" in line
+    assert line.endswith("; pip install 'captioner[heif]' reads HEIC")
 
 
 def test_a_folder_without_pictures_says_which_are_read(tmp_path: Path, said: list[str]) -> None:
     (tmp_path / "a.mov").write_bytes(b"movie")
     with pytest.raises(DataError, match=r"no picture in it \(JPEG, PNG, GIF"):
         list_images(tmp_path)
-    assert said == [f"note: {tmp_path}: files that are no pictures that can be read are left out: 1 .mov"]
+    assert said == [f"note: {tmp_path}: files that are not readable pictures are left out: 1 .mov"]
 
 
 def test_names_with_known_endings_are_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

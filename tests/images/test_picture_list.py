@@ -47,10 +47,10 @@ def test_pictures_of_a_tar_are_read_one_by_one(tmp_path):
 
 def test_tars_that_cannot_be_read(tmp_path):
     make_tar(tmp_path / "a.tar", "w:gz", **{"1.jpg": b"one"})
-    with pytest.raises(DataError, match=r"no tar file that can be read .*unpack compressed ones first"):
+    with pytest.raises(DataError, match=r"not a readable tar file .*unpack compressed ones first"):
         list(members_of(tmp_path / "a.tar"))
     (tmp_path / "b.tar").write_bytes(b"nonsense" * 100)
-    with pytest.raises(DataError, match=r"b\.tar: no tar file"):
+    with pytest.raises(DataError, match=r"b\.tar: not a readable tar file"):
         list(members_of(tmp_path / "b.tar"))
     with pytest.raises(DataError, match="cannot be read"):
         read_member(tmp_path / "c.tar", 0, 3, "c")

@@ -59,8 +59,8 @@ def test_a_picture_and_where_it_has_moved(server, public):
     ("path", "fault"),
     [
         ("/none", "the server answers 404"),
-        ("/loop", "from one address to the next, more than 3 times"),
-        ("/file", "leads to 'file:///etc/passwd', which is no http or https address"),
+        ("/loop", "redirects more than 3 times"),
+        ("/file", "redirects to 'file:///etc/passwd', which is not an http or https address"),
         ("/endless", "is larger than 0 MB"),
     ],
 )
@@ -72,7 +72,7 @@ def test_what_is_wrong_is_one_line_that_names_the_address(server, public, path, 
 
 def test_nothing_is_fetched_from_a_private_network(server):
     for address in (server, server.replace("127.0.0.1", "localhost"), "http://[::ffff:127.0.0.1]/"):
-        with pytest.raises(DataError, match="private network, from which nothing is fetched"):
+        with pytest.raises(DataError, match="private network; pictures are only fetched"):
             fetch(f"{address}/picture")
 
 

@@ -38,7 +38,7 @@ def test_a_misspelt_architecture_key_is_recognised():
 
 @pytest.mark.parametrize("architecture", ["attention", "transformer"])
 def test_a_vector_is_refused_by_a_model_that_reads_regions(architecture):
-    with pytest.raises(ConfigError, match="reads a grid of regions, these features are one vector of 512 numbers"):
+    with pytest.raises(ConfigError, match="reads a grid of regions, but the features are one vector of 512 numbers"):
         build_decoder({"architecture": architecture}, 10, (512,))
 
 

@@ -94,7 +94,7 @@ def test_a_folder_in_which_no_captioned_picture_lies_is_said(source: Path, tmp_p
     (tmp_path / "images" / "sub" / "a.jpg").touch()
     clean(source, tmp_path / "descriptions.txt", "ptb", images=tmp_path / "images")
     assert said[-1] == (
-        f"note: {tmp_path / 'images'} and the captions have not one id in common: 'sub/a' in one, 'b' in the other; "
+        f"note: {tmp_path / 'images'} and the captions have no id in common: 'sub/a' in one, 'b' in the other; "
         "ids are paths relative to that folder; name the right folder"
     )
 

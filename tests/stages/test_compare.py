@@ -79,7 +79,7 @@ def test_only_pictures_that_both_have_captioned_count(files, said):
     with pytest.raises(DataError, match=r"10 of the 40 pictures .* first 'p0'; caption them too, or leave out --all"):
         run(files, "a.json", "part.json", every=True)
     (files / "other.json").write_text(json.dumps([{"image_id": "x", "caption": "a dog"}]))
-    with pytest.raises(DataError, match="have not one id in common: 'x' in one, 'p0' in the other"):
+    with pytest.raises(DataError, match="have no id in common: 'x' in one, 'p0' in the other"):
         run(files, "a.json", "other.json")
 
 
@@ -108,7 +108,7 @@ def test_a_prediction_without_references_is_named_with_its_file(files):
     for name in "ab":
         entries = [*json.loads((files / f"{name}.json").read_text()), {"image_id": "x", "caption": "a dog"}]
         (files / f"{name}.json").write_text(json.dumps(entries))
-    with pytest.raises(DataError, match=r"a\.json: 1 of the 41 candidates have no references, first 'x'"):
+    with pytest.raises(DataError, match=r"a\.json: 1 of the 41 candidates have no references \(first: 'x'\)"):
         run(files, "a.json", "b.json")
 
 

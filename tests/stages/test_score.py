@@ -42,14 +42,14 @@ def test_all_makes_a_missing_prediction_an_error_and_leaves_nothing(files):
 def test_a_prediction_without_references_is_named(files):
     with (files / "p.txt").open("a") as file:
         file.write("x a horse\n")
-    with pytest.raises(DataError, match=r"p\.txt: 1 of the 3 candidates have no references, first 'x'"):
+    with pytest.raises(DataError, match=r"p\.txt: 1 of the 3 candidates have no references \(first: 'x'\)"):
         run(files)
 
 
 def test_a_single_picture_is_scored_and_its_cider_explained(files, said):
     (files / "p.txt").write_text("a a dog runs\n")
     assert run(files).corpus["cider_d"] == 0
-    assert said[-1] == "note: CIDEr-D of a single picture is 0: its document frequencies need several"
+    assert said[-1] == "note: CIDEr-D of a single picture is 0: document frequencies need several pictures"
 
 
 def test_document_frequencies_of_a_file_are_recorded(files):
@@ -75,7 +75,7 @@ def test_oracle_of_a_list(files):
 def test_settings_that_cannot_be():
     with pytest.raises(ValueError, match="n must be 1 or more, found 0"):
         EvaluationConfig(n=0)
-    with pytest.raises(ConfigError, match="oracle chooses among several captions a picture: give -n 5"):
+    with pytest.raises(ConfigError, match="oracle chooses among several captions per picture: give -n 5"):
         require_choice(EvaluationConfig(metrics=("bleu", "oracle")))
 
 

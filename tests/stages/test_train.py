@@ -224,7 +224,7 @@ def test_that_no_weights_could_be_kept_at_all_is_said(project, tmp_path, monkeyp
         yield
 
     monkeypatch.setattr(checkpoint, "atomic_path", full)
-    with pytest.raises(DataError, match=r"checkpoints: no epoch's weights could be written; make room there, then"):
+    with pytest.raises(DataError, match=r"checkpoints: no epoch's weights could be written; free disk space"):
         train(tmp_path / "run", sections)
 
 
@@ -349,14 +349,14 @@ def test_features_that_lack_pictures_are_refused(project, tmp_path):
     _, sections = project
     store = open_features(sections.features)
     write_features(tmp_path / "few.pkl", {i: store[i] for i in list(store)[:44]}, None)
-    with pytest.raises(DataError, match=r"few\.pkl: lacks 4 of the 8 pictures of split dev, the first is p44"):
+    with pytest.raises(DataError, match=r"few\.pkl: lacks 4 of the 8 pictures of split dev \(first: p44\)"):
         fit_to(tmp_path / "run", replace(sections, features=str(tmp_path / "few.pkl")))
 
 
 def test_missing_descriptions_say_which_command_makes_them(project, tmp_path):
     _, sections = project
     data = replace(sections.data, descriptions=str(tmp_path / "descriptions.txt"))
-    with pytest.raises(DataError, match=r"no such file; captioner clean .* --rules ptb makes it"):
+    with pytest.raises(DataError, match=r"no such file; to make it, run captioner clean .* --rules ptb"):
         fit_to(tmp_path / "run", replace(sections, data=data))
 
 
@@ -395,7 +395,7 @@ def test_descriptions_of_other_captions_are_refused(project, tmp_path):
     (tmp_path / "other.txt").write_text("p0.jpg#0\tA dog .\n")
     clean(tmp_path / "other.txt", tmp_path / "descriptions.txt", "ptb")
     data = replace(sections.data, descriptions=str(tmp_path / "descriptions.txt"))
-    with pytest.raises(DataError, match=r"descriptions\.txt: cleaned from captions of digest \w{12}, .* has \w{12}"):
+    with pytest.raises(DataError, match=r"cleaned from captions with digest \w{12}, but .* has \w{12}"):
         fit_to(tmp_path / "run", replace(sections, data=data))
 
 

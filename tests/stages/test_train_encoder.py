@@ -45,7 +45,7 @@ def test_views_of_another_encoder_or_of_other_pictures_are_refused(sections, tmp
     with pytest.raises(DataError, match=r"flip.pkl: comes from another encoder than .* \(layer: grid against pool\)"):
         train(tmp_path / "run", write_view(tmp_path, sections, layer="grid"))
     (tmp_path / "other").mkdir()
-    with pytest.raises(DataError, match=r"flip.pkl: lacks 38 training pictures, the first is p2"):
+    with pytest.raises(DataError, match=r"flip.pkl: lacks 38 training pictures \(first: p2\)"):
         train(tmp_path / "run", write_view(tmp_path / "other", sections, ids=["p0", "p1"]))
 
 
@@ -140,5 +140,5 @@ def test_changed_pictures_need_the_pictures(pictured, inner, tmp_path):
 
 
 def test_views_and_changes_exclude_each_other():
-    with pytest.raises(ValueError, match="augment and views both change"):
+    with pytest.raises(ValueError, match="augment and views cannot be used together"):
         TrainConfig(augment=("flip",), views=("a.h5",))

@@ -23,7 +23,7 @@ def test_few_dev_pictures_are_noted():
     ("distinct", "dev", "words"),
     [
         (0, 5, ["every dev caption is empty"]),
-        (1, 5, ["all 5 dev captions are alike"]),
+        (1, 5, ["all 5 dev captions are the same"]),
         (1, 1, []),
         (2, 5, []),
     ],
@@ -39,5 +39,5 @@ def test_captions_that_say_nothing_are_noted(distinct, dev, words):
 def test_the_baseline_is_named_beside_the_score(theirs, verdict):
     assert describe_beside({"cider_d": 0.5, "chance": 0.1}, {"cider_d": theirs}) == (
         f"dev CIDEr-D 50.0; captions copied from the most similar training pictures score {100 * theirs:.1f} "
-        f"({verdict}), the model's own on wrong pictures 10.0"
+        f"({verdict}); the model's captions, assigned to the wrong pictures, score 10.0"
     )

@@ -65,5 +65,5 @@ def test_what_tells_left_from_right_is_never_mirrored(paths):
 
 def test_a_picture_that_is_not_there_is_named(paths):
     pictures = AugmentedPictures(paths, Mean(), CHANGES, (), seed=0)
-    with pytest.raises(DataError, match=r"picture p99 is not in the folder that data\.images names"):
+    with pytest.raises(DataError, match=r"picture p99 is not in the folder data\.images"):
         pictures.gather(["p0", "p99"])

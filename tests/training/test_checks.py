@@ -78,7 +78,7 @@ def test_views_are_of_the_same_pictures_and_encoder(tmp_path):
     assert not seen[:, [0, 2]].any() and set(seen[:, 1].ravel()) == {0, 1}  # p0 and p2 are never mirrored
 
     store(tmp_path / "few.h5", np.ones((1, 2)), view="flip")
-    with pytest.raises(DataError, match=r"few.h5: lacks 2 training pictures, the first is p1"):
+    with pytest.raises(DataError, match=r"few.h5: lacks 2 training pictures \(first: p1\)"):
         open_views([str(tmp_path / "few.h5")], whole, WORDS, seed=0)
     store(tmp_path / "other.h5", np.ones((3, 2)), view="flip", layer="fc2")
     with pytest.raises(DataError, match=r"other.h5: comes from another encoder than .*layer: fc2"):
@@ -88,9 +88,9 @@ def test_views_are_of_the_same_pictures_and_encoder(tmp_path):
 def test_splits_without_features_are_named(tmp_path):
     features = store(tmp_path / "f.h5", np.ones((3, 2)))
     require_features(features, captions_of(3, train=("p0", "p1"), dev=("p2",)))
-    with pytest.raises(DataError, match=r"lacks 1 of the 2 pictures of split dev, the first is p7"):
+    with pytest.raises(DataError, match=r"lacks 1 of the 2 pictures of split dev \(first: p7\)"):
         require_features(features, captions_of(3, train=("p0",), dev=("p2", "p7")))
-    with pytest.raises(DataError, match=r"split dev have not one id in common: 'p0' in one, 'q1' in the other"):
+    with pytest.raises(DataError, match=r"split dev have no id in common: 'p0' in one, 'q1' in the other"):
         require_features(features, captions_of(3, train=("p0",), dev=("q1", "q2")))
 
 
@@ -98,7 +98,7 @@ def test_splits_without_features_are_named(tmp_path):
 def test_features_that_say_nothing_are_told(tmp_path, said, ours):
     ids = ("p0", "p1", "p2")
     require_finite(store(tmp_path / "f.h5", [[0, 0], [1, 2], [0, 1]], ours=ours), captions_of(3, train=ids))
-    assert said.pop().endswith("f.h5: the features of 1 of 3 pictures are zero, first 'p0'")
+    assert said.pop().endswith("f.h5: the features of 1 of 3 pictures are zero (first: 'p0')")
     require_finite(store(tmp_path / "g.h5", [[2, 1], [2, 1], [2, 1]], ours=ours), captions_of(3, train=ids))
     assert "all 3 pictures have the same features" in said.pop()
     require_finite(store(tmp_path / "h.h5", [[2, 1], [2, 1], [2, 0]], ours=ours), captions_of(3, train=ids))
@@ -114,7 +114,7 @@ def test_of_captioners_own_files_some_pictures_are_looked_at_of_others_all(tmp_p
     require_finite(store(tmp_path / "f.h5", rows), captions_of(12, train=ids))
     assert said == []  # every third one: 0, 3, 6, 9
     require_finite(store(tmp_path / "g.h5", rows, ours=False), captions_of(12, train=ids[:6], dev=ids[6:]))
-    assert said[0].endswith("the features of 2 of 12 pictures are zero, first 'p1'")
+    assert said[0].endswith("the features of 2 of 12 pictures are zero (first: 'p1')")
 
 
 def test_a_number_that_is_none_is_refused_with_its_picture(tmp_path):

@@ -105,7 +105,7 @@ def test_training_is_exhausted_after_patience_epochs_without_a_better_score(mode
         end.finish(1.0, 0.0)
         found.append(end.exhausted())
     assert found == [False, False, False, True]
-    assert said[-1] == "no better cider_d for 2 epochs: stopping"
+    assert said[-1] == "stopping: no better cider_d for 2 epochs"
 
 
 def test_of_equal_scores_the_lower_loss_is_better(model, tmp_path):
@@ -301,4 +301,4 @@ def test_an_epoch_whose_weights_a_full_disk_refuses_is_left_out_of_the_mean(mode
     monkeypatch.setattr(recent_weights, "save_variables", full)
     train_through(model, end, (3, 100, 5))
     assert [float(scored[0].ravel()[0]) for scored in seen] == [3, 3, 4]
-    assert sum("epoch 2 is left out of the mean of several" in line for line in said) == 1
+    assert sum("epoch 2 is left out of the mean of epochs" in line for line in said) == 1

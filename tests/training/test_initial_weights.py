@@ -43,7 +43,7 @@ def test_vectors_from_a_file(vocabulary, tmp_path, said):
     assert table[4].tolist() == [-1, -2, -3]
     assert table[5].tolist() == [1, 2, 3]
     assert np.std(np.delete(table, [4, 5], axis=0)) == pytest.approx(np.std([1, 2, 3, -1, -2, -3]), rel=0.5)
-    assert said == [f"{path}: vectors for 2 words, none for 2 (the commonest: cat, runs), which begin at random"]
+    assert said == [f"{path}: has vectors for 2 words and lacks 2 (most frequent: cat, runs), which start at random"]
 
 
 def test_frozen_embeddings_stay(vocabulary, tmp_path, said):

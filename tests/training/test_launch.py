@@ -4,7 +4,7 @@ import pytest
 
 from captioner.training.launch import launch
 
-KILLED = " was ended by SIGKILL, so the other process was ended, too; captioner train --resume continues"
+KILLED = " was ended by SIGKILL, so the other process was ended, too; to continue, run captioner train --resume"
 
 
 def test_process_0_prints_and_all_must_end_well(capfd):
@@ -27,7 +27,7 @@ def test_what_process_0_says_of_its_failure_is_all_that_is_said(capfd, said):
     [
         (
             "os.kill(os.getpid(), 9)",
-            " was ended by SIGKILL, so the other process was ended, too; captioner train --resume continues",
+            " was ended by SIGKILL, so the other process was ended, too; to continue, run captioner train --resume",
         ),
         ("sys.exit('captioner: a.txt: no such file')", ": a.txt: no such file; the other process was ended"),
     ],

@@ -44,8 +44,8 @@ def test_that_another_process_has_ended_is_said_in_one_line():
     with pytest.raises(DataError) as caught, processes.peers_watched(Part(1, 2, 1)):
         raise ValueError(LOST)
     assert str(caught.value) == (
-        "process 1 of 2: another process has ended, so this one does, too; "
-        "captioner train --resume continues in all of them"
+        "process 1 of 2: another process has ended, so this one ends, too; "
+        "to continue, run captioner train --resume in all of them"
     )
 
 

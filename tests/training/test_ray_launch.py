@@ -18,7 +18,7 @@ from tests.ray_nodes import descendants, needs_ray, two_nodes, wait_until
 from tests.training.project import make_project
 
 PATIENCE = 1500
-RESUME = "captioner train --engine ray --resume continues"
+RESUME = "to continue, run captioner train --engine ray --resume"
 
 
 def test_without_ray_the_way_out_is_said(tmp_path, monkeypatch):

@@ -35,7 +35,7 @@ def test_on_a_full_disk_an_epoch_is_left_out_and_training_continues(recent, said
     monkeypatch.setattr("captioner.training.recent_weights.save_variables", full)
     keep(recent, 2, 2)
     assert said == [
-        "note: epoch 2 is left out of the mean of several; training continues: epoch-0002.npz: the disk is full"
+        "note: epoch 2 is left out of the mean of epochs; training continues: epoch-0002.npz: the disk is full"
     ]
     np.testing.assert_array_equal(recent.mean(2), [np.full(3, 1, "float32")])
 

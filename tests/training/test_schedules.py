@@ -63,7 +63,7 @@ def test_schedules_can_be_saved(schedule):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"schedule": "plateau", "warmup": 0.1}, "warmup goes with every schedule but plateau"),
+        ({"schedule": "plateau", "warmup": 0.1}, "warmup does not work with schedule plateau"),
         ({"schedule": "inverse_sqrt"}, "needs warmup"),
         ({"decay_rate": 1.0}, "decay_rate must be between 0 and 1"),
         ({"weight_decay": 0.1}, "weight_decay needs optimizer: adamw or lion"),

@@ -142,7 +142,7 @@ def test_a_process_that_dies_ends_the_others_and_the_run_can_be_resumed(recipe, 
     assert process.returncode == 1
     what = f"process {number} of 2 was ended by SIGKILL, so the other process was ended, too"
     ours = [line for line in lines if line.startswith("captioner:")]
-    assert ours == [f"captioner: {what}; captioner train --resume continues"]
+    assert ours == [f"captioner: {what}; to continue, run captioner train --resume"]
     assert not any(Path(f"/proc/{pid}").exists() for pid in children.values())
     if number:
         train(recipe, run, "--processes", "2", "--resume")
@@ -160,8 +160,8 @@ def test_on_several_machines_each_process_says_that_another_one_has_ended(recipe
     _, lines = said_by(first, WITHIN)
     assert first.returncode == 1
     assert lines[-1] == (
-        "captioner: process 0 of 2: another process has ended, so this one does, too; "
-        "captioner train --resume continues in all of them"
+        "captioner: process 0 of 2: another process has ended, so this one ends, too; "
+        "to continue, run captioner train --resume in all of them"
     )
 
 

@@ -82,7 +82,7 @@ def test_a_list_in_a_cell_is_several_captions(tmp_path: Path) -> None:
 
 def test_a_picture_with_rows_in_two_splits_is_a_leak(tmp_path: Path) -> None:
     path = write(tmp_path, "image,caption,split\na.jpg,A dog,train\na.jpg,The dog,validation\n")
-    with pytest.raises(DataError, match=r"captions\.txt: splits 'train' and 'dev' share 1 pictures, first 'a'"):
+    with pytest.raises(DataError, match=r"captions\.txt: splits 'train' and 'dev' share 1 pictures \(first: 'a'\)"):
         read_table(path)
 
 
