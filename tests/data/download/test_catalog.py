@@ -172,7 +172,7 @@ def test_another_archive_than_the_known_one(web, tmp_path):
 def test_a_full_disk_is_said_before_anything_is_fetched(web, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 1500))
-    with pytest.raises(DataError, match=r"downloading and unpacking needs 2\.\d+ kB, 1\.5 kB are free"):
+    with pytest.raises(DataError, match=r"downloading and unpacking needs 2\.\d+ kB, but only 1\.5 kB are free"):
         download("small", tmp_path / "data")
     assert web.asked == [] and not (tmp_path / "data").exists()
 

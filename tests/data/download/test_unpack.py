@@ -194,5 +194,5 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
 def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 1000))
-    with pytest.raises(DataError, match=r"unpacking set\.zip needs 5[\d.]* kB, 1 kB are free"):
+    with pytest.raises(DataError, match=r"unpacking set\.zip needs 5[\d.]* kB, but only 1 kB are free"):
         unpack(make_zip(tmp_path / "set.zip", FILES), tmp_path / "out")
