@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Draw the README's figure: six photographs in the public domain, what the captioner in the box says of them, and where
+"""Draw the README's figure: six photographs in the public domain, what the built-in captioner says of them, and where
 it looked while it said one of these captions.
 
 python scripts/draw_examples.py -o data/examples.jpg      (needs scikit-image, which brings the photographs)
@@ -103,7 +103,7 @@ def draw(captions: dict[str, Caption], encoder: dict[str, Any] | None) -> Image.
 def main() -> None:
     parser = argparse.ArgumentParser(description="Draw photographs in the public domain with the box's captions.")
     parser.add_argument("-o", "--output", type=Path, default=Path("data/examples.jpg"), help="the picture to write")
-    parser.add_argument("--model", help="a run folder or .keras file instead of the captioner in the box")
+    parser.add_argument("--model", help="a run folder or .keras file instead of the built-in captioner")
     arguments = parser.parse_args()
     model = captioner.load(arguments.model)
     captions = {name: model.caption(photograph(name)) for name in PHOTOGRAPHS}
