@@ -134,7 +134,7 @@ def test_bad_calls(run, refused, monkeypatch):
     refused(2, ["--format and -o: give both"], "export", run, "-o", "out")
     refused(2, ["the generation options do not apply"], "export", run, "--beam-size", "2")
     refused(1, ["nothing", "not a finished run"], "export", "nothing", "--format", "onnx", "-o", "out")
-    refused(1, ["images: is in use"], "export", run, "--format", "onnx", "-o", "images")
+    refused(1, ["images: is not empty"], "export", run, "--format", "onnx", "-o", "images")
     refused(2, ["sampling cannot be exported"], "export", run, "--format", "onnx", "-o", "out", "--sample")
     refused(2, ["npm install onnxruntime-web"], "export", run, "--format", "web", "-o", "out")
     monkeypatch.setattr("captioner.export.formats.find_spec", lambda name: None if name == "tf2onnx" else name)
