@@ -119,7 +119,7 @@ def test_the_layers_of_an_encoder_and_a_wrong_one_need_no_keras(tmp_path):
         (["settings", "trian"], ["trian: no such section or setting; did you mean train?"]),
         (["settings", "epochs"], ["did you mean train.epochs?"]),
         (["extract", "a", "--shard", "3/2"], ["'--shard'", "expected I/N such as 2/8", "found '3/2'"]),
-        (["extract", "a", "--engine", "local", "--address", "b:1"], ["address: 'b:1' is a Ray cluster's"]),
+        (["extract", "a", "--engine", "local", "--address", "b:1"], ["address: 'b:1' is for a Ray cluster"]),
         (["extract", ".", "-o", "b.h5", "-o", "c.h5"], ["2 outputs for 1 layers; name one output"]),
         (["extract", "a", "--encoder", "vgg61"], ["backbone 'vgg61' is unknown; did you mean vgg1"]),
         (["encoders", "vgg61"], ["backbone 'vgg61' is unknown; did you mean vgg1"]),
