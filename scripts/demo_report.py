@@ -1,4 +1,4 @@
-"""Show what the demo reached: captions beside references, scores, and the scores of captions of the wrong pictures.
+"""Show the results of the demo: captions with references, scores, and the scores of captions of the wrong pictures.
 
 python scripts/demo_report.py runs/sample
 """
@@ -26,7 +26,7 @@ def read_references(path: Path) -> dict[str, list[str]]:
 
 
 def shuffle(captions: Mapping[str, str]) -> dict[str, str]:
-    """Give each picture's caption to another picture, none to its own: everything moves half the way round."""
+    """Assign each picture's caption to another picture, by rotating the captions half-way."""
     ids = list(captions)
     half = len(ids) // 2
     return {image_id: captions[other] for image_id, other in zip(ids, ids[half:] + ids[:half], strict=True)}

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Draw the README's figure: six photographs in the public domain, what the built-in captioner says of them, and where
-it looked while it said one of these captions.
+"""Draw the README's figure: six photographs in the public domain with captions from the built-in captioner, and the
+attention for one of these captions.
 
-python scripts/draw_examples.py -o data/examples.jpg      (needs scikit-image, which brings the photographs)
+python scripts/draw_examples.py -o data/examples.jpg      (needs scikit-image, which includes the photographs)
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def photograph(name: str) -> np.ndarray:
 
 
 def confidence(caption: Caption) -> str:
-    """Return a caption's calibrated confidence, or the mean probability of its words where there is none."""
+    """Return a caption's calibrated confidence, or the mean probability of its words if there is none."""
     if caption.confidence is not None:
         return f"confidence {caption.confidence:.2f}"
     return f"mean probability of a word {math.exp(caption.log_prob / (len(caption.tokens) + 1)):.2f}"

@@ -1,6 +1,6 @@
-"""Write captioner/encoders/layers.json.gz: the layers of every encoder of the table. Needed after a release of Keras.
+"""Write captioner/encoders/layers.json.gz: the layers of every encoder of the table. Run it after a release of Keras.
 
-It builds each network once, without weights: some minutes.
+It builds each network once, without weights, which takes some minutes.
 """
 
 from __future__ import annotations

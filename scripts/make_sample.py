@@ -33,7 +33,7 @@ def make_sample(folder: Path, seed: int = SEED) -> None:
         names = []
         for scene in islice(scenes, size):
             name = f"sample_{number:04d}.jpg"
-            # Each picture has its own sources of chance, so that a change of one leaves the others as they are.
+            # Each picture has its own random generators, so that a change to one does not affect the others.
             picture = draw_picture(scene, Random(f"{seed} picture {number}"))
             picture.save(folder / "images" / name, quality=JPEG_QUALITY, subsampling=0, optimize=True)
             captions = describe(scene, Random(f"{seed} captions {number}"))

@@ -1,13 +1,13 @@
-"""Changes the code in small ways, one at a time, and tells which changes no test notices.
+"""Makes small changes to the code, one at a time, and reports the changes that no test detects.
 
     .venv/bin/python scripts/mutate.py captioner/training/optimizers.py
     .venv/bin/python scripts/mutate.py captioner/generation captioner/metrics --sample 5
     .venv/bin/python scripts/mutate.py captioner/training/fit.py --tests tests/stages/test_train.py
 
-A change turns a comparison or an operator around, moves a number, swaps `and` and `or`, drops a `not`, or empties a
-statement. Each is made in a copy of the package, never in the checkout, and the tests run on it until the first
-failure: those of --tests, or the test module that mirrors the changed one. A change that survives is printed as a
-line: a test is missing, or the change means the same. scripts/mutations.md has the results of the last run.
+A change inverts a comparison or an operator, changes a number, swaps `and` and `or`, drops a `not`, or removes a
+statement. Each change is made in a copy of the package, never in the checkout, and the tests run on it until the first
+failure: those of --tests, or the test module that mirrors the changed one. A change that survives is printed on one
+line: a test is missing, or the change has no effect. scripts/mutations.md has the results of the last run.
 
 TensorFlow is imported once, and every change is tested in a fork. pytest's plugins are not loaded.
 """
@@ -29,7 +29,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SECONDS = 300  # that the tests may take on a changed package; a change that makes them hang is noticed
+SECONDS = 300  # time limit of the tests on a changed package; a change that makes them hang counts as detected
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -42,7 +42,7 @@ OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 
 
 class Mutation(NamedTuple):
-    """A change: the module, the line, what it was and what it is, and the module's changed source."""
+    """A change: the module, the line, the old and the new code, and the module's changed source."""
 
     path: Path
     line: int
@@ -67,7 +67,7 @@ def mutations(path: Path) -> Iterator[Mutation]:
 
 
 def _changed(node: ast.AST) -> list[ast.AST]:
-    """Return the changes that may take a node's place."""
+    """Return the possible replacements of a node."""
     if isinstance(node, ast.Compare) and len(node.ops) == 1:
         return [ast.Compare(node.left, [COMPARISONS[type(node.ops[0])]()], node.comparators)]
     if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
@@ -101,7 +101,7 @@ def _replace(tree: ast.AST, target: ast.AST, replacement: ast.AST) -> None:
 
 
 class Copy:
-    """A copy of what the tests need, in which one module at a time is changed."""
+    """A copy of the files that the tests need, in which one module at a time is changed."""
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
@@ -126,7 +126,7 @@ class Copy:
         """Return whether the tests pass in the copy. `keep_compiled` makes the next runs faster."""
         child = os.fork()
         if child == 0:
-            os.setsid()  # so that what the tests start ends with them
+            os.setsid()  # so that processes started by the tests end with them
             os.chdir(self.folder)
             sys.path.insert(0, str(self.folder))
             sys.dont_write_bytecode = not keep_compiled
@@ -157,8 +157,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("code", nargs="+", type=Path, help="Modules or folders of captioner/.")
     parser.add_argument("--tests", nargs="+", help="The tests that should notice (default: each module's own).")
-    parser.add_argument("--sample", type=int, help="So many changes of each module, drawn at random (default: all).")
-    parser.add_argument("--seed", type=int, default=0, help="Of the draw.")
+    parser.add_argument("--sample", type=int, help="Number of random changes per module (default: all).")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of the random choice.")
     arguments = parser.parse_args()
     import keras  # noqa: F401 - the forks share it
 

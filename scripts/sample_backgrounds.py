@@ -1,4 +1,4 @@
-"""The sample's backgrounds: a vertical run of colour, and the marks by which a place is known."""
+"""The sample's backgrounds: a vertical colour gradient, and details that identify the place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scenes in words, as several people would describe one picture: other words, another order, more or less detail."""
+"""Describes scenes as several people would: with different words, in a different order, with more or less detail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 CAPTIONS_PER_PICTURE = 5
 
-# The first of several words is said four times in five.
+# The first of several words is used four times in five.
 NOUNS: dict[str, tuple[tuple[str, str], ...]] = {
     "circle": (("circle", "circles"), ("disc", "discs")),
     "square": (("square", "squares"), ("box", "boxes")),

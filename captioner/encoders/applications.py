@@ -1,4 +1,4 @@
-"""The classifiers of the table as trunks: building them, cutting them off at layers, and finding their weights."""
+"""Builds the classifiers of the table as trunks, cut off at layers, and finds their weights."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def load_trunk(name: str, layers: Sequence[str], weights: str, size: tuple[int, 
 
     Args:
         name: a key of `captioner.encoders.table.BACKBONES`.
-        layers: the names of inner layers; `grid` means the last one that has height and width, `pool` the mean over it.
+        layers: the names of inner layers; `grid` is the last layer with height and width, `pool` the mean over it.
         weights: `imagenet` (the folder named by CAPTIONER_WEIGHTS, then Keras' cache, then a download), `random`
             (seeded), or the path of a weights file.
-        size: (height, width) in pixels of the pictures; the network's own otherwise.
+        size: (height, width) of the pictures in pixels; the network's default if None.
 
     Raises:
         ConfigError: there is no such network or layer, a layer gives neither vectors nor a grid, or the network does
@@ -92,7 +92,7 @@ def load_trunk(name: str, layers: Sequence[str], weights: str, size: tuple[int, 
 def _without_top(name: str, backbone: Backbone) -> keras.Model:
     try:
         return _build(backbone, include_top=False)
-    except ValueError as error:  # each network of keras.applications has a least size of its own
+    except ValueError as error:  # each network of keras.applications has its own smallest size
         raise ConfigError(f"input_size: {name} refuses {backbone.input_size[0]} pixels ({error})") from None
 
 
@@ -107,7 +107,7 @@ def _check_layers(name: str, layers: Sequence[str], wanted: Sequence[str], known
 
 
 def _end(layer: keras.Layer, averaged: bool) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """Return where the trunk ends for a layer's sake, and what makes features of that."""
+    """Return the output tensor for a layer, and the function that turns it into features."""
     if not averaged:
         return layer.output, regions
     if not isinstance(layer, keras.layers.LayerNormalization):
@@ -125,7 +125,7 @@ def pooled(grid: Tensor) -> Tensor:
 
 
 def regions(features: Tensor) -> Tensor:
-    """Return a grid (batch, rows, columns, channels) row by row, (batch, regions, channels); a vector stays one."""
+    """Flatten a grid (batch, rows, columns, channels) row by row to (batch, regions, channels); keep a vector."""
     if len(features.shape) == 2:
         return features  # (batch, channels)
     _, rows, columns, channels = features.shape
@@ -199,7 +199,7 @@ def _download(backbone: Backbone, needs_top: str | None) -> keras.Model:
 
 
 def inner_layers(name: str) -> dict[str, tuple[int, ...]]:
-    """Return the layers of a network whose features can be had, and what shape those have, from first to last.
+    """Return the layers of a network that can give features, and the features' shapes, from first to last.
 
     Raises:
         ConfigError: there is no such network.

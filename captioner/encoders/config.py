@@ -1,4 +1,4 @@
-"""The `encoder` section of a recipe, and what makes two encoders the same. Neither needs Keras."""
+"""The `encoder` section of a recipe, and the comparison of encoders. Neither needs Keras."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class EncoderConfig:
     """The `encoder` section of a recipe.
 
     Attributes:
-        backbone: a name that `captioner encoders` lists, or `hub:` and a preset of KerasHub; where none is given,
+        backbone: a name that `captioner encoders` lists, or `hub:` and a preset of KerasHub; by default
             EfficientNet-Lite2 if the `lite` extra is installed, or else VGG16.
         layer: `pool` (the mean over the last grid), `grid` (the last grid itself), or the name of an inner layer.
         weights: `imagenet` (a hub preset's own), `random` (seeded, for tests), or the path of a weights file.
-        resizing: how a picture comes to the input size, see `captioner.images.decode.resize`.
-        filter: how pixels are weighed in resizing.
-        view: the part of each picture that is encoded: all of it, mirrored (`flip`), a random `crop`, or both; see
+        resizing: how a picture is resized to the input size, see `captioner.images.decode.resize`.
+        filter: the interpolation filter for resizing.
+        view: the view of each picture that is encoded: `whole`, mirrored (`flip`), a random `crop`, or both; see
             `captioner.images.views`. Views other than `whole` are for training only (`train.views`).
-        trained_to: a later layer; those after `layer` up to it are trained together with the decoder. None trains none.
-        input_size: height and width in pixels that pictures come to; None for what the network was trained on. Larger
-            pictures give more regions and take longer. A network of the table only.
+        trained_to: a later layer; the layers after `layer` up to it are trained with the decoder. None trains none.
+        input_size: height and width in pixels to which pictures are resized; None for the size that the network was
+            trained on. Larger pictures give more regions and take longer. Only for networks of the table.
     """
 
     backbone: str = field(default_factory=default_backbone)
@@ -58,7 +58,7 @@ class EncoderConfig:
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """(height, width) in pixels that pictures come to; None where only a preset of KerasHub can tell."""
+        """(height, width) of resized pictures in pixels; None if it depends on a preset of KerasHub."""
         if self.input_size is not None:
             return self.input_size, self.input_size
         return BACKBONES[self.backbone].input_size if self.backbone in BACKBONES else None
@@ -68,11 +68,11 @@ def config_of(description: Mapping[str, Any], weights: str | None = None) -> Enc
     """Return the `encoder` section whose encoder has `description`.
 
     Args:
-        description: an Encoder's, as manifests keep it.
-        weights: where to take the weights from, when not from where the description's came.
+        description: an Encoder's description, as in manifests.
+        weights: the source of the weights, if it differs from the description's.
 
     Raises:
-        ConfigError: it describes no encoder that can be built.
+        ConfigError: the encoder that it describes cannot be built.
     """
     settings = {key: description[key] for key in ("backbone", "layer", "resizing", "filter")}
     settings |= {"view": description.get("view", "whole"), "weights": weights or description.get("source", "imagenet")}
@@ -86,9 +86,9 @@ def config_of(description: Mapping[str, Any], weights: str | None = None) -> Enc
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """Return in what two encoders' descriptions differ, a line each (`layer: pool against block5_pool`).
+    """Return the differences of two encoders' descriptions, one line each (`layer: pool against block5_pool`).
 
-    Only what makes an encoder what it is counts: an empty list means that features of one fit those of the other.
+    Only properties that change the features count: an empty list means that the features of both are compatible.
     """
     return [
         f"{key}: {_show(a.get(key))} against {_show(b.get(key))}"
@@ -100,5 +100,5 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
 def _show(value: Any) -> str:
     if isinstance(value, list | tuple):
         return " x ".join(map(str, value))
-    # 12 digits of a digest tell two apart, and two whole ones fill a line.
+    # 12 digits are enough to distinguish two digests; two full ones would fill a line.
     return "nothing" if value is None else str(value)[:12] if len(str(value)) == 64 else str(value)

@@ -1,4 +1,4 @@
-"""Whether an encoder may be fetched from an address that a model names, which may be a stranger's."""
+"""Checks whether an encoder may be downloaded from an address that a model names."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ ALLOW_DOWNLOAD = "CAPTIONER_ALLOW_DOWNLOAD"
 
 
 def require_allowed(backbone: str) -> None:
-    """Refuse a backbone that is an address on the net, such as `hub:hf://somebody/model`, unless downloads are allowed.
+    """Refuse a backbone that is an internet address, such as `hub:hf://somebody/model`, unless downloads are allowed.
 
-    Presets and weights by a published name come from their publishers; a file at an address can be anything.
+    Presets and weights with a published name come from their publishers; a file at an address can be anything.
 
     Raises:
         DataError: it is an address, and downloading was not allowed.

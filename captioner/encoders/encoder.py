@@ -1,4 +1,4 @@
-"""Encoders: pictures in, one vector or a grid of region vectors each out; and what makes two encoders the same."""
+"""Encoders: compute one vector or a grid of region vectors for each picture."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Encoder:
     """A pretrained network up to one layer or several, with its resizing and preprocessing. Made by `build_encoder`.
 
     Attributes:
-        descriptions: what it is, layer by layer, as JSON can hold it. The keys in `IDENTITY` make two encoders the same
-            (`weights` is a digest); `precision`, `feature_shape` and `source` (where the weights came from) are
-            recorded, and `asked` is the layer as it was asked for where it has another name.
+        descriptions: a description for each layer, as JSON values. The keys in `IDENTITY` identify the encoder
+            (`weights` is a digest); `precision`, `feature_shape` and `source` (the source of the weights) are also
+            recorded, and `asked` is the requested name of the layer if it has another name.
         input_size: (height, width) in pixels.
     """
 
@@ -41,7 +41,7 @@ class Encoder:
     ) -> None:
         self._trunk, self._config = trunk, config
         self._asked_for = asked_for = tuple(layers) if layers is not None else tuple(head.layer for head in trunk.heads)
-        self._model = _from_bytes(trunk)  # (batch, height, width, 3) uint8 -> a list of features, one a layer
+        self._model = _from_bytes(trunk)  # (batch, height, width, 3) uint8 -> a list of features, one per layer
         self.input_size = trunk.input_size
         self.descriptions: tuple[dict[str, Any], ...] = tuple(
             {
@@ -63,7 +63,7 @@ class Encoder:
 
     @property
     def description(self) -> dict[str, Any]:
-        """The description of the first layer, which for most encoders is the only one."""
+        """The description of the first layer, usually the only one."""
         return self.descriptions[0]
 
     @property
@@ -77,11 +77,11 @@ class Encoder:
         return self._trunk.model
 
     def in_precision(self, precision: str) -> Encoder:
-        """Return the same encoder, computing in `float32` or `bfloat16`."""
+        """Return the same encoder with computation in `float32` or `bfloat16`."""
         return Encoder(self._trunk.in_precision(precision), self._config, precision, self._asked_for)
 
     def prepare(self, picture: np.ndarray) -> np.ndarray:
-        """Bring a picture (h, w, 3) uint8, or the view of it, to (height, width, 3) uint8, the encoder's way."""
+        """Resize a picture (h, w, 3) uint8, or its view, to (height, width, 3) uint8 with the encoder's settings."""
         return resize(look(picture, self._config.view), self.input_size, self._config.resizing, self._config.filter)
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:
@@ -108,12 +108,12 @@ class Encoder:
         return as_list(self._model(pictures, training=False))[0]
 
     def encode_layers(self, pictures: np.ndarray, at_least: int = 0) -> list[np.ndarray]:
-        """Encode prepared pictures; return what `encode` does for each layer, from one pass.
+        """Encode prepared pictures; return the features of each layer, as in `encode`, from one pass.
 
         Args:
             pictures: see `encode`.
-            at_least: black pictures fill the batch up to this size, for which the network is compiled already:
-                compiling it for another one can take longer than many batches.
+            at_least: the batch is padded with black pictures to this size, for which the network is already compiled:
+                compiling for another size can take longer than many batches.
         """
         count = len(pictures)
         if pictures.shape[1:] != (*self.input_size, 3) or pictures.dtype != np.uint8:
@@ -128,7 +128,7 @@ class Encoder:
 
 
 def _alone() -> contextlib.AbstractContextManager[Any]:
-    """Let one thread at a time into the network on JAX, where Keras gives its weights away during a prediction."""
+    """Allow only one thread at a time in the network on JAX, where Keras donates its weights during a prediction."""
     return _IN_TURN if keras.backend.backend() == "jax" else contextlib.nullcontext()
 
 
@@ -140,7 +140,7 @@ def _from_bytes(trunk: Trunk) -> keras.Model:
 
 
 def _padded(count: int) -> int:
-    """Return the batch size that `count` pictures are padded to, so that few sizes are ever compiled."""
+    """Return the batch size to which `count` pictures are padded, so that few sizes are compiled."""
     return -(-count // 8) * 8 if count > 8 else 1 << (count - 1).bit_length()
 
 
@@ -148,13 +148,13 @@ def build_encoder(config: EncoderConfig, precision: str = "float32", layers: Seq
     """Build an encoder and load its weights.
 
     Args:
-        config: the network, its weights, and how pictures come to its size.
-        precision: of weights and activations.
-        layers: several layers whose features one pass gives; the configuration's one otherwise.
+        config: the network, its weights, and the resizing.
+        precision: precision of weights and activations.
+        layers: several layers to compute in one pass; by default the layer of the configuration.
 
     Raises:
         ConfigError: an unknown backbone, layer or precision, or a layer that gives neither vectors nor a grid.
-        DataError: its weights cannot be had.
+        DataError: its weights are not available.
     """
     if precision not in get_args(Precision):
         raise ConfigError(f"precision {precision!r} is unknown; known: {', '.join(get_args(Precision))}")
@@ -175,12 +175,12 @@ def encoder_from_description(
     """Build the encoder that `description` describes.
 
     Args:
-        description: an Encoder's, as manifests keep it.
-        precision: `float32` or `bfloat16`, whatever the description's was.
-        weights: where to take the weights from, when not from where the description's came.
+        description: an Encoder's description, as in manifests.
+        precision: `float32` or `bfloat16`, independent of the description.
+        weights: the source of the weights, if it differs from the description's.
 
     Raises:
-        DataError: it is no description, or the weights found (or anything else) differ from it.
+        DataError: it is not a description, or the weights (or anything else) differ from it.
     """
     if missing := [key for key in IDENTITY if key not in description and key not in OPTIONAL]:
         raise DataError(f"the encoder's description lacks {', '.join(missing)}; make the features again")
@@ -195,10 +195,10 @@ def encoder_from_description(
 
 
 def encoder_from_network(network: keras.Model, description: Mapping[str, Any]) -> Encoder:
-    """Build the encoder of a network that is at hand, such as `Encoder.network`, with the weights that it has.
+    """Build an encoder from an existing network, such as `Encoder.network`, with its weights.
 
     Raises:
-        DataError: the description is none of such a network.
+        DataError: the description does not fit such a network.
     """
     if missing := [key for key in IDENTITY if key not in description and key not in OPTIONAL]:
         raise DataError(f"the encoder's description lacks {', '.join(missing)}")

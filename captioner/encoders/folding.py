@@ -1,7 +1,7 @@
-"""Batch normalizations folded into the convolutions before them: the same function in one pass less over the grids.
+"""Folds batch normalizations into the convolutions before them: the same function with one pass less over the grids.
 
-In inference a batch normalization scales and shifts each channel by constants, which the convolution's kernel and bias
-can do: `kernel * s` and `(bias - mean) * s + beta` with `s = gamma / sqrt(variance + epsilon)`.
+In inference a batch normalization scales and shifts each channel by constants, which can be included in the
+convolution's kernel and bias: `kernel * s` and `(bias - mean) * s + beta` with `s = gamma / sqrt(variance + epsilon)`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def fold_normalizations(model: keras.Model) -> keras.Model:
 
 
 def _foldable(model: keras.Model) -> dict[str, keras.Layer]:
-    """Return the batch normalizations whose input comes from a convolution and goes nowhere else, by its name."""
+    """Return convolution's name -> batch normalization, where it is the only consumer of the convolution's output."""
     makers = {id(layer.output): layer for layer in model.layers if type(layer) in _CONVOLUTIONS}
     uses = Counter(id(tensor) for operation in model.operations for tensor in keras.tree.flatten(operation.input))
     uses.update(id(tensor) for tensor in model.outputs)

@@ -19,12 +19,12 @@ from captioner.storage import DataError
 
 @dataclass(frozen=True)
 class Family:
-    """How one kind of KerasHub backbone looks at pictures.
+    """How one kind of KerasHub backbone encodes pictures.
 
     Attributes:
-        tower: returns the model from pictures on, which for some is only a part of the backbone.
+        tower: returns the model of the picture, which may be only a part of the backbone.
         tokens: returns the tower's last tokens (batch, tokens, channels).
-        pooled: returns the vector (batch, channels) that the family is compared or classified by.
+        pooled: returns the vector (batch, channels) that the family uses for comparison or classification.
     """
 
     tower: Callable[[Any], keras.Model]
@@ -75,13 +75,13 @@ def load_hub_trunk(preset: str, layers: Sequence[str], weights: str) -> Trunk:
     """Return the vision side of a KerasHub backbone up to `layers`, in float32.
 
     Args:
-        preset: whatever KerasHub's `from_preset` takes: a preset's name, a handle such as `hf://...`, or a folder.
-        layers: `pool`, `grid`, or inner layers of tokens, whose tokens before the patches' are left out.
+        preset: any argument of KerasHub's `from_preset`: a preset's name, a handle such as `hf://...`, or a folder.
+        layers: `pool`, `grid`, or inner layers of tokens; tokens before those of the patches are left out.
         weights: `imagenet` (the preset's own), `random` (seeded), or the path of a weights file of the backbone.
 
     Raises:
-        ConfigError: there is no such preset or layer, or the backbone is of a family that is not in `FAMILIES`.
-        DataError: KerasHub is not installed, or the preset cannot be had.
+        ConfigError: there is no such preset or layer, or the backbone's family is not in `FAMILIES`.
+        DataError: KerasHub is not installed, or the preset is not available.
     """
     backbone = _load_family(preset, load_weights=weights == "imagenet")
     scale, offset = _load_scaling(preset)
@@ -112,7 +112,7 @@ def _cut(backbone: Any, preset: str, layers: Sequence[str]) -> keras.Model:
 
 
 def _in_dtype(config: Any, dtype: str) -> Any:
-    """Return a configuration with the type of every part of it, however deep, replaced."""
+    """Return a configuration with the dtype of all its parts replaced, recursively."""
     if isinstance(config, dict):
         return {key: dtype if key == "dtype" else _in_dtype(value, dtype) for key, value in config.items()}
     return config
@@ -134,7 +134,7 @@ def _load_family(preset: str, load_weights: bool) -> Any:
 
 
 def _load_scaling(preset: str) -> tuple[Any, Any]:
-    """Return the factor and the offset of pictures, each a number or one a channel."""
+    """Return the scale and the offset of pictures, each a number or one per channel."""
     hub = import_keras_hub(preset)
     with explained(preset, _presets(hub)):
         converter = hub.layers.ImageConverter.from_preset(preset)
@@ -192,7 +192,7 @@ def hub_layers(preset: str) -> dict[str, tuple[int, ...]]:
     """Return the inner layers of tokens of a KerasHub backbone, and the shape of their features.
 
     Raises:
-        ConfigError, DataError: as `load_hub_trunk` does.
+        ConfigError, DataError: see `load_hub_trunk`.
     """
     backbone = _load_family(preset, load_weights=False)
     tower = FAMILIES[type(backbone).__name__].tower(backbone)
@@ -204,5 +204,5 @@ def _as_it_is(pooled: Tensor) -> Tensor:
 
 
 def _last(count: int) -> Callable[[Tensor], Tensor]:
-    """Return a function that keeps the patches' tokens: those of the class and the registers come before them."""
+    """Return a function that keeps the patches' tokens; class and register tokens come before them."""
     return lambda tokens: tokens[:, -count:]  # (batch, patches, channels), row by row

@@ -1,4 +1,4 @@
-"""The layers of the table's encoders without Keras: `layers.json.gz`, which `scripts/make_layers.py` writes."""
+"""The layers of the table's encoders without Keras, from `layers.json.gz`, which `scripts/make_layers.py` writes."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from captioner.config import ConfigError
 from captioner.encoders.table import canonical_name
 
 FILE = "layers.json.gz"
-LAST_MAP = ("pool", "grid")  # what the last grid is called in every encoder
+LAST_MAP = ("pool", "grid")  # names for the last grid in every encoder
 
 
 def keras_release() -> str:
-    """Return the release of Keras that is installed, `3.15` of `3.15.1`: another may name layers otherwise."""
+    """Return the installed release of Keras, such as `3.15` for `3.15.1`; other releases may have other layer names."""
     return ".".join(version("keras").split(".")[:2])
 
 
 def known_layers(name: str) -> dict[str, tuple[int, ...]] | None:
     """Return an encoder's layers and the shapes of their features, from first to last.
 
-    None where only the network itself can tell: a preset of KerasHub, or another release of Keras than the file's.
+    None if only the network can tell: for a preset of KerasHub, or another release of Keras than the file's.
 
     Raises:
         ConfigError: there is no such encoder.
@@ -38,7 +38,7 @@ def known_layers(name: str) -> dict[str, tuple[int, ...]] | None:
 
 
 def require_layers(name: str, layers: Sequence[str]) -> None:
-    """Refuse layers that an encoder lacks, as far as that is known without Keras.
+    """Raise an error for layers that an encoder lacks, as far as this is known without Keras.
 
     Raises:
         ConfigError: there is no such encoder or layer.
@@ -50,7 +50,7 @@ def require_layers(name: str, layers: Sequence[str]) -> None:
 
 
 def unknown_layer(layer: str, name: str, known: Sequence[str]) -> ConfigError:
-    """Return the error for a layer that is not among those `known` of an encoder."""
+    """Return the error for a layer that is not among the `known` layers of an encoder."""
     near = ", ".join(get_close_matches(layer, known, n=3, cutoff=0.4)) or f"pool, grid, {known[-1]}"
     return ConfigError(f"layer {layer!r} is not in {name}; near it: {near} (`captioner encoders {name}` lists them)")
 

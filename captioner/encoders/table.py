@@ -1,4 +1,4 @@
-"""The table of encoders: every network that pictures can go through, one row each. Imports Keras only to build one."""
+"""The table of encoders, one row per network. Imports Keras only to build a network."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ Build = Callable[..., "keras.Model"]
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network as `keras.applications` has them.
+    """A network in the style of `keras.applications`.
 
     Attributes:
         build: takes `include_top`, `weights` (None or "imagenet") and `input_shape`, and returns the keras.Model.
         input_size: (height, width) in pixels.
         preprocessing: a key of `captioner.encoders.applications.PREPROCESSING`.
-        files: the names of Keras' weights files, without and with the top; None where `build` reads no such file.
+        files: the names of Keras' weights files, without and with the top; None if `build` reads no such file.
         grid: (rows, columns, channels) of the last feature map; `pool` has its channels.
-        parameters: how many weights there are without the top.
+        parameters: number of weights without the top.
     """
 
     build: Build
@@ -51,7 +51,7 @@ class HubPreset:
         input_size: (height, width) in pixels.
         grid: (rows, columns, channels) of the patches' tokens.
         pool: channels of the pooled vector.
-        parameters: how many weights the pictures' side has.
+        parameters: number of weights of the vision side.
     """
 
     input_size: tuple[int, int]
@@ -198,7 +198,7 @@ HUB_PRESETS: dict[str, HubPreset] = {
 
 
 def find_backbone(name: str) -> Backbone:
-    """Return the row called `name`.
+    """Return the row named `name`.
 
     Raises:
         ConfigError: there is none.
@@ -207,7 +207,7 @@ def find_backbone(name: str) -> Backbone:
 
 
 def canonical_name(name: str) -> str:
-    """Return the table's name for what a user may write (`ResNet50V2`, `resnet50-v2`); a hub preset stays as it is.
+    """Return the table's name for a user's spelling (`ResNet50V2`, `resnet50-v2`); hub presets are not changed.
 
     Raises:
         ConfigError: there is no such encoder.
@@ -227,7 +227,7 @@ def _plain(name: str) -> str:
 
 
 def weights_at_hand(name: str) -> str:
-    """Return `here` where the weights of an encoder of the table need no download, and else what brings them."""
+    """Return `here` if the weights of an encoder of the table need no download, and otherwise how to get them."""
     if name.startswith(HUB):
         return "download" if find_spec("keras_hub") else "pip install 'captioner[hub]'"
     files = BACKBONES[name].files
@@ -239,5 +239,5 @@ def weights_at_hand(name: str) -> str:
 
 
 def default_backbone() -> str:
-    """Return the encoder that is taken where none is named: EfficientNet-Lite2 with the `lite` extra, else VGG16."""
+    """Return the default encoder: EfficientNet-Lite2 with the `lite` extra, otherwise VGG16."""
     return "efficientnet_lite2" if weights_at_hand("efficientnet_lite2") == "here" else "vgg16"

@@ -1,4 +1,4 @@
-"""The upper layers of an encoder as a network of their own, to be trained together with a decoder."""
+"""The upper layers of an encoder as a separate network, to be trained together with a decoder."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from captioner.hub_presets import HUB
 
 
 def build_tail(config: EncoderConfig) -> keras.Model:
-    """Return the layers of an encoder after `config.layer` up to and with `config.trained_to`.
+    """Return the layers of an encoder after `config.layer`, up to and including `config.trained_to`.
 
-    Batch normalizations are folded into the convolutions before them, so that their statistics stay as they are.
+    Batch normalizations are folded into the convolutions before them, so that their statistics do not change.
 
     Args:
-        config: `layer` is where the frozen part ends, `trained_to` where the tail does.
+        config: `layer` is the end of the frozen part, `trained_to` the end of the tail.
 
     Returns:
         a functional model, (batch, rows, columns, channels) -> (batch, rows, columns, channels).
 
     Raises:
-        ConfigError: the tail cannot be cut out between these two layers.
-        DataError: the weights cannot be had.
+        ConfigError: the layers between these two cannot be separated.
+        DataError: the weights are not available.
     """
     where = f"encoder.trained_to: {config.trained_to!r} of {config.backbone}"
     if config.trained_to is None or config.backbone.startswith(HUB):

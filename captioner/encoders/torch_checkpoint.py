@@ -73,7 +73,7 @@ def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
     """Return the tensors of a checkpoint by name.
 
     Raises:
-        DataError: the file is missing, truncated, of another format, or asks for names that no checkpoint needs.
+        DataError: the file is missing, truncated, in another format, or uses names that no checkpoint needs.
     """
     path = Path(path)
     try:
@@ -109,7 +109,7 @@ def _read_storage(file: BinaryIO, storage: _Storage, size: int) -> np.ndarray:
 
 
 def _tensor(view: _View, data: np.ndarray) -> np.ndarray:
-    # as_strided reads wherever it is told to: nothing outside the storage
+    # as_strided can read any memory, so check that the tensor lies within its storage
     last = view.offset + sum((size - 1) * stride for size, stride in zip(view.shape, view.strides, strict=True))
     if min((view.offset, *view.shape, *view.strides), default=0) < 0 or (0 not in view.shape and last >= len(data)):
         raise ValueError("a tensor reaches beyond its storage")

@@ -1,4 +1,4 @@
-"""Trunks: networks cut off at the layers whose outputs are wanted, and the names of layers that no process changes."""
+"""Trunks: networks cut off at the requested layers, and names of layers that are the same in every process."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Tensor = Any
 
 @dataclass(frozen=True)
 class NetworkHead:
-    """What makes features of one output of a trunk.
+    """Turns one output of a trunk into features.
 
     Attributes:
-        layer: what the encoder's description calls it.
+        layer: its name in the encoder's description.
         digest: the SHA-256 over the weights that the features depend on.
         finish: turns the output, in float32, into (batch, channels) or (batch, regions, channels).
     """
@@ -36,14 +36,14 @@ class NetworkHead:
 
 @dataclass(frozen=True)
 class Trunk:
-    """A network up to one layer or several.
+    """A network up to one or more layers.
 
     Attributes:
-        model: preprocessed pictures (batch, height, width, 3) -> a list with an output a head.
-        heads: one a layer.
-        preprocessing: how pictures are prepared, as the encoder's description says it.
-        preprocess: (batch, height, width, 3) float32 in 0..255, RGB -> what the network was trained on.
-        rebuild: makes a model again in another precision, with its weights.
+        model: preprocessed pictures (batch, height, width, 3) -> a list with one output per head.
+        heads: one head per layer.
+        preprocessing: the preprocessing as named in the encoder's description.
+        preprocess: (batch, height, width, 3) float32 in 0..255, RGB -> the network's input range.
+        rebuild: builds the model in another precision, with the same weights.
     """
 
     model: keras.Model
@@ -58,7 +58,7 @@ class Trunk:
         return tuple(self.model.inputs[0].shape[1:3])
 
     def in_precision(self, precision: str) -> Trunk:
-        """Return the same with weights and activations of another type, such as `bfloat16`."""
+        """Return the same trunk with weights and activations of another type, such as `bfloat16`."""
         return replace(self, model=self.rebuild(self.model, precision))
 
 
@@ -74,12 +74,12 @@ def clone_in(model: keras.Model, precision: str) -> keras.Model:
 
 
 def as_list(outputs: Any) -> list[Tensor]:
-    """Return a model's outputs as a list: Keras gives a single one bare."""
+    """Return a model's outputs as a list; Keras does not wrap a single output."""
     return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
 def copy_weights(source: keras.Model, clone: keras.Model, except_for: Collection[str] = ()) -> None:
-    """Give a clone's layers the weights of those of their name."""
+    """Copy weights to the clone's layers of the same name."""
     originals = {layer.name: layer for layer in source.layers}
     for layer in clone.layers:
         if layer.weights and layer.name not in except_for:
@@ -87,7 +87,7 @@ def copy_weights(source: keras.Model, clone: keras.Model, except_for: Collection
 
 
 def set_weights(layer: keras.Layer, weights: Sequence[np.ndarray]) -> None:
-    """Set a layer's weights, and what it has derived from them."""
+    """Set a layer's weights, and the values derived from them."""
     layer.set_weights(list(weights))
     if isinstance(layer, keras.layers.Normalization):
         layer.finalize_state()  # it computes with a copy
@@ -96,8 +96,7 @@ def set_weights(layer: keras.Layer, weights: Sequence[np.ndarray]) -> None:
 def stable_names(model: keras.Model) -> dict[str, keras.Layer]:
     """Return the layers by names that are the same in every process.
 
-    Keras numbers layers without a name of their own through the whole process (`activation_187`); here they are
-    numbered through their network.
+    Keras numbers unnamed layers per process (`activation_187`); here they are numbered per network.
     """
     seen: Counter[str] = Counter()
     names: dict[str, keras.Layer] = {}
@@ -114,18 +113,18 @@ def stable_names(model: keras.Model) -> dict[str, keras.Layer]:
 
 
 def weights_digest(model: keras.Model) -> str:
-    """Return the SHA-256 over the names, shapes and float32 bytes of a model's weights, in their order."""
+    """Return the SHA-256 over the names, shapes and float32 bytes of a model's weights, in order."""
     digest = hashlib.sha256()
     for variable in model.weights:
         value = np.ascontiguousarray(ops.convert_to_numpy(variable), dtype="<f4")
-        # not the path: layers without a name of their own are numbered through the whole process
+        # not the path, since unnamed layers are numbered per process
         digest.update(f"{variable.name} {value.shape} ".encode())
         digest.update(value.tobytes())
     return digest.hexdigest()
 
 
 def randomize(model: keras.Model) -> None:
-    """Give a network random weights, the same every time, on which its activations neither die out nor explode."""
+    """Give a network fixed random weights with which its activations neither vanish nor explode."""
     for name, layer in stable_names(model).items():
         for index, variable in enumerate(layer.trainable_weights):
             generator = np.random.default_rng([RANDOM_SEED, zlib.crc32(name.encode()), index])

@@ -1,10 +1,10 @@
-"""Files that people take for pickles of features: what they hold, and how to make features of it."""
+"""Descriptions of files that are not pickles of features, and of how to convert them."""
 
 from __future__ import annotations
 
 from captioner.pickle_values import ForeignPickleError
 
-# what else people pickle, by the first part of its module
+# other objects in pickles, by the first part of their module
 _FOREIGN = {
     "torch": "torch tensors; save tensor.cpu().numpy() for each picture",
     "tensorflow": "TensorFlow tensors; save tensor.numpy() for each picture",
@@ -42,7 +42,7 @@ MAGIC = {
 
 
 def describe_foreign(error: ForeignPickleError) -> str:
-    """Return what a pickle holds that asks for a name which no file of features needs, and the way out."""
+    """Return a description of a pickle that needs an unexpected name, and how to convert it."""
     if (found := _FOREIGN.get(error.module.partition(".")[0])) is not None:
         return f"holds {found}"
     if error.module.startswith("numpy"):

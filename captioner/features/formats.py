@@ -1,4 +1,4 @@
-"""The two kinds of feature files: the tutorials' pickles, read whole, and HDF5 files, read picture by picture."""
+"""The two formats of feature files: the tutorials' pickles, read whole, and HDF5 files, read picture by picture."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ FINITE_ROWS = 2**8
 
 @dataclass(frozen=True)
 class Held:
-    """What a feature file holds.
+    """The content of a feature file.
 
     Attributes:
-        ids: the pictures'.
-        rows: (pictures, channels) or (pictures, regions, channels); an HDF5 dataset is read as it is asked for.
-        description: the Encoder's, where the file says it.
+        ids: the pictures' image_ids.
+        rows: (pictures, channels) or (pictures, regions, channels); an HDF5 dataset is read on demand.
+        description: the Encoder's description, if the file has it.
     """
 
     ids: IdIndex
@@ -49,13 +49,13 @@ class Content:
     """The content of a new feature file.
 
     Attributes:
-        ids: the pictures'.
-        rows: their features, (channels,) or (regions, channels) each, all of one shape.
+        ids: the pictures' image_ids.
+        rows: their features, each (channels,) or (regions, channels), all with the same shape.
         shape: that shape.
-        description: the Encoder's.
-        dtype: of the numbers in an HDF5 file; a pickle holds float32.
-        sources: gives, of part of the pictures, (part,) with the fields `bytes` and `digest` of the files, where they
-            are known.
+        description: the Encoder's description.
+        dtype: type of the numbers in an HDF5 file; a pickle has float32.
+        sources: a function that returns, for a part of the pictures, an array (part,) with the fields `bytes` and
+            `digest` of their files, if known.
     """
 
     ids: IdIndex
@@ -69,7 +69,7 @@ class Content:
 def read_pickle(path: Path, layout: Layout = "auto") -> Held:
     """Read a dict image_id -> array whole; see `captioner.features.store.open_features` for the refusals.
 
-    The arrays are read row by row to where they stay, so this takes hardly more memory than they do.
+    The arrays are read row by row into their final place, so this takes hardly more memory than the features.
     """
     content, size = read_arrays(path)
     if not isinstance(content, Pairs):
@@ -109,7 +109,7 @@ def read_pickle(path: Path, layout: Layout = "auto") -> Held:
 
 
 def _one_shape(path: Path, rows: Mapping[str, StoredArray], layout: Layout) -> tuple[int, ...]:
-    """Return the shape that all rows have as features."""
+    """Return the common shape of all rows as features."""
     first, shape = "", cast(tuple[int, ...], (0,))
     for name, row in rows.items():
         plain = without_batch(row.shape)
@@ -135,7 +135,7 @@ def _shown(key: Any) -> str:
 
 def check_finite(path: Path, rows: np.ndarray, ids: Iterable[str]) -> None:
     """Raise DataError with the first picture whose features are not finite."""
-    for start in range(0, len(rows), FINITE_ROWS):  # in parts: one answer per number would take a quarter more memory
+    for start in range(0, len(rows), FINITE_ROWS):  # in parts: a bool per number would take a quarter more memory
         finite = np.isfinite(rows[start : start + FINITE_ROWS]).all(axis=tuple(range(1, rows.ndim)))
         if not finite.all():
             name = next(itertools.islice(ids, start + int(finite.argmin()), None))
@@ -143,7 +143,7 @@ def check_finite(path: Path, rows: np.ndarray, ids: Iterable[str]) -> None:
 
 
 def read_h5(path: Path, layout: Layout = "auto") -> Held:
-    """Open an HDF5 file of ours, or one of its form; see `captioner.features.store.open_features` for the refusals."""
+    """Open an HDF5 file with captioner's structure; see `captioner.features.store.open_features` for the refusals."""
     content = read_hdf5(path, ["ids"], "features", ["encoder"])
     rows = content.rows
     if rows is None or "ids" not in content.arrays:
@@ -156,7 +156,7 @@ def read_h5(path: Path, layout: Layout = "auto") -> Held:
         for name in ids:  # each must be a text
             if not name or "\0" in name:
                 raise ValueError("an id is empty or holds a zero byte")
-        if "encoder" not in content.attributes:  # another program wrote it, and calls pictures as it likes
+        if "encoder" not in content.attributes:  # written by another program, with its own names of pictures
             names = normalize_ids(ids)
             ids = IdIndex.of([names[name] for name in ids])
         description = json.loads(content.attributes["encoder"]) if "encoder" in content.attributes else None
@@ -203,7 +203,7 @@ def write_pickle(path: Path, temporary: Path, content: Content) -> None:
 
 
 def write_h5(path: Path, temporary: Path, content: Content) -> None:
-    """Write an HDF5 file, a chunk a picture; readers need HDF5 1.10 or later."""
+    """Write an HDF5 file with one chunk per picture; readers need HDF5 1.10 or later."""
     with h5py.File(_create(temporary)) as file:
         shape = (len(content.ids), *content.shape)
         features = file.create_dataset("features", shape, content.dtype, chunks=(1, *content.shape))
@@ -233,13 +233,13 @@ def _write_sources(file: h5py.File, count: int, sources: Callable[[slice], np.nd
 
 
 def _pieces(count: int) -> Iterator[slice]:
-    """Yield parts of a long dataset: a second copy of all of it would take as much memory again."""
+    """Yield parts of a long dataset, so that no full copy is needed in memory."""
     for start in range(0, count, ROWS_AT_ONCE):
         yield slice(start, min(start + ROWS_AT_ONCE, count))
 
 
 def _create(path: Path) -> h5py.h5f.FileID:
-    """Make an HDF5 file that looks its chunks up without a tree, and bears no time: equal content, equal bytes."""
+    """Create an HDF5 file that indexes its chunks without a tree and has no time stamps: equal content, equal bytes."""
     creation, access = h5py.h5p.create(h5py.h5p.FILE_CREATE), h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     creation.set_obj_track_times(False)
     access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)

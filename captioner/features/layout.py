@@ -1,4 +1,4 @@
-"""Which axis of an array of features is the channels: the last one, unless it is said or looks otherwise."""
+"""Determines which axis of features is the channels: the last one, unless the setting or the shape says otherwise."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class TurnedRows:
 
 
 def require_layout(path: Path, shape: tuple[int, ...], layout: Layout) -> None:
-    """Refuse arrays that look like channels first where the layout is `auto`.
+    """Raise an error if the layout is `auto` and the arrays look like channels first.
 
     Raises:
-        DataError: saying which settings tell it.
+        DataError: names the setting to use.
     """
     if layout == "auto" and looks_channels_first(shape):
         raise DataError(
@@ -56,12 +56,12 @@ def require_layout(path: Path, shape: tuple[int, ...], layout: Layout) -> None:
 
 
 def without_batch(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a shape without a batch of one before it, as `predict` gives it."""
+    """Return a shape without a leading batch axis of 1, which `predict` adds."""
     return shape[1:] if len(shape) > 1 and shape[0] == 1 else shape
 
 
 def as_features(shape: tuple[int, ...], layout: Layout) -> tuple[int, ...]:
-    """Return the shape that an array of `shape` has as features: (channels,) or (regions, channels)."""
+    """Return the shape of features for an array of `shape`: (channels,) or (regions, channels)."""
     if len(shape) < 2:
         return shape
     if layout == "channels_first":
@@ -70,10 +70,10 @@ def as_features(shape: tuple[int, ...], layout: Layout) -> tuple[int, ...]:
 
 
 def looks_channels_first(shape: tuple[int, ...]) -> bool:
-    """Tell whether a shape without its batch looks like (channels, rows, columns) or (channels, regions).
+    """Return whether a shape without its batch axis looks like (channels, rows, columns) or (channels, regions).
 
-    (512, 7, 7) does, as PyTorch gives it, and (7, 7, 512) does not; nor does (49, 512), but (512, 49) does, whose 49
-    regions are a square and whose 512 channels are none.
+    (512, 7, 7), as in PyTorch, does; (7, 7, 512) does not. (512, 49) does, since 49 is a square number and 512 is not;
+    (49, 512) does not.
     """
     if len(shape) == 3:
         return shape[0] != shape[1] and shape[0] > 2 * max(shape[1:])

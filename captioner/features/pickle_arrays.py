@@ -1,4 +1,4 @@
-"""What a pickle of features holds: dicts, texts, numbers, and arrays that stay in the file until a row is asked for."""
+"""Reads pickles of features: dicts, texts, numbers, and arrays that stay in the file until a row is read."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _named(code: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """Return a text that Python 2 may have written as bytes."""
+    """Return a text, which Python 2 may have written as bytes."""
     if isinstance(value, bytes):
         return value.decode("latin-1")
     return value if isinstance(value, str) else ""
@@ -87,11 +87,11 @@ def _text(value: Any) -> str:
 
 @dataclass(slots=True)
 class StoredArray:
-    """An array in a pickle; its numbers are read from the file when they are asked for.
+    """An array in a pickle; its numbers are read from the file on demand.
 
     Attributes:
-        dtype: of its numbers, or None as long as the pickle has not said it.
-        shape: checked against the bytes that the file holds for it.
+        dtype: type of its numbers, None before the pickle defines it.
+        shape: its shape, checked against its number of bytes in the file.
     """
 
     dtype: np.dtype | None = None
@@ -100,7 +100,7 @@ class StoredArray:
     data: bytes | Stretch = b""
 
     def fill(self, dtype: Any, shape: Any, fortran: bool, data: Any) -> None:
-        """Take what the pickle says, once.
+        """Set the array's type, shape and data. It may be called only once.
 
         Raises:
             BadPickleError: it does not fit.
@@ -123,7 +123,7 @@ class StoredArray:
         """Copy the numbers to `row`, float32 of as many elements as this has, read from the unbuffered `file`.
 
         Raises:
-            BadPickleError: the file is another than it was, or the bytes do not fit.
+            BadPickleError: the file has changed, or the bytes do not fit.
         """
         data = self.data
         if isinstance(data, Stretch):
@@ -137,7 +137,7 @@ class StoredArray:
         if len(data) != math.prod(self.shape) * self.dtype.itemsize:
             raise BadPickleError("an array in it has too many or too few bytes")
         values = np.frombuffer(data, self.dtype).reshape(self.shape, order="F" if self.fortran else "C")
-        with np.errstate(over="ignore", invalid="ignore"):  # what does not fit float32 becomes infinite: refused later
+        with np.errstate(over="ignore", invalid="ignore"):  # too large values become infinite: refused later
             row[...] = values.reshape(row.shape)
 
 
@@ -152,7 +152,7 @@ def _read_exactly(file: BinaryIO, start: int, into: memoryview) -> None:
 
 
 class _FeaturesMachine(PickleMachine):
-    """Makes arrays, numbers and bytes of the few names that a pickle of NumPy arrays asks for."""
+    """Builds arrays, numbers and bytes from the few names that pickles of NumPy arrays use."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         super().__init__(file, size, _NAMES)
@@ -221,11 +221,11 @@ def _encode(text: Any, coding: Any) -> bytes | Stretch:
 
 
 def read_arrays(path: Path) -> tuple[Any, int]:
-    """Return what a pickle holds, and the size of the file: dicts as `Pairs`, arrays as `StoredArray`.
+    """Return the content of a pickle, with dicts as `Pairs` and arrays as `StoredArray`, and the size of the file.
 
     Raises:
-        DataError: missing, broken, or holding anything that a dict of arrays does not need; what it is and the way out
-            are said where they are known.
+        DataError: the file is missing, broken, or has content that a dict of arrays does not need; for known content
+            the message says how to convert it.
     """
     try:
         with path.open("rb", buffering=2**15) as file:
@@ -253,7 +253,7 @@ def _described(fault: str) -> str:
 
 
 def image_key(key: Any) -> str | None:
-    """Return the text of a dict's key (a name, a number, or what Python 2 wrote), or None where it names no picture."""
+    """Return the text of a dict's key (a name, a number, or bytes from Python 2), or None if it names no picture."""
     if isinstance(key, bytes):
         try:
             key = key.decode()

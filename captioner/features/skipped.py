@@ -15,12 +15,12 @@ COLUMNS = ("image_id", "reason")
 
 
 def skipped_path(output: Path) -> Path:
-    """Return where the pictures without features are named."""
+    """Return the path of the list of pictures without features."""
     return output.with_name(output.name + ".skipped.csv")
 
 
 def write_skipped(output: Path, skipped: Mapping[str, str]) -> None:
-    """Name the pictures without features and why, or remove what named earlier ones."""
+    """Write the pictures without features and the reasons; without any, remove an earlier file."""
     if not skipped:
         skipped_path(output).unlink(missing_ok=True)
         return
@@ -28,10 +28,10 @@ def write_skipped(output: Path, skipped: Mapping[str, str]) -> None:
 
 
 def read_skipped(output: Path) -> dict[str, str]:
-    """Return image_id -> why it has no features; nothing where there is no such file.
+    """Return image_id -> why it has no features; empty if there is no such file.
 
     Raises:
-        DataError: the file cannot be read, or is not one of ours.
+        DataError: the file cannot be read, or was not written by captioner.
     """
     path = skipped_path(output)
     if not path.is_file():

@@ -32,16 +32,16 @@ T = TypeVar("T")
 class FeatureStore(Mapping[str, np.ndarray]):
     """A feature file as a read-only mapping: image_id -> (channels,) or (regions, channels) float32.
 
-    Any number of them, in any number of processes, may read one file; a file that is replaced meanwhile is still
-    read as it was.
+    Any number of stores, in any number of processes, can read one file. If the file is replaced, an open store still
+    reads the old content.
 
     Attributes:
         path: the file.
         ids: its image_ids.
-        description: the Encoder's description, or None where the file does not say.
+        description: the Encoder's description, or None if the file has none.
         shape: (channels,) or (regions, channels), the same for every picture.
         digest: the SHA-256 of the file.
-        ours: whether captioner wrote the file, which has no number then that is not finite.
+        ours: whether captioner wrote the file; then all its numbers are finite.
     """
 
     def __init__(
@@ -69,14 +69,14 @@ class FeatureStore(Mapping[str, np.ndarray]):
         return len(self.ids)
 
     def missing(self, ids: Sequence[str]) -> list[str]:
-        """Return those of `ids` that have no features, in their order."""
+        """Return the `ids` without features, in order."""
         return [ids[int(place)] for place in np.flatnonzero(self.ids.find(ids) < 0)]
 
     def gather(self, ids: Sequence[str]) -> np.ndarray:
-        """Return the features of `ids` in their order, (n, channels) or (n, regions, channels) float32.
+        """Return the features of `ids` in order, (n, channels) or (n, regions, channels) float32.
 
         Raises:
-            DataError: some have no features (how many, and the first), or theirs are not finite.
+            DataError: some have no features (the message counts them and names the first), or they are not finite.
         """
         places = self.ids.find(ids)
         unknown = np.flatnonzero(places < 0)
@@ -88,7 +88,7 @@ class FeatureStore(Mapping[str, np.ndarray]):
         return self.at(places)
 
     def at(self, places: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return what `gather` does for the ids at `places`."""
+        """Return the features of the ids at `places`; see `gather`."""
         if isinstance(self._rows, np.ndarray):
             return self._rows[np.asarray(places, dtype=int)]
         stored = np.empty((len(places), *self.shape), self._rows.dtype)
@@ -118,11 +118,11 @@ class FeatureStore(Mapping[str, np.ndarray]):
 
 
 def open_features(path: str | Path, layout: Layout = "auto") -> FeatureStore:
-    """Open a feature file: a `.pkl` as tutorials write it (read whole) or a `.h5` of ours (read as it is asked for).
+    """Open a feature file: a `.pkl` as in tutorials (read whole) or a `.h5` of captioner (read on demand).
 
     Args:
         path: the file.
-        layout: of a file that another program wrote: where the channels are in its arrays.
+        layout: for files of other programs: the axis of the channels in their arrays.
 
     Raises:
         DataError: missing, truncated, hostile, empty, ragged, not finite, or not the file that its manifest describes.
@@ -131,7 +131,7 @@ def open_features(path: str | Path, layout: Layout = "auto") -> FeatureStore:
     read = _by_suffix(path, READERS)
     manifest, digest = _identify(path)
     with reading(path):
-        # what a manifest describes was written by captioner, channels last
+        # files with a manifest were written by captioner, with channels last
         held = read(path, "channels_last" if layout == "auto" and "encoder" in manifest else layout)
     if not len(held.ids):
         raise DataError(f"{path}: no features in it; extract them again")
@@ -139,7 +139,7 @@ def open_features(path: str | Path, layout: Layout = "auto") -> FeatureStore:
 
 
 def digest_features(path: str | Path) -> str:
-    """Return the digest that `open_features` gives the file, without reading the features.
+    """Return the file's digest as in `open_features`, without reading the features.
 
     Raises:
         DataError: missing, or not the file that its manifest describes.
@@ -148,7 +148,7 @@ def digest_features(path: str | Path) -> str:
 
 
 def _identify(path: Path) -> tuple[Mapping[str, Any], str]:
-    """Return a file's manifest, {} where it has none, and its digest."""
+    """Return a file's manifest, {} if it has none, and its digest."""
     if not path.is_file():
         raise DataError(f"{path}: no such file; `captioner extract -c RECIPE` makes it")
     manifest = read_manifest(path) or {}
@@ -162,9 +162,9 @@ def _identify(path: Path) -> tuple[Mapping[str, Any], str]:
 
 
 def current_digest(path: Path, manifest: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a file: its manifest's where size and time say that it has not changed since.
+    """Return the SHA-256 of a file, from its manifest if the file's size and time have not changed.
 
-    To read a store of 50 GB whole each time that it is opened would take minutes.
+    Reading a store of 50 GB whole each time it is opened would take minutes.
     """
     return manifest["digest"] if manifest.get("file") == _stamp(path) else digest_file(path)
 
@@ -186,19 +186,19 @@ def write_features(
     Args:
         path: `.pkl` (a dict image_id -> float32 (1, ...)) or `.h5`.
         features: image_id -> (channels,) or (regions, channels), all of one shape.
-        description: the Encoder's.
-        dtype: of the numbers in a `.h5`; a `.pkl` holds float32.
-        manifest: what else the manifest should say.
+        description: the Encoder's description.
+        dtype: type of the numbers in a `.h5`; a `.pkl` has float32.
+        manifest: further content of the manifest.
 
     Raises:
-        DataError: empty, ragged, not finite, or more than fits a `.pkl`.
+        DataError: empty, ragged, not finite, or too large for a `.pkl`.
     """
     shape = next(iter(features.values())).shape if features else ()
     write_content(path, Content(IdIndex.of(list(features)), features.values(), shape, description, dtype), **manifest)
 
 
 def write_content(path: str | Path, content: Content, **manifest: Any) -> None:
-    """Do what `write_features` does, for features that come one after the other and need not be in memory."""
+    """Write features like `write_features`, but from a stream, so that they need not be in memory."""
     path = Path(path)
     if not len(content.ids):
         raise DataError(f"{path}: there are no features to write")
@@ -219,10 +219,10 @@ def write_content(path: str | Path, content: Content, **manifest: Any) -> None:
 
 
 def settle_manifest(path: Path) -> None:
-    """Finish what `write_content` was killed in: give a file its manifest where only that was missing.
+    """Finish an interrupted `write_content`: rename the manifest if only this step is missing.
 
-    At no moment is there a file without what describes it: its manifest is written under another name before the file
-    takes its place, and takes its own place after it.
+    A file is never without a description: its manifest is written under another name before the file is renamed, and
+    renamed after it.
     """
     pending = _pending_manifest(path)
     if pending.is_file():

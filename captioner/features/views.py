@@ -1,4 +1,4 @@
-"""Several feature files of the same pictures, each of another view, of which training draws one each time."""
+"""Several feature files of the same pictures, each of another view; training chooses a view at random."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Store(Protocol):
 
 
 class Views:
-    """Gives of each picture the features of a view drawn by chance, the same for the same seed and epoch.
+    """Features of a random view of each picture; the same seed and epoch give the same views.
 
     Args:
-        stores: the files; the first has the pictures as they are.
-        one_sided: pictures whose captions tell left from right: they are never shown mirrored.
-        seed: of the draws.
+        stores: the files; the first has the unchanged pictures.
+        one_sided: pictures whose captions mention left or right: they are never mirrored.
+        seed: seed of the choice.
     """
 
     def __init__(self, stores: Sequence[FeatureStore], one_sided: Collection[str], seed: int) -> None:
@@ -44,7 +44,7 @@ class Views:
         self._epoch = 0
 
     def through(self, stores: Sequence[Store]) -> Views:
-        """Return the same draws from other stores: what a network has made of these, one by one."""
+        """Return the same choices for other stores, which a network has computed from these, one for each."""
         other = copy.copy(self)
         other.stores = tuple(stores)
         return other
@@ -54,7 +54,7 @@ class Views:
         self._epoch = epoch
 
     def view_of(self, image_id: str) -> int:
-        """Return which of the files a picture is taken from in this epoch."""
+        """Return the number of the file that is used for a picture in this epoch."""
         rng = np.random.default_rng([self.seed, self._epoch, zlib.crc32(image_id.encode())])
         if image_id in self._one_sided:
             return self._upright[rng.integers(len(self._upright))]

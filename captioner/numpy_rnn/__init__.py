@@ -1,4 +1,4 @@
-"""RNN, LSTM and GRU captioning in plain NumPy, forward and backward written out. Imports nothing of ours.
+"""RNN, LSTM and GRU captioning in plain NumPy, forward and backward. Imports nothing else from the package.
 
-Shapes use N pictures, T time steps, D numbers a word vector, H numbers a hidden state, V words, F numbers a picture.
+In shapes, N is pictures, T time steps, D the size of word vectors, H of hidden states, V words, F the size of features.
 """

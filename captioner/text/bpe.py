@@ -1,8 +1,8 @@
-"""Byte-pair pieces of words: the commonest pairs of neighbouring pieces, merged again and again.
+"""Byte-pair pieces of words: the most frequent pair of neighbouring pieces is merged repeatedly.
 
 Sennrich, Haddow and Birch 2016, Neural Machine Translation of Rare Words with Subword Units, section 3.2. The pieces
 are made of characters, and a piece that begins a word begins with `▁`, so that pieces in a row give back the text. The
-`tokenizers` library does the work (the extra `bpe`); what has been fitted is loaded and turned into text without it.
+`tokenizers` library fits and splits (the extra `bpe`); loading fitted pieces and joining them to text do not need it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from captioner.config import ConfigError
 
 BEGINS = "▁"
-DEFAULT_SIZE = 8000  # pieces, where text.max_size says nothing
+DEFAULT_SIZE = 8000  # pieces, if text.max_size is not set
 
 Merge = tuple[str, str]
 
@@ -25,7 +25,7 @@ class BytePairs:
 
     Attributes:
         pieces: every piece, letters first.
-        merges: pairs of pieces that become one, in the order in which they are tried.
+        merges: pairs of pieces to merge, in the order in which they are tried.
     """
 
     def __init__(self, pieces: Sequence[str], merges: Sequence[Merge], unknown: str) -> None:
@@ -34,7 +34,7 @@ class BytePairs:
         self._known: dict[str, tuple[str, ...]] = {}
 
     def split(self, word: str) -> tuple[str, ...]:
-        """Return the pieces of a word; letters that were never seen are the unknown piece.
+        """Return the pieces of a word; unseen letters become the unknown piece.
 
         Raises:
             ConfigError: the `tokenizers` library is not installed.
@@ -56,7 +56,7 @@ def fit_byte_pairs(words: Counter[str], size: int | None, min_count: int, unknow
 
     Args:
         words: how often each word appears.
-        size: at most this many pieces, letters included; None for DEFAULT_SIZE.
+        size: the largest number of pieces, including letters; None for DEFAULT_SIZE.
         min_count: letters and pairs that appear less often are left out.
         unknown: the piece for letters that were left out.
 
@@ -73,7 +73,7 @@ def fit_byte_pairs(words: Counter[str], size: int | None, min_count: int, unknow
     if len(common) > size:
         raise ConfigError(f"text.max_size: {size} pieces are too few for {len(common)} letters; raise it")
     tokenizer = library.Tokenizer(library.models.BPE())
-    # The trainer counts words by itself: each is given as often as it appears, whole.
+    # The trainer counts words itself, so each word is passed as often as it appears.
     trainer = library.trainers.BpeTrainer(
         vocab_size=size, min_frequency=max(min_count, 2), limit_alphabet=len(common), show_progress=False
     )
@@ -86,12 +86,12 @@ def fit_byte_pairs(words: Counter[str], size: int | None, min_count: int, unknow
 
 
 def mark(word: str) -> str:
-    """Return a word with the sign at its beginning that tells its first piece from those inside words."""
+    """Return a word with the prefix that marks the first piece of a word."""
     return BEGINS + word.replace(BEGINS, "_")
 
 
 def to_text(pieces: Iterable[str]) -> str:
-    """Return the text of pieces in a row."""
+    """Join pieces to text."""
     return "".join(pieces).replace(BEGINS, " ").strip()
 
 

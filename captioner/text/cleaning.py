@@ -1,4 +1,4 @@
-"""Cleaning rules: how a raw caption becomes the words that a model learns from. Never how scores are taken."""
+"""Cleaning rules: turn raw captions into the words that a model is trained on. Scores do not use them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from captioner.text import ptb
 
 _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
-# Chinese, Japanese, Thai, Lao, Burmese and Khmer put no spaces between words: each letter is a word, with the
-# signs that belong to it.
+# Chinese, Japanese, Thai, Lao, Burmese and Khmer have no spaces between words: each letter, with its combining marks,
+# counts as a word.
 _SPACELESS = (
     "\u3005\u3007\u3041-\u3096\u3099\u309a\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3105-\u312f\u31f0-\u31ff\u3400-\u4dbf"
     "\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
@@ -28,32 +28,32 @@ _ANY_SPACELESS = re.compile(f"[{_SPACELESS}]")
 _ALONE = re.compile(rf"[{_SPACELESS}][{_HANGING}]*|[^{_SPACELESS}]+")
 _SIGN = rf"[^\s'.,\-{_SPACELESS}]"
 _WORD = re.compile(rf"[{_SPACELESS}][{_HANGING}]*|{_SIGN}+(?:['-]{_SIGN}+|(?<=\d)[.,]\d{_SIGN}*)*")
-TWO_SPACELESS = rf"([{_SPACELESS}]) ([{_SPACELESS}])"  # for programs whose patterns know no look-around
+TWO_SPACELESS = rf"([{_SPACELESS}]) ([{_SPACELESS}])"  # for regular expressions without look-around
 BETWEEN_SPACELESS = re.compile(rf"(?<=[{_SPACELESS}]) (?=[{_SPACELESS}])")
 
 
 def clean_classic(text: str) -> list[str]:
     """Clean as the Flickr8k tutorials do: "A dog's T-shirt, size 2" becomes `dogs tshirt size`.
 
-    Lower case, split at white space, ASCII punctuation taken out of every token, then tokens of one letter or with
-    anything but letters dropped. It takes the "a" away, so models trained on it lose half their BLEU-4 against raw
-    references.
+    Text is lower-cased and split at white space; ASCII punctuation is removed from every token; then tokens with one
+    character or with characters other than letters are dropped. This drops "a", so models trained on the result lose
+    half their BLEU-4 against raw references.
     """
     words = (word.translate(_WITHOUT_PUNCTUATION) for word in text.lower().split())
     return [word for word in words if len(word) > 1 and word.isalpha()]
 
 
 def clean_ptb(text: str) -> list[str]:
-    """Split text into the tokens that captions are scored by; see `captioner.text.ptb`.
+    """Split text into the tokens used for scoring; see `captioner.text.ptb`.
 
-    Letters of scripts without spaces are words of their own; the reference tool takes a whole sentence for a word.
+    In scripts without spaces each letter is a word; the reference tool treats a whole sentence as one word.
     """
     tokens = ptb.tokenize(text)
     return tokens if text.isascii() else [part for token in tokens for part in _ALONE.findall(token)]
 
 
 class _Signs(dict[int, str]):
-    """What each sign becomes: letters, digits and the marks within words stay, all others become spaces."""
+    """A translation table: letters, digits and signs within words are kept, all others become spaces."""
 
     def __missing__(self, code: int) -> str:
         sign = chr(code)
@@ -71,15 +71,15 @@ _SIGNS = _Signs()
 def clean_lower(text: str) -> list[str]:
     """Split text in any script into words in lower case, without punctuation and symbols.
 
-    A word is a run of Unicode letters, marks and digits; apostrophes and hyphens inside it stay, points and commas
-    between digits too. Scripts without spaces between words are split into letters.
+    A word is a sequence of Unicode letters, marks and digits. Apostrophes and hyphens inside words, and points and
+    commas between digits, are kept. Scripts without spaces between words are split into letters.
     """
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
     return _WORD.findall(text.lower().translate(_SIGNS))
 
 
-# A rule set maps raw text to words; `ptb` keeps one-letter words, hyphens and numbers, and takes contractions apart.
+# A rule set maps raw text to words; `ptb` keeps one-letter words, hyphens and numbers, and splits contractions.
 RULES: dict[str, Callable[[str], list[str]]] = {"ptb": clean_ptb, "classic": clean_classic, "lower": clean_lower}
 
 
@@ -87,7 +87,7 @@ def clean_caption(text: str, rules: str) -> list[str]:
     """Return the words of a raw caption under the rule set called `rules`; the list may be empty.
 
     Raises:
-        ConfigError: there is no such rule set; the message names those that there are.
+        ConfigError: there is no such rule set; the message names the existing ones.
     """
     return _rule_set(rules)(text)
 
@@ -111,11 +111,11 @@ def _rule_set(rules: str) -> Callable[[str], list[str]]:
 
 
 def join_words(words: Sequence[str]) -> str:
-    """Return words as text: with spaces between them, but none within a script that has none."""
+    """Join words to text: with spaces, except between words of a script without spaces."""
     text = " ".join(words)
     return text if text.isascii() else BETWEEN_SPACELESS.sub("", text)
 
 
 def is_spaceless(text: str) -> bool:
-    """Tell whether text has letters of a script that puts no spaces between words."""
+    """Return whether text has letters of a script without spaces between words."""
     return not text.isascii() and _ANY_SPACELESS.search(text) is not None

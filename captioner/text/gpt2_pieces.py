@@ -1,8 +1,8 @@
-"""The pieces of words of GPT-2's tokenizer, as a Vocabulary has them: text with `▁` for a space, not bytes.
+"""The pieces of GPT-2's tokenizer in the form of a Vocabulary: text with `▁` for a space, not bytes.
 
-GPT-2 (Radford et al. 2019, section 2.2) merges bytes, each written as a letter of its own. A piece that is text becomes
-that text; one that ends within a letter's bytes cannot be written so and gets a name that no caption holds. Captions in
-cleaned English are split as GPT-2's own tokenizer splits them.
+GPT-2 (Radford et al. 2019, section 2.2) merges bytes, each represented by one letter. A piece that is valid text
+becomes that text; a piece that ends within the bytes of a letter gets a name that occurs in no caption. Cleaned English
+captions are split in the same way as by GPT-2's tokenizer.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ END = "<|endoftext|>"
 
 
 def gpt2_pieces(preset: str, unknown: str) -> BytePairs:
-    """Return the pieces of a preset's tokenizer, in the order of their numbers, but for its last one, the end.
+    """Return the pieces of a preset's tokenizer, in the order of their numbers, without the last one, the end.
 
     Args:
         preset: a preset of KerasHub's GPT-2, or its folder.
-        unknown: the piece for letters that are in none.
+        unknown: the piece for letters that are in no piece.
 
     Raises:
         ConfigError: there is no such preset.
-        DataError: KerasHub is not installed, the preset cannot be had, or its last piece is not the end.
+        DataError: KerasHub is not installed, the preset is not available, or its last piece is not the end.
     """
     hub = import_keras_hub(preset)
     with explained(preset, list(hub.models.GPT2Tokenizer.presets)):
@@ -40,7 +40,7 @@ def gpt2_pieces(preset: str, unknown: str) -> BytePairs:
 
 
 def as_text(piece: str) -> str | None:
-    """Return the text of a piece of bytes, with `▁` for a space; None where it is not whole letters, or holds a `▁`."""
+    """Return the text of a piece of bytes, with `▁` for a space; None if it has incomplete letters or a `▁`."""
     try:
         text = bytes(_BYTES[letter] for letter in piece).decode()
     except (KeyError, UnicodeDecodeError):
@@ -49,7 +49,7 @@ def as_text(piece: str) -> str | None:
 
 
 def _letters_of_bytes() -> dict[str, int]:
-    """Return letter -> byte, as GPT-2's encoder.py has it: printable bytes are themselves, the others follow 255."""
+    """Return letter -> byte as in GPT-2's encoder.py: printable bytes are themselves, the others are above 255."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(0x100) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(0x100 + index): byte for index, byte in enumerate(others)}

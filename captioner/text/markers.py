@@ -17,7 +17,7 @@ _SEQ = r"[_-]?(?:seq|sentence|token|tok)"
 
 
 def _spelled(names: str) -> str:
-    """Return how a mark can be written: in brackets, signs or underscores, none of which a caption holds by itself."""
+    """Return a pattern for the spellings of a mark: in brackets, signs or underscores, which captions do not have."""
     return (
         rf"<{{1,2}}\s*+/?+\s*+(?:{names})(?:{_SEQ})?\s*>{{1,2}}|\[\s*(?:{names})(?:{_SEQ})?\s*\]|\{{\s*(?:{names})(?:{_SEQ})?\s*\}}"
         rf"|<\|\s*(?:{names}|endoftext|im_(?:start|end))\s*\|>|(?:\#{{1,3}}|@@|\$\$)(?:{names})(?:{_SEQ})?(?:\#{{1,3}}|@@|\$\$)"
@@ -26,32 +26,32 @@ def _spelled(names: str) -> str:
 
 
 _EITHER = f"{_BEGIN}|{_END}|{_FILL}"
-# Words that no caption holds by themselves; `bos` and the like need both ends to be taken for marks.
+# Words that captions do not contain; `bos` and similar words count as marks only if they are at both ends.
 _FIRST_WORD = r"\b(?:(?:start|begin|bos|sos|st)_?(?:of_?)?(?:seq|token|tok)|xxbos)\b"
 _LAST_WORD = r"\b(?:(?:end|stop|eos)_?(?:of_?)?(?:seq|token|tok)|xxeos)\b"
 _FIRST = re.compile(rf"\s*(?:(?:{_spelled(_EITHER)}|{_FIRST_WORD})\s*+)+(?:[,;:]\s*+)?", re.IGNORECASE)
 _LAST = re.compile(
     rf"(?:\s*+[,;:])?(?:\s*+(?:{_spelled(_EITHER)}|{_LAST_WORD}))+(?P<stop>\s*+[.]?+)\s*+\Z", re.IGNORECASE
 )
-_TAIL = 200  # characters at a caption's end that are looked at
+_TAIL = 200  # characters at the end of a caption that are searched
 _PAIRS = {
     "start": ("end", "stop"), "bos": ("eos",), "sos": ("eos",), "sot": ("eot",), "begin": ("end", "stop"),
     "cls": ("sep",), "s": ("/s",), "ssss": ("eeee",), "start_": ("_end",), "startcap": ("endcap",),
 }  # fmt: skip
-_MOST = 0.5  # of the captions bear marks that nothing else can be
-_NEARLY_ALL = 0.9  # of them are between two plain words
-_MANY = 100  # captions, before words that are known nowhere count as marks
-_FEWEST = 2  # captions, before plain words count as marks
-_SAMPLE = 500  # captions that are looked at first
-_SOME = 0.25  # of the sample, before all are looked at
+_MOST = 0.5  # share of captions required for unmistakable marks
+_NEARLY_ALL = 0.9  # share of captions required for plain words as marks
+_MANY = 100  # captions required for unknown words as marks
+_FEWEST = 2  # captions required for plain words as marks
+_SAMPLE = 500  # captions that are examined first
+_SOME = 0.25  # share of the sample required before all captions are examined
 
 
 class Marked(NamedTuple):
-    """What was found at the ends of captions.
+    """The marks found at the ends of captions.
 
     Attributes:
-        first, last: as they are written; empty where there is none.
-        number: how many captions have one of them.
+        first, last: the marks as written; empty if there is none.
+        number: the number of captions with one of them.
     """
 
     first: str
@@ -82,7 +82,7 @@ def _found(texts: list[str], most: float = _MOST, nearly_all: float = _NEARLY_AL
 
 
 def _shared(texts: list[str], words: list[tuple[str, str]], nearly_all: float) -> Marked | None:
-    """Return the words that nearly all captions are between, where these are nowhere else and no usual ones."""
+    """Return the words at the ends of nearly all captions, if they occur nowhere else and are not usual words."""
     (first, last), number = Counter(words).most_common(1)[0]
     if number < nearly_all * len(texts) or first == last or not (_is_odd(first) and _is_odd(last)):
         return None
@@ -93,12 +93,12 @@ def _shared(texts: list[str], words: list[tuple[str, str]], nearly_all: float) -
 
 
 def _is_odd(word: str) -> bool:
-    """Tell whether a word may be a mark: no sign alone, no end of a sentence, and no usual word."""
+    """Return whether a word may be a mark: not a single sign, the end of a sentence, or a usual word."""
     return any(map(str.isalnum, word)) and word[-1] not in ".!?" and word.lower() not in FUNCTION_WORDS
 
 
 def strip_marks(text: str, marked: Marked) -> str:
-    """Return a caption without the marks at its ends, those of `find_marks` and others of their kind."""
+    """Return a caption without the marks at its ends: those of `find_marks` and similar ones."""
     text = _FIRST.sub("", text, count=1) if _FIRST.match(text) else text
     if found := _LAST.search(text, max(0, len(text) - _TAIL)):
         text = text[: found.start()] + found["stop"]

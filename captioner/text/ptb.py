@@ -1,8 +1,8 @@
-"""The tokens that captions are scored by: Penn Treebank style, lower case, punctuation dropped.
+"""The tokenizer for scoring captions: Penn Treebank style, lower case, without punctuation.
 
-Gives what the COCO caption evaluation's tokenizer gives (the Stanford PTBTokenizer with `-preserveLines -lowerCase`,
+Gives the tokens of the COCO caption evaluation's tokenizer (the Stanford PTBTokenizer with `-preserveLines -lowerCase`,
 then a fixed list of punctuation removed; Chen et al. 2015, arXiv:1504.00325, section 3), without Java. The rules were
-written from the tool's behaviour, and the tests hold its answers.
+derived from the tool's behaviour, and the tests contain its results.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from string import ascii_lowercase
 
 from captioner.text.ptb_signs import ALPHA, DIGIT, MARK, SYMBOL
 
-# What the evaluation drops. The names of brackets are not among it: it looks for -LRB- after lower-casing.
+# The tokens that the evaluation drops. Names of brackets are kept, since it looks for -LRB- after lower-casing.
 PUNCTUATION = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
 
-# Abbreviations keep their period: always, before a number, with a capital, or unless all letters are capitals.
+# Abbreviations keep their period: always, before a number, if capitalized, or unless all letters are capitals.
 ABBREVIATIONS = """
     adj adm adv al ala alex apr ariz assn assoc asst atty attys aug ave bancorp bhd bldg blvd brig bros calif capt
     cf cie cmdr co col colo comdr conn corp cos cpl ct dak dec dept det dr drs elec ens esq est etc ext feb fla fri
@@ -25,7 +25,7 @@ ABBREVIATIONS = """
     mich minn mlle mme mo mon mont mr mrs ms msgr mt natl neb nev nov oct okla penn pfc ph plc pres prof profs pvt
     rd rep reps rev rt sen sens sep sept seq sfc sgt spc sq sr st ste supt supts sys tel tenn thu thurs treas tue
     tues univ va vs vt wed wis wisc wm wyo"""
-# Of these, those that come before names: the others keep their period before a single letter that touches it, too.
+# The abbreviations before names. The others also keep their period directly before a single letter.
 ABBREVIATIONS_BEFORE_NAMES = """
     adj adm adv alex assoc asst atty attys ave brig capt cf cie cmdr col comdr cpl dept det dr drs elec ens ft gen gov
     govs hon insp invt jos lieut lt maj messrs mlle mme mr mrs ms msgr mt natl pfc ph pres prof profs pvt rep reps rev
@@ -55,7 +55,7 @@ _SYMBOLS = {
 }  # fmt: skip
 
 _SPECIAL = r"!-/:-@\[-`{-~\u0080\u0091-\u0094\u0096\u0097¢-¤«»¼-¾\u00ad\u058a٫٬‐‑–—―‘’‛“”…‹›⁄₠€⅓⅔"
-# What the tool takes for a space, or cannot read and passes over: controls, marks of direction, emoji, ...
+# Characters that the tool treats as a space, or cannot read and skips: controls, direction marks, emoji, ...
 _UNREADABLE = re.compile(rf"[^{ALPHA}{DIGIT}{MARK}{SYMBOL}{_SPECIAL} ]")
 _GAP = "\0"  # is where a sign cannot be read; names of the net reach across it
 _APOSTROPHE = "['’\u0092]"
@@ -77,8 +77,8 @@ _PREFIX = rf"(?:[dDoOlL]{_APOSTROPHE}{_NO_CLITIC}{_ALNUM}(?={_ALNUM}))?"
 _INNER_PREFIX = rf"(?:[dDoOlL]{_ANY_APOSTROPHE}{_ALNUM}(?={_ALNUM}))?"  # behind a hyphen or an underscore
 _PART = r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}"  # of a word with slashes
 
-# The longest match wins; of two equally long ones the first does. No rule may hold a capturing group, and what can
-# run over a whole text in vain has a limit: hostile text must not take quadratic time.
+# The longest match wins; of two equally long matches, the first. Rules have no capturing groups, and patterns that
+# could scan a whole text in vain have a length limit, so that hostile text does not take quadratic time.
 _RULES = [
     # contractions and possessives
     r"(?i:(?:[a-z\u00ad]*[a-mo-z]\u00ad*)?n['’\u0092`]t)",
@@ -130,7 +130,7 @@ _NOT = re.compile("n['’\u0092`]t", re.IGNORECASE)
 _TWO_QUOTES = re.compile("[`‘-‟\u0091-\u0094‹›«»]{2}")
 _CLITIC = re.compile("['’\u0092](?:s|ll|re|ve|d|m)", re.IGNORECASE)
 
-# Most of a caption is a run of plain words, and most captions end in one and a period.
+# Most captions consist of plain words and end with a period.
 _PLAIN = re.compile(r" *([A-Za-z]+(?: +[A-Za-z]+)*)(?= |,|$|(\. *$))")
 _LETTER_BEHIND = frozenset(
     " ".join([ABBREVIATIONS, ABBREVIATIONS_WITH_CAPITAL, ABBREVIATIONS_NOT_ALL_CAPITALS]).split()
@@ -144,7 +144,7 @@ _KEEPS_PERIOD = frozenset(
 def tokenize(text: str) -> list[str]:
     """Return the tokens of one caption in lower case without punctuation.
 
-    A line feed counts as a space. Scores are taken over these tokens, candidates and references alike.
+    A line feed counts as a space. Scores compare these tokens of candidates and references.
 
     >>> tokenize("A man doesn't ride his 10-year-old bike, it's raining!")
     ['a', 'man', 'does', "n't", 'ride', 'his', '10-year-old', 'bike', 'it', "'s", 'raining']

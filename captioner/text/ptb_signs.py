@@ -1,7 +1,7 @@
-"""The signs of Unicode as the COCO evaluation's tokenizer knows them: letters, digits, marks and symbols of 2012.
+"""The Unicode characters that the COCO evaluation's tokenizer knows: letters, digits, marks and symbols of 2012.
 
-What it does not know it passes over as it does a space. The lists were measured: every sign was given to the tool,
-alone and between letters, digits and punctuation.
+The tool treats unknown characters as spaces. The lists were measured: every character was given to the tool, alone and
+between letters, digits and punctuation.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from functools import cache
 from unicodedata import category
 
-LAST = 0xFFFF  # it reads what lies beyond as two halves, and knows neither
+LAST = 0xFFFF  # the tool reads characters beyond it as two surrogates, and knows neither
 
-# Letters and digits that came into Unicode later than the tool.
+# Letters and digits that were added to Unicode after the tool was written.
 _LATER_LETTERS = """
     37f 528-52f 560 588 5ef 860-887 889-88e 8a1 8ad-8c9 978 980 9fc af9 c34 c5a-c5d c80 cdd d04 d54-d56 d5f e86 e89
     e8c e8e-e93 e98 ea0 ea8-ea9 eac 13f5-13fd 16f1-16f8 170d 171f 1878 191d-191e 19b0-19c0 19c8-19c9 1b4c 1c80-1cbf

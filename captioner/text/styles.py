@@ -1,4 +1,4 @@
-"""How a caption is worded: as the model says it, as a sentence, as an alternative text, without words for a gender."""
+"""Styles of captions: unchanged, as a sentence, as an alternative text, with gender-neutral words."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def styled(text: str, style: Style = "plain", neutral: Mapping[str, str] | None 
 
     Args:
         text: the caption.
-        style: `plain` leaves it; `sentence` gives it its capital and full stop; `alt` besides drops "an image of" and
-            stays within 125 characters, cut at a word's end.
-        neutral: gendered words and their replacements, see `neutral_words`; None leaves them.
+        style: `plain` changes nothing; `sentence` adds a capital letter and a full stop; `alt` also drops "an image of"
+            and cuts the text after a word to at most 125 characters.
+        neutral: gendered words and their replacements, see `neutral_words`; None changes nothing.
 
     Example:
         >>> styled("a picture of a man riding a horse", "alt", NEUTRAL)
@@ -58,7 +58,7 @@ def _sentence(text: str) -> str:
 
 
 def _shortened(text: str, longest: int) -> str:
-    """Return a text of no more than `longest` characters, cut at a word's end and after no word such as "of"."""
+    """Return a text of at most `longest` characters, cut after a word, but not after a word such as "of"."""
     text = " ".join(text.split())
     if len(text) <= longest:
         return text
@@ -70,7 +70,7 @@ def _shortened(text: str, longest: int) -> str:
 
 
 def neutralized(text: str, words: Mapping[str, str] = NEUTRAL) -> str:
-    """Return a text with gendered words replaced, articles and verbs made to fit.
+    """Return a text with gendered words replaced, and articles and verbs adapted.
 
     Example:
         >>> neutralized("A man and a woman watch an actress and she is smiling")
@@ -93,17 +93,17 @@ def neutralized(text: str, words: Mapping[str, str] = NEUTRAL) -> str:
 
 
 def _like(word: str, model: str) -> str:
-    """Return a word with the capitals of another."""
+    """Return a word with the capitalization of another."""
     if model.isupper() and len(model) > 1:
         return word.upper()
     return word[:1].upper() + word[1:] if model[:1].isupper() else word
 
 
 def neutral_words(path: Path | None = None) -> dict[str, str]:
-    """Return gendered words and their replacements, a user's own list before ours.
+    """Return gendered words and their replacements; the user's list takes precedence over ours.
 
     Args:
-        path: a text file, `word = replacement` a line; `word = word` keeps a word, lines with # are notes.
+        path: a text file with one `word = replacement` per line; `word = word` keeps a word, lines with # are comments.
 
     Raises:
         DataError: the file cannot be read, or a line has another form.

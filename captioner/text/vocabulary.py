@@ -26,13 +26,13 @@ class TextConfig:
     Attributes:
         rules: the cleaning rules, one of `captioner.text.cleaning.RULES`.
         vocabulary: whole words, or byte-pair pieces of them (the extra `bpe`).
-        min_count: words seen less often in the training captions become <unk>; with `bpe`, letters, and pairs that are
-            seen less often are not merged.
-        max_size: at most this many words beside the four special ones, the commonest; None keeps all. With `bpe` the
-            number of pieces, None for 8,000.
-        max_words: longer training captions are cut to this many words, or pieces.
-        pieces: with `bpe`, a preset of KerasHub's GPT-2, or its folder, whose pieces are taken, all of them, instead of
-            some made from the captions; the architecture `prefix` reads no others.
+        min_count: words that appear less often in the training captions become <unk>. With `bpe`, rarer letters become
+            <unk>, and rarer pairs are not merged.
+        max_size: the largest number of words, without the four special ones; the most frequent are kept. None keeps
+            all. With `bpe`, the number of pieces; None for 8,000.
+        max_words: longer training captions are cut to this many words or pieces.
+        pieces: with `bpe`, a preset of KerasHub's GPT-2, or its folder. All its pieces are used, instead of pieces made
+            from the captions; the architecture `prefix` requires this.
     """
 
     rules: Literal["ptb", "classic", "lower"] = "ptb"
@@ -54,16 +54,16 @@ class TextConfig:
 
 
 class Vocabulary:
-    """The words a model knows: four special ones, then words by falling count, ties alphabetical.
+    """The words of a model: four special ones, then words by descending count, ties in alphabetical order.
 
-    With `merges` the "words" are byte-pair pieces: letters, then what was merged, in that order.
+    With `merges` the "words" are byte-pair pieces: letters, then merged pieces in the order of the merges.
 
     Attributes:
-        words: every word by its number, the special ones included.
-        rules: the cleaning rules that made the words; captions in other rules do not fit.
+        words: every word by its number, including the special ones.
+        rules: the cleaning rules that made the words; captions cleaned with other rules do not fit.
         max_words: `encode` cuts captions to this many words.
         counts: appearances in the training captions by word; `<unk>` counts the tokens whose words were left out.
-        merges: the pairs of pieces that become one, first things first; None where words are whole.
+        merges: the pairs of pieces to merge, in order; None for whole words.
 
     >>> vocabulary = Vocabulary.fit([["a", "dog", "runs"], ["a", "cat"]], TextConfig(min_count=1))
     >>> vocabulary.words
@@ -97,7 +97,7 @@ class Vocabulary:
 
         Raises:
             DataError: there is no word in the captions, or none is left.
-            ConfigError: byte pairs are wanted and cannot be had.
+            ConfigError: byte pairs are requested but not available.
         """
         if config.vocabulary == "bpe":
             return cls._fit_pieces(captions, config)
@@ -146,10 +146,10 @@ class Vocabulary:
             return {name: [self.encode(caption) for caption in picture] for name, picture in text.items()}
 
     def decode(self, ids: Iterable[int]) -> list[str]:
-        """Return the words of `ids` up to the first `<end>`, passing over `<pad>` and `<start>`.
+        """Return the words of `ids` up to the first `<end>`, without `<pad>` and `<start>`.
 
         Raises:
-            DataError: a number is no word of this vocabulary, so the ids come from another one.
+            DataError: a number is not in this vocabulary, so the ids come from another one.
         """
         words = []
         for number in map(int, ids):
@@ -164,7 +164,7 @@ class Vocabulary:
         return words
 
     def to_text(self, tokens: Iterable[str]) -> str:
-        """Return what `decode` gave as text."""
+        """Return the result of `decode` as text."""
         return join_words(list(tokens)) if self.merges is None else to_text(tokens)
 
     @property
@@ -181,7 +181,7 @@ class Vocabulary:
 
     @classmethod
     def from_json(cls, content: Any) -> Vocabulary:
-        """Build a vocabulary from what `to_json` gave.
+        """Build a vocabulary from the result of `to_json`.
 
         Raises:
             DataError: the content is not a vocabulary's.

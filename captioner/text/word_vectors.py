@@ -1,4 +1,4 @@
-"""Word vectors made elsewhere: GloVe's text files, word2vec's text and binary files."""
+"""Reads pretrained word vectors: GloVe's text files, word2vec's text and binary files."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ class WordVectors(NamedTuple):
 
 
 def read_word_vectors(path: str | Path, words: Sequence[str], size: int) -> WordVectors:
-    """Read the vectors of `words` from a file, told apart by its content.
+    """Read the vectors of `words` from a file; its format is detected from its content.
 
-    GloVe's text files have a word and its numbers a line; word2vec's begin with a line that counts words and numbers,
-    and go on as text or with each word, a space and its numbers as little-endian float32.
+    GloVe's text files have a word and its numbers on each line. word2vec's files begin with a line with the numbers of
+    words and of values per word, and continue as text, or in binary: a word, a space, its values as little-endian
+    float32.
 
     Args:
         path: the file.
-        words: those wanted.
-        size: numbers a word.
+        words: the words to read.
+        size: values per word.
 
     Raises:
-        DataError: the file is missing, is none of these, has vectors of another size, or has none of the words.
+        DataError: the file is missing, has another format or vectors of another size, or has none of the words.
     """
     wanted = {word: row for row, word in enumerate(words)}
     result = WordVectors(np.zeros((len(words), size), "float32"), np.zeros(len(words), bool))
@@ -58,7 +59,7 @@ def read_word_vectors(path: str | Path, words: Sequence[str], size: int) -> Word
 
 
 class _Line:
-    """A line's numbers, parsed only where the word is wanted."""
+    """A line's numbers, parsed only if the word is needed."""
 
     def __init__(self, numbers: list[bytes], path: str | Path, line: int) -> None:
         self.numbers, self.path, self.line = numbers, path, line
@@ -101,7 +102,7 @@ def _require_size(path: str | Path, found: int, size: int) -> None:
 
 
 def _is_text(line: bytes, size: int) -> bool:
-    """Tell whether a line is a word and `size` numbers."""
+    """Return whether a line is a word and `size` numbers."""
     parts = line.split()
     try:
         return size > 0 and len(parts) > size and all(np.isfinite(float(part)) for part in parts[-size:])
@@ -111,7 +112,7 @@ def _is_text(line: bytes, size: int) -> bool:
 
 def _text_entries(file: BinaryIO, path: str | Path, size: int, line: int) -> Iterator[tuple[str, _Line]]:
     for number, content in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), start=line + 1):
-        parts = content.rstrip().rsplit(b" ", size)  # from the right: a few of GloVe's words hold spaces
+        parts = content.rstrip().rsplit(b" ", size)  # from the right: a few of GloVe's words contain spaces
         if len(parts) != size + 1:
             raise DataError(f"{path}: line {number} has {len(parts) - 1} numbers instead of {size}")
         yield parts[0].decode("utf-8", "replace"), _Line(parts[1:], path, number)

@@ -104,13 +104,13 @@ class TestFeatures:
         assert call("extract", "images", "-o", "grid.pkl", *options).code == 0
         words = ["grid.pkl: comes from another encoder", "layer: "]
         refused(1, words, "evaluate", RUN, "--features", "grid.pkl")
-        words = ["grid.pkl: of another encoder", "overwrite"]
+        words = ["grid.pkl: comes from another encoder", "overwrite"]
         refused(1, words, "extract", *RECIPE, "-o", "grid.pkl")
 
     def test_of_nobody_knows_which_encoder(self, call, refused, untrained):
         rng = np.random.default_rng(0)
         self.features("mine.pkl", {f"p{index:02}": rng.normal(size=(1, 8)).astype("f") for index in range(16)})
-        refused(1, ["mine.pkl: is there already", "overwrite"], "extract", *RECIPE, "-o", "mine.pkl")
+        refused(1, ["mine.pkl: already exists", "overwrite"], "extract", *RECIPE, "-o", "mine.pkl")
         assert call(*TRAIN, "--features", "mine.pkl").code == 0
         words = ["runs/new: ", "without the name of their encoder", "captioner extract"]
         refused(1, words, "predict", "images/p00.png", "--model", "runs/new")

@@ -356,7 +356,7 @@ def test_an_output_of_another_encoder_or_of_nobody_is_refused(folder, tmp_path):
     assert extract(folder, output, grid, SMALL, overwrite=True).pictures == 11
     assert open_features(output).shape == (24, 6)
     output.write_bytes(b"mine")
-    with pytest.raises(DataError, match="does not fit"):
+    with pytest.raises(DataError, match="does not match"):
         extract(folder, output, grid, SMALL)
     (tmp_path / "f.pkl.manifest.json").unlink()
     with pytest.raises(DataError, match="has no manifest"):
