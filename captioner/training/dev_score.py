@@ -24,8 +24,6 @@ logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 64  # pictures, for the loss only
 MOST_WAYS, ENOUGH = 10, 400  # ways to assign captions to wrong pictures: up to 10, until 400 captions are scored
-
-
 LARGEST_LOSS = 100.0  # caps the loss in the perplexity, so that the exponential stays finite
 EXAMPLES = 3  # captions that are logged, always of the same pictures
 

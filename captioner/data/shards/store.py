@@ -144,9 +144,7 @@ class ShardedFeatures:
 
     def _require(self, ids: Sequence[str], found: Collection[str]) -> None:
         if missing := [image_id for image_id in ids if image_id not in found]:
-            raise DataError(
-                f"{self.path}: lacks {len(missing)} pictures, the first is {missing[0]}; make the shards again"
-            )
+            raise DataError(f"{self.path}: lacks {len(missing)} pictures (first: {missing[0]}); make the shards again")
 
     def features_of(self, records: Sequence[Record]) -> np.ndarray:
         """Return the features (records, ...) float32 of records.
