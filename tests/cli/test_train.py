@@ -23,5 +23,5 @@ def test_a_picture_that_cannot_be_read_is_left_out_and_said_once(call, untrained
 
 def test_more_pictures_than_may_be_left_out_are_refused_before_training(refused, untrained):
     leave_out("p03")
-    words = ["1 of the 12 pictures of split train cannot be read", "data.max_unreadable=0.05"]
+    words = ["1 of the 12 pictures of split train cannot be read", "data.max_unreadable (0.05)"]
     refused(1, words, "train", "-c", "captioner.yaml", "-o", "runs/few")
