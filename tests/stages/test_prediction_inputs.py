@@ -37,7 +37,7 @@ def test_what_is_not_there_is_named(folder):
     with pytest.raises(DataError, match=r"y\.jpg: no such picture or folder"):
         find_pictures(["x.jpg", "y.jpg"])
     (folder / "empty").mkdir()
-    with pytest.raises(DataError, match="empty: contains no picture"):
+    with pytest.raises(DataError, match="empty: no picture in it"):
         find_pictures(["empty"])
     with pytest.raises(ConfigError, match=r"https://example\.org/a\.jpg: addresses are fetched only with --allow-urls"):
         find_pictures(["https://example.org/a.jpg"])
