@@ -68,7 +68,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
-        raise RefusalError(400, "the body is not JSON in UTF-8") from None
+        raise RefusalError(400, "the body is not valid JSON in UTF-8") from None
     if not isinstance(content, dict):
         raise RefusalError(400, "the body is JSON but not an object; send {...}")
     return content
