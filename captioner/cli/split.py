@@ -88,7 +88,7 @@ def _check(data: DataConfig) -> None:
     if len(splits) < 2:
         raise ConfigError(f"--check: needs at least two splits, found {', '.join(splits) or 'none'}")
     compared = require_different(splits, data.images)
-    click.echo(f"no picture is in two splits; {compared:,} pictures compared")
+    click.echo(f"no picture is in two splits, not even under two names; {compared:,} pictures compared")
 
 
 def _read_shares(text: str) -> dict[str, float]:

@@ -120,8 +120,7 @@ class AdaptiveDecoder(RecurrentDecoder):
         weights = self.recurrent.cell_weights()
         masks = self.recurrent.masks(layout.rows, training)
         gates = ops.matmul(read, weights[0].kernel) + weights[0].bias
-        gates = ops.scatter(longest.places[:, None], gates, (layout.time * layout.rows, gates.shape[-1]))
-        by_time = ops.reshape(gates, (layout.time, -1, gates.shape[-1]))  # (time, rows, gates x units)
+        by_time = longest.by_time(gates)  # (time, rows, gates x units)
         start = (ops.zeros((), "int32"), self.recurrent.initial_state(layout.rows))
 
         def advance(carry: Any, read: Tensor) -> tuple[Any, Any]:
@@ -139,8 +138,7 @@ class AdaptiveDecoder(RecurrentDecoder):
         outputs = self.recurrent.output(states)  # (time, rows, units)
         first = self.recurrent.output(self.recurrent.initial_state(layout.rows))
         before = ops.concatenate([first[None], outputs[:-1]])
-        flat = (ops.reshape(x, (-1, self.config.units)) for x in (outputs, before, states[-1][-1]))
-        after, earlier, memories = (ops.take(x, longest.places, axis=0) for x in flat)
+        after, earlier, memories = (longest.in_a_row(x) for x in (outputs, before, states[-1][-1]))
         return after, earlier, memories
 
     def _sentinel(self, read: Tensor, before: Tensor, memory: Tensor) -> Tensor:

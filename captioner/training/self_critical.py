@@ -111,15 +111,15 @@ def fit_self_critical(
     sampler = Sampler(decoder, settings, vocabulary, max_length, config.seed)
     reward = Reward(references, settings.bleu_4)
     with ThreadPoolExecutor(1) as beside:
+
+        def rewarded(drawn: Drawn) -> tuple[Drawn, Future[np.ndarray]]:
+            return drawn, beside.submit(reward.of, drawn.ids, vocabulary, drawn.captions)
+
         while progress.epoch < config.epochs and not end.exhausted():
             epoch, first = progress.epoch, progress.step
             earned, drew = progress.loss or (0.0, 0.0)
             batches.start_at(epoch)
             what = f"epoch {epoch + 1}/{config.epochs}"
-
-            def rewarded(drawn: Drawn) -> tuple[Drawn, Future[np.ndarray]]:
-                return drawn, beside.submit(reward.of, drawn.ids, vocabulary, drawn.captions)
-
             pace.begin()
             if first:
                 following = rewarded(Drawn(*batches.pictures(first), progress.drawn))

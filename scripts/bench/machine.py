@@ -56,14 +56,14 @@ def beside_the_limit(
 ) -> Speed:
     """Measure work and the machine's limit in turn, after a turn that is not counted.
 
-    Other guests of a machine slow down both: a limit measured minutes earlier says little.
+    Other processes slow down both, so the limit is measured right before and after the work.
 
     Args:
         work: what is timed.
-        pieces: of which the work has so many, such as captions.
-        operations: of a piece, of the matrix products.
-        dtype: in which it computes.
-        turns: how often.
+        pieces: the number of pieces in the work, such as captions.
+        operations: the floating-point operations of a piece's matrix products.
+        dtype: the type that it computes in.
+        turns: how often both are measured.
     """
     work()
     rates, shares, before = [], [], gemm_rate(dtype)

@@ -90,7 +90,7 @@ def test_split_writes_lists_that_a_recipe_can_name(call, untrained):
     assert len(read_manifest(untrained / "splits")["near_duplicates"]) > 0
     lists = ["--set", "data.splits={train: splits/train.txt, dev: splits/dev.txt}"]
     checked = call("split", "--check", *lists)
-    assert checked.code == 0 and checked.out.startswith("no picture is in two splits; 1")
+    assert checked.code == 0 and checked.out.startswith("no picture is in two splits, not even under two names; 1")
 
 
 def test_a_leak_by_content_is_an_error_that_names_it(refused, untrained):

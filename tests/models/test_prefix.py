@@ -74,7 +74,9 @@ def test_a_saved_decoder_needs_no_preset(folder, tmp_path):
 
 
 def test_what_is_not_the_language_model_s_is_refused(folder, tmp_path):
-    with pytest.raises(ConfigError, match=r"text\.pieces: the vocabulary has 7 words, but .* has 39 pieces"):
+    with pytest.raises(
+        ConfigError, match=r"text\.pieces: the vocabulary has 7 words, but .* has 39 pieces without its end"
+    ):
         build_decoder({"architecture": "prefix", "language_model": folder}, 11, (6,))
     with pytest.raises(ConfigError, match="a grid of 4 regions"):
         build_decoder({"architecture": "prefix", "language_model": folder}, WORDS, (4, 6))

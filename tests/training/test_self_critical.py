@@ -216,7 +216,9 @@ def test_refuses_to_begin_from_other_words(project, tmp_path):
 def test_refuses_to_begin_from_another_architecture(project, tmp_path):
     _, sections = project
     other = replace(sections, model={"architecture": "merge", "units": 12, "embedding_size": 12})
-    with pytest.raises(DataError, match=r"first: has a MergeDecoder with [\d,]+ weights, but this recipe makes a"):
+    with pytest.raises(
+        DataError, match=r"first: has a MergeDecoder with [\d,]+ weights, but this recipe makes a Merge"
+    ):
         train(tmp_path / "run", other)
 
 
