@@ -77,8 +77,8 @@ def also_read(recipe: Recipe) -> dict[str, Any]:
         read["train.begin_from"] = recipe.train.begin_from, lambda path: digest_file(captioner_file(Path(path)))
     for number, path in enumerate(recipe.train.views, start=1):
         read[f"train.views {number}"] = path, digest_features
-    if recipe.train.distill is not None:
-        read["train.distill"] = recipe.train.distill, digest_file
+    for number, path in enumerate(recipe.train.teachers, start=1):
+        read["train.distill" if number == 1 else f"train.distill {number}"] = path, digest_file
     vectors = getattr(model_config(recipe.model)[1], "embeddings", None)
     if vectors is not None:
         read["model.embeddings"] = vectors, digest_file

@@ -88,8 +88,8 @@ def prepare(
     encoded = vocabulary.encode_all(training)
     inputs = inputs_of(data, features.path, features.digest)
     if identity is None:
-        if recipe.train.distill is not None:
-            generated = vocabulary.encode_all(distilled_text(recipe.train.distill, training, recipe.text.rules))
+        for path in recipe.train.teachers:
+            generated = vocabulary.encode_all(distilled_text(path, training, recipe.text.rules))
             encoded = {name: [*references, *generated.get(name, ())] for name, references in encoded.items()}
         identity = _identity(recipe, features, encoded)
         inputs |= also_read(recipe)

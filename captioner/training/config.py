@@ -95,8 +95,9 @@ class TrainConfig:
             `data.images` and encoded while training runs; the feature file is used for the dev split. Pictures whose
             captions say left or right are never mirrored.
         distill: file of captions that other models generated for the training pictures, to train on beside the
-            references: the predictions.json of `captioner evaluate RUN RUN --split train -n 3`. Neither the scores nor
-            the vocabulary use them. Null for none.
+            references: the predictions.json of `captioner evaluate RUN RUN --split train -n 3`; or a list of such
+            files. A caption that is in several counts as often. Neither the scores nor the vocabulary use them. Null
+            for none.
         begin_from: a run folder or `.keras` file whose weights training starts from; null for new weights.
         encoder_rate: the learning rate of encoder layers that are trained with the decoder, as a share of
             `learning_rate`; 0 freezes them.
@@ -135,7 +136,7 @@ class TrainConfig:
     seed: int = 0
     views: tuple[str, ...] = ()
     augment: tuple[Literal["crop", "flip", "color"], ...] = ()
-    distill: str | None = None
+    distill: str | tuple[str, ...] | None = None
     begin_from: str | None = None
     encoder_rate: float = 0.1
     self_critical: SelfCriticalConfig | None = None
@@ -201,6 +202,13 @@ class TrainConfig:
             raise ValueError("augment and views cannot be used together; choose one")
         if not 0 <= self.encoder_rate <= 1:
             raise ValueError(f"encoder_rate must be between 0 and 1, found {self.encoder_rate}")
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """The files of generated captions that `distill` names."""
+        if self.distill is None:
+            return ()
+        return (self.distill,) if isinstance(self.distill, str) else self.distill
 
     def batch_size_for(self, pictures: int) -> int:
         """Return the pictures per step: at most an eighth of few pictures, but at least 4 if `batch_size` allows it."""

@@ -39,6 +39,19 @@ def test_generated_captions_are_trained_on_beside_the_references_and_nothing_els
     assert found.inputs["also_read"]["train.distill"]["path"] == recipe.train.distill
 
 
+def test_each_of_several_files_adds_its_captions(recipe, tmp_path):
+    plain = prepare(recipe, Dataset(recipe.data))
+    files = [tmp_path / "one.json", tmp_path / "two.json"]
+    for path, caption in zip(files, ("a ball", "a red ball"), strict=True):
+        path.write_text(json.dumps([{"image_id": "p3", "caption": caption}]))
+    names = tuple(str(path) for path in files)
+    found = prepare(replace(recipe, train=replace(recipe.train, distill=names)), Dataset(recipe.data))
+    more = [found.vocabulary.encode(caption.split()) for caption in ("a ball", "a red ball")]
+    assert found.training == {**plain.training, "p3": [*plain.training["p3"], *more]}
+    read = found.inputs["also_read"]
+    assert [read[name]["path"] for name in ("train.distill", "train.distill 2")] == list(names)
+
+
 def test_captions_of_dev_pictures_alone_are_refused(recipe, tmp_path):
     recipe = distilling(recipe, tmp_path, [{"image_id": "p47", "caption": "a dev picture"}])
     with pytest.raises(DataError, match=r"predictions\.json: no caption of a training picture"):

@@ -1,5 +1,6 @@
 import pytest
 
+from captioner.config import build
 from captioner.training.config import SelfCriticalConfig, TrainConfig
 
 
@@ -84,3 +85,10 @@ def test_settings_at_their_limits_are_taken(settings):
 )
 def test_few_pictures_make_small_batches(batch_size, pictures, expected):
     assert TrainConfig(batch_size=batch_size).batch_size_for(pictures) == expected
+
+
+@pytest.mark.parametrize(
+    ("distill", "teachers"), [(None, ()), ("a.json", ("a.json",)), (("a.json", "b.json"), ("a.json", "b.json"))]
+)
+def test_distill_names_one_file_or_several(distill, teachers):
+    assert build(TrainConfig, {"distill": distill}, "train").teachers == teachers
