@@ -165,11 +165,11 @@ def hold(path, ready):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="locks of other systems")
 def test_the_lock_of_a_killed_writer_is_gone(path):
-    ways = multiprocessing.get_context("fork")
+    ways = multiprocessing.get_context("spawn")
     ready = ways.Event()
     writer = ways.Process(target=hold, args=(str(path), ready), daemon=True)
     writer.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     with pytest.raises(DataError, match="another process"):
         PartialFeatures(path)
     writer.kill()
