@@ -1,4 +1,4 @@
-"""The captioner in the box in every format, on real photographs: the captions are Keras', ties aside."""
+"""The built-in captioner in every format, on real photographs: the captions equal those of Keras, except for ties."""
 
 import numpy as np
 import pytest

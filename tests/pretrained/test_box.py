@@ -1,4 +1,4 @@
-"""The captioner in the box: what makes it, and what comes with the package."""
+"""The built-in captioner: how it is made, and what comes with the package."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What makes the box and its graph, and that the shipped graph is the shipped box's."""
+"""Making the built-in captioner and its graph; the shipped graph belongs to the shipped captioner."""
 
 import sys
 
@@ -21,7 +21,7 @@ GRAPH = {"encoder.onnx", "start.onnx", "step.onnx"}
 
 @pytest.fixture(scope="module")
 def both():
-    """The captioner in the box on onnxruntime and on Keras."""
+    """The built-in captioner on onnxruntime and on Keras."""
     return captioner.load(fast=True), captioner.load()
 
 

@@ -45,7 +45,7 @@ def free_port():
 
 @pytest.fixture
 def folder(tmp_path):
-    """What the README's lines find: captions.py, and the captioner in the box as runs/merge."""
+    """The files that the README's lines need: captions.py, and the built-in captioner as runs/merge."""
     (block,) = re.findall(r"^```py\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.M | re.S)
     (tmp_path / "captions.py").write_text(block)
     run = tmp_path / "runs" / "merge"
