@@ -101,7 +101,7 @@ def draw(captions: dict[str, Caption], encoder: dict[str, Any] | None) -> Image.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Draw photographs in the public domain with the built-in captioner's captions.")
+    parser = argparse.ArgumentParser(description="Caption photographs in the public domain and draw them.")
     parser.add_argument("-o", "--output", type=Path, default=Path("data/examples.jpg"), help="the picture to write")
     parser.add_argument("--model", help="a run folder or .keras file instead of the built-in captioner")
     arguments = parser.parse_args()

@@ -88,6 +88,7 @@ def test_words_that_the_vocabulary_lacks_are_said(captioner, features, said):
     assert not any("dog" in caption.tokens for picture in captions for caption in picture)
 
 
+@pytest.mark.slow
 def test_sampling_draws_by_the_seed_and_the_number_of_the_picture(captioner, features):
     together = captioner.caption_features(features, n=4, sampling=True, seed=7)
     assert together == captioner.caption_features(features, n=4, sampling=True, seed=7)
@@ -169,6 +170,7 @@ def test_one_picture_gives_one_result_and_a_list_a_list(seeing, tmp_path):
     assert [len(captions) for captions in seeing.caption([PICTURE] * 2, n=2)] == [2, 2]
 
 
+@pytest.mark.slow
 def test_threads_on_a_fresh_captioner_build_one_encoder_and_caption_as_one_does(seeing, tmp_path, monkeypatch):
     seeing.save_to(tmp_path / "captioner.keras")
     fresh, built = load(tmp_path), []

@@ -54,6 +54,7 @@ def test_another_vocabulary_is_refused():
         Ensemble([make(0), make(1, words=[["only"]])], ["runs/a", "runs/b"])
 
 
+@pytest.mark.slow
 def test_each_member_sees_a_picture_through_its_own_encoder():
     settings = {"backbone": "efficientnet_lite0", "weights": "random"}
     whole = build_encoder(EncoderConfig(**settings)).description

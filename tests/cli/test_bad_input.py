@@ -107,6 +107,7 @@ class TestFeatures:
         words = ["grid.pkl: comes from another encoder", "overwrite"]
         refused(1, words, "extract", *RECIPE, "-o", "grid.pkl")
 
+    @pytest.mark.slow
     def test_of_nobody_knows_which_encoder(self, call, refused, untrained):
         rng = np.random.default_rng(0)
         self.features("mine.pkl", {f"p{index:02}": rng.normal(size=(1, 8)).astype("f") for index in range(16)})
@@ -310,6 +311,7 @@ class TestScores:
         words = ["--attention: this model's architecture has no attention over picture regions", "leave it out"]
         refused(1, words, "predict", "images/p00.png", "--model", RUN, "--attention", "att")
 
+    @pytest.mark.slow
     def test_an_ensemble_of_other_vocabularies(self, call, refused, trained):
         settings = ["--set", "text.max_size=5", "-o", "runs/small"]
         assert call("train", *RECIPE, *settings).code == 0

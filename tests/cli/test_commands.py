@@ -77,6 +77,7 @@ def test_train_overwrites_when_told(call, trained):
     assert "seed: 5" in (trained / RUN / "config.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_train_resumes(call, trained):
     (trained / RUN / "manifest.json").unlink()  # as a kill after the first epoch would leave it
     result = call("train", "--resume", "--set", "train.epochs=2")
@@ -264,6 +265,7 @@ def test_an_ensemble(call, trained):
     assert read_manifest(trained / "scores/scores.json")["captioner"] == digests
 
 
+@pytest.mark.slow
 def test_run_does_what_is_missing(call, untrained):
     settings = ["--set", "data.descriptions=descriptions.txt"]
     first = call("run", *settings)

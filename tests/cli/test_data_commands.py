@@ -117,6 +117,7 @@ def test_shares_in_a_recipe_run_from_end_to_end(call, untrained):
     assert wrong.code == 2 and "'test' is not in data.splits (known: train, dev)" in wrong.err
 
 
+@pytest.mark.slow
 def test_splits_that_the_captions_carry_run_from_end_to_end(call, untrained):
     rows = [
         f"images/p{index:02}.png,A {('red', 'green')[index % 2]} thing .,{'train' if index < 12 else 'val'}"

@@ -77,6 +77,7 @@ def test_the_box_captions_without_keras(tmp_path):
     assert int(kib) < 200 * 1024
 
 
+@pytest.mark.slow
 def test_a_stale_graph_is_said_and_not_used(run, call):
     before = call("predict", PICTURES[0], "--model", RUN)
     shutil.copytree(run, "runs/other")
@@ -87,6 +88,7 @@ def test_a_stale_graph_is_said_and_not_used(run, call):
     assert before.code == 0 and "another file" not in before.err
 
 
+@pytest.mark.slow
 def test_export_without_a_format_makes_the_graph_again(run, call):
     shutil.rmtree(run / "fast")
     result = call("export", run, "--precision", "float16")
@@ -143,6 +145,7 @@ def test_bad_calls(run, refused, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_an_encoder_that_is_not_known(trained, run, refused):
     import keras
 
@@ -153,6 +156,7 @@ def test_an_encoder_that_is_not_known(trained, run, refused):
     refused(1, [str(run), "without the name of their encoder"], "export", run, "--format", "litert", "-o", "out")
 
 
+@pytest.mark.slow
 def test_an_earlier_export_is_replaced_when_asked(run, call, refused):
     call("export", run, "--format", "litert", "-o", "out")
     refused(1, ["out: contains an earlier export; --overwrite"], "export", run, "--format", "litert", "-o", "out")
@@ -174,6 +178,7 @@ def test_bash_completes_commands():
     assert "plain,export" in done.stdout.splitlines() and "plain,extract" in done.stdout.splitlines(), done
 
 
+@pytest.mark.slow
 def test_doctor(trained, call):
     result = call("doctor", "--json")
     assert result.code == 0, result
@@ -187,6 +192,7 @@ def test_doctor(trained, call):
         assert one["ok"] is not False or one["hint"], name
 
 
+@pytest.mark.slow
 def test_doctor_names_a_model_that_does_not_load(trained, run, call, monkeypatch):
     monkeypatch.setattr("captioner.pretrained.box.BOX", Path("none.keras"))
     monkeypatch.setattr("captioner.doctor._keras", list)

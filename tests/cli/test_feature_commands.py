@@ -2,6 +2,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from captioner.features.store import open_features
 from captioner.storage import digest_file, read_manifest
@@ -9,6 +10,7 @@ from captioner.storage import digest_file, read_manifest
 NETWORK = ["--encoder", "efficientnet_lite0", "--weights", "random"]
 
 
+@pytest.mark.slow
 def test_several_layers_go_into_a_file_each(call, trained):
     layers = ["--layer", "pool", "--layer", "block10_add"]
     result = call("extract", "images", *NETWORK, *layers, "-o", "f.h5")

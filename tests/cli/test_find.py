@@ -14,6 +14,7 @@ from tests.cli.conftest import assert_one_line
 RUN = "runs/captioner"
 
 
+@pytest.mark.slow
 def test_pictures_are_found_and_the_index_is_kept(call, trained, monkeypatch):
     asked = ["find", "a red ball", "images", "--model", RUN]
     first = call(*asked, "-n", "16", "--html", "found.html")

@@ -66,6 +66,7 @@ def test_predict_prints_and_writes_what_the_captioner_says(call, here, model):
     assert "2 of 2 pictures already have captions" in again.err
 
 
+@pytest.mark.slow
 def test_evaluate_scores_a_split_of_a_recipe(call, here, model):
     found = call("evaluate", "hub:preset", "-c", "recipe.yaml", "-o", "scores", "--beam-size", 2, "--max-length", 5)
     assert found.code == 0, found

@@ -7,6 +7,7 @@ from captioner.cli import main
 from tests.cli.conftest import assert_one_line, start
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
 def test_an_interrupted_training_says_one_line_and_resumes(call, untrained):
     endless = ["--set", "train.epochs=999", "--set", "train.patience=null"]

@@ -13,6 +13,7 @@ import pytest
 from captioner.writers.metadata.containers import container_of
 from captioner.writers.metadata.xmp import DESCRIPTION, get_text
 from tests.cli.conftest import assert_one_line, start
+from tests.speed import slow
 
 RUN = "runs/captioner"
 PREDICT = ["predict", "images", "--model", RUN]
@@ -39,7 +40,7 @@ def test_paths_on_standard_input(call, trained, monkeypatch):
     assert_one_line(result.err.splitlines(keepends=True)[-1], "nope.png: no such file")
 
 
-@pytest.mark.parametrize("existing", ["skip", "overwrite"])
+@pytest.mark.parametrize("existing", ["skip", slow("overwrite")])
 def test_pictures_that_arrive_never_share_a_sidecar(call, trained, monkeypatch, existing):
     shutil.copy("images/p01.png", "images/p03.jpg")
 

@@ -145,6 +145,7 @@ def ask_as_the_readme_does(address, folder):
     return [json.loads(subprocess.check_output(shlex.split(call), cwd=folder, text=True)) for call in quiet]
 
 
+@pytest.mark.slow
 def test_it_says_what_it_is_and_sigterm_answers_what_was_accepted(run, tmp_path):
     started = Started("--model", run)
     assert started.printed[0].startswith("captioner is at http://127.0.0.1:")

@@ -1,6 +1,8 @@
 import pickle
 from pathlib import Path
 
+import pytest
+
 from captioner.features.skipped import write_skipped
 
 
@@ -13,6 +15,7 @@ def leave_out(image_id: str) -> None:
     write_skipped(Path("features.pkl"), {image_id: f"{image_id}.png: broken"})
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_read_is_left_out_and_said_once(call, untrained):
     leave_out("p03")
     result = call("train", "--set", "data.max_unreadable=0.1", "-o", "runs/few")

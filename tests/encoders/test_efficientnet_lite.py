@@ -12,6 +12,7 @@ from captioner.encoders.efficientnet_lite import efficientnet_lite
 from captioner.encoders.encoder import build_encoder
 from captioner.images.decode import load_image
 from captioner.storage import DataError
+from tests.speed import slow
 
 FLICKR = Path(__file__).parents[2].parent / "shared" / "data" / "flickr8k"
 DOGS = range(151, 269)  # of ImageNet's classes
@@ -22,7 +23,7 @@ def needs_package(version):
     return pytest.mark.skipif(importlib.util.find_spec(name) is None, reason=f"{name} is not installed")
 
 
-@pytest.mark.parametrize(("version", "size", "millions"), [(0, 224, 4.65), (1, 240, 5.42), (2, 260, 6.09)])
+@pytest.mark.parametrize(("version", "size", "millions"), [(0, 224, 4.65), slow(1, 240, 5.42), slow(2, 260, 6.09)])
 def test_the_architectures_are_the_published_ones(version, size, millions):
     model = efficientnet_lite(version)(include_top=True, weights=None, input_shape=(size, size, 3))
     trained = sum(np.prod(variable.shape) for variable in model.trainable_weights)

@@ -108,6 +108,7 @@ def test_the_file_with_the_top(asked):
     assert asked == [row.files[1]]
 
 
+@pytest.mark.slow
 def test_efficientnet_is_built_as_keras_builds_it_for_imagenet(asked):
     row = BACKBONES["efficientnet_b0"]
     ours, theirs = (

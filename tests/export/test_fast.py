@@ -13,6 +13,7 @@ from captioner.text.vocabulary import Vocabulary
 from captioner.training.baseline import as_directions
 from captioner.training.familiarity import Familiarity
 from tests.export.cases import IN_ONNX, TIE, keras_captions, make, pictures
+from tests.speed import slow_but
 
 OPTIONS = (
     (1, {"beam_size": 1}),
@@ -44,7 +45,7 @@ def assert_equal(ours, theirs):
             np.testing.assert_allclose(one.attention, other.attention, atol=1e-4)
 
 
-@pytest.mark.parametrize("architecture", IN_ONNX)
+@pytest.mark.parametrize("architecture", slow_but(IN_ONNX, "merge", "transformer"))
 def test_every_search_gives_what_keras_gives(architecture, tmp_path):
     model = make(architecture)
     write_graphs(tmp_path, model, "")
@@ -84,6 +85,7 @@ def test_load_gives_one_caption_or_lists_as_captioner_does(model, run):
         quick.caption(large[0], beams=2)
 
 
+@pytest.mark.slow
 def test_pictures_unlike_the_training_are_told_and_captions_have_confidence_as_with_keras(model, tmp_path, said):
     known, strange = pictures(2)
     channels = model.encode([known])[0]

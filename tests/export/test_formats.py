@@ -13,12 +13,10 @@ from captioner.storage import DataError
 from tests.export.cases import ALL, IN_ONNX, assert_same, keras_captions, make, pictures
 from tests.speed import slow
 
-FAST = {("merge", 3), ("attention", 1)}
 
-
-def with_beams(architectures):
+def with_beams(architectures, fast):
     pairs = [(name, beams) for name in architectures for beams in (1, 3)]
-    return [pair if pair in FAST else slow(*pair) for pair in pairs]
+    return [pair if pair == fast else slow(*pair) for pair in pairs]
 
 
 def expected(model, beams):
@@ -51,32 +49,34 @@ def run_saved_model(path, pixels):
     return found["tokens"].numpy(), found["log_probs"].numpy()
 
 
-@pytest.mark.parametrize(("architecture", "beams"), with_beams(IN_ONNX))
+@pytest.mark.parametrize(("architecture", "beams"), with_beams(IN_ONNX, ("attention", 1)))
 def test_onnx(architecture, beams, tmp_path):
     model = make(architecture)
     write_onnx(tmp_path / "c.onnx", whole_piece(model, beams, beam_size=beams), "float32", {})
     assert_same(run_onnx(tmp_path / "c.onnx", pictures()), expected(model, beams))
 
 
+@pytest.mark.slow
 def test_what_onnx_lacks_is_said_in_one_line(tmp_path):
     with pytest.raises(DataError, match=r"ONNX has no operator XlaDynamicUpdateSlice.*--format saved_model keeps"):
         write_onnx(tmp_path / "c.onnx", whole_piece(make("prefix"), 1, beam_size=1), "float32", {})
 
 
-@pytest.mark.parametrize(("architecture", "beams"), with_beams(ALL))
+@pytest.mark.parametrize(("architecture", "beams"), with_beams(ALL, ("merge", 3)))
 def test_litert(architecture, beams, tmp_path):
     model = make(architecture)
     write_litert(tmp_path / "c.tflite", whole_piece(model, beams, pictures=1, beam_size=beams), "float32")
     assert_same(run_litert(tmp_path / "c.tflite", pictures()), expected(model, beams))
 
 
-@pytest.mark.parametrize(("architecture", "beams"), with_beams(ALL))
+@pytest.mark.parametrize(("architecture", "beams"), with_beams(ALL, ("merge", 3)))
 def test_saved_model(architecture, beams, tmp_path):
     model = make(architecture)
     write_saved_model(tmp_path / "m", model, beams, "float32", beam_size=beams)
     assert_same(run_saved_model(tmp_path / "m", pictures()), expected(model, beams))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float16", "int8"])
 def test_narrow_weights_give_the_same_interface(precision, tmp_path):
     model = make("par-inject")
@@ -88,6 +88,7 @@ def test_narrow_weights_give_the_same_interface(precision, tmp_path):
         assert tokens.shape == (4, 3, 8) and (np.diff(log_probs.sum(1)) != 0).any(), name
 
 
+@pytest.mark.slow
 def test_settings_of_words_are_in_the_graph(tmp_path):
     options = {"no_repeat_ngram": 1, "banned_words": ("dog",), "min_length": 3}
     model = make("merge", **options)

@@ -7,9 +7,10 @@ from captioner.export.graph_likelihood import GraphLikelihood
 from captioner.generation.likelihood import Likelihood
 from captioner.generation.padding import padded
 from tests.export.cases import IN_ONNX, make
+from tests.speed import slow_but
 
 
-@pytest.mark.parametrize("architecture", IN_ONNX)
+@pytest.mark.parametrize("architecture", slow_but(IN_ONNX, "merge", "attention"))
 def test_texts_are_as_likely_by_the_graph_as_by_keras(architecture, tmp_path):
     model = make(architecture)
     write_graphs(tmp_path, model, "")

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
+from tests.speed import slow_but
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 
 ROUNDS, SEED = os.environ.get("FUZZ_ROUNDS", "150"), os.environ.get("FUZZ_SEED", "0")
@@ -48,7 +50,7 @@ def test_damaged_pictures(tmp_path, kind):
     survives(tmp_path, "picture", picture(kind))
 
 
-@pytest.mark.parametrize("options", [{}, {"chunks": (1, 6)}, {"chunks": (2, 3), "compression": "gzip"}])
+@pytest.mark.parametrize("options", slow_but([{}, {"chunks": (1, 6)}, {"chunks": (2, 3), "compression": "gzip"}], {}))
 def test_damaged_hdf5_files(tmp_path, options):
     with h5py.File(tmp_path / "a.h5", "w", libver="latest" if options else None) as file:
         file.create_dataset("features", data=np.concatenate(list(ROWS.values())), **options)

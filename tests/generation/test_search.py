@@ -144,6 +144,7 @@ def test_beam_of_one_equals_greedy_on_a_thousand_pictures(merge):
         assert_same(found, expected)
 
 
+@pytest.mark.slow
 def test_a_compiled_batch_equals_single_calls_at_real_size(merge):
     features = np.random.default_rng(2).normal(size=(64, 512)).astype("float32")
     made = make_search(merge, GenerationConfig(beam_size=5, max_length=16), 5)

@@ -12,6 +12,7 @@ from captioner.hub.names import digest_hub, is_hub, is_local, preset_of, require
 from captioner.loading import digest_model, load_models, require_model
 from captioner.storage import DataError
 from tests.hub.presets import MAKERS, keras_hub, preset
+from tests.speed import slow_but
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_the_precision_is_the_one_that_is_asked_for(folder):
     assert load_hub(f"hub:{folder}", "bfloat16").task.backbone.compute_dtype == "bfloat16"
 
 
-@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("kind", slow_but(MAKERS, "PaliGemmaCausalLM"))
 def test_each_kind_is_known_by_its_preset(kind, tmp_path):
     shutil.copytree(preset(kind), tmp_path / "copy")
     (tmp_path / "copy" / "task.json").unlink()  # as presets of backbones alone are

@@ -7,6 +7,7 @@ import pytest
 from captioner.models.late_gradients import LateProduct
 from captioner.models.layout import Layout
 from tests.models.cases import CASES, make
+from tests.speed import slow_but
 
 tensorflow = pytest.importorskip("tensorflow")
 
@@ -37,7 +38,7 @@ def gradients(case):
     return [gradient.numpy() for gradient in compiled()]
 
 
-@pytest.mark.parametrize("case", LOOPS)
+@pytest.mark.parametrize("case", slow_but(LOOPS, "attention-lstm", "attention-on-attention-lstm"))
 def test_gradients_are_those_of_ordinary_products(case, monkeypatch):
     late = gradients(case)
     with monkeypatch.context() as patch:

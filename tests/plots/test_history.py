@@ -5,6 +5,7 @@ import pytest
 
 from captioner.config import ConfigError
 from captioner.plots.history import charts_of, plot_history
+from tests.speed import slow
 
 HISTORY = [
     {"epoch": 1.0, "loss": 3.0, "val_loss": 3.5, "val_perplexity": 33.1},
@@ -24,7 +25,7 @@ def test_a_history_of_before_perplexity_was_noted_has_no_chart_of_it():
     assert "Perplexity on dev" not in dict(charts_of(rows))
 
 
-@pytest.mark.parametrize(("ending", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+@pytest.mark.parametrize(("ending", "magic"), [("png", b"\x89PNG"), slow("svg", b"<?xml"), slow("pdf", b"%PDF")])
 def test_curves_are_drawn_into_a_file(tmp_path, ending, magic):
     pytest.importorskip("matplotlib")
     path = tmp_path / f"curves.{ending}"

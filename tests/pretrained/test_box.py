@@ -35,6 +35,7 @@ def test_a_box_needs_nothing_but_its_file(run, tmp_path, request):
     assert found.log_prob == pytest.approx(expected.log_prob, abs=0.02)
 
 
+@pytest.mark.slow
 def test_weights_are_kept_in_half_the_space(run, tmp_path):
     load(run).with_encoder_inside().save_to(tmp_path / "whole.keras")
     file = box.make_box(run, tmp_path / "box.keras")
@@ -47,6 +48,7 @@ def test_weights_are_kept_in_half_the_space(run, tmp_path):
             np.testing.assert_array_equal(value, value.astype(np.float16).astype(np.float32))
 
 
+@pytest.mark.slow
 def test_a_box_can_be_trained_and_saved_again(run, tmp_path):
     loaded = load(box.make_box(run, tmp_path / "box.keras"))
     loaded.save_to(tmp_path / "again.keras")
@@ -55,6 +57,7 @@ def test_a_box_can_be_trained_and_saved_again(run, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_box_still_tells_pictures_that_are_unlike_its_training(run, tmp_path, said):
     model = load(run)
     model.familiarity = Familiarity(np.eye(1280)[:1], 0.0, 0.0, 1.0)

@@ -25,6 +25,7 @@ def both():
     return captioner.load(fast=True), captioner.load()
 
 
+@pytest.mark.slow
 def test_the_shipped_graph_gives_the_captions_of_the_shipped_box(both):
     quick, model = both
     pictures = sorted(SAMPLE.iterdir())[::200]
@@ -60,6 +61,7 @@ def test_one_command_makes_box_and_graph_of_a_run(run, tmp_path):
     assert {path.name for path in (tmp_path / FOLDER).iterdir()} == GRAPH
 
 
+@pytest.mark.slow
 def test_a_graph_of_an_earlier_box_is_never_used(run, tmp_path):
     file = tmp_path / "own.keras"
     file.write_bytes((run / CAPTIONER).read_bytes())

@@ -42,6 +42,7 @@ def pixels(path):
         return np.asarray(picture.convert("RGB"), dtype=float)
 
 
+@pytest.mark.slow
 def test_the_committed_sample_is_what_the_script_draws(drawn):
     for name in ("captions.txt", "train.txt", "dev.txt", "test.txt", "LICENSE"):
         assert (SAMPLE / name).read_text(encoding="utf-8") == (drawn / name).read_text(encoding="utf-8")

@@ -221,6 +221,7 @@ def test_the_description_names_every_route(client):
     assert set(references(described)) <= known
 
 
+@pytest.mark.slow
 def test_the_model_that_captions_by_a_vector_gives_no_attention(tiny_encoder):
     from captioner.serving.app import create_app
     from tests.serving.conftest import SMALL, make_captioner

@@ -30,6 +30,7 @@ def client(folder):
         yield client
 
 
+@pytest.mark.slow
 def test_it_is_served_as_any_other(client, folder, model):
     for number, caption in enumerate(model.caption([picture(0), picture(1)])):
         answer = client.post_picture("/caption", picture(number))
@@ -45,6 +46,7 @@ def test_it_is_served_as_any_other(client, folder, model):
     assert about["words"] > 20
 
 
+@pytest.mark.slow
 def test_a_request_may_ask_otherwise(client, model):
     prompt = "answer in one sentence"
     usual, asked = model.caption(picture(0)), model.caption(picture(0), prompt=prompt)

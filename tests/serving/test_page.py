@@ -256,6 +256,7 @@ def test_words_are_reached_by_keys(page, files):
     assert page.run("return [...document.querySelectorAll('.word')].indexOf(document.activeElement)") == 0
 
 
+@pytest.mark.slow
 def test_several_pictures_make_a_table_that_downloads(page, model, files, downloads):
     choose(page, *files)
     rows = table(page)

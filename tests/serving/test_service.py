@@ -170,6 +170,7 @@ def test_nothing_reaches_the_disk(model, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_server_does_not_log_that_pictures_are_unlike_the_training(tiny_encoder, said):
     """It prepares itself with black ones, and would not say whose picture it was."""
     captioner = make_captioner()

@@ -26,6 +26,7 @@ def runs(tmp_path_factory):
     return folder, sections
 
 
+@pytest.mark.slow
 def test_the_mean_of_the_weights_is_a_run_like_any_other(runs):
     folder, _ = runs
     members = [folder / "seed1", folder / "seed2"]
@@ -45,6 +46,7 @@ def test_the_mean_of_the_weights_is_a_run_like_any_other(runs):
     np.testing.assert_allclose(captioner.load(folder / "mean").decoder.get_weights()[0], weights[0][0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_runs_that_do_not_fit_together_are_named(runs):
     folder, sections = runs
     wider = replace(sections, model={**sections.model, "units": 20}, train=replace(sections.train, epochs=1))
@@ -58,6 +60,7 @@ def test_runs_that_do_not_fit_together_are_named(runs):
     assert state_of(folder / "mixed") == "new"
 
 
+@pytest.mark.slow
 def test_the_mean_has_the_words_of_its_runs_though_captions_and_their_beginning_have_changed(runs):
     folder, _ = runs
     captions, before = folder / "captions.txt", (folder / "captions.txt").read_text()

@@ -9,6 +9,7 @@ from captioner.config import load_yaml
 from captioner.run_folder import state_of
 from captioner.stages.resume import add_epochs, differences, is_complete
 from captioner.storage import DataError, read_manifest
+from tests.speed import slow
 from tests.stages.test_train import (  # noqa: F401 - fixtures
     finished,
     finished_once,
@@ -35,7 +36,7 @@ def test_a_finished_run_is_left_with_one_line(project, finished, caplog):  # noq
     assert (finished / "captioner.keras").read_bytes() == before
 
 
-@pytest.mark.parametrize("changes", [{}, COSINE])
+@pytest.mark.parametrize("changes", [{}, slow(COSINE)])
 def test_a_finished_run_gets_more_epochs(project, finished, tmp_path, changes):  # noqa: F811
     _, sections = project
     run, sections = finished, with_train(sections, **{"epochs": 1, **changes})
@@ -49,6 +50,7 @@ def test_a_finished_run_gets_more_epochs(project, finished, tmp_path, changes): 
     assert read_manifest(run) is not None and not (run / ".next").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_gets_more_epochs(project, tmp_path):  # noqa: F811
     _, sections = project
     sections = with_train(sections, **{**COSINE, "epochs": 3})
@@ -57,6 +59,7 @@ def test_an_interrupted_run_gets_more_epochs(project, tmp_path):  # noqa: F811
     assert train(tmp_path / "run", with_train(sections, epochs=4), resume=True).epoch == 4
 
 
+@pytest.mark.slow
 def test_what_differs_is_named(project, stopped):  # noqa: F811
     _, sections = project
     run = stopped
@@ -84,6 +87,7 @@ def test_a_refused_resume_leaves_a_finished_run_as_it_was(project, finished):  #
     assert contents(finished) == before
 
 
+@pytest.mark.slow
 def test_copied_checkpoints_with_which_nothing_has_begun_replace_no_run(project, finished):  # noqa: F811
     _, sections = project
     add_epochs(finished)

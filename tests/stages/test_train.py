@@ -112,7 +112,7 @@ def test_learns_and_leaves_a_whole_run_folder(project):
         slow({"ema": 0.9, "optimizer": "adamw", "weight_decay": 0.01, "label_smoothing": 0.1}),
         slow({"schedule": "cosine", "warmup": 0.2}),
         slow({"schedule": "plateau", "plateau_patience": 1, "monitor": "val_loss"}),
-        {"average_epochs": 3, "best_by": "neighbours", "ema": 0.9},
+        slow({"average_epochs": 3, "best_by": "neighbours", "ema": 0.9}),
         slow({"score_every": 3, "score_pictures": 4, "best_by": "neighbours"}),
     ],
     ids=["adam", "ema", "cosine", "plateau", "mean-of-epochs", "score-every"],
@@ -132,7 +132,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path, changes):
     "changes",
     [
         slow({}),
-        {"ema": 0.9, "optimizer": "adamw", "weight_decay": 0.01, "schedule": "cosine", "warmup": 0.2},
+        slow({"ema": 0.9, "optimizer": "adamw", "weight_decay": 0.01, "schedule": "cosine", "warmup": 0.2}),
         slow({"accumulate": 2, "optimizer": "nadam", "schedule": "exponential"}),
         slow({"scheduled_sampling": 0.5}),
     ],
@@ -180,6 +180,7 @@ def test_shards_and_a_feature_file_give_one_history_for_one_order(project, tmp_p
             assert row[name] == pytest.approx(other[name], abs=2e-6), name
 
 
+@pytest.mark.slow
 def test_a_broken_checkpoint_leaves_the_one_before(project, stopped):
     _, sections = project
     folder = stopped / "checkpoints"
@@ -216,6 +217,7 @@ def test_a_disk_without_room_for_the_weights_is_said_before_training(project, tm
         train(tmp_path / "run", sections)
 
 
+@pytest.mark.slow
 def test_that_no_weights_could_be_kept_at_all_is_said(project, tmp_path, monkeypatch):
     _, sections = project
 
@@ -229,6 +231,7 @@ def test_that_no_weights_could_be_kept_at_all_is_said(project, tmp_path, monkeyp
         train(tmp_path / "run", sections)
 
 
+@pytest.mark.slow
 def test_training_ends_when_the_minutes_are_up(project, tmp_path):
     _, sections = project
     progress = fit_to(tmp_path / "run", sections, epochs=50, max_minutes=1e-6)
@@ -237,6 +240,7 @@ def test_training_ends_when_the_minutes_are_up(project, tmp_path):
     assert state_of(tmp_path / "run") == "finished"
 
 
+@pytest.mark.slow
 def test_the_average_of_the_weights_is_saved(project, finished_once, tmp_path):
     _, sections = project
     fit_to(tmp_path / "average", sections, epochs=1, ema=0.9)
@@ -244,6 +248,7 @@ def test_the_average_of_the_weights_is_saved(project, finished_once, tmp_path):
     assert max(np.abs(a - b).max() for a, b in zip(plain, average, strict=True)) > 1e-3
 
 
+@pytest.mark.slow
 def test_what_is_saved_is_scored_on_all_dev_pictures(project, tmp_path):
     _, sections = project
     settings = {"score_every": 4, "score_pictures": 2, "monitor": "val_loss", "patience": None}
@@ -255,6 +260,7 @@ def test_what_is_saved_is_scored_on_all_dev_pictures(project, tmp_path):
     assert rows == progress.history and epoch == progress.best_epoch
 
 
+@pytest.mark.slow
 def test_a_run_goes_to_tensorboard(project, tmp_path):
     pytest.importorskip("tensorboard")
     _, sections = project
@@ -263,6 +269,7 @@ def test_a_run_goes_to_tensorboard(project, tmp_path):
     assert b"dev/cider_d" in events.read_bytes()
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights_other_seed_others(project, finished_once, tmp_path):
     _, sections = project
     for name, seed in (("same", sections.train.seed), ("other", 2)):
@@ -273,6 +280,7 @@ def test_same_seed_same_weights_other_seed_others(project, finished_once, tmp_pa
     assert np.abs(a - c).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_stops_early_and_keeps_the_best_epoch(project, tmp_path):
     _, sections = project
     progress = fit_to(tmp_path / "run", sections, epochs=30, patience=2, learning_rate=0.05)
@@ -282,6 +290,7 @@ def test_stops_early_and_keeps_the_best_epoch(project, tmp_path):
     assert ranks.index(max(ranks)) == progress.best_epoch - 1
 
 
+@pytest.mark.slow
 def test_another_score_may_choose_the_epoch(project, tmp_path):
     _, sections = project
     progress = fit_to(tmp_path / "run", sections, epochs=6, monitor="bleu_4", patience=None)
@@ -289,6 +298,7 @@ def test_another_score_may_choose_the_epoch(project, tmp_path):
     assert ranks.index(max(ranks)) == progress.best_epoch - 1
 
 
+@pytest.mark.slow
 def test_with_a_single_dev_picture_the_loss_chooses(project, tmp_path, said):
     _, sections = project
     (tmp_path / "one.txt").write_text("p47.jpg\n")
@@ -376,6 +386,7 @@ def test_overwrite_loses_nothing_when_an_input_is_missing(project, finished):
     assert {path: path.read_bytes() for path in before} == before
 
 
+@pytest.mark.slow
 def test_overwrite_trains_again(project, finished):
     _, sections = project
     changed = replace(sections, train=replace(sections.train, epochs=2))
@@ -414,6 +425,7 @@ def test_numbers_that_are_none_are_refused_before_training(project, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_training_pictures_that_are_not_in_the_shards_are_left_out_and_said(project, tmp_path, said):
     _, sections = project
     captions = load_captions(sections.data)

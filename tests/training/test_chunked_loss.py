@@ -8,6 +8,7 @@ from captioner.training.chunked_loss import TrainedInChunks, loss_of, suits
 from captioner.training.config import TrainConfig
 from captioner.training.fit import compiled
 from captioner.training.losses import CaptionLoss
+from tests.speed import slow_but
 
 ROWS, WIDTH, WORDS = 23, 6, 11
 on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="XLA has its own ways")
@@ -67,7 +68,7 @@ def decoder_of(name):
 
 
 @on_tensorflow
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", slow_but(MODELS, "merge", "attention"))
 def test_a_step_trains_every_architecture_as_the_logits_of_all_words_do(name):
     rng = np.random.default_rng(0)
     tokens = rng.integers(3, WORDS, (2, 3, 4)).astype("int32")

@@ -38,6 +38,7 @@ def numbers_of(progress):
     return np.array([[value for name, value in row.items() if name != "seconds"] for row in progress.history])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings, tolerance",
     [

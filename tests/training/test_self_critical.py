@@ -172,6 +172,7 @@ def test_the_reward_rises(project, tmp_path):
     assert any(np.abs(a - b).max() > 0 for a, b in zip(loaded.get_weights(), first.get_weights(), strict=True))
 
 
+@pytest.mark.slow
 def test_training_ends_within_an_epoch_when_the_minutes_are_up(project, tmp_path):
     _, sections = project
     progress = train(tmp_path / "run", replace(sections, train=replace(sections.train, max_minutes=1e-6)))
@@ -188,7 +189,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(project, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [slow({}), {"ema": 0.9, "accumulate": 2, "schedule": "cosine", "warmup": 0.2}], ids=["adam", "ema"]
+    "changes", [slow({}), slow({"ema": 0.9, "accumulate": 2, "schedule": "cosine", "warmup": 0.2})], ids=["adam", "ema"]
 )
 def test_a_run_killed_within_an_epoch_resumes_at_the_next_batch(project, tmp_path, monkeypatch, changes):
     _, sections = project
