@@ -327,8 +327,8 @@ class TestScores:
         [
             ("", "mine.json: empty"),
             ("[", "mine.json: line 1 is not JSON"),
-            ('[{"image": 3}]', "mine.json: entry 1 lacks an `image` or a `caption`"),
-            ("p00 a ball\np00 a box\n", "mine.json: p00 has 2 captions; keep one a picture"),
+            ('[{"image": 3}]', "mine.json: entry 1 has no `image` or no `caption`"),
+            ("p00 a ball\np00 a box\n", "mine.json: p00 has 2 captions; keep one per picture"),
             ("p99 a ball\n", "mine.json and captions.txt have no id in common: 'p99' in one, 'p00' in the other"),
         ],
     )
@@ -352,7 +352,7 @@ class TestScores:
         (trained / "mine.txt").write_text("a ball\n")
         for name, text in {"1.txt": "a ball\na box\n", "2.txt": "a ball\n"}.items():
             (trained / name).write_text(text)
-        words = ["1.txt: has 2 lines, mine.txt 1; parallel files have a line for each candidate"]
+        words = ["1.txt: has 2 lines, but mine.txt has 1; files of plain captions need one line for each candidate"]
         refused(1, words, "evaluate", "-P", "mine.txt", "-R", "1.txt", "-R", "2.txt", "-o", "out")
 
     def test_predictions_and_frequencies_that_are_not_utf_8_or_not_there(self, refused, trained):

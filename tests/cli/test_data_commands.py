@@ -158,7 +158,7 @@ def test_predict_takes_cocos_list_of_pictures(call, trained):
     (trained / "images/image_info_test2014.json").write_text(json.dumps({"images": listed}))
     result = call("predict", "images/image_info_test2014.json", "--model", "runs/captioner")
     assert result.code == 1
-    assert_one_line(result.err, "lists 3 pictures, the first, p99.png, is not in images")
+    assert_one_line(result.err, "lists 3 pictures, but the first (p99.png) is not in images")
 
 
 def test_download_lists_and_brings(call, untrained, monkeypatch):

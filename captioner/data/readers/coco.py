@@ -1,4 +1,4 @@
-"""Readers of COCO's JSON: captions, lists of pictures without captions, and Karpathy's splits of it and of Flickr's."""
+"""Readers of COCO's JSON: captions, lists of pictures without captions, and Karpathy's splits of COCO and Flickr."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _PART = re.compile(r"(?:^|_)(train|val|test)(?:-dev)?(20\d\d)(?:_|-|$)")  # of a
 def read_coco(path: str | Path, predictions: bool = False) -> Captions:
     """Read COCO's `{"images": [...], "annotations": [{"image_id", "caption"}, ...]}`.
 
-    A picture's id comes from its file name where `images` gives it (for COCO's own names that is the number), else it
-    is the annotation's `image_id`. Ids are compared as text: 1, 1.0 and "1" are one. Blank captions are passed over.
-    The split is that of the file's name: captions_train2014.json is train, captions_val2017.json is dev.
+    A picture's id comes from its file name if `images` has one (for COCO's own names it is the number); otherwise it is
+    the annotation's `image_id`. Ids are compared as text: 1, 1.0 and "1" are the same. Blank captions are skipped. The
+    file's name gives the split: captions_train2014.json is train, captions_val2017.json is dev.
 
     Args:
         path: the file.
         predictions: whether a caption may be blank.
 
     Raises:
-        DataError: the file cannot be read, has another form (the annotation is named), or holds no captions.
+        DataError: the file cannot be read, has another format (the message names the annotation), or has no captions.
     """
     content = read_json(path)
     annotations = content.get("annotations") if isinstance(content, dict) else None
@@ -59,12 +59,12 @@ def _annotated(path: str | Path, annotations: list[Any], names: dict[str, str], 
             held = True
             yield Row(names.get(number, number), captions, listed=texts.listed)
     if not held:
-        raise DataError(f"{path}: holds no captions; name a caption file")
+        raise DataError(f"{path}: contains no captions; name a caption file")
     if names and unlisted:
         note(
             path,
-            f"{len(unlisted):,} of the image_ids with captions are not in its list of images, first "
-            f"{next(iter(unlisted))!r}; these pictures are called by their image_id",
+            f"{len(unlisted):,} of the image_ids with captions are not in its list of images (first: "
+            f"{next(iter(unlisted))!r}); these pictures are named by their image_id",
         )
 
 
@@ -72,10 +72,10 @@ def read_image_info(path: str | Path) -> Captions:
     """Read COCO's image_info_*.json: pictures without captions, for prediction.
 
     Returns:
-        no references; the pictures' file names as the file gives them; and the split that its name says.
+        captions without references, with the pictures' file names as in the file and the split of the file's name.
 
     Raises:
-        DataError: the file cannot be read, or lists no picture.
+        DataError: the file cannot be read, or lists no pictures.
     """
     content = read_json(path)
     images = content.get("images") if isinstance(content, dict) else None
@@ -83,18 +83,18 @@ def read_image_info(path: str | Path) -> Captions:
     ids = normalize_ids(files)
     pictures = {ids[name]: Path(name.replace("\\", "/")) for name in files}
     if not pictures:
-        raise DataError(f"{path}: lists no picture; COCO's image_info_*.json is expected")
+        raise DataError(f"{path}: lists no pictures; COCO's image_info_*.json is expected")
     return Captions({}, pictures, _split(path, pictures))
 
 
 def listed_pictures(path: str | Path) -> list[Path]:
     """Return the files of the pictures that an image_info_*.json or a captions_*.json lists.
 
-    They are looked for beside the file, and in the folder test2014 (as the file's name says) beside it or beside its
-    own folder, where COCO's archives put them.
+    They are searched for beside the file and in a folder such as test2014 (from the file's name), which is beside the
+    file or beside the file's folder, as in COCO's archives.
 
     Raises:
-        DataError: the file cannot be used, a picture lies outside, or the first is in none of these folders.
+        DataError: the file cannot be used, a picture is outside of its folder, or none of these folders has the first.
     """
     path = Path(path)
     pictures = read_image_info(path).pictures
@@ -104,13 +104,13 @@ def listed_pictures(path: str | Path) -> list[Path]:
     for name in pictures.values():
         if name.is_absolute() or ".." in name.parts:
             raise DataError(
-                f"{path}: lists {str(name)!r}, which lies outside of its folder; name such pictures yourself"
+                f"{path}: lists {str(name)!r}, which is outside of its folder; name such pictures on the command line"
             )
     first = next(iter(pictures.values()))
     folder = next((folder for folder in folders if (folder / first).is_file()), None)
     if folder is None:
         looked = ", ".join(map(str, folders))
-        raise DataError(f"{path}: lists {len(pictures):,} pictures, the first, {first}, is not in {looked}")
+        raise DataError(f"{path}: lists {len(pictures):,} pictures, but the first ({first}) is not in {looked}")
     return [folder / name for name in pictures.values()]
 
 
@@ -120,14 +120,14 @@ def _split(path: str | Path, ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _number(value: Any) -> str | None:
-    """Return COCO's id of a picture as text, without zeros before it."""
+    """Return COCO's id of a picture as text, without leading zeros."""
     text = spell_id(value)
     return str(int(text)) if text is not None and text.isascii() and text.isdigit() else text
 
 
 def _file_names(path: str | Path, images: Any) -> list[tuple[str, str]]:
     if not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
-        raise DataError(f"{path}: `images` is no list of pictures; COCO's JSON is expected")
+        raise DataError(f"{path}: `images` is not a list of pictures; COCO's JSON is expected")
     return [
         (number, image["file_name"])
         for image in images
@@ -138,10 +138,10 @@ def _file_names(path: str | Path, images: Any) -> list[tuple[str, str]]:
 def read_karpathy(path: str | Path) -> Captions:
     """Read Karpathy's dataset_coco.json, dataset_flickr8k.json or dataset_flickr30k.json with its splits.
 
-    `restval` belongs to train, as in every paper that uses these splits.
+    `restval` becomes train, as in all papers that use these splits.
 
     Raises:
-        DataError: the file cannot be read, has another form (the image is named), or holds no captions.
+        DataError: the file cannot be read, has another format (the message names the image), or has no captions.
     """
     content = read_json(path)
     images = content.get("images") if isinstance(content, dict) else None

@@ -1,4 +1,4 @@
-"""Rows as a reader finds them in a file, put together into Captions: where ids, word lists and marks are settled."""
+"""Combines the rows that a reader finds in a file into Captions: ids, lists of words, start and end marks."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from captioner.storage import DataError
 from captioner.text.cleaning import is_spaceless, join_words
 from captioner.text.markers import find_marks, strip_marks
 
-LONGEST_NAME, LONGEST_CAPTION = 4096, 100_000  # letters
-LONGEST_WORD = 8  # letters of a script without spaces; what has more is a whole caption
+LONGEST_NAME, LONGEST_CAPTION = 4096, 100_000  # characters
+LONGEST_WORD = 8  # characters of a script without spaces; a longer text is a whole caption
 
 
 class Row(NamedTuple):
-    """A picture and some of its captions, as they are in a file.
+    """A picture and some of its captions, as the file has them.
 
     Attributes:
-        name: of the picture, however the file writes it.
+        name: the picture's name, as the file writes it.
         captions: raw text.
-        split: the picture's split, where the file says it.
-        listed: whether the captions are a list whose items may also be the words of one caption.
+        split: the picture's split, if the file has one.
+        listed: whether the captions are a list whose items could also be the words of one caption.
         ranked: whether they are alternatives, the best one first.
     """
 
@@ -37,23 +37,23 @@ class Row(NamedTuple):
 
 
 def collect(path: str | Path, rows: Iterable[Row]) -> Captions:
-    """Put rows together, in the order of the source; a picture may come in several.
+    """Combine rows, in the order of the file; a picture may have several rows.
 
-    A list of single words is one caption if all lists of the file are such. Marks of beginning and end are taken off.
+    A list of single words is one caption if all lists of the file are like that. Start and end marks are removed.
 
     Args:
         path: the file that the rows come from, for messages.
-        rows: with captions that may be blank where the file holds predictions.
+        rows: their captions may be blank if the file contains predictions.
 
     Raises:
-        DataError: there is no caption, a name or a caption can be none, or a picture is in two splits.
+        DataError: there is no caption, a name or a caption is invalid, or a picture is in two splits.
     """
     rows = list(rows)
     for row in rows:
         _require_sound(path, row)
     joined = _are_words([row.captions for row in rows if row.listed and len(row.captions) > 1])
     if joined:
-        note(path, "its lists hold single words, so that each list is taken for one caption")
+        note(path, "its lists contain single words; each list is read as one caption")
     by_name: dict[str, list[str]] = {}
     splits: dict[str, dict[str, None]] = {}
     ranked = False
@@ -68,7 +68,7 @@ def collect(path: str | Path, rows: Iterable[Row]) -> Captions:
     for name, captions in by_name.items():
         references.setdefault(ids[name], []).extend(captions)
     if not references:
-        raise DataError(f"{path}: holds no captions; name a caption file")
+        raise DataError(f"{path}: contains no captions; name a caption file")
     found = {split: tuple(dict.fromkeys(ids[name] for name in names)) for split, names in splits.items()}
     try:
         require_apart(found)
@@ -81,14 +81,14 @@ def collect(path: str | Path, rows: Iterable[Row]) -> Captions:
 
 def _require_sound(path: str | Path, row: Row) -> None:
     if not row.name or len(row.name) > LONGEST_NAME or "\0" in row.name:
-        raise DataError(f"{path}: {row.name[:50]!r} is no name of a picture; correct or remove it")
+        raise DataError(f"{path}: {row.name[:50]!r} is not the name of a picture; correct or remove it")
     if odd := [text for text in row.captions if len(text) > LONGEST_CAPTION or "\0" in text]:
-        fault = "holds a zero byte" if "\0" in odd[0] else f"has {len(odd[0]):,} letters"
+        fault = "contains a zero byte" if "\0" in odd[0] else f"has {len(odd[0]):,} characters"
         raise DataError(f"{path}: a caption of {row.name!r} {fault}; correct or remove it")
 
 
 def without_marks(path: str | Path, references: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Take marks such as `<start>` and `endseq` off the ends of captions, where most of them bear some, and say so."""
+    """Remove marks such as `<start>` and `endseq` from the ends of captions if most captions have them; log it."""
     texts = [text for captions in references.values() for text in captions]
     marked = find_marks(texts)
     if marked is None:
@@ -96,7 +96,7 @@ def without_marks(path: str | Path, references: dict[str, tuple[str, ...]]) -> d
     shown = " and ".join(
         f"{where} {mark[:80]!r}" for where, mark in zip(("begin with", "end with"), marked[:2], strict=True) if mark
     )
-    note(path, f"{marked.number:,} of {len(texts):,} captions {shown}; such marks are no words and are left out")
+    note(path, f"{marked.number:,} of {len(texts):,} captions {shown}; these marks are not words and are removed")
     return {name: tuple(strip_marks(text, marked) for text in captions) for name, captions in references.items()}
 
 

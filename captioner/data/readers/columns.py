@@ -1,4 +1,4 @@
-"""What the columns of a table and the keys of a record are called, and the captions in one of their values."""
+"""Known names of a table's columns and a record's keys, and reading the captions in one of their values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from captioner.data.readers.literals import read_list
 
-# In the order of preference: BLIP's files have `image` and an `image_id` of their own beside it.
+# In order of preference: BLIP's files have `image` and also their own `image_id`.
 IMAGE_COLUMNS = (
     "image", "image_name", "file_name", "filename", "image_path", "image_file", "image_filename", "filepath",
     "file_path", "path", "file", "picture", "picture_name", "photo", "photo_name", "img", "img_name", "img_path",
@@ -26,17 +26,17 @@ PREDICTION_COLUMNS = (
 )  # fmt: skip
 WORD_COLUMNS = ("tokens", "words")  # a list of them is always one caption
 SPLIT_COLUMN = "split"
-RANKS = ("rank", "log_prob", "alternatives")  # where these are, several captions of a picture are alternatives
+RANKS = ("rank", "log_prob", "alternatives")  # with these, several captions of a picture are alternatives
 
 _NUMBERED_CAPTION = re.compile(r"(?:caption|comment|sentence|text|description|reference|ref)_?\d+")
 _NUMBERED_PREDICTION = re.compile(r"(?:prediction|pred|generated|hypothesis|hyp|candidate)_?\d+")
-_NAME = re.compile(r"[\w\s./-]+")  # a sentence with commas has brackets and quotes in its parts
+_NAME = re.compile(r"[\w\s./-]+")  # not the parts of a sentence with commas, brackets and quotes
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _OTHER = re.compile(r"[^a-z0-9]+")
 
 
 class Columns(NamedTuple):
-    """The names of a table's columns, as they are in it."""
+    """The names of a table's columns, as the table writes them."""
 
     image: str
     captions: tuple[str, ...]
@@ -56,10 +56,10 @@ def plain_name(name: str) -> str:
 
 
 def find_columns(names: Sequence[str], predictions: bool = False) -> Columns | None:
-    """Return which of a table's columns hold pictures, captions and splits; None where one of the first two is missing.
+    """Return which columns of a table contain pictures, captions and splits; None without pictures or captions.
 
-    A table has one column of captions, or several with numbers (`caption_1`, `caption_2`, ...). Where it has captions
-    and predictions, the latter alone are taken if `predictions` are asked for, and the captions alone if not.
+    A table has one column of captions, or several numbered ones (`caption_1`, `caption_2`, ...). If it has captions and
+    predictions, `predictions` says which of them to read.
     """
     known = {plain_name(name): name for name in reversed(names)}
     image = next((known[name] for name in IMAGE_COLUMNS if name in known), None)
@@ -76,13 +76,13 @@ def find_columns(names: Sequence[str], predictions: bool = False) -> Columns | N
 def _of_kind(
     known: Mapping[str, str], names: Sequence[str], plain: Sequence[str], numbered: re.Pattern[str]
 ) -> list[str]:
-    """Return the first plain column of a kind and its numbered ones; none is both."""
+    """Return the first plain column of a kind and its numbered columns."""
     first = [known[name] for name in plain if name in known][:1]
     return [*first, *dict.fromkeys(name for name in names if numbered.fullmatch(plain_name(name)))]
 
 
 def known_names() -> str:
-    """Return the usual names of columns, for a message that asks for a header line."""
+    """Return the usual column names, for a message about a missing header line."""
     return f"{', '.join(('image', 'file_name', 'image_id'))} and {', '.join(('caption', 'text', 'comment'))}"
 
 
@@ -90,8 +90,8 @@ class Texts(NamedTuple):
     """The captions in a value.
 
     Attributes:
-        captions: blank ones among them.
-        listed: whether they were a list whose items may also be the words of one caption.
+        captions: they may be blank.
+        listed: whether they were a list whose items could also be the words of one caption.
         ranked: whether they are alternatives, the best one first.
     """
 
@@ -103,10 +103,10 @@ class Texts(NamedTuple):
 def read_texts(value: Any, column: str = "") -> Texts:
     """Return the captions in a value of JSON: a text, a list of texts or of records, a list of lists of words.
 
-    A text may be such a list, written as a cell of a table has it.
+    A text may contain such a list, as a cell of a table does.
 
     Raises:
-        NotTextError: it is anything else.
+        NotTextError: the value is something else.
     """
     if value is None:
         return Texts([""])
@@ -143,10 +143,10 @@ def _of_record(record: dict[str, Any]) -> Texts:
 
 
 def read_cell(cell: str, column: str = "") -> Texts:
-    """Return the captions in a cell: itself, or the texts of a list written as JSON, Python or NumPy writes it.
+    """Return the captions in a cell: the cell itself, or the items of a list in the notation of JSON, Python or NumPy.
 
     Raises:
-        NotTextError: it is a list of numbers.
+        NotTextError: the cell is a list of numbers.
     """
     cell = cell.strip()
     found = read_list(cell)

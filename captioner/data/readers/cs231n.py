@@ -1,4 +1,4 @@
-"""Reader of the COCO captions that Stanford's CS231n hands out as HDF5: captions as numbers, features, vocabulary."""
+"""Reader of COCO's captions in the HDF5 files of Stanford's CS231n: captions as numbers, features, vocabulary."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from captioner.storage import DataError, read_json, read_text
 
 PARTS = ("train", "val")
 NO_WORDS = frozenset(["<NULL>", "<START>", "<END>"])
-# The full 4,096 numbers and the course's 512 principal components of them; the course trains on the latter.
+# The course's 512 principal components, on which it trains, and all 4,096 numbers.
 FEATURE_FILES = ("{part}*_vgg16_fc7_pca.h5", "{part}*_vgg16_fc7.h5")
 
 
 def read_cs231n(path: str | Path) -> Captions:
-    """Read coco2014_captions.h5; coco2014_vocab.json must lie beside it.
+    """Read coco2014_captions.h5; coco2014_vocab.json must be beside it.
 
-    A picture's id is that of its line in train2014_images.txt, or of the address in train2014_urls.txt, where they lie
-    beside the file; else it is `train/12` for row 12. The captions are the course's: lower case, without punctuation,
-    rare words `<UNK>`; COCO's own JSON is better for scores.
+    A picture's id comes from its line in train2014_images.txt or its address in train2014_urls.txt, if one of them is
+    beside the file; otherwise it is `train/12` for row 12. The captions are the course's: lower case, no punctuation,
+    `<UNK>` for rare words. COCO's own JSON is better for scores.
 
     Raises:
         DataError: a file is missing or broken, or the numbers in it do not fit together.
@@ -35,29 +35,29 @@ def read_cs231n(path: str | Path) -> Captions:
     content = read_hdf5(path, [f"{part}_{kind}" for part in PARTS for kind in ("captions", "image_idxs")])
     parts = [part for part in PARTS if f"{part}_captions" in content.names]
     if not parts:
-        raise DataError(f"{path}: holds no train_captions; CS231n's coco2014_captions.h5 is expected")
+        raise DataError(f"{path}: has no train_captions; CS231n's coco2014_captions.h5 is expected")
     rows = [row for part in parts for row in _rows(path, content.arrays, part, words)]
     return collect(path, rows)
 
 
 def import_features(path: str | Path, output: str | Path) -> Path:
-    """Write the features that CS231n computed into a feature file of ours, called by the ids of `read_cs231n`.
+    """Write the features that CS231n computed into a feature file, with the ids of `read_cs231n`.
 
-    They are train_features in the file itself, or in train2014_vgg16_fc7_pca.h5 or train2014_vgg16_fc7.h5 beside
-    it. Their preprocessing is not known, so they carry no description of an encoder.
+    They are train_features in the file itself, or train2014_vgg16_fc7_pca.h5 or train2014_vgg16_fc7.h5 beside it. Their
+    preprocessing is unknown, so the file has no description of an encoder.
 
     Args:
         path: coco2014_captions.h5.
         output: `.h5` or `.pkl`.
 
     Returns:
-        where the features stood.
+        the file that contained the features.
 
     Raises:
-        DataError: there are none, or they cannot be read or written.
+        DataError: there are no features, or they cannot be read or written.
     """
     path = Path(path)
-    from captioner.features.store import write_features  # with h5py, which other commands do without
+    from captioner.features.store import write_features  # imports h5py, which other commands do not need
 
     features: dict[str, StoredRows] = {}
     source = path
@@ -70,17 +70,17 @@ def import_features(path: str | Path, output: str | Path) -> Path:
                 raise DataError(f"{beside}: has no dataset 'features'; CS231n's files are expected")
             features[part], source = rows, beside
     if not features:
-        raise DataError(f"{path}: holds no train_features, and no train2014_vgg16_fc7_pca.h5 lies beside it")
+        raise DataError(f"{path}: has no train_features, and train2014_vgg16_fc7_pca.h5 is not beside it")
     for part, found in features.items():
         if len(found.shape) != 2:
-            raise DataError(f"{source}: {part} features of {len(found.shape)} dimensions where 2 are expected")
+            raise DataError(f"{source}: {part} features have {len(found.shape)} dimensions, expected 2")
     names = {part: _names(path, part, len(rows)) for part, rows in features.items()}
     write_features(output, _Rows(features, names), None, "float32", source=str(source))
     return source
 
 
 class _Rows(Mapping[str, np.ndarray]):
-    """Rows of several datasets by image_id, read when asked for: all of fc7 would be 2 GB."""
+    """Rows of several datasets by image_id, read one at a time: all of fc7 would be 2 GB."""
 
     def __init__(self, features: Mapping[str, StoredRows], names: Mapping[str, list[str]]) -> None:
         self._features = features
@@ -111,7 +111,7 @@ def _feature_file(path: Path, part: str) -> Path | None:
 def _words(path: Path) -> list[str]:
     files = sorted(path.parent.glob("*vocab*.json"))
     if not files:
-        raise DataError(f"{path}: its vocabulary is not beside it; put coco2014_vocab.json there")
+        raise DataError(f"{path}: the vocabulary is not beside it; put coco2014_vocab.json there")
     content = read_json(files[0])
     words = content.get("idx_to_word") if isinstance(content, dict) else None
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
@@ -120,12 +120,12 @@ def _words(path: Path) -> list[str]:
 
 
 def _names(path: Path, part: str, count: int) -> list[str]:
-    """Return what each of the part's pictures is called."""
+    """Return the name of each of the part's pictures."""
     for kind in ("images", "urls"):
         for file in sorted(path.parent.glob(f"{part}*_{kind}.txt")):
             listed = [line.strip() for line in read_text(file).split("\n") if line.strip()]
             if len(listed) < count:
-                raise DataError(f"{file}: lists {len(listed):,} pictures, {path} has {count:,}; take both from one set")
+                raise DataError(f"{file}: lists {len(listed):,} pictures, but {path} has {count:,}; use one data set")
             return [Path(urlparse(line).path).name for line in listed]
     return [f"{part}/{row}" for row in range(count)]
 
@@ -134,11 +134,11 @@ def _rows(path: Path, arrays: Mapping[str, np.ndarray], part: str, words: list[s
     captions = _array(path, arrays, f"{part}_captions", dimensions=2)  # (captions, time)
     pictures = _array(path, arrays, f"{part}_image_idxs", dimensions=1)  # (captions,)
     if len(captions) != len(pictures) or captions.dtype.kind not in "iu" or pictures.dtype.kind not in "iu":
-        raise DataError(f"{path}: {len(captions):,} {part}_captions and {len(pictures):,} {part}_image_idxs do not fit")
+        raise DataError(f"{path}: {len(captions):,} {part}_captions do not match {len(pictures):,} {part}_image_idxs")
     if captions.size and not 0 <= int(captions.min()) <= int(captions.max()) < len(words):
-        raise DataError(f"{path}: {part}_captions hold numbers that are not in the vocabulary of {len(words):,} words")
+        raise DataError(f"{path}: {part}_captions contain numbers outside of the vocabulary of {len(words):,} words")
     if pictures.size and int(pictures.min()) < 0:
-        raise DataError(f"{path}: {part}_image_idxs hold a number below 0")
+        raise DataError(f"{path}: {part}_image_idxs contain a number below 0")
     names = _names(path, part, int(pictures.max(initial=-1)) + 1)
     for numbers, picture in zip(captions.tolist(), pictures.tolist(), strict=True):
         text = " ".join(word for number in numbers if (word := words[number]) not in NO_WORDS)
@@ -150,5 +150,5 @@ def _array(path: Path, arrays: Mapping[str, np.ndarray], name: str, dimensions: 
     if name not in arrays:
         raise DataError(f"{path}: has no dataset {name!r}; CS231n's files are expected")
     if arrays[name].ndim != dimensions:
-        raise DataError(f"{path}: {name!r} has {arrays[name].ndim} dimensions where {dimensions} are expected")
+        raise DataError(f"{path}: {name!r} has {arrays[name].ndim} dimensions, expected {dimensions}")
     return arrays[name]

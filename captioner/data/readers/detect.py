@@ -1,4 +1,4 @@
-"""Which form a caption file has, told by its content, and the reader for it."""
+"""Detects the format of a caption file by its content, and calls the reader for it."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from captioner.storage import DataError, digest_file, digest_json, reading
 Sources = str | Path | Sequence[str | Path]
 
 _CAPTION_KEY = re.compile(rb'"(?:captions?|image_caption|caption_text|sents|raw|references?|texts?|comments?)"\s*:')
-HEAD = 2**16  # bytes that are looked at
-# In a folder that holds these, they are meant, and not the folder's pictures.
+HEAD = 2**16  # bytes that are examined
+# If a folder contains such files, they are read instead of the texts beside its pictures.
 INNER = ("captions_*.json", "metadata.csv", "metadata.jsonl", "*.tar", "*.tar.gz", "*.tgz")
 
 
 class Form(NamedTuple):
-    """A form of captions: what it looks like, and what reads it."""
+    """A format of captions: its description for users, and its reader."""
 
     looks: str
     read: Callable[..., Captions]
@@ -52,25 +52,25 @@ READERS: dict[str, Form] = {
     "coco": Form("COCO's captions_*.json: images and annotations", read_coco, True),
     "coco-images": Form("COCO's image_info_*.json: pictures without captions, for prediction", read_image_info),
     "karpathy": Form("Karpathy's dataset_*.json: images with sentences and splits", read_karpathy),
-    "cs231n": Form("CS231n's coco2014_captions.h5, its vocabulary beside it", read_cs231n),
-    "folder": Form("a folder of pictures, name.txt beside name.jpg, a caption a line", read_folder),
+    "cs231n": Form("CS231n's coco2014_captions.h5, with its vocabulary beside it", read_cs231n),
+    "folder": Form("a folder of pictures with name.txt beside name.jpg, one caption per line", read_folder),
     "webdataset": Form("a tar of name.jpg with name.txt or name.json", read_webdataset),
     "descriptions": Form("image_id caption: descriptions.txt", read_descriptions, True),
 }
 
 
 def read_data(captions: Sources, format: str = "auto", predictions: bool = False) -> Captions:
-    """Read captions in any supported form, with the splits that they carry.
+    """Read captions in any supported format, with the splits that they contain.
 
     Args:
-        captions: a file, a folder, a pattern such as `shards/*.tar`, or several of these, put together.
-        format: a name in READERS, or "auto" to tell it from the content.
-        predictions: whether they are predictions, of which one may be blank.
+        captions: a file, a folder, a pattern such as `shards/*.tar`, or several of these, which are combined.
+        format: a name in READERS, or "auto" to detect it from the content.
+        predictions: whether they are predictions, which may be blank.
 
     Raises:
-        DataError: something cannot be read, is empty or malformed (the line is named), or shares pictures between
-            splits.
-        ConfigError: there is no such format.
+        DataError: something cannot be read, is empty or malformed (the message names the line), or has a picture in
+            two splits.
+        ConfigError: the format is unknown.
     """
     require_format(format)
     with collector_paused():
@@ -88,18 +88,18 @@ def _read(path: Path, format: str, predictions: bool) -> Captions:
 
 
 def spell(captions: Sources) -> str:
-    """Return captions as they are written on a command line."""
+    """Return the names of captions as on a command line."""
     return str(captions) if isinstance(captions, str | Path) else " ".join(map(str, captions))
 
 
 def require_format(name: str) -> None:
-    """Raise ConfigError where there is no format `name`; the message names those that there are."""
+    """Raise ConfigError if there is no format `name`; the message lists the formats."""
     if name not in ("auto", *READERS):
         raise ConfigError(f"format: {name!r} is not known (known: auto, {', '.join(READERS)})")
 
 
 def find_sources(captions: Sources) -> list[Path]:
-    """Return the files and folders that are meant, each to be read by one reader.
+    """Return the files and folders to read, each by one reader.
 
     Raises:
         DataError: a pattern matches nothing.
@@ -123,7 +123,7 @@ def find_sources(captions: Sources) -> list[Path]:
 
 
 def digest_captions(captions: Sources) -> str:
-    """Return the digest of captions as `read_data` reads them: a file's own, or one over all files that hold them.
+    """Return the digest of captions as `read_data` reads them: of the file, or one digest of all files with captions.
 
     Raises:
         DataError: a file is missing or unreadable.
@@ -142,10 +142,10 @@ def _files(source: Path) -> list[Path]:
 
 
 def detect_format(path: str | Path, predictions: bool = False) -> str:
-    """Return the name in READERS of the form that a caption file or folder has, told by its content.
+    """Return the name in READERS of the format of a caption file or folder, detected from its content.
 
     Raises:
-        DataError: the file cannot be read, is empty, or is of a kind that holds no captions.
+        DataError: the file cannot be read, is empty, or is of a kind that cannot contain captions.
     """
     path = Path(path)
     if path.is_dir():
@@ -170,12 +170,12 @@ def detect_format(path: str | Path, predictions: bool = False) -> str:
 def _is_packed_tar(path: Path, head: bytes) -> bool:
     if not head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")):
         return False
-    # a packed text is named as that; what looks like a tar, or is broken, is left to the tar's reader
+    # the message for a compressed text says so; the reader of tars handles tars and broken files
     return not _unpacks_to_text(path, head)
 
 
 def _unpacks_to_text(path: Path, head: bytes) -> bool:
-    import bz2  # with lzma, which other commands do without
+    import bz2  # and lzma: other commands do not need them
     import lzma
 
     unpack = gzip.open if head.startswith(b"\x1f\x8b") else bz2.open if head.startswith(b"BZh") else lzma.open
@@ -207,19 +207,19 @@ def _detect_text(path: Path, head: bytes, predictions: bool) -> str:
     if looks_like_table(lines):
         number = lines.index(first) + 1 if first in lines else 1
         raise DataError(
-            f"{path}: is a table, and line {number} names no columns that are known; "
+            f"{path}: is a table, but line {number} has no known column names; "
             f"add a header line with names such as {known_names()}"
         )
     return "descriptions"
 
 
 def _opens_json(line: str) -> bool:
-    """Tell a JSON list from a line whose id or mark is in brackets."""
+    """Return whether a line begins a JSON list, and not an id or a mark in brackets."""
     return re.match(r'\s*\[\s*(?:$|[\[{"\]\d-])', line) is not None
 
 
 def _detect_object(path: Path) -> str:
-    """Tell the forms of one large JSON object apart by their keys, without parsing it twice."""
+    """Return the format of one large JSON object by its keys, without parsing it twice."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         start = content[:HEAD]
         text: bytes | mmap.mmap = content
@@ -227,6 +227,6 @@ def _detect_object(path: Path) -> str:
             text = decode(content[:], "replace").encode()
         for key, name in {"annotations": "coco", "sentences": "karpathy", "images": "coco-images"}.items():
             if re.search(rb'"%s"\s*:' % key.encode(), text):
-                # pictures whose captions are beside their names are records
+                # pictures with their captions beside their names are records
                 return "json" if name == "coco-images" and _CAPTION_KEY.search(text) else name
     return "json"

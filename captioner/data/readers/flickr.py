@@ -1,4 +1,4 @@
-"""Readers of lines: Flickr's token files, and descriptions."""
+"""Readers of lines: Flickr's token files and descriptions."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from captioner.storage import DataError, read_text
 TOKEN_LINE = re.compile(r"(?P<name>[^\t]+)#\d+\t(?P<caption>.*\S.*)")
 
 _DESCRIPTION_LINE = re.compile(r"\s*(?:(?P<path>[^\t]*\.\w+)\s*\t|(?P<name>\S+)(?:\s|\Z))\s*(?P<caption>.*)")
-_LONGEST_BEGIN = 4096  # letters
+_LONGEST_BEGIN = 4096  # characters
 _ELSEWHERE = re.compile(rf"//[^\s/]+/\S*?\.(?:{'|'.join(EXTENSIONS)})\b", re.IGNORECASE)
-# What sentences begin with and pictures are never called.
+# Words that begin sentences and are never names of pictures.
 _SENTENCE_STARTS = frozenset(["a", "an", "the", "two", "three", "some", "there", "this", "it", "several", "many"])
 
 
@@ -26,21 +26,21 @@ def read_tokens(path: str | Path) -> Captions:
     """Read lines of `name.jpg#0<TAB>caption` (Flickr8k.token.txt, Flickr30k's results_20130124.token).
 
     Raises:
-        DataError: the file cannot be read, is empty, or a line has another form (it is named).
+        DataError: the file cannot be read, is empty, or a line has another format (the message names it).
     """
     return collect(path, match_lines(path, TOKEN_LINE, "name.jpg#0<TAB>caption"))
 
 
 def read_descriptions(path: str | Path, predictions: bool = False) -> Captions:
-    """Read lines of `image_id caption` (descriptions.txt); a tab may separate them; then the name may hold blanks.
+    """Read lines of `image_id caption` (descriptions.txt). With a tab between the two, the name may contain spaces.
 
     Args:
         path: the file.
         predictions: whether a caption may be blank.
 
     Raises:
-        DataError: the file cannot be read, is empty, a line holds an id alone (it is named), or the lines are plain
-            captions.
+        DataError: the file cannot be read, is empty, a line has only an id (the message names it), or the lines are
+            captions without ids.
     """
     rows: list[Row] = []
     starts = 0
@@ -65,7 +65,7 @@ def read_descriptions(path: str | Path, predictions: bool = False) -> Captions:
 
 
 def _is_header(line: str) -> bool:
-    """Tell whether a line names two columns, as `image_id caption` does."""
+    """Return whether a line names two columns, as `image_id caption` does."""
     return len(words := line.split()) == 2 and find_columns(words) is not None
 
 
@@ -87,21 +87,21 @@ def _row(path: str | Path, number: int, name: str, caption: str) -> Row:
         texts = read_cell(caption)
     except NotTextError:
         raise DataError(
-            f"{path}: line {number} has a list of numbers, or of objects without captions; write its words"
+            f"{path}: line {number} has a list of numbers, or of objects without captions; write the words instead"
         ) from None
     return Row(name, texts.captions, listed=texts.listed)
 
 
 def lines(path: str | Path, start: int = 1) -> Iterator[tuple[int, str]]:
-    """Yield (line number, line) from line `start` on, without line ends; blank lines and comments are passed over."""
-    # not splitlines: captions may hold characters that Unicode counts as line ends
+    """Yield (line number, line) from line `start` on, without line ends, blank lines and comments."""
+    # not splitlines: captions may contain characters that Unicode counts as line ends
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if number >= start and line.strip() and not is_comment(line):
             yield number, line
 
 
 def is_comment(line: str) -> bool:
-    """Tell whether a line is a comment: `# ` or `//` and whatever follows, but for a picture on another machine."""
+    """Return whether a line is a comment: it begins with `# ` or `//` and is not `//host/share/a.jpg`."""
     begin = line[:_LONGEST_BEGIN].lstrip()
     if begin.startswith("//"):
         return _ELSEWHERE.match(begin) is None

@@ -1,4 +1,4 @@
-"""Readers of captions that are beside their pictures: a folder with `name.txt` files, and webdataset tars."""
+"""Readers of captions beside their pictures: folders with `name.txt` files, and webdataset tars."""
 
 from __future__ import annotations
 
@@ -19,31 +19,33 @@ if TYPE_CHECKING:
     import tarfile
 
 TEXT_SUFFIXES = (".txt", ".caption")
-LARGEST_TEXT = 2**20  # bytes of one picture's captions in a tar; a tar can claim anything
+LARGEST_TEXT = 2**20  # bytes of one picture's captions in a tar, whose own sizes may be forged
 
 
 def read_folder(path: str | Path) -> Captions:
-    """Read a folder of pictures with `name.txt` beside `name.jpg`, a caption a line; pictures without one are listed.
+    """Read a folder of pictures with `name.txt` beside `name.jpg`, one caption per line.
 
     Returns:
-        references of the pictures that have a text, and the files of all pictures.
+        the references of the pictures that have a text file, and the files of all pictures.
 
     Raises:
-        DataError: there is no such folder, no picture, or no text beside any of them.
+        DataError: there is no such folder, it has no pictures, or no picture has a text file beside it.
     """
     pictures = list_images(path)
     texts = {image_id: text for image_id, picture in pictures.items() if (text := text_beside(picture)) is not None}
     if not texts:
-        raise DataError(f"{path}: no picture in it has a text beside it (name.txt for name.jpg); name a caption file")
+        raise DataError(
+            f"{path}: no picture in it has a text file beside it (name.txt for name.jpg); name a caption file"
+        )
     references = {image_id: _lines(read_text(text)) for image_id, text in texts.items()}
     references = {image_id: captions for image_id, captions in references.items() if captions}
     if not references:
-        raise DataError(f"{path}: the texts beside its pictures are all empty; write a caption a line")
+        raise DataError(f"{path}: the text files beside its pictures are all empty; write one caption per line")
     return Captions(without_marks(path, references), pictures)
 
 
 def text_beside(picture: Path) -> Path | None:
-    """Return the file with the captions of `picture`, where there is one."""
+    """Return the file with the captions of `picture`, or None."""
     return next((text for suffix in TEXT_SUFFIXES if (text := picture.with_suffix(suffix)).is_file()), None)
 
 
@@ -54,12 +56,12 @@ def _lines(text: str) -> tuple[str, ...]:
 def read_webdataset(path: str | Path) -> Captions:
     """Read the captions of a webdataset tar: `key.jpg` and `key.txt`, or `key.json` with a caption in it.
 
-    A picture's id is its name in the tar, as if the tar were unpacked. Nothing is unpacked here.
+    A picture's id is its name in the tar, as if the tar were unpacked. Nothing is written to the disk.
 
     Raises:
-        DataError: the file cannot be read, is no tar, or holds no caption.
+        DataError: the file cannot be read, is not a tar, or contains no captions.
     """
-    # with lzma and tarfile, which other commands do without
+    # imports lzma and tarfile, which other commands do not need
     from captioner.tar_archives import BROKEN, fault_of, open_tar, require_end
 
     try:
@@ -74,7 +76,7 @@ def read_webdataset(path: str | Path) -> Captions:
 
 
 def _samples(path: str | Path, archive: tarfile.TarFile) -> Iterator[Row]:
-    """Yield each picture's name and captions; the members of a sample are side by side."""
+    """Yield each picture's name and captions; the members of a sample follow one another."""
     key, picture, texts = "", "", dict[str, Texts]()
 
     def sample() -> Iterator[Row]:
@@ -112,7 +114,7 @@ def _captions(path: str | Path, archive: tarfile.TarFile, member: tarfile.TarInf
     known = content if isinstance(content, dict) else {}
     name = next((name for name in CAPTION_COLUMNS if name in known), "")
     value = known.get(name, [])
-    if isinstance(value, list):  # tars of the web hold anything beside captions
+    if isinstance(value, list):  # tars from the web also contain values that are not captions
         value = [item for item in value if isinstance(item, str | list | dict)]
     try:
         texts = read_texts(value, name)

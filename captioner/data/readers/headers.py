@@ -1,4 +1,4 @@
-"""What the first lines of a table say: its delimiter and its header, or which column is what where it has none."""
+"""Reads the first lines of a table: its delimiter and its header, or the kinds of its columns without a header."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from captioner.images.ids import is_picture_name
 DELIMITERS = "\t,;|"
 FLICKR30K = ["image_name", "comment_number", "comment"]
 MAX_COLUMNS = 10_000
-LOOKED_AT = 500  # rows of a table without a header
+LOOKED_AT = 500  # examined rows of a table without a header
 MOSTLY = 0.9
 
 _SEPARATOR = re.compile(r" *\"?sep=(.)\"? *", re.IGNORECASE)
 _DELIMITING = {
     "\t": re.compile(r"\t"),
-    # a caption's comma has a space behind it, a number's a digit before and behind it
+    # a comma in a caption is followed by a space; a comma in a number is between digits
     ",": re.compile(r"(?<!\d),(?!\s)|,(?![\s\d])|^\S*,"),
     ";": re.compile(r";(?!\s)|^\S*;"),
     "|": re.compile(r"\|"),
@@ -35,10 +35,10 @@ class Head(NamedTuple):
     """How a table begins.
 
     Attributes:
-        start: the number of its first line of data, from 1 on.
+        start: the number of its first line of data, counted from 1.
         delimiter: between its columns.
-        names: of its columns; those of a table without a header are made up.
-        columns: which of them hold what.
+        names: of its columns; `column 1`, `column 2`, ... without a header.
+        columns: which of them contain pictures, captions and splits.
         headless: whether it has no header.
     """
 
@@ -50,10 +50,10 @@ class Head(NamedTuple):
 
 
 def find_head(lines: Sequence[str], predictions: bool = False) -> Head | None:
-    """Return how a table begins, or None where `lines`, the first of a file, are no table that is known.
+    """Return how a table begins, or None if `lines`, the first of a file, are not a known kind of table.
 
-    The header is looked for behind blank lines, comments and Excel's `sep=;`. Without one, a table is known by a
-    column of which every field ends as names of pictures do, beside one column of text.
+    The header may follow blank lines, comments and Excel's `sep=;`. Without a header, a table has one column with names
+    of pictures (by their extensions) and one column of text.
     """
     number, given = 0, ""
     for number, line in enumerate(lines, start=1):
@@ -73,7 +73,7 @@ def find_head(lines: Sequence[str], predictions: bool = False) -> Head | None:
 
 
 def looks_like_table(lines: Sequence[str]) -> bool:
-    """Tell whether nearly all lines have a delimiter that no sentence has, so that they are no `image_id caption`."""
+    """Return whether nearly all lines have a delimiter that sentences do not have: they are not `image_id caption`."""
     lines = [line for line in lines[:LOOKED_AT] if line.strip() and not is_comment(line)]
     if any(_SEPARATOR.fullmatch(line) for line in lines[:1]):
         return True
@@ -82,7 +82,7 @@ def looks_like_table(lines: Sequence[str]) -> bool:
 
 
 def split_line(line: str, delimiter: str) -> list[str]:
-    """Return the cells of a line; quotes count where they can."""
+    """Return the cells of a line, with quotes as in csv if they are well-formed."""
     if delimiter in "\t|":
         return [unquoted(cell) for cell in line.split(delimiter)]
     try:
@@ -92,7 +92,7 @@ def split_line(line: str, delimiter: str) -> list[str]:
 
 
 def unquoted(cell: str) -> str:
-    """Return a cell without the quotes around it, of a table in which quotes are letters otherwise."""
+    """Return a cell without the quotes around it, for a table in which other quotes are plain characters."""
     cell = cell.strip()
     return cell[1:-1] if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
 
@@ -107,7 +107,7 @@ def _header(line: str, number: int, given: str, predictions: bool) -> Head | Non
 
 
 def _told_apart(names: Sequence[str]) -> list[str]:
-    """Return names of columns in which the second `text` is `text.1`: two columns of one name are two columns."""
+    """Return unique names of columns: a second `text` becomes `text.1`."""
     seen: Counter[str] = Counter()
     told = []
     for name in names:
@@ -128,7 +128,7 @@ def _headless(body: Sequence[str], number: int, sign: str) -> Head | None:
     texts = [place for place, kind in enumerate(kinds) if kind == "text"]
     if not pictures and sign == "\t" and width == max(map(len, rows)) == 2 and _has_ids(rows):
         pictures, texts = [0], [1]
-    # the first column, or the only one: an address beside a name is the same picture
+    # the first column, or the only one: a second column may have addresses of the same pictures
     pictures = [0] if 0 in pictures else pictures
     if len(pictures) != 1 or len(texts) != 1:
         return None
@@ -146,7 +146,7 @@ def _kind(cells: Sequence[str]) -> str:
 
 
 def _has_ids(rows: Sequence[Sequence[str]]) -> bool:
-    """Tell whether the first column holds ids: no white space in them, and line 1 is no header that is not known."""
+    """Return whether the first column contains ids: no white space, and line 1 is not an unknown header."""
     ids = [row[0].strip() for row in rows]
     if not all(ids) or any(name.split()[1:] for name in ids):
         return False

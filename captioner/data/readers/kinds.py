@@ -1,10 +1,10 @@
-"""Kinds of files that hold no captions as they are: what each is, told by its first bytes, and the way out."""
+"""Kinds of files that cannot be read as captions: how each is recognized by its first bytes, and what to do."""
 
 from __future__ import annotations
 
 LFS_POINTER = b"version https://git-lfs"
 
-# (first bytes, what it is and what to do). More than one kind begins as a zip archive does; see below.
+# (first bytes, what the file is and what to do). Several kinds are zip archives; see below.
 _KINDS: tuple[tuple[bytes, str], ...] = (
     (b"PAR1", "a Parquet table; pandas.read_parquet(FILE).to_csv('captions.csv', index=False) makes a csv of it"),
     (b"ARROW1", "an Arrow or Feather table; pandas.read_feather(FILE).to_csv('captions.csv', index=False) makes a csv"),
@@ -21,11 +21,11 @@ _KINDS: tuple[tuple[bytes, str], ...] = (
     (b"GIF8", "a picture, not captions; name a caption file"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it and name the caption file in it"),
     (b"Rar!", "a RAR archive; unpack it and name the caption file in it"),
-    (b"\x28\xb5\x2f\xfd", "packed with zstd; unpack it and name the file in it"),
-    (b"\x1f\x8b", "packed with gzip; unpack it (gunzip) and name the file in it"),
-    (b"BZh", "packed with bzip2; unpack it (bunzip2) and name the file in it"),
-    (b"\xfd7zXZ\x00", "packed with xz; unpack it (unxz) and name the file in it"),
-    (LFS_POINTER, "a pointer of Git LFS and not the file itself; fetch it with `git lfs pull`"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd; decompress it and name the file in it"),
+    (b"\x1f\x8b", "compressed with gzip; decompress it (gunzip) and name the file in it"),
+    (b"BZh", "compressed with bzip2; decompress it (bunzip2) and name the file in it"),
+    (b"\xfd7zXZ\x00", "compressed with xz; decompress it (unxz) and name the file in it"),
+    (LFS_POINTER, "a Git LFS pointer, not the file itself; get the file with `git lfs pull`"),
     (b"{\\rtf", "a rich-text document; save it as plain text"),
 )
 _IN_ZIP = (
@@ -38,7 +38,7 @@ _IN_ZIP = (
 
 
 def name_kind(head: bytes) -> str | None:
-    """Return what a file is whose first bytes are `head`, with the way out; None where it can be text."""
+    """Return what a file with the first bytes `head` is and what to do; None if it may be text."""
     if head.startswith(b"PK\x03\x04"):
         found = (text for sign, text in _IN_ZIP if sign in head)
         return next(found, "a zip archive; unpack it and name the caption file in it")

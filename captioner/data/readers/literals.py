@@ -1,4 +1,4 @@
-"""Lists that a text spells as JSON, as Python or as NumPy writes them."""
+"""Reads lists in the notation of JSON, Python or NumPy."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 _OPENING = re.compile(r"""[\[(]\s*+(?:u?["']|[\[({])""")
-# NumPy puts no commas between items, and Python takes two strings side by side for one.
+# NumPy writes no commas between items, and Python joins two adjacent strings.
 _STRING = r"""'(?:[^'\\]|\\.)*+(?:'|\Z)|"(?:[^"\\]|\\.)*+(?:"|\Z)"""
 _ITEM = re.compile(rf"""({_STRING}|[\])}}])(?=(\s*+(?:u?["']|[\[({{]))?)""", re.DOTALL)
 
 
 def read_list(text: str) -> list[Any] | None:
-    """Return the list that a text spells, of texts, lists or objects; None where it is something else.
+    """Return the list of texts, lists or objects in a text; None if the text is something else.
 
-    Tuples are lists. Items that have no comma between them are items of their own.
+    Tuples become lists. Items without a comma between them are separate items.
     """
     if text[:1] not in ("[", "(") or text[-1:] not in ("]", ")") or not _OPENING.match(text):
         return None

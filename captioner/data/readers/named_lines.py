@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from captioner.data.readers.collect import LONGEST_NAME
 from captioner.images.ids import EXTENSIONS
 
-MOSTLY = 0.9  # of the lines begin so, or none is taken to
+MOSTLY = 0.9  # share of lines that must begin like this
 
 _ENDING = re.compile(rf"""\.(?:{"|".join(EXTENSIONS)})(?:\#\d+)?(?=["'\s:=]|->|\Z)""", re.IGNORECASE)
 _SIGN = re.compile(r"\s*+(->|=>|:|=|)\s*+")
 
 
 def split_named(lines: Sequence[str]) -> list[tuple[str, str] | None]:
-    """Return the name and the caption of each line that begins with a picture's file name, None for another.
+    """Return the name and the caption of each line that begins with a picture's file name, None for other lines.
 
-    All are None where fewer than nearly all lines begin so. A sign such as `:` or `->` between the two is dropped where
-    nearly all lines have the same one; quotes around either are dropped, too.
+    All are None unless nearly all lines begin like this. A sign such as `:` or `->` between the two is removed if
+    nearly all lines have the same sign; so are quotes around the name or the caption.
     """
     parts = [_split(line.strip()) for line in lines]
     named = [part for part in parts if part is not None]

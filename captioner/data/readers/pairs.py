@@ -1,4 +1,4 @@
-"""Captions made elsewhere beside their references, in every form that is scored."""
+"""Reads captions of other programs together with their references, in every format that can be scored."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class CandidatesAndReferences(NamedTuple):
     """Candidates and references, both by image_id.
 
     Attributes:
-        candidates: image_id -> the caption, the best one of an n-best list.
-        alternatives: image_id -> the other captions of its list, where there are some.
-        references: image_id -> captions as they are in the files.
+        candidates: image_id -> the caption; of an n-best list, the best one.
+        alternatives: image_id -> the other captions of its list, if there are some.
+        references: image_id -> captions, as in the files.
     """
 
     candidates: dict[str, str]
@@ -34,15 +34,15 @@ def read_pairs(
     """Read a file of predictions and its references.
 
     Args:
-        predictions: COCO's results form or lines `image_id caption`; or plain captions, a line each.
-        references: caption files in any form, put together; or plain captions, where line 3 of each file belongs to
-            line 3 of the predictions. Several text files are taken as the latter.
+        predictions: a file in a format of `read_predictions`; or plain captions, one per line.
+        references: caption files in any format, which are combined; or plain captions, where line 3 of each file
+            belongs to line 3 of the predictions. Several text files without image_ids are read as plain captions.
         lists: whether a picture may have several predictions.
-        parallel: whether a single text file of references holds plain captions.
+        parallel: whether a single text file of references contains plain captions.
 
     Raises:
-        DataError: a file cannot be read, is empty or malformed, a picture is captioned twice without `lists`, or files
-            that should be parallel are not.
+        DataError: a file cannot be read, is empty or malformed, a picture has two captions without `lists`, or files
+            of plain captions differ in length.
     """
     if parallel or (len(references) > 1 and all(detect_format(path) == "descriptions" for path in references)):
         return _read_parallel(predictions, references)
@@ -61,7 +61,7 @@ def _by_known_ids(
     found: dict[str, list[str]],
     given: Mapping[str, tuple[str, ...]],
 ) -> dict[str, list[str]]:
-    """Call the pictures as the references do, where `captioner predict` was given their folder with them."""
+    """Rename the pictures as in the references if only their folders differ, as after `captioner predict FOLDER`."""
     if any(image_id in given for image_id in found):
         return found
     meant = align(found.keys(), given.keys())
@@ -71,26 +71,26 @@ def _by_known_ids(
             "name files of the same pictures (plain captions without image_ids need --parallel)"
         )
     first = next(iter(meant))
-    note(predictions, f"names pictures in other folders than {references}: {first} is taken for {meant[first]}")
+    note(predictions, f"its pictures are in other folders than in {references}: {first} is read as {meant[first]}")
     return {meant.get(image_id, image_id): captions for image_id, captions in found.items()}
 
 
 def _read_parallel(predictions: str | Path, references: Sequence[str | Path]) -> CandidatesAndReferences:
     candidates = _plain_lines(predictions)
     if candidates[0][:1] in ("[", "{"):
-        raise DataError(f"{predictions}: is JSON, and {references[0]} holds plain captions without image_ids")
+        raise DataError(f"{predictions}: is JSON, but {references[0]} has plain captions without image_ids")
     columns = [_plain_lines(path) for path in references]
     for path, column in zip(references, columns, strict=True):
         if len(column) != len(candidates):
             raise DataError(
-                f"{path}: has {len(column):,} lines, {predictions} {len(candidates):,}; "
-                "parallel files have a line for each candidate"
+                f"{path}: has {len(column):,} lines, but {predictions} has {len(candidates):,}; "
+                "files of plain captions need one line for each candidate"
             )
     given = {}
     for number, captions in enumerate(zip(*columns, strict=True), start=1):
         given[str(number)] = tuple(caption for caption in captions if caption)
         if not given[str(number)]:
-            raise DataError(f"{references[0]}: line {number} is blank, so that the candidate there has no reference")
+            raise DataError(f"{references[0]}: line {number} is blank, so this candidate has no reference")
     return CandidatesAndReferences(
         {str(number): caption for number, caption in enumerate(candidates, start=1)}, {}, given
     )
@@ -99,5 +99,5 @@ def _read_parallel(predictions: str | Path, references: Sequence[str | Path]) ->
 def _plain_lines(path: str | Path) -> list[str]:
     lines = [line.strip() for line in read_text(path).removesuffix("\n").split("\n")]
     if not any(lines):
-        raise DataError(f"{path}: empty; expected a caption a line")
+        raise DataError(f"{path}: empty; expected one caption per line")
     return lines

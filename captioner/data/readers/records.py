@@ -1,4 +1,4 @@
-"""Readers of JSON: lines and lists of records, and objects whose keys are pictures."""
+"""Readers of JSON: JSON lines, lists of records, and objects whose keys are pictures."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from captioner.images.ids import is_picture_name, spell_id
 from captioner.notes import note
 from captioner.storage import DataError, read_json
 
-_HEAD = 2**16  # bytes in which a list opens
-_KEYS = frozenset(IMAGE_COLUMNS)  # that no picture is called by
-_ABOUT = frozenset(["info", "license", "licenses", "categories", "meta", "metadata"])  # the data set, not its pictures
+_HEAD = 2**16  # bytes in which a list must begin
+_KEYS = frozenset(IMAGE_COLUMNS)  # never names of pictures
+_ABOUT = frozenset(["info", "license", "licenses", "categories", "meta", "metadata"])  # of the data set
 _SPLITS = frozenset([*SPLIT_NAMES, *SPLIT_NAMES.values()])
 
 
 def read_records(path: str | Path, predictions: bool = False) -> Captions:
     """Read JSON lines or a JSON list of records: {"image": "a.jpg", "caption": "A dog ."}.
 
-    The keys are those of a table's columns; `captions` may be a list, of texts, of words or of records. COCO's results
-    form, BLIP's files and what `captioner predict --json` prints are such lists. A list may also hold pairs: a picture
-    and its captions.
+    The keys are those of a table's columns. `captions` may be a list of texts, of words or of records. COCO's results
+    format, BLIP's files and the output of `captioner predict --json` are such lists. A list may also contain pairs of a
+    picture and its captions.
 
     Args:
         path: the file.
-        predictions: whether a caption may be blank, and predictions are preferred to references beside them.
+        predictions: whether a caption may be blank, and predictions are preferred to references.
 
     Raises:
-        DataError: the file cannot be read, is empty, is not JSON, or a record lacks a picture or a caption.
+        DataError: the file cannot be read, is empty, is not JSON, or a record has no picture or no caption.
     """
     records = _list_entries(read_json(path)) if _is_list(path) else _json_lines(path)
     return collect(path, (_row(path, place, record, predictions) for place, record in records))
@@ -52,12 +52,12 @@ def read_records(path: str | Path, predictions: bool = False) -> Captions:
 def read_mapping(path: str | Path, predictions: bool = False) -> Captions:
     """Read a JSON object whose keys are pictures: {"a.jpg": "A dog ."} or {"a.jpg": ["A dog .", "Dogs"]}.
 
-    An object that is one record, or that holds a list of records under some key, is read as that. Keys that are names
-    of splits hold lists of records, or objects of this kind; keys that are pictures may hold lists of records, too.
+    The object may also be a single record, or contain a list of records under some key. Keys that are names of splits
+    contain lists of records, or objects of this kind. Keys that are pictures may contain lists of records, too.
 
     Raises:
-        DataError: the file cannot be read, is not such JSON, holds no captions, or holds several lists of records of
-            which nothing says how they belong together.
+        DataError: the file cannot be read, is not such JSON, has no captions, or has several lists of records that
+            cannot be combined.
     """
     content = read_json(path)
     if not isinstance(content, dict):
@@ -69,7 +69,7 @@ def read_mapping(path: str | Path, predictions: bool = False) -> Captions:
     if content and all(_is_split(key) and _is_inner(value) for key, value in content.items()):
         return collect(path, _of_splits(path, content, predictions))
     if odd := [key for key in content if plain_name(key) in _KEYS]:
-        raise DataError(f"{path}: has a {odd[0]!r} and no caption beside it; expected an object image_id -> caption")
+        raise DataError(f"{path}: has a {odd[0]!r} without a caption; expected an object image_id -> caption")
     return collect(path, [_filled(path, f"{key!r}", key, value, None, predictions) for key, value in content.items()])
 
 
@@ -82,7 +82,7 @@ def _is_split(key: str) -> bool:
 
 
 def _is_inner(value: Any) -> bool:
-    """Tell whether a value is an object of pictures, and not the captions of one."""
+    """Return whether a value is an object of pictures, and not the captions of one picture."""
     return isinstance(value, dict) and bool(value) and not _is_captioned(value)
 
 
@@ -97,7 +97,7 @@ def _is_captioned(value: dict[str, Any]) -> bool:
 def _of_lists(
     path: str | Path, content: dict[str, Any], found: dict[str, list[Any]], predictions: bool
 ) -> Iterator[Row]:
-    """Yield the rows of an object's lists of records: one list, one a split, or one a picture."""
+    """Yield the rows of an object's lists of records: one list, one per split, or one per picture."""
     splits = {key: value for key, value in content.items() if _is_split(key) and isinstance(value, list)}
     pictures = {
         key: value for key, value in content.items() if isinstance(value, list) and plain_name(key) not in _ABOUT
@@ -105,7 +105,7 @@ def _of_lists(
     if found.keys() <= splits.keys():
         for key, value in splits.items():
             if not any(map(_is_record, value)):
-                note(path, f"its {key!r} holds no captions and is left out")
+                note(path, f"its {key!r} contains no captions and is skipped")
                 continue
             for place, record in _list_entries(value):
                 yield _row(path, f"{key}, {place}", record, predictions)._replace(split=key)
@@ -123,13 +123,13 @@ def _of_lists(
     else:
         first, second = list(found)[:2]
         raise DataError(
-            f"{path}: holds several lists of records, {first!r} and {second!r} among them; put them into one, "
-            "or call them by the splits that they are (train, dev, test)"
+            f"{path}: has several lists of records, such as {first!r} and {second!r}; join them into one, "
+            "or name them by their splits (train, dev, test)"
         )
 
 
 def _is_picture(key: str, records: Sequence[Any]) -> bool:
-    """Tell whether a key is a picture: by its name, or as the records under it say."""
+    """Return whether a key is a picture, by its name or by the records under it."""
     if is_picture_name(key) or key.isdecimal():
         return True
     named = (find_columns(list(record)) for record in records)
@@ -150,11 +150,11 @@ def _is_list(path: str | Path) -> bool:
         with Path(path).open("rb") as file:
             return decode(file.read(_HEAD), "replace").lstrip().startswith("[")
     except OSError:
-        return False  # reading the lines says why
+        return False  # reading the lines gives the reason
 
 
 def is_record(line: str) -> bool:
-    """Tell whether a line of JSON is a record by itself, as in a file of JSON lines."""
+    """Return whether a line is a record by itself, as in a file of JSON lines."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
@@ -163,7 +163,7 @@ def is_record(line: str) -> bool:
 
 
 def is_whole(line: str) -> bool:
-    """Tell whether a line is JSON by itself."""
+    """Return whether a line is JSON by itself."""
     try:
         json.loads(line)
     except (ValueError, RecursionError):
@@ -198,7 +198,7 @@ def _row(path: str | Path, place: str, record: Any, predictions: bool) -> Row:
         hint = ""
         if isinstance(record, str):
             hint = "; plain captions without pictures can only be scored, with --parallel"
-        raise DataError(f"{path}: {place} lacks an `image` or a `caption`; correct or remove it{hint}")
+        raise DataError(f"{path}: {place} has no `image` or no `caption`; correct or remove it{hint}")
     return _filled(path, place, record[columns.image], record, columns, predictions)
 
 
@@ -213,21 +213,21 @@ def _filled(path: str | Path, place: str, picture: Any, value: Any, columns: Col
     filled = any(text.strip() for text in texts.captions)
     if name is None or not texts.captions or not (filled or predictions):
         keys = ("picture", "caption") if columns is None else (columns.image, columns.captions[0])
-        raise DataError(f"{path}: {place}: the `{keys[0]}` or the `{keys[1]}` is no text; correct it")
+        raise DataError(f"{path}: {place}: the `{keys[0]}` or the `{keys[1]}` is not text; correct it")
     split = (value[columns.split] if columns.split else None) if columns is not None else _inner_split(value)
     captions = texts.captions if predictions else [text for text in texts.captions if text.strip()]
     return Row(name, captions, split if isinstance(split, str) else None, texts.listed, texts.ranked)
 
 
 def _inner_split(value: Any) -> Any:
-    """Return the split that a picture's record says, or the first of its records."""
+    """Return the split in a picture's record, or in the first of its records."""
     records = value if isinstance(value, list) else [value]
     found = (record for record in records if isinstance(record, Mapping))
     return next((record[key] for record in found for key in record if plain_name(key) == SPLIT_COLUMN), None)
 
 
 def _texts(record: Mapping[str, Any], columns: Columns) -> Texts:
-    """Return the captions of all of a record's columns, and the alternatives beside the best one."""
+    """Return the captions of all columns of a record, with its alternatives."""
     parts = [read_texts(record[key], key) for key in columns.captions]
     for key, value in record.items():
         if plain_name(key) == "alternatives" and isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Reader of tables: csv, tsv and their like, whose columns hold pictures and captions."""
+"""Reader of tables such as csv and tsv, whose columns contain pictures and captions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from captioner.images.ids import is_picture_name, whole_numbers
 from captioner.notes import note
 from captioner.storage import DataError, read_text
 
-# Flickr30k's published results.csv lacks the second bar in one of its lines, so it may be missing.
+# In Flickr30k's published results.csv one line has no second bar, so the bar is optional.
 _BAR_LINE = re.compile(r"\s*+(?P<name>[^|][^|]*+)\|\s*+\d++(?:\s*+\|\s*+|\s++(?!\|))(?P<caption>\S.*)")
 _RANK = re.compile(r"\s*[0-9]{1,9}\s*")
 _QUOTED = re.compile(r'\s*"(?:[^"]|"")*"\s*')
@@ -26,16 +26,16 @@ _QUOTED = re.compile(r'\s*"(?:[^"]|"")*"\s*')
 def read_table(path: str | Path, predictions: bool = False) -> Captions:
     """Read a table: commas, tabs, semicolons or bars between its columns.
 
-    A picture's captions may be in several rows, in several columns, or as a list in one cell. Where there is one
-    column of captions and it is the last, its delimiters need no quotes. A column `split` gives the splits. A table
-    without a header is read where one of its columns is pictures' names and one is text.
+    A picture's captions may be in several rows, in several columns, or in a list in one cell. If the only column of
+    captions is the last one, delimiters in it need no quotes. A column `split` gives the splits. A table without a
+    header is read if one of its columns has names of pictures and one has text.
 
     Args:
         path: the file.
-        predictions: whether a caption may be blank, and predictions are preferred to references beside them.
+        predictions: whether a caption may be blank, and predictions are preferred to references.
 
     Raises:
-        DataError: the file cannot be read, is empty, its columns cannot be told, or a line does not fit.
+        DataError: the file cannot be read, is empty, its columns are not recognized, or a line does not fit.
     """
     text = read_text(path)
     lines = text.split("\n")
@@ -43,12 +43,11 @@ def read_table(path: str | Path, predictions: bool = False) -> Captions:
     if head is None:
         first = next((number for number, line in enumerate(lines, start=1) if line.strip()), 1)
         raise DataError(
-            f"{path}: line {first} names no columns that are known; "
-            f"add a header line with names such as {known_names()}"
+            f"{path}: line {first} has no known column names; add a header line with names such as {known_names()}"
         )
     if head.headless:
         picture, caption = head.columns.image, head.columns.captions[0]
-        note(path, f"has no header line; {picture} is taken for the picture and {caption} for the caption")
+        note(path, f"has no header line; {picture} is read as the picture and {caption} as the caption")
     if [plain_name(name) for name in head.names] == FLICKR30K and head.delimiter == "|":
         return collect(path, match_lines(path, _BAR_LINE, "name.jpg| 0| caption", start=head.start))
     return collect(path, _rows(path, lines, head, predictions))
@@ -83,13 +82,13 @@ def _rows(path: str | Path, lines: Sequence[str], head: Head, predictions: bool)
         order = int(cells[ranks]) if ranks is not None and _RANK.fullmatch(cells[ranks]) else 0
         found.append((order, Row(row[columns.image].strip(), captions, split, texts.listed, columns.ranked)))
     if repeated:
-        note(path, f"holds its header line {repeated + 1:,} times; it is no caption and is left out")
+        note(path, f"its header line occurs {repeated + 1:,} times; it is not a caption and is skipped")
     called = whole_numbers({row.name for _, row in found})
     yield from (row._replace(name=called[row.name]) for _, row in sorted(found, key=lambda ranked: ranked[0]))
 
 
 def _is_rule(cells: Sequence[str]) -> bool:
-    """Tell whether a row is the rule below a header, as Markdown draws it: |---|:--|."""
+    """Return whether a row is the line below a header in Markdown: |---|:--|."""
     return any("--" in cell for cell in cells) and not any(cell.strip(" -:+") for cell in cells)
 
 
@@ -98,7 +97,7 @@ def _texts(path: str | Path, number: int, row: dict[str, str], columns: Sequence
         parts = [read_cell(row.get(name, ""), name) for name in columns]
     except NotTextError:
         raise DataError(
-            f"{path}: line {number} has a list of numbers, or of objects without captions; write its words"
+            f"{path}: line {number} has a list of numbers, or of objects without captions; write the words instead"
         ) from None
     listed = len(parts) == 1 and parts[0].listed
     return Texts([text for part in parts for text in part.captions], listed)
@@ -123,7 +122,7 @@ def _cells(path: str | Path, lines: Sequence[str], head: Head) -> Iterator[tuple
             last = head.start + reader.line_num - 1
             if last > number and any(_holds_rows(cell, head) for cell in cells):
                 raise DataError(
-                    f"{path}: line {number} opens a quote that closes in line {last}, with whole rows between; "
+                    f"{path}: line {number} opens a quote that closes in line {last}, with whole rows in between; "
                     'write a quote within quotes as ""'
                 )
             yield number, cells
@@ -136,14 +135,14 @@ def _fault(error: csv.Error) -> str:
     text = str(error)
     if "field larger" in text:
         limit = f"{csv.field_size_limit():,}"
-        return f"begins a cell of more than {limit} characters; a quote in it may lack its end"
+        return f"begins a cell of more than {limit} characters; a closing quote may be missing"
     if "expected after" in text:
-        return 'has text behind a closing quote; write a quote within quotes as ""'
+        return 'has text after a closing quote; write a quote within quotes as ""'
     return f"has a quote that does not close ({text}); correct it"
 
 
 def _is_quoted(lines: Sequence[str], delimiter: str) -> bool:
-    """Tell whether quotes in a table with tabs or bars mean what they do in csv: all of them, and no row in a cell."""
+    """Return whether all quotes in a table with tabs or bars are those of csv, and no cell contains a whole row."""
     quoting = [line for line in lines if '"' in line]
     cells = (cell for line in quoting for cell in line.split(delimiter) if '"' in cell)
     if all(map(_QUOTED.fullmatch, cells)):
@@ -156,7 +155,7 @@ def _is_quoted(lines: Sequence[str], delimiter: str) -> bool:
 
 
 def _holds_rows(cell: str, head: Head) -> bool:
-    """Tell whether a cell over several lines has swallowed rows of its table."""
+    """Return whether a cell of several lines contains rows of its table."""
     place = head.names.index(head.columns.image)
     for line in cell.split("\n")[1:]:
         cells = split_line(line, head.delimiter)

@@ -1,4 +1,4 @@
-"""Captions in TFRecord shards: those of captioner, and those that others made with the usual keys."""
+"""Reads captions from TFRecord shards: those of captioner, and those of others with the usual keys."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from captioner.data.shards.store import MANIFEST, open_shards
 from captioner.images.ids import normalize_id
 from captioner.storage import DataError
 
-CAPTIONS = "captions.json"  # beside the shards of captioner, so that captions can be read without the features
+CAPTIONS = "captions.json"  # beside captioner's shards, so that captions are read without the features
 
 
 def read_shards(path: str | Path) -> Captions:
     """Read the captions and splits of a folder of shards.
 
     Raises:
-        DataError: there are no shards, one is broken, or they hold no captions.
+        DataError: there are no shards, a shard is broken, or they contain no captions.
     """
     from captioner.data.readers.coco import read_karpathy
 

@@ -9,7 +9,7 @@ def test_rows_are_grouped_by_picture_whatever_it_is_called() -> None:
     captions = collect("x", rows)
     assert captions.references == {"b": ("One", "Three"), "a": ("Two",)}
     assert captions.splits == {"dev": ("a",), "train": ("b",)}
-    with pytest.raises(DataError, match="x: holds no captions"):
+    with pytest.raises(DataError, match="x: contains no captions"):
         collect("x", [])
 
 
@@ -20,7 +20,7 @@ def test_marks_are_taken_off_and_said_once(caplog: pytest.LogCaptureFixture) -> 
     (record,) = caplog.records
     assert record.getMessage() == (
         "marked.txt: 2 of 2 captions begin with '<start>' and end with '<end>'; "
-        "such marks are no words and are left out"
+        "these marks are not words and are removed"
     )
 
 
@@ -33,11 +33,11 @@ def test_captions_of_single_words_are_no_lists_of_words_beside_others() -> None:
 @pytest.mark.parametrize(
     ("row", "fault"),
     [
-        (Row("a" * 5000, ["a dog"]), "is no name of a picture"),
-        (Row("", ["a dog"]), "'' is no name of a picture"),
-        (Row("a\0.jpg", ["a dog"]), "is no name of a picture"),
-        (Row("a.jpg", ["a \0 dog"]), "a caption of 'a.jpg' holds a zero byte"),
-        (Row("a.jpg", ["a" * 200_000]), "a caption of 'a.jpg' has 200,000 letters"),
+        (Row("a" * 5000, ["a dog"]), "is not the name of a picture"),
+        (Row("", ["a dog"]), "'' is not the name of a picture"),
+        (Row("a\0.jpg", ["a dog"]), "is not the name of a picture"),
+        (Row("a.jpg", ["a \0 dog"]), "a caption of 'a.jpg' contains a zero byte"),
+        (Row("a.jpg", ["a" * 200_000]), "a caption of 'a.jpg' has 200,000 characters"),
     ],
 )
 def test_names_and_captions_that_can_be_none(row, fault):

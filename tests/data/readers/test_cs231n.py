@@ -81,17 +81,17 @@ def test_features_inside_it_come_first(captions_file: Path) -> None:
 
 
 def test_no_features_at_all(captions_file: Path) -> None:
-    with pytest.raises(DataError, match="holds no train_features, and no train2014_vgg16_fc7_pca"):
+    with pytest.raises(DataError, match="has no train_features, and train2014_vgg16_fc7_pca"):
         import_features(captions_file, captions_file.parent / "features.h5")
 
 
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"train_captions": np.array([[1, 99, 2]] * 3)}, "numbers that are not in the vocabulary of 8 words"),
-        ({"train_captions": np.array([[1, 4, 2]])}, "1 train_captions and 3 train_image_idxs do not fit"),
-        ({"train_captions": np.array([[1.0, 4.0, 2.0]] * 3)}, "do not fit"),
-        ({"train_captions": np.array([1, 4, 2])}, "has 1 dimensions where 2 are expected"),
+        ({"train_captions": np.array([[1, 99, 2]] * 3)}, "numbers outside of the vocabulary of 8 words"),
+        ({"train_captions": np.array([[1, 4, 2]])}, "1 train_captions do not match 3 train_image_idxs"),
+        ({"train_captions": np.array([[1.0, 4.0, 2.0]] * 3)}, "do not match"),
+        ({"train_captions": np.array([1, 4, 2])}, "has 1 dimensions, expected 2"),
         ({"train_image_idxs": np.array([0, 1, 2])}, r"lists 2 pictures, .* has 3"),
         ({"train_image_idxs": np.array([0, -1, 1])}, "a number below 0"),
     ],
@@ -120,13 +120,13 @@ def test_files_that_are_missing_or_broken(captions_file: Path) -> None:
         read_cs231n(captions_file)
     with h5py.File(captions_file, "w") as file:
         file["features"] = np.zeros((2, 2))
-    with pytest.raises(DataError, match="holds no train_captions"):
+    with pytest.raises(DataError, match="has no train_captions"):
         read_cs231n(captions_file)
     (captions_file.parent / "coco2014_vocab.json").write_text("[]")
     with pytest.raises(DataError, match=r"coco2014_vocab\.json: has no list idx_to_word"):
         read_cs231n(captions_file)
     (captions_file.parent / "coco2014_vocab.json").unlink()
-    with pytest.raises(DataError, match="its vocabulary is not beside it"):
+    with pytest.raises(DataError, match="the vocabulary is not beside it"):
         read_cs231n(captions_file)
-    with pytest.raises(DataError, match="its vocabulary is not beside it"):
+    with pytest.raises(DataError, match="the vocabulary is not beside it"):
         read_cs231n(captions_file.parent / "none.h5")

@@ -39,7 +39,7 @@ def test_texts_beside_pictures(tmp_path: Path) -> None:
     ("files", "fault"),
     [
         ({"a.txt": "A dog"}, "no picture in it"),
-        ({"a.jpg": "", "b.txt": "A dog"}, "no picture in it has a text beside it"),
+        ({"a.jpg": "", "b.txt": "A dog"}, "no picture in it has a text file beside it"),
         ({"a.jpg": "", "a.txt": " "}, "are all empty"),
     ],
 )
@@ -90,7 +90,7 @@ def test_tars_that_are_broken_or_claim_too_much(tmp_path: Path, monkeypatch: pyt
         read_webdataset(path)
     with pytest.raises(DataError, match="no such file"):
         read_webdataset(tmp_path / "none.tar")
-    with pytest.raises(DataError, match="holds no captions"):
+    with pytest.raises(DataError, match="contains no captions"):
         read_webdataset(make_tar(path, {"a.jpg": ""}))
     with pytest.raises(DataError, match=r"a\.json is not UTF-8 or not JSON"):
         read_webdataset(make_tar(path, {"a.jpg": "", "a.json": "{"}))

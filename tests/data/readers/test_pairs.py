@@ -55,14 +55,18 @@ def test_a_single_parallel_file_must_be_called_so(write):
 @pytest.mark.parametrize(
     ("predictions", "references", "message"),
     [
-        ("a dog\n", ["A dog\nA cat\n", "Dogs\n"], r"0: has 2 lines, .*p 1; parallel files have a line for each"),
+        (
+            "a dog\n",
+            ["A dog\nA cat\n", "Dogs\n"],
+            r"0: has 2 lines, but .*p has 1; files of plain captions need one line for each",
+        ),
         (
             "a dog\na cat\n",
             ["A dog\n\n", "Dogs\n\n"],
-            "0: line 2 is blank, so that the candidate there has no ref",
+            "0: line 2 is blank, so this candidate has no ref",
         ),
-        ("[]", ["A dog\n", "Dogs\n"], "p: is JSON, and .*0 holds plain captions without image_ids"),
-        ("\n", ["A dog\n", "Dogs\n"], "p: empty; expected a caption a line"),
+        ("[]", ["A dog\n", "Dogs\n"], "p: is JSON, but .*0 has plain captions without image_ids"),
+        ("\n", ["A dog\n", "Dogs\n"], "p: empty; expected one caption per line"),
         ("a dog\n", ["A dog\n", "\n"], "1: empty"),
     ],
 )

@@ -46,14 +46,14 @@ def test_lists_of_several_captions_a_picture(tmp_path):
     [
         ("", "empty"),
         ("[", "line 1 is not JSON"),
-        ("{}", "holds no captions"),
-        ('[{"image_id": 1}]', "entry 1 lacks an `image` or a `caption`"),
-        ('[{"image_id": 1, "caption": 5}]', "entry 1: the `image_id` or the `caption` is no text"),
-        ('[{"image_id": 1.5, "caption": "x"}]', "entry 1: the `image_id` or the `caption` is no text"),
-        ('[{"image_id": true, "caption": "x"}]', "entry 1: the `image_id` or the `caption` is no text"),
+        ("{}", "contains no captions"),
+        ('[{"image_id": 1}]', "entry 1 has no `image` or no `caption`"),
+        ('[{"image_id": 1, "caption": 5}]', "entry 1: the `image_id` or the `caption` is not text"),
+        ('[{"image_id": 1.5, "caption": "x"}]', "entry 1: the `image_id` or the `caption` is not text"),
+        ('[{"image_id": true, "caption": "x"}]', "entry 1: the `image_id` or the `caption` is not text"),
         ('[{"image_id": 1, "caption": "a", "alternatives": [3]}]', "entry 1: the `image_id` or the `caption` is no"),
-        ("[]", "holds no captions"),
-        ("a one\nb two\na.jpg three\n", "a has 2 captions; keep one a picture"),
+        ("[]", "contains no captions"),
+        ("a one\nb two\na.jpg three\n", "a has 2 captions; keep one per picture"),
     ],
 )
 def test_broken_files_say_where(tmp_path, text, message):

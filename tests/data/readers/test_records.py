@@ -37,13 +37,13 @@ def test_json_lines_and_lists(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ('{"image": "a.jpg", "caption": "A"}\n{"image": "b.jpg"}', "line 2 lacks an `image` or a `caption`"),
+        ('{"image": "a.jpg", "caption": "A"}\n{"image": "b.jpg"}', "line 2 has no `image` or no `caption`"),
         ('{"image": "a.jpg", "caption": "A"}\n{"image"', "line 2 is not JSON"),
-        ('[{"image": "a.jpg", "caption": "A"}, 5]', "entry 2 lacks"),
-        ('[{"image": "a.jpg", "caption": 5}]', "entry 1: the `image` or the `caption` is no text"),
+        ('[{"image": "a.jpg", "caption": "A"}, 5]', "entry 2 has no"),
+        ('[{"image": "a.jpg", "caption": 5}]', "entry 1: the `image` or the `caption` is not text"),
         ('[{"image": true, "caption": "A"}]', "entry 1: the `image`"),
         ('[{"image": "a.jpg", "captions": ["", " "]}]', "entry 1: the `image`"),
-        ("[]", "holds no captions"),
+        ("[]", "contains no captions"),
         ("[" * 100000, "cannot be read as JSON"),
     ],
 )
@@ -110,7 +110,7 @@ def test_the_predictions_of_all_pictures_are_read_from_lists_by_picture(tmp_path
 
 def test_lists_of_records_that_nothing_puts_together_are_refused(tmp_path: Path) -> None:
     content = {"good": [{"image": "a.jpg", "caption": "x"}], "bad": [{"image": "b.jpg", "caption": "y"}]}
-    with pytest.raises(DataError, match="several lists of records, 'good' and 'bad'"):
+    with pytest.raises(DataError, match="several lists of records, such as 'good' and 'bad'"):
         read_mapping(write(tmp_path, json.dumps(content)))
 
 
@@ -118,5 +118,5 @@ def test_a_split_that_lacks_a_caption_is_named_or_left_out_as_a_whole(tmp_path: 
     content = {"train": [{"image": "a.jpg", "caption": "x"}], "test": [{"image": "b.jpg"}]}
     assert read_mapping(write(tmp_path, json.dumps(content))).splits == {"train": ("a",)}
     content["test"].append({"image": "c.jpg", "caption": "z"})
-    with pytest.raises(DataError, match="test, entry 1 lacks"):
+    with pytest.raises(DataError, match="test, entry 1 has no"):
         read_mapping(write(tmp_path, json.dumps(content)))

@@ -41,8 +41,8 @@ def test_bars_may_part_the_columns(tmp_path: Path) -> None:
         ("image,caption\na.jpg,\n", "line 2 is not"),
         ("image,caption\n,A dog\n", "line 2 is not"),
         ('image,caption\na.jpg,"A\ndog"\nb.jpg,"A cat\nc.jpg,A\n', "line 4 has a quote that does not close"),
-        ("a b,A dog\n", "line 1 names no columns"),
-        ("image,caption\n", "holds no captions"),
+        ("a b,A dog\n", "line 1 has no known column names"),
+        ("image,caption\n", "contains no captions"),
         ("image_name| comment_number| comment\na.jpg| A dog\n", "line 2 is not"),
     ],
 )
