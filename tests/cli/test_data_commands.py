@@ -176,7 +176,7 @@ def test_download_lists_and_brings(call, untrained, monkeypatch):
         result = call("download", "small")
         assert result.code == 0 and result.out == ""
         lines = result.err.splitlines()
-        assert lines[0] == "small: one. Free." and lines[1] == f"fetching {address}/small.zip"
+        assert lines[0] == "small: one. Free." and lines[1] == f"downloading {address}/small.zip"
         assert lines[-1] == "data/small is ready: read data/small"
         assert (untrained / "data/small/captions.txt").is_file()
         result = call("download", "small", "-o", "other", "--mirror", f"{address}/nowhere")

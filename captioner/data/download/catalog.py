@@ -1,4 +1,4 @@
-"""Public data sets: where their archives are, and bringing them to where the recipes look for them."""
+"""Public data sets: where their archives are, and downloading them to the folders of the recipes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Archive:
     """One archive of a data set.
 
     Attributes:
-        url: where it is.
-        size: its bytes.
-        digest: `sha256:...`, or `md5:...` where no SHA-256 was published.
-        holds: a file or folder that it unpacks to.
-        unpacked: about how many bytes that makes.
+        url: its address.
+        size: in bytes.
+        digest: `sha256:...`, or `md5:...` if no SHA-256 was published.
+        holds: a file or folder in the archive.
+        unpacked: its approximate size in bytes after unpacking.
     """
 
     url: str
@@ -49,10 +49,10 @@ class DataSet:
     """A data set that can be downloaded.
 
     Attributes:
-        about: what it is.
-        terms: under which terms, in a sentence that a user sees before the download begins.
-        archives: what it consists of.
-        then: the command to go on with.
+        about: a description.
+        terms: its terms of use, printed before the download.
+        archives: its archives.
+        then: the next command.
     """
 
     about: str
@@ -64,7 +64,7 @@ class DataSet:
 COCO_TERMS = (
     "The captions are under CC BY 4.0, the photographs under their own Flickr licences; see https://cocodataset.org."
 )
-# Sizes and digests as TensorFlow Datasets lists them; Flickr8k's are what several projects pin.
+# Sizes and digests are from TensorFlow Datasets, those of Flickr8k from several other projects.
 DATA_SETS: dict[str, DataSet] = {
     "flickr8k": DataSet(
         "8,091 photographs, five captions each",
@@ -148,19 +148,18 @@ def download(
     only: Sequence[str] = (),
     keep: bool = False,
 ) -> None:
-    """Fetch and unpack a data set; files that are there already are not fetched again.
+    """Download and unpack a data set; existing files are not downloaded again.
 
     Args:
         name: in DATA_SETS.
-        folder: where its files go.
+        folder: the output folder.
         mirror: an address or a folder that has the archives under their own names.
-        only: names of archives, with or without their ending; none for all.
-        keep: leave the archives beside their files.
+        only: names of archives, with or without their extension; empty for all.
+        keep: keep the archives.
 
     Raises:
         ConfigError: there is no such data set, or no such archive in it.
-        DataError: an archive cannot be fetched, is not the one that is expected, cannot be unpacked, or the disk is
-            too full.
+        DataError: an archive cannot be downloaded, is not the expected file, cannot be unpacked, or the disk is full.
     """
     if name not in DATA_SETS:
         raise ConfigError(f"{name}: no such data set (known: {', '.join(DATA_SETS)})")
@@ -172,7 +171,7 @@ def download(
     for archive in chosen:
         if archive in pending:
             _bring(archive, folder, mirror)
-        if not keep and _mark(archive, folder).is_file():  # also what a call left that was killed before this
+        if not keep and _mark(archive, folder).is_file():  # also an archive that a killed call left behind
             (folder / archive.name).unlink(missing_ok=True)
         _mark(archive, folder).unlink(missing_ok=True)
     state = "is ready" if pending else "is up to date"
@@ -180,7 +179,7 @@ def download(
 
 
 def total_size(data_set: DataSet) -> str:
-    """Return about how much disk a data set takes, for people."""
+    """Return the approximate size of a data set on disk, as text."""
     return amount(sum(archive.unpacked for archive in data_set.archives), "B")
 
 
@@ -196,7 +195,7 @@ def _is_unpacked(archive: Archive, folder: Path) -> bool:
 
 
 def _require_room(pending: Sequence[Archive], folder: Path, keep: bool) -> None:
-    """Check that there is room for everything before the first byte: archives go away one by one unless kept."""
+    """Check the free space before the first byte. Each archive is removed after unpacking unless it is kept."""
     packed = [archive.size or archive.unpacked for archive in pending]
     there = sum(part.stat().st_size for archive in pending if (part := folder / f"{archive.name}.part").is_file())
     needed = sum(archive.unpacked for archive in pending) + (sum(packed) if keep else max(packed, default=0)) - there
@@ -204,7 +203,7 @@ def _require_room(pending: Sequence[Archive], folder: Path, keep: bool) -> None:
 
 
 def _mark(archive: Archive, folder: Path) -> Path:
-    """Return the file that says that an archive was fetched, and not put there by somebody who wants to keep it."""
+    """Return the file that marks an archive as downloaded; an archive that the user put there is kept."""
     return folder / f".{archive.name}.fetched"
 
 
@@ -216,16 +215,16 @@ def _bring(archive: Archive, folder: Path, mirror: str | None) -> None:
             raise DataError(f"{path}: no such file; --mirror names a folder that has {archive.name}")
     remote = RemoteFile(_address(archive, mirror), archive.size, archive.digest)
     if path.is_file():
-        logger.info(f"{path}: is there; checking it")
+        logger.info(f"{path}: exists; checking it")
         require_known(remote, path)
     else:
         size = f" ({amount(archive.size, 'B')})" if archive.size is not None else ""
-        logger.info(f"fetching {remote.url}{size}")
+        logger.info(f"downloading {remote.url}{size}")
         fetch(remote, path)
         write_text(_mark(archive, folder), "")
     files = unpack(path, folder)
     if not (folder / archive.holds).exists():
-        raise DataError(f"{path}: does not hold {archive.holds}; it is another archive than expected")
+        raise DataError(f"{path}: does not contain {archive.holds}; it is not the expected archive")
     held = {"files": len(files), "bytes": path.stat().st_size, "digest": archive.digest}
     write_manifest(folder / archive.name, "download", url=remote.url, **held)
     logger.info(f"{folder}: {len(files):,} files of {archive.name}")

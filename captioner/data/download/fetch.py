@@ -1,4 +1,4 @@
-"""Fetching large files over HTTP: resumable; lengths and contents are checked."""
+"""Downloads large files over HTTP: resumable, with checks of size and content."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ logger = logging.getLogger(__name__)
 
 CHUNK = 2**20
 TIMEOUT = 30.0  # seconds without a byte
-TRIES = 5  # in a row that bring nothing new
-WAITS = (1.0, 2.0, 5.0, 10.0)  # seconds between them
-MAX_BYTES = 100 * 10**9  # of a file whose size is not known
+TRIES = 5  # in a row without new bytes
+WAITS = (1.0, 2.0, 5.0, 10.0)  # seconds between tries
+MAX_BYTES = 100 * 10**9  # of a file of unknown size
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-# What may pass: a server is busy, or a connection breaks.
+# Temporary errors: a busy server or a broken connection.
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file to fetch.
+    """A file to download.
 
     Attributes:
-        url: where it is.
-        size: its bytes, where known.
-        digest: `sha256:...` or `md5:...` in hexadecimal digits, where known.
+        url: its address.
+        size: in bytes, if known.
+        digest: `sha256:...` or `md5:...` in hexadecimal digits, if known.
     """
 
     url: str
@@ -48,20 +48,20 @@ class RemoteFile:
 
 
 class _PassingError(Exception):
-    """Something that may go well at the next try."""
+    """An error after which another try may succeed."""
 
 
 def fetch(remote: RemoteFile, path: Path, waits: tuple[float, ...] = WAITS) -> None:
-    """Fetch a file to `path`; a partial download in `path`.part is continued.
+    """Download a file to `path`; a partial download in `path`.part is continued.
 
     Args:
         remote: the file.
-        path: where it goes, whole and checked or not at all.
-        waits: seconds between tries that bring nothing new.
+        path: the output; it only exists when it is complete and checked.
+        waits: seconds between tries without new bytes.
 
     Raises:
-        DataError: the server does not have it or breaks off again and again, the file is not the one that is expected,
-            or the disk is full.
+        DataError: the server does not have the file or breaks off repeatedly, the file is not the expected one, or the
+            disk is full.
     """
     part = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,10 +88,10 @@ def fetch(remote: RemoteFile, path: Path, waits: tuple[float, ...] = WAITS) -> N
 
 
 def require_known(remote: RemoteFile, path: Path) -> None:
-    """Refuse a file that is not the one expected, by its size and its digest where they are known.
+    """Check the size and the digest of a file, if they are known.
 
     Raises:
-        DataError: naming both values.
+        DataError: a value differs; the message has both values.
     """
     size = _size(path)
     if remote.size is not None and size != remote.size:
@@ -105,7 +105,7 @@ def require_known(remote: RemoteFile, path: Path) -> None:
 
 
 def _require_digest(remote: RemoteFile, part: Path) -> None:
-    """Check the fetched file; a wrong one is removed, or the next call would continue it."""
+    """Check the downloaded file and remove a wrong one, which the next call would otherwise continue."""
     try:
         require_known(remote, part)
     except DataError as error:
@@ -113,12 +113,12 @@ def _require_digest(remote: RemoteFile, part: Path) -> None:
         _note(part).unlink(missing_ok=True)
         fault = str(error).removeprefix(f"{part}: ").removesuffix("; remove it and get it again")
         raise DataError(
-            f"{remote.url}: what came from there is another file ({fault}); it was thrown away, try again or a --mirror"
+            f"{remote.url}: is not the expected file ({fault}); it was removed, try again or name a --mirror"
         ) from None
 
 
 def _continue(remote: RemoteFile, part: Path) -> None:
-    """Fetch the rest of `part`; raise _PassingError where it broke off."""
+    """Download the rest of `part`; raise _PassingError if the connection breaks."""
     had = _size(part)
     if remote.size is not None and had > remote.size:
         part.unlink()
@@ -129,10 +129,10 @@ def _continue(remote: RemoteFile, part: Path) -> None:
         extent = _extent(answer, had)
         if extent is None:
             part.unlink(missing_ok=True)
-            raise _PassingError("does not send the rest of the file as asked; starting again")
+            raise _PassingError("does not send the rest of the file; starting again")
         start, total = extent
         if remote.size is not None and total is not None and total != remote.size:
-            raise DataError(f"{remote.url}: has {total:,} bytes, expected {remote.size:,}; try a --mirror")
+            raise DataError(f"{remote.url}: has {total:,} bytes, expected {remote.size:,}; name a --mirror")
         end = total if total is not None else remote.size
         if start == end:
             return
@@ -159,18 +159,18 @@ def _copy(answer: Any, part: Path, start: int, end: int | None) -> None:
             progress.advance(len(chunk))
             done += len(chunk)
             if done > most:
-                raise DataError(f"{answer.url}: sends more than the {amount(most, 'B')} that it should; try a --mirror")
+                raise DataError(f"{answer.url}: sends more than {amount(most, 'B')}; name a --mirror")
     if end is not None and done < end:
         raise _PassingError(f"broke off after {amount(done, 'B')} of {amount(end, 'B')}")
 
 
 def _extent(answer: Any, had: int) -> tuple[int, int | None] | None:
-    """Return where in the file the answer begins and how long the file is; None where the answer cannot be used."""
+    """Return the answer's first byte in the file and the file's size; None if the answer cannot be used."""
     if answer.status == 200:
         length = answer.headers.get("Content-Length", "")
         return 0, int(length) if length.isdecimal() else None
     extent = answer.headers.get("Content-Range", "")
-    if answer.status == 416:  # nothing is there from here on
+    if answer.status == 416:  # there are no more bytes
         return (had, had) if extent == f"bytes */{had}" else None
     found = _RANGE.fullmatch(extent)
     if answer.status != 206 or found is None or int(found[1]) != had:
@@ -184,7 +184,7 @@ def _opened(url: str, had: int, validator: str | None) -> Iterator[Any]:
     if had:
         headers["Range"] = f"bytes={had}-"
         if validator:
-            headers["If-Range"] = validator  # the whole file comes where it has changed since
+            headers["If-Range"] = validator  # if the file has changed, the server sends all of it
     try:
         answer = _opener().open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
@@ -197,13 +197,13 @@ def _opened(url: str, had: int, validator: str | None) -> Iterator[Any]:
     except (OSError, http.client.HTTPException) as error:
         raise _PassingError(f"cannot be reached ({_reason(error)})") from None
     except ValueError as error:
-        raise DataError(f"{url}: not an address that can be asked ({error}); give http:// or https://") from None
+        raise DataError(f"{url}: not a valid address ({error}); use http:// or https://") from None
     with answer:
         yield answer
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Return what speaks HTTP and nothing else: a redirection must not read local files."""
+    """Return an opener for HTTP only: a redirection must not read local files."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -219,7 +219,7 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _reason(error: BaseException) -> str:
-    inner = getattr(error, "reason", None) or error  # urllib wraps what the system said
+    inner = getattr(error, "reason", None) or error  # urllib wraps the error of the system
     reason = getattr(inner, "strerror", None) or inner
     return " ".join(str(reason).split()) or type(error).__name__
 
@@ -229,7 +229,7 @@ def _note(part: Path) -> Path:
 
 
 def _validator(part: Path) -> str | None:
-    """Return what the server called the version of the file of which `part` is the beginning."""
+    """Return the server's name of the version of the file that `part` begins."""
     if not _note(part).is_file():
         return None
     note = read_json(_note(part))

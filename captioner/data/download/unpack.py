@@ -1,4 +1,4 @@
-"""Unpacking of untrusted archives: zip and tar, no path leaves the folder, no links, no bombs."""
+"""Unpacks untrusted zip and tar archives: no path outside of the folder, no links, no bombs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from captioner.tar_archives import BROKEN, BYTES_A_BYTE, FREE_BYTES, fault_of, o
 MAX_FILES = 1_000_000
 MAX_BYTES = 200 * 10**9
 CHUNK = 2**20
-# What macOS puts into zips beside the files.
+# Added to zip files by macOS.
 JUNK = ("__MACOSX", ".DS_Store")
 _ENCRYPTED = 0x1
-# What the libraries raise on broken archives; RuntimeError and NotImplementedError for compressions they do not know.
+# Errors of the libraries for broken archives; RuntimeError and NotImplementedError for unknown compressions.
 _BROKEN = (zipfile.BadZipFile, *BROKEN, RuntimeError)
 
 
@@ -32,8 +32,8 @@ class ArchiveMember:
     """A file in an archive.
 
     Attributes:
-        name: its path, as the archive gives it.
-        size: how many bytes it claims.
+        name: its path in the archive.
+        size: its size in bytes, as the archive claims.
         open: opens its content.
     """
 
@@ -49,22 +49,22 @@ def unpack(
     max_bytes: int = MAX_BYTES,
     max_files: int = MAX_FILES,
 ) -> list[Path]:
-    """Unpack a zip or a tar into `folder`, file by file, over those that are there.
+    """Unpack a zip or a tar into `folder`; existing files are replaced.
 
-    Everything is unpacked into a hidden folder inside `folder` first and then moved: an archive that is refused leaves
-    nothing there, and a killed unpacking is done again.
+    Everything is first unpacked into a hidden folder inside `folder` and then moved. So a refused archive leaves
+    nothing behind, and the next call repeats an unpacking that was killed.
 
     Args:
         archive: the file.
-        folder: where its files go, under the names that they have in it.
-        max_bytes, max_files: an archive that holds more is refused.
+        folder: the output folder; files keep their names in the archive.
+        max_bytes, max_files: an archive with more is refused.
 
     Returns:
         the files.
 
     Raises:
-        DataError: the archive is broken or encrypted; a name in it is absolute, leads out of the folder or is
-            twice; it holds a link or a device, or more than it may or claims; or the disk is full.
+        DataError: the archive is broken or encrypted; a name in it is absolute, leads out of the folder or occurs
+            twice; it contains a link or a device, or more than it may contain or claims; or the disk is full.
     """
     staging = folder / f".{archive.name}.unpacking"
     _remove(staging)
@@ -79,7 +79,7 @@ def unpack(
                     progress.advance(1)
         return [_move(staging, folder, member.name) for member in members]
     except _BROKEN as error:
-        raise DataError(f"{archive}: broken, or no zip or tar ({fault_of(error)}); download it again") from error
+        raise DataError(f"{archive}: broken, or not a zip or tar ({fault_of(error)}); download it again") from error
     except OSError as error:
         raise DataError(f"{folder}: {archive.name} cannot be unpacked there ({error.strerror or error})") from error
     finally:
@@ -107,7 +107,7 @@ def _zip_member(archive: Path, zipped: zipfile.ZipFile, entry: zipfile.ZipInfo) 
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
         raise DataError(
-            f"{archive}: {entry.filename!r} is a link or a device; no data set needs one, it may be hostile"
+            f"{archive}: {entry.filename!r} is a link or a device; data sets need none, so the archive may be hostile"
         )
     if entry.flag_bits & _ENCRYPTED:
         raise DataError(f"{archive}: {entry.filename!r} is encrypted; unpack it by hand")
@@ -116,7 +116,9 @@ def _zip_member(archive: Path, zipped: zipfile.ZipFile, entry: zipfile.ZipInfo) 
 
 def _tar_member(archive: Path, tarred: tarfile.TarFile, member: tarfile.TarInfo) -> ArchiveMember:
     if not member.isreg():
-        raise DataError(f"{archive}: {member.name!r} is a link or a device; no data set needs one, it may be hostile")
+        raise DataError(
+            f"{archive}: {member.name!r} is a link or a device; data sets need none, so the archive may be hostile"
+        )
 
     def read() -> Any:
         return tarred.extractfile(member)
@@ -125,9 +127,9 @@ def _tar_member(archive: Path, tarred: tarfile.TarFile, member: tarfile.TarInfo)
 
 
 def _check(archive: Path, members: list[ArchiveMember], max_bytes: int, max_files: int) -> None:
-    """Refuse an archive by what it claims, before anything is written."""
+    """Check the sizes and names that an archive claims, before anything is written."""
     if len(members) > max_files:
-        raise DataError(f"{archive}: holds {len(members):,} files, more than {max_files:,}; it may be hostile")
+        raise DataError(f"{archive}: contains {len(members):,} files, more than {max_files:,}; it may be hostile")
     total = sum(member.size for member in members)
     if total > (most := min(max_bytes, FREE_BYTES + BYTES_A_BYTE * archive.stat().st_size)):
         raise DataError(f"{archive}: unpacks to {amount(total, 'B')}, more than {amount(most, 'B')}; it may be hostile")
@@ -136,9 +138,9 @@ def _check(archive: Path, members: list[ArchiveMember], max_bytes: int, max_file
         path = PurePosixPath(member.name)
         odd = "\\" in member.name or "\0" in member.name or ":" in path.parts[0] if path.parts else True
         if path.is_absolute() or odd or ".." in path.parts:
-            raise DataError(f"{archive}: {member.name!r} leads out of the folder; it may be hostile")
+            raise DataError(f"{archive}: {member.name!r} leads out of the folder; the archive may be hostile")
         if (key := path.as_posix().casefold()) in seen:
-            raise DataError(f"{archive}: {member.name!r} is in it twice; it may be hostile")
+            raise DataError(f"{archive}: {member.name!r} occurs twice; the archive may be hostile")
         seen.add(key)
 
 
@@ -150,10 +152,10 @@ def _extract(archive: Path, member: ArchiveMember, staging: Path) -> None:
         while chunk := source.read(min(CHUNK, left + 1)):
             left -= len(chunk)
             if left < 0:
-                raise DataError(f"{archive}: {member.name!r} is larger than it claims; it may be hostile")
+                raise DataError(f"{archive}: {member.name!r} is larger than it claims; the archive may be hostile")
             file.write(chunk)
     if left:
-        raise DataError(f"{archive}: {member.name!r} breaks off; get the archive again")
+        raise DataError(f"{archive}: {member.name!r} is cut short; download the archive again")
 
 
 def _move(staging: Path, folder: Path, name: str) -> Path:

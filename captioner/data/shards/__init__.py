@@ -1,1 +1,1 @@
-"""TFRecord shards: captions with features or pictures, streamed from files of a few hundred megabytes."""
+"""TFRecord shards: captions with features or pictures, streamed from several files."""

@@ -19,15 +19,15 @@ SORTED_TOGETHER = 8  # batches whose pictures are sorted by length together
 
 
 class ShardBatches:
-    """The batches of an epoch in the order of the stream, drawn differently for each epoch, the same for the same seed.
+    """The batches of an epoch in the order of the stream. The order differs in each epoch; a seed fixes it.
 
     Args:
         features: the shards.
-        split: the one that is streamed.
-        captions: image_id -> its captions as numbers, `<start>` ... `<end>`; records of other pictures are left out.
-        batch_size: pictures a batch.
-        seed: of the order; None keeps the order of the shards, and sorts nothing by length.
-        least_steps: an epoch has at least so many batches: it goes over few pictures several times.
+        split: the split to stream.
+        captions: image_id -> its captions as numbers, `<start>` ... `<end>`; records of other pictures are skipped.
+        batch_size: pictures per batch.
+        seed: of the order; None keeps the order of the shards and does not sort by length.
+        least_steps: smallest number of batches in an epoch, which repeats few pictures several times.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ShardBatches:
         self._epoch, self._first = 0, 0
 
     def _count(self) -> int:
-        """Return the records of pictures with captions. Where all are wanted, the manifest's count says it."""
+        """Return the number of records with captions; if all pictures have captions, it is the manifest's count."""
         count = self.features.count(self.split)
         if count == len(self.captions):
             return count
@@ -63,7 +63,7 @@ class ShardBatches:
         return self.passes * self._of_a_pass - self._first
 
     def start_at(self, epoch: int, batch: int = 0) -> None:
-        """Take the order of epoch number `epoch` (from 0), from batch number `batch` on."""
+        """Shuffle for epoch number `epoch` (from 0) and leave out its batches before number `batch`."""
         self._epoch, self._first = epoch, batch
 
     def __iter__(self) -> Iterator[Batch]:
@@ -90,21 +90,21 @@ class ShardBatches:
             yield from self._cut(window, order)
 
     def _cut(self, window: list[Record], order: np.random.Generator | None) -> list[list[Record]]:
-        """Cut a window into batches of pictures with captions of like lengths."""
+        """Cut a window into batches of pictures with captions of similar lengths."""
         if order is None:
             return [window]
         window = sorted(window, key=lambda record: max(map(len, self._captions_of(record))))
         whole = len(window) // self.batch_size * self.batch_size
         groups = [window[at : at + self.batch_size] for at in range(0, whole, self.batch_size)]
         groups = [groups[index] for index in order.permutation(len(groups))]
-        # The last batch of an epoch may be smaller; it stays the last, so that batches can be counted.
+        # The last batch of an epoch may be smaller; it stays the last one so that batches can be counted.
         return groups if whole == len(window) else [*groups, window[whole:]]
 
     def _wanted(self, seed: int | None) -> Iterator[Record]:
         seen: set[str] = set()
         for record in self.features.records(self.split, seed):
             name = normalize_id(record.image_id)
-            if name in self.captions and name not in seen:  # others' shards have a record for each caption
+            if name in self.captions and name not in seen:  # shards of others have a record for each caption
                 seen.add(name)
                 yield record
 
@@ -112,5 +112,5 @@ class ShardBatches:
         return self.captions[normalize_id(record.image_id)]
 
     def for_keras(self) -> Any:
-        """Return what keras' fit is to be given: see captioner.data.batches.for_fit."""
+        """Return the argument for Keras' fit; see captioner.data.batches.for_fit."""
         return for_fit(lambda: iter(self), len(self), self.features.shape)

@@ -1,7 +1,7 @@
-"""TFRecord shards: a SequenceExample a picture, with its features or the picture itself, its captions and its id.
+"""TFRecord shards: one SequenceExample per picture, with its features or the picture itself, its captions and its id.
 
-The keys are those that Show and Tell's data set made usual. In shards of captioner a caption is one raw text in
-`image/caption`; in others' it may be a word an entry, and an example may hold one caption of several.
+The keys are the usual ones, from Show and Tell's data set. In captioner's shards, `image/caption` has one raw text per
+caption. In shards of others it may have one word per entry, and an example may have one caption of several.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from captioner.storage import DataError, atomic_path
 
 IMAGE_ID, PICTURE, FEATURES, SHAPE = "image/image_id", "image/data", "image/features", "image/features_shape"
 CAPTION, CAPTION_IDS, RAW = "image/caption", "image/caption_ids", "captioner/raw"
-READ_AT_ONCE = 4  # shards that are read side by side
-STORED = "<f2"  # features in a shard: half precision, as feature files of grids have it
+READ_AT_ONCE = 4  # shards that are read in parallel
+STORED = "<f2"  # features in a shard have half precision, like feature files of grids
 
 
 class Record(NamedTuple):
-    """What a shard says of a picture.
+    """A picture's record in a shard.
 
     Attributes:
-        image_id: as it is in the shard.
-        captions: raw texts; in others' shards the words of one caption joined by spaces.
+        image_id: as in the shard.
+        captions: raw texts; from shards of others, the words of a caption joined by spaces.
         features: float32, or None.
         picture: encoded bytes, or None.
     """
@@ -43,10 +43,10 @@ class Written(NamedTuple):
     """A shard that was written.
 
     Attributes:
-        name: the file's.
-        records: how many it holds.
+        name: of the file.
+        records: number of records.
         bytes: its size.
-        modified: when it was written, in nanoseconds.
+        modified: time of writing, in nanoseconds.
         digest: SHA-256.
     """
 
@@ -74,7 +74,7 @@ def write_shard(path: Path, records: Iterable[Record]) -> Written:
                     count += 1
         except tf.errors.OpError as error:
             raise DataError(
-                f"{path}: cannot be written ({_reason(error)}); make room and run the command again"
+                f"{path}: cannot be written ({_reason(error)}); free disk space and run the command again"
             ) from None
         with temporary.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -112,7 +112,7 @@ def parse_record(serialized: bytes, path: str) -> Record:
         path: the shard, for messages.
 
     Raises:
-        DataError: it is no SequenceExample, or lacks the id or both features and picture.
+        DataError: it is not a SequenceExample, or has no id, or neither features nor a picture.
     """
     import tensorflow as tf
     from google.protobuf.message import DecodeError
@@ -121,19 +121,19 @@ def parse_record(serialized: bytes, path: str) -> Record:
         example = tf.train.SequenceExample.FromString(serialized)
     except DecodeError:
         raise DataError(
-            f"{path}: holds records that are no SequenceExample; make the shards with captioner shard"
+            f"{path}: has records that are not SequenceExamples; make the shards with captioner shard"
         ) from None
     context, lists = example.context.feature, example.feature_lists.feature_list
     if IMAGE_ID not in context or (FEATURES not in context and PICTURE not in context):
         found = ", ".join(sorted(context)) or "none"
         raise DataError(
-            f"{path}: a record lacks {IMAGE_ID} or both {FEATURES} and {PICTURE} (its keys: {found}); "
+            f"{path}: a record has no {IMAGE_ID}, or neither {FEATURES} nor {PICTURE} (its keys: {found}); "
             "make the shards with captioner shard"
         )
     entries = [_texts(entry) for entry in lists[CAPTION].feature] if CAPTION in lists else []
     if RAW in context:
         captions = tuple(text for entry in entries for text in entry)
-    else:  # one caption, a word an entry
+    else:  # one caption, one word per entry
         captions = (" ".join(text for entry in entries for text in entry),) if entries else ()
     return Record(
         _texts(context[IMAGE_ID])[0],
@@ -157,21 +157,21 @@ def _features(context: Any, path: str) -> np.ndarray:
         size *= extent
     if not shape or min(shape) < 1 or size != len(raw):
         raise DataError(
-            f"{path}: a record's features have {len(raw)} bytes and the shape {shape}; make the shards again"
+            f"{path}: a record's features have {len(raw)} bytes but the shape {shape}; make the shards again"
         )
     return np.frombuffer(raw, STORED).reshape(shape).astype("float32")
 
 
 def read_records(shards: Sequence[str], seed: int | None, buffer: int) -> Iterator[tuple[str, bytes]]:
-    """Yield (shard, serialized example) of all shards, several read side by side.
+    """Yield (shard, serialized example) of all shards, several of which are read in parallel.
 
     Args:
         shards: paths or addresses.
-        seed: of the order of shards and records; None to read them one after the other as they are.
-        buffer: records among which the next one is drawn.
+        seed: of the order of shards and records; None reads them in their own order.
+        buffer: size of the buffer from which records are drawn at random.
 
     Raises:
-        DataError: a shard is missing or cut.
+        DataError: a shard is missing or truncated.
     """
     import tensorflow as tf
 
@@ -196,7 +196,7 @@ def read_records(shards: Sequence[str], seed: int | None, buffer: int) -> Iterat
             yield at, record
     except (tf.errors.DataLossError, tf.errors.OutOfRangeError):
         raise DataError(
-            f"{_broken(shards) or at}: cut short or damaged; make the shard again or copy it again"
+            f"{_broken(shards) or at}: truncated or damaged; make the shard again or copy it again"
         ) from None
     except tf.errors.OpError as error:
         raise DataError(f"{_broken(shards) or at}: cannot be read ({_reason(error)})") from None
@@ -220,15 +220,15 @@ def _reason(error: Exception) -> str:
 
 
 def local_copy(address: str, folder: Path, digest: str | None = None) -> str:
-    """Return where TensorFlow can read a shard: itself, or a copy of what only fsspec can open.
+    """Return a path that TensorFlow can read: the shard itself, or a local copy if only fsspec can open it.
 
     Args:
         address: of the shard.
-        folder: where copies are kept; one is taken again as long as the shard is the same.
-        digest: of the shard, from its manifest; without one its size and the time of its change tell it from another.
+        folder: where copies are kept; a copy is used as long as the shard is the same.
+        digest: of the shard, from its manifest. Without it, the size and the time of change identify the shard.
 
     Raises:
-        DataError: neither can open it; the message names the package that is missing.
+        DataError: neither can open the shard; the message names a missing package.
     """
     if not needs_fsspec(address):
         return address.removeprefix("file://")
@@ -242,18 +242,18 @@ def local_copy(address: str, folder: Path, digest: str | None = None) -> str:
         with fsspec.open(address, "rb") as remote, tempfile.NamedTemporaryFile(dir=folder, delete=False) as local:
             shutil.copyfileobj(remote, local)
         Path(local.name).replace(target)
-    except Exception as error:  # every file system has errors of its own
+    except Exception as error:  # every file system has its own errors
         raise _unreadable(address, error) from None
     return str(target)
 
 
 def needs_fsspec(address: str) -> bool:
-    """Tell whether only fsspec can open an address, and TensorFlow cannot."""
+    """Return whether only fsspec, and not TensorFlow, can open an address."""
     return "://" in address and address.partition("://")[0] not in ("file", "gs", "hdfs", "ram")
 
 
 def read_remote(address: str) -> bytes:
-    """Return what a small file holds that only fsspec can open, as it is now.
+    """Return the current content of a small file that only fsspec can open.
 
     Raises:
         DataError: it cannot be opened.
@@ -261,17 +261,17 @@ def read_remote(address: str) -> bytes:
     try:
         with _fsspec(address).open(address, "rb") as remote:
             return bytes(remote.read())
-    except Exception as error:  # every file system has errors of its own
+    except Exception as error:  # every file system has its own errors
         raise _unreadable(address, error) from None
 
 
 def _version_of(address: str) -> str:
-    """Return what tells a file from an earlier one of the same address, as far as its file system says."""
+    """Return what identifies a file's version, from its file system."""
     try:
         system, path = _fsspec(address).core.url_to_fs(address)
         system.invalidate_cache()
         about = system.info(path)
-    except Exception as error:  # every file system has errors of its own
+    except Exception as error:  # every file system has its own errors
         raise _unreadable(address, error) from None
     names = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "created", "md5Hash")
     return " ".join(str(about[name]) for name in ("size", *names) if about.get(name) is not None)

@@ -20,7 +20,7 @@ from captioner.storage import DataError, digest_file, digest_json, read_json
 
 MANIFEST = "manifest.json"
 _SHARD = re.compile(r"(?P<split>.+?)-\d+-of-\d+(?:\.tfrecords?)?")
-SHUFFLED_BYTES, MOST_SHUFFLED = 2**27, 4096  # the next record is drawn among so many
+SHUFFLED_BYTES, MOST_SHUFFLED = 2**27, 4096  # largest buffer from which records are drawn at random
 AT_ONCE = 32  # pictures that are encoded together
 
 EncodePictures = Callable[[list[bytes]], np.ndarray]  # encoded pictures -> (pictures, ...) float32
@@ -30,8 +30,8 @@ class Shard(NamedTuple):
     """One shard.
 
     Attributes:
-        address: where TensorFlow reads it.
-        records: how many it should hold; None where no manifest says so.
+        address: a path that TensorFlow can read.
+        records: number of records, from the manifest; None without one.
     """
 
     address: str
@@ -39,13 +39,13 @@ class Shard(NamedTuple):
 
 
 class ShardedFeatures:
-    """A read-only store over the shards of a folder; training streams one split, others are read whole when needed.
+    """A read-only store of the shards of a folder. Training streams one split; others are read whole if needed.
 
     Attributes:
         path: the folder or address.
         shards: split -> its shards.
-        description: the Encoder's, where it is known.
-        digest: of the manifest's digests, or of names and sizes where there is no manifest.
+        description: the Encoder's, if known.
+        digest: of the manifest's digests, or of the names without a manifest.
     """
 
     def __init__(
@@ -70,24 +70,24 @@ class ShardedFeatures:
 
     @property
     def holds_pictures(self) -> bool:
-        """Whether the records hold pictures, which `encoded_by` turns into features."""
+        """Whether the records contain pictures, which `encoded_by` turns into features."""
         return self._first.features is None
 
     def encoded_by(self, encode: EncodePictures, description: Mapping[str, Any]) -> ShardedFeatures:
-        """Return the same shards, whose pictures `encode` turns into features; `description` is its Encoder's."""
+        """Return the same shards with `encode`, which turns pictures into features, and its Encoder's description."""
         return ShardedFeatures(self.path, self.shards, self.digest, description, encode)
 
     def _buffer(self) -> int:
-        """Return how many records the next one is drawn from."""
+        """Return the size of the buffer from which records are drawn at random."""
         _, _, features, picture = self._first
         size = len(picture or b"") + (0 if features is None else features.nbytes // 2)
         return max(1, min(MOST_SHUFFLED, SHUFFLED_BYTES // max(1, size)))
 
     def records(self, split: str, seed: int | None = None) -> Iterator[Record]:
-        """Yield the records of a split; in an order drawn by `seed`, or as they are.
+        """Yield the records of a split, in a random order from `seed` or in their own order.
 
         Raises:
-            DataError: a shard is missing, cut or damaged, or holds other records than its manifest says.
+            DataError: a shard is missing, truncated or damaged, or its number of records is not the manifest's.
         """
         if split not in self.shards:
             raise DataError(f"{self.path}: has no shards of split {split!r} (known: {', '.join(self.shards)})")
@@ -100,27 +100,27 @@ class ShardedFeatures:
         for shard in shards:
             if shard.records is not None and shard.records != found[shard.address]:
                 raise DataError(
-                    f"{shard.address}: holds {found[shard.address]} records, its manifest says {shard.records}; "
+                    f"{shard.address}: has {found[shard.address]} records, but its manifest says {shard.records}; "
                     "make the shards again"
                 )
 
     def count(self, split: str) -> int:
-        """Return how many records a split has. Raises DataError as `records` does."""
+        """Return the number of records of a split. Raises DataError like `records`."""
         counts = [shard.records for shard in self.shards.get(split, ())]
         if counts and None not in counts:
             return sum(count for count in counts if count is not None)
         return sum(1 for _ in self.records(split))
 
     def names(self, split: str) -> frozenset[str]:
-        """Return the image_ids of a split's records; the split is read once. Raises DataError as `records` does."""
+        """Return the image_ids of a split's records; the split is read once. Raises DataError like `records`."""
         if split not in self._names:
             self._names[split] = frozenset(normalize_id(record.image_id) for record in self.records(split))
         return self._names[split]
 
     def missing(self, ids: Sequence[str], split: str) -> list[str]:
-        """Return those of a split's pictures that are in no shard of it. Raises DataError as `records` does.
+        """Return the pictures that are in no shard of a split. Raises DataError like `records`.
 
-        Where the split has as many records as there are pictures, they are taken for theirs.
+        If the split has as many records as there are pictures, the ids are not compared.
         """
         if self.count(split) == len(ids):
             return []
@@ -128,7 +128,7 @@ class ShardedFeatures:
         return [image_id for image_id in ids if image_id not in known]
 
     def averaged(self, ids: Sequence[str]) -> np.ndarray:
-        """Return the features (n, channels) of pictures, averaged over regions; no more of them is held in memory.
+        """Return the features (n, channels) of pictures, averaged over regions; only the averages are kept in memory.
 
         Raises:
             DataError: a picture is in no shard.
@@ -144,23 +144,27 @@ class ShardedFeatures:
 
     def _require(self, ids: Sequence[str], found: Collection[str]) -> None:
         if missing := [image_id for image_id in ids if image_id not in found]:
-            raise DataError(f"{self.path}: lacks {len(missing)} pictures (first: {missing[0]}); make the shards again")
+            raise DataError(
+                f"{self.path}: has no record of {len(missing)} pictures (first: {missing[0]}); make the shards again"
+            )
 
     def features_of(self, records: Sequence[Record]) -> np.ndarray:
         """Return the features (records, ...) float32 of records.
 
         Raises:
-            DataError: they hold pictures, and no encoder was given, or a picture is broken.
+            DataError: they contain pictures but there is no encoder, or a picture is broken.
         """
         rows = [record.features for record in records if record.features is not None]
         if len(rows) == len(records):
             return np.stack(rows)
         if self._encode is None:
-            raise DataError(f"{self.path}: holds pictures; a recipe's encoder turns them into features")
+            raise DataError(
+                f"{self.path}: contains pictures instead of features; use a recipe, whose encoder computes them"
+            )
         return self._encode([record.picture or b"" for record in records])
 
     def gather(self, ids: Sequence[str]) -> np.ndarray:
-        """Return the features (n, ...) of pictures; the smallest splits are looked through first and kept.
+        """Return the features (n, ...) of pictures. The smallest splits are read first and kept in memory.
 
         Raises:
             DataError: a picture is in no shard.
@@ -181,7 +185,7 @@ class ShardedFeatures:
         return held
 
     def _rows(self, split: str, wanted: Collection[str] | None = None) -> Iterator[tuple[list[str], np.ndarray]]:
-        """Yield image_ids and features of a split's pictures, of all or of those wanted, some at a time."""
+        """Yield image_ids and features of a split's pictures, all or the `wanted` ones, a few at a time."""
         records = ((normalize_id(record.image_id), record) for record in self.records(split))
         chosen = (pair for pair in records if wanted is None or pair[0] in wanted)
         while part := list(itertools.islice(chosen, AT_ONCE)):
@@ -189,14 +193,14 @@ class ShardedFeatures:
 
 
 def open_shards(path: str) -> ShardedFeatures:
-    """Open the shards of a folder, on this machine or wherever TensorFlow or fsspec can read.
+    """Open the shards of a folder, on this machine or anywhere that TensorFlow or fsspec can read.
 
     Args:
-        path: the folder or its address (`gs://`, `s3://`, ...). Its shards are called `SPLIT-00000-of-00008`, with or
+        path: the folder or its address (`gs://`, `s3://`, ...). Its shards are named `SPLIT-00000-of-00008`, with or
             without `.tfrecord`.
 
     Raises:
-        DataError: there is no shard, one is missing, or its size or digest is not its manifest's.
+        DataError: there are no shards, one is missing, or its size or digest differs from the manifest.
     """
     base = str(path).rstrip("/")
     names = sorted(_list(base))
@@ -204,11 +208,9 @@ def open_shards(path: str) -> ShardedFeatures:
     listed = {entry["name"]: entry for entries in manifest.get("shards", {}).values() for entry in entries}
     found = [name for name in names if _SHARD.fullmatch(name)]
     if missing := sorted(set(listed) - set(found)):
-        raise DataError(
-            f"{base}/{missing[0]}: its manifest names this shard and it is not there; make the shards again"
-        )
+        raise DataError(f"{base}/{missing[0]}: this shard of the manifest is missing; make the shards again")
     if not found:
-        raise DataError(f"{base}: no shards in it (files such as train-00000-of-00008); captioner shard writes them")
+        raise DataError(f"{base}: contains no shards (files such as train-00000-of-00008); captioner shard writes them")
     cache = Path(tempfile.gettempdir()) / "captioner-shards"
     shards: dict[str, list[Shard]] = {}
     for name in found:
@@ -224,7 +226,7 @@ def open_shards(path: str) -> ShardedFeatures:
 
 
 def _list(base: str) -> list[str]:
-    """Return the names of the files in a folder, wherever it is."""
+    """Return the names of the files in a local or remote folder."""
     if needs_fsspec(base):
         try:
             import fsspec
@@ -233,7 +235,7 @@ def _list(base: str) -> list[str]:
         try:
             system, folder = fsspec.core.url_to_fs(base)
             return [str(entry).rstrip("/").rpartition("/")[2] for entry in system.ls(folder, detail=False)]
-        except Exception as error:  # every file system has errors of its own
+        except Exception as error:  # every file system has its own errors
             raise DataError(f"{base}: cannot be listed ({type(error).__name__}: {error})") from None
     import tensorflow as tf
 
@@ -264,23 +266,23 @@ def _manifest(base: str) -> Mapping[str, Any]:
 
 
 def _check(address: str, entry: Mapping[str, Any]) -> None:
-    """Refuse a shard that is not the one of its manifest.
+    """Check a shard's size and digest.
 
     Raises:
-        DataError: naming both values.
+        DataError: a value differs from the manifest; the message has both.
     """
     if "://" in address:
         return
     status = Path(address).stat()
     if status.st_size != entry["bytes"]:
         raise DataError(
-            f"{address}: has {status.st_size} bytes, its manifest says {entry['bytes']}; copy or make the shard again"
+            f"{address}: has {status.st_size} bytes, but its manifest says {entry['bytes']}; copy or make it again"
         )
-    if status.st_mtime_ns == entry.get("modified"):  # not touched since: to read hundreds of gigabytes takes an hour
+    if status.st_mtime_ns == entry.get("modified"):  # unchanged: reading hundreds of gigabytes takes an hour
         return
     digest = digest_file(address)
     if digest != entry["digest"]:
         raise DataError(
-            f"{address}: its digest is {digest[:12]}, its manifest's {entry['digest'][:12]}; "
+            f"{address}: its digest is {digest[:12]}, but its manifest says {entry['digest'][:12]}; "
             "copy or make the shard again"
         )

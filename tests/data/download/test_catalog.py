@@ -146,11 +146,14 @@ def serve_instead(monkeypatch, web, data, holds="pictures"):
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
-        (zipped({"pictures/a.jpg": "a", "../../evil.txt": "evil"}), "leads out of the folder; it may be hostile"),
+        (
+            zipped({"pictures/a.jpg": "a", "../../evil.txt": "evil"}),
+            "leads out of the folder; the archive may be hostile",
+        ),
         (zipped({"/etc/evil": "evil"}), "leads out of the folder"),
-        (b"<html>quota exceeded</html>", "broken, or no zip or tar"),
-        (ARCHIVES["pictures.zip"][:-30], "broken, or no zip or tar"),
-        (zipped({"other.txt": "x"}), "does not hold pictures; it is another archive than expected"),
+        (b"<html>quota exceeded</html>", "broken, or not a zip or tar"),
+        (ARCHIVES["pictures.zip"][:-30], "broken, or not a zip or tar"),
+        (zipped({"other.txt": "x"}), "does not contain pictures; it is not the expected archive"),
     ],
 )
 def test_hostile_and_broken_archives(web, tmp_path, monkeypatch, data, fault):
@@ -164,7 +167,7 @@ def test_hostile_and_broken_archives(web, tmp_path, monkeypatch, data, fault):
 
 def test_another_archive_than_the_known_one(web, tmp_path):
     web.files["/text.zip"] = ARCHIVES["text.zip"][:-1] + b"x"
-    with pytest.raises(DataError, match=r"text\.zip: what came from there is another file"):
+    with pytest.raises(DataError, match=r"text\.zip: is not the expected file"):
         download("small", tmp_path)
     assert names(tmp_path) == set()
 

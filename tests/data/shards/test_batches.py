@@ -98,10 +98,10 @@ def test_features_of_a_small_split_are_gathered(data, shards):
 def test_a_cut_shard_is_named(data, shards):
     path = shards / "train-00001-of-00004.tfrecord"
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(DataError, match=r"train-00001-of-00004\.tfrecord: has \d+ bytes, its manifest says \d+"):
+    with pytest.raises(DataError, match=r"train-00001-of-00004\.tfrecord: has \d+ bytes, but its manifest says \d+"):
         open_shards(str(shards))
     (shards / "manifest.json").unlink()
-    with pytest.raises(DataError, match=r"train-00001-of-00004\.tfrecord: cut short or damaged"):
+    with pytest.raises(DataError, match=r"train-00001-of-00004\.tfrecord: truncated or damaged"):
         list(open_shards(str(shards)).records("train"))
 
 
@@ -110,13 +110,15 @@ def test_another_digest_is_named(shards):
     content = bytearray(path.read_bytes())
     content[-20] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"dev-00000-of-00002\.tfrecord: its digest is \w{12}, its manifest's \w{12}"):
+    with pytest.raises(
+        DataError, match=r"dev-00000-of-00002\.tfrecord: its digest is \w{12}, but its manifest says \w{12}"
+    ):
         open_shards(str(shards))
 
 
 def test_a_missing_shard_is_named(shards):
     (shards / "train-00002-of-00004.tfrecord").unlink()
-    with pytest.raises(DataError, match=r"train-00002-of-00004\.tfrecord: its manifest names this shard"):
+    with pytest.raises(DataError, match=r"train-00002-of-00004\.tfrecord: this shard of the manifest is missing"):
         open_shards(str(shards))
 
 
@@ -173,7 +175,7 @@ def test_shards_of_others_have_a_record_for_each_caption(tmp_path):
 
 def test_records_without_an_id_are_refused(tmp_path):
     write_shard(tmp_path / "train-00000-of-00001.tfrecord", [Record("a", ("x",), picture=None)])
-    with pytest.raises(DataError, match="a record lacks image/image_id or both image/features and image/data"):
+    with pytest.raises(DataError, match="a record has no image/image_id, or neither image/features nor image/data"):
         open_shards(str(tmp_path))
 
 

@@ -40,7 +40,7 @@ def test_a_few_pictures_are_looked_for_in_one_pass(shards, monkeypatch):
 def test_pictures_without_a_record_are_named(shards):
     ids = [f"train{n}" for n in range(41)]
     assert shards.missing(ids, "train") == ["train40"]
-    with pytest.raises(DataError, match=r"lacks 1 pictures \(first: train40\)"):
+    with pytest.raises(DataError, match=r"has no record of 1 pictures \(first: train40\)"):
         shards.averaged(ids)
 
 
