@@ -218,7 +218,7 @@ def canonical_name(name: str) -> str:
     if _plain(name) in plain:
         return plain[_plain(name)]
     near = get_close_matches(name.lower(), BACKBONES, n=1)
-    hint = f"did you mean {near[0]}?" if near else "`captioner encoders` lists those there are"
+    hint = f"did you mean {near[0]}?" if near else "`captioner encoders` lists all encoders"
     raise ConfigError(f"backbone {name!r} is unknown; {hint}")
 
 

@@ -90,7 +90,7 @@ def read_pickle(path: Path, layout: Layout = "auto") -> Held:
     del content
     shape = _one_shape(path, rows, layout)
     if 4 * len(rows) * math.prod(shape) > 4 * size + FREE_BYTES:
-        raise DataError(f"{path}: holds one array under many ids, more than its size is for; make it again")
+        raise DataError(f"{path}: has one array under many ids, more data than its size allows; make it again")
     index = IdIndex.of(list(rows))
     features = np.empty((len(rows), *shape), np.float32)
     try:
@@ -150,12 +150,12 @@ def read_h5(path: Path, layout: Layout = "auto") -> Held:
         missing = "features" if rows is None else "ids"
         raise DataError(f"{path}: no dataset {missing!r} in it; it was not written by captioner")
     if content.arrays["ids"].ndim != 1:
-        raise DataError(f"{path}: its ids are no list of texts; extract again")
+        raise DataError(f"{path}: its ids are not a list of texts; extract again")
     try:
         ids = IdIndex(np.asarray(content.arrays["ids"], "S"))
         for name in ids:  # each must be a text
             if not name or "\0" in name:
-                raise ValueError("an id is empty or holds a zero byte")
+                raise ValueError("an id is empty or contains a zero byte")
         if "encoder" not in content.attributes:  # written by another program, with its own names of pictures
             names = normalize_ids(ids)
             ids = IdIndex.of([names[name] for name in ids])

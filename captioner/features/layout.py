@@ -51,7 +51,7 @@ def require_layout(path: Path, shape: tuple[int, ...], layout: Layout) -> None:
     if layout == "auto" and looks_channels_first(shape):
         raise DataError(
             f"{path}: arrays of shape {shape} look like channels first; set features_layout=channels_first in the "
-            "recipe (--set) to have them turned, or features_layout=channels_last if the last axis is the channels"
+            "recipe (--set) to transpose them, or features_layout=channels_last if the last axis is the channels"
         )
 
 

@@ -110,9 +110,9 @@ class StoredArray:
         if dtype.kind in "SU":
             raise BadPickleError("expected image_id -> array of numbers, found an array of texts")
         if not all(type(side) is int and side >= 0 for side in shape) or len(shape) > MAX_DIMENSIONS:
-            raise BadPickleError("an array in it has a shape that cannot be")
+            raise BadPickleError("an array in it has an impossible shape")
         if not isinstance(data, bytes | Stretch) or (isinstance(data, Stretch) and data.coding in ("text", "line")):
-            raise BadPickleError("an array in it holds no bytes")
+            raise BadPickleError("an array in it has no bytes")
         wanted, whole = math.prod(shape) * dtype.size, isinstance(data, bytes) or data.coding == "raw"
         found = len(data) if isinstance(data, bytes) else data.length
         if wanted > found or (whole and wanted != found):
@@ -179,7 +179,7 @@ class _FeaturesMachine(PickleMachine):
         if pair in _ORDERED and not arguments:
             return Pairs()
         if pair in _ORDERED:
-            raise BadPickleError("it holds an OrderedDict as Python 2 writes it; save dict(features) instead")
+            raise BadPickleError("it contains an OrderedDict of Python 2; save dict(features) instead")
         return super().call(name, arguments)
 
     def _reconstruct(self, kind: Any, shape: Any, code: Any) -> StoredArray:
@@ -212,7 +212,7 @@ def _scalar(dtype: Any, data: Any) -> float | int | str | bytes:
 def _encode(text: Any, coding: Any) -> bytes | Stretch:
     # protocols 0 to 2 have no bytes: Python 3 writes them as a text in which a character is a byte
     if _text(coding).replace("-", "") != "latin1":
-        raise BadPickleError("it encodes texts otherwise than pickle does")
+        raise BadPickleError("it encodes texts in another way than pickle")
     if isinstance(text, str):
         return text.encode("latin-1")
     if isinstance(text, Stretch) and text.coding in ("text", "line"):

@@ -82,7 +82,7 @@ class FeatureStore(Mapping[str, np.ndarray]):
         unknown = np.flatnonzero(places < 0)
         if len(unknown):
             raise DataError(
-                f"{self.path}: no features for {len(unknown)} of {len(ids)} pictures, {ids[unknown[0]]!r} the first; "
+                f"{self.path}: no features for {len(unknown)} of {len(ids)} pictures (first: {ids[unknown[0]]!r}); "
                 "extract them from the folder that has all pictures"
             )
         return self.at(places)

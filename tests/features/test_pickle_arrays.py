@@ -89,11 +89,11 @@ def test_one_array_under_many_ids(tmp_path):
 @pytest.mark.parametrize(
     ("module", "name", "way_out"),
     [
-        ("torch._utils", "_rebuild_tensor_v2", r"holds torch tensors; save tensor.cpu().numpy()"),
-        ("tensorflow.python.framework.ops", "convert_to_tensor", "holds TensorFlow tensors; save tensor.numpy()"),
-        ("pandas.core.frame", "DataFrame", "holds a pandas table; save a dict"),
-        ("joblib.numpy_pickle", "NumpyArrayWrapper", "holds what joblib wrote; read it with joblib.load"),
-        ("jax._src.array", "_reconstruct_array", "holds JAX arrays"),
+        ("torch._utils", "_rebuild_tensor_v2", r"contains torch tensors; save tensor.cpu().numpy()"),
+        ("tensorflow.python.framework.ops", "convert_to_tensor", "contains TensorFlow tensors; save tensor.numpy()"),
+        ("pandas.core.frame", "DataFrame", "contains a pandas table; save a dict"),
+        ("joblib.numpy_pickle", "NumpyArrayWrapper", "contains arrays of joblib; read it with joblib.load"),
+        ("jax._src.array", "_reconstruct_array", "contains JAX arrays"),
         ("numpy.ma.core", "_mareconstruct", "save numpy.asarray(array, 'float32')"),
         ("collections", "defaultdict", "save dict(features)"),
         ("posix", "system", "refused, it asks for posix.system, which no file of this kind needs; it may be hostile"),
@@ -111,8 +111,8 @@ def test_what_others_pickled_is_named_with_the_way_out(tmp_path, module, name, w
 def test_tables_and_joblibs_files(tmp_path):
     pandas, joblib = pytest.importorskip("pandas"), pytest.importorskip("joblib")
     table = pandas.DataFrame(np.zeros((2, 3), np.float32), index=["a", "b"])
-    assert "holds a pandas table" in fault(tmp_path, pickle.dumps(table))
-    assert "holds a pandas table" in fault(tmp_path, pickle.dumps({"a": table.loc["a"]}))
+    assert "contains a pandas table" in fault(tmp_path, pickle.dumps(table))
+    assert "contains a pandas table" in fault(tmp_path, pickle.dumps({"a": table.loc["a"]}))
     joblib.dump({"a": np.zeros(3)}, tmp_path / "j.pkl")
     assert "joblib.load" in fault(tmp_path, (tmp_path / "j.pkl").read_bytes())
     joblib.dump({"a": np.zeros(3)}, tmp_path / "j.pkl", compress=3)

@@ -41,7 +41,7 @@ def test_what_is_written_is_read(tmp_path, suffix, shape):
     assert store.gather([]).shape == (0, *shape)
     with pytest.raises(KeyError):
         store["p9"]
-    with pytest.raises(DataError, match=rf"features\{suffix}: no features for 2 of 3 pictures, 'x' the first"):
+    with pytest.raises(DataError, match=rf"features\{suffix}: no features for 2 of 3 pictures \(first: 'x'\)"):
         store.gather(["p1", "x", "y"])
 
 
