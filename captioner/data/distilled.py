@@ -10,6 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from captioner.data.readers.predictions import read_lists
+from captioner.images.ids import align
 from captioner.storage import DataError
 from captioner.text.cleaning import clean_captions
 
@@ -20,7 +21,8 @@ def distilled_text(path: str | Path, pictures: Collection[str], rules: str) -> d
     Captions of other pictures are left out: those of a dev or test picture must not be trained on.
 
     Args:
-        path: the captions, one or several a picture, such as the predictions.json of `captioner evaluate -n 3`.
+        path: the captions, one or several per picture, such as the predictions.json of `captioner evaluate -n 3` or the
+            output of `captioner predict -n 3 --json`.
         pictures: the training pictures.
         rules: the cleaning rules.
 
@@ -29,7 +31,10 @@ def distilled_text(path: str | Path, pictures: Collection[str], rules: str) -> d
     """
     if not Path(path).exists():
         raise DataError(f"{path}: no such file; captioner evaluate RUN --split train -n 3 writes one")
-    generated = {image_id: texts for image_id, texts in read_lists(path).items() if image_id in pictures}
+    generated = read_lists(path)
+    if meant := align(generated.keys(), pictures):  # `captioner predict` names pictures with their folder
+        generated = {meant[image_id]: texts for image_id, texts in generated.items() if image_id in meant}
+    generated = {image_id: texts for image_id, texts in generated.items() if image_id in pictures}
     text = clean_captions(generated, rules)
     if not text:
         raise DataError(

@@ -95,9 +95,9 @@ class TrainConfig:
             `data.images` and encoded while training runs; the feature file is used for the dev split. Pictures whose
             captions say left or right are never mirrored.
         distill: file of captions that other models generated for the training pictures, to train on beside the
-            references: the predictions.json of `captioner evaluate RUN RUN --split train -n 3`; or a list of such
-            files. A caption that is in several counts as often. Neither the scores nor the vocabulary use them. Null
-            for none.
+            references: the predictions.json of `captioner evaluate RUN RUN --split train -n 3`, or the output of
+            `captioner predict -n 3 --json`; or a list of such files. A caption that is in several files counts several
+            times. Neither the scores nor the vocabulary use them. Null for none.
         begin_from: a run folder or `.keras` file whose weights training starts from; null for new weights.
         encoder_rate: the learning rate of encoder layers that are trained with the decoder, as a share of
             `learning_rate`; 0 freezes them.

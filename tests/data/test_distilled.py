@@ -24,6 +24,16 @@ def test_every_generated_caption_of_a_training_picture_is_cleaned_and_no_other(t
     assert found == {"a": [["a", "dog", "runs"], ["a", "dog"]], "b": [["a", "cat"]]}
 
 
+def test_pictures_that_predict_names_with_their_folder_are_the_training_pictures(tmp_path):
+    path = tmp_path / "captions.jsonl"
+    lines = [
+        {"file": "photos/train/a.jpg", "captions": [{"caption": "a dog runs"}, {"caption": "a dog"}]},
+        {"file": "photos/train/of-dev.jpg", "captions": [{"caption": "a ball"}]},
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    assert distilled_text(path, {"a", "without"}, "ptb") == {"a": [["a", "dog", "runs"], ["a", "dog"]]}
+
+
 def test_captions_of_other_pictures_alone_are_refused(tmp_path):
     path = tmp_path / "predictions.json"
     path.write_text(json.dumps(RANKED))
