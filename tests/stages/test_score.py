@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-from captioner.config import ConfigError
-from captioner.metrics.config import EvaluationConfig, require_choice, scoring_settings
+from captioner.metrics.config import EvaluationConfig
 from captioner.stages.score import score_files
 from captioner.storage import DataError, digest_file, read_manifest
 
@@ -70,19 +69,6 @@ def test_oracle_of_a_list(files):
     (files / "p.txt").write_text("a nothing\na a dog runs\nb the cat\n")
     corpus = run(files, metrics=("bleu", "oracle")).corpus
     assert corpus["oracle_bleu_1"] == pytest.approx(1) and corpus["bleu_1"] < 1
-
-
-def test_settings_that_cannot_be():
-    with pytest.raises(ValueError, match="n must be 1 or more, found 0"):
-        EvaluationConfig(n=0)
-    with pytest.raises(ConfigError, match="oracle chooses among several captions per picture: give -n 5"):
-        require_choice(EvaluationConfig(metrics=("bleu", "oracle")))
-
-
-def test_what_scores_hang_on():
-    assert scoring_settings(EvaluationConfig(n=2, metrics=("bleu",))) == {
-        "metrics": ["bleu"], "n": 2, "cider_df": "corpus", "confidence": False,
-    }  # fmt: skip
 
 
 def test_scoring_files_needs_no_keras():
