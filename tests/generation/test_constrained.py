@@ -120,3 +120,43 @@ def test_alternatives_that_the_model_lacks_are_passed_over():
     found = search(TableDecoder(random_table(5)), random_features(3), must_include=("puppy|dog",), max_length=5)
     assert all(DOG in caption_of(found, picture) for picture in range(3))
     assert np.isfinite(found["log_probs"]).all()
+
+
+def constrained_by_hand(log_probs, needed, width, length):
+    """Return the captions that a constrained beam of `width` per set of satisfied words finds, the likeliest first.
+
+    Anderson et al. 2017, algorithm 1, in plain Python: a beam for each set, whose hypotheses are (whether it had ended
+    before, log-probability, tokens). `<end>` is only possible in the set with all words, and what has ended stays.
+    """
+    whole = (1 << len(needed)) - 1
+    beams = {0: [(False, 0.0, (1,))]}
+    for position in range(length):
+        grown = {}
+        for satisfied, beam in beams.items():
+            for _, value, tokens in beam:
+                if tokens[-1] == 2:
+                    grown.setdefault(satisfied, []).append((True, value, tokens))
+                    continue
+                for word in (2, A, DOG, RUNS, THE, CAT):
+                    if word == 2 and satisfied != whole:
+                        continue
+                    now = satisfied | sum(1 << place for place, words in enumerate(needed) if word in words)
+                    more = (False, value + log_probs[position, tokens[-1], word], (*tokens, word))
+                    grown.setdefault(now, []).append(more)
+        beams = {satisfied: sorted(beam, reverse=True)[:width] for satisfied, beam in grown.items()}
+    return sorted(((value, list(tokens[1:])) for _, value, tokens in beams[whole]), reverse=True)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_narrow_beam_keeps_what_the_algorithm_keeps(width, seed):
+    length = 5
+    table, features = random_table(length, seed=seed, end=1.0), random_features(6, seed)
+    settings = {"must_include": ("dog", "cat"), "max_length": length, "normalization": "none", "beam_size": width}
+    found = search(TableDecoder(table), features, n=width, **settings)
+    for picture in range(6):
+        log_probs = log_softmax(table + features[picture])
+        expected = constrained_by_hand(log_probs, [[DOG], [CAT]], width, length)
+        for rank, (value, tokens) in enumerate(expected):
+            assert caption_of(found, picture, rank) == tokens
+            assert found["log_probs"][picture, rank] == pytest.approx(value, abs=1e-4)
