@@ -101,6 +101,10 @@ def test_features_that_say_nothing_are_told(tmp_path, said, ours):
     assert said.pop().endswith("f.h5: the features of 1 of 3 pictures are zero (first: 'p0')")
     require_finite(store(tmp_path / "g.h5", [[2, 1], [2, 1], [2, 1]], ours=ours), captions_of(3, train=ids))
     assert "all 3 pictures have the same features" in said.pop()
+    require_finite(store(tmp_path / "two.h5", [[2, 1], [2, 1]], ours=ours), captions_of(2, train=ids[:2]))
+    assert "all 2 pictures have the same features" in said.pop()
+    require_finite(store(tmp_path / "one.h5", [[2, 1]], ours=ours), captions_of(1, train=ids[:1]))
+    assert not said
     require_finite(store(tmp_path / "h.h5", [[2, 1], [2, 1], [2, 0]], ours=ours), captions_of(3, train=ids))
     require_finite(store(tmp_path / "i.h5", [[2, 1]], ours=ours), captions_of(1, train=("p0",)))
     assert said == []

@@ -302,3 +302,19 @@ def test_an_epoch_whose_weights_a_full_disk_refuses_is_left_out_of_the_mean(mode
     train_through(model, end, (3, 100, 5))
     assert [float(scored[0].ravel()[0]) for scored in seen] == [3, 3, 4]
     assert sum("epoch 2 is left out of the mean of epochs" in line for line in said) == 1
+
+
+def test_the_reason_for_an_early_end_is_said_once_and_an_epoch_that_goes_on_says_none(model, tmp_path, said):
+    end, _ = epoch_end(model, tmp_path, [{}] * 3, patience=2, max_minutes=None)
+    for _ in range(3):
+        assert not any("stopping" in line for line in said)
+        end.finish(1.0, 0.0)
+    assert [line for line in said if "stopping" in line] == ["stopping: no better cider_d for 2 epochs"]
+
+
+def test_that_the_minutes_are_over_is_said(model, tmp_path, said):
+    end, _ = epoch_end(model, tmp_path, [{}] * 2, patience=None, max_minutes=1.5)
+    end.finish(1.0, 60.0)
+    assert not any("stopping" in line for line in said)
+    end.finish(1.0, 60.0)
+    assert said[-1] == "stopping: the 1.5 minutes of train.max_minutes are over"
