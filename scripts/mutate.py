@@ -156,7 +156,7 @@ def mirror(path: Path) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("code", nargs="+", type=Path, help="Modules or folders of captioner/.")
-    parser.add_argument("--tests", nargs="+", help="The tests that should notice (default: each module's own).")
+    parser.add_argument("--tests", nargs="+", help="The tests to run (default: each module's own).")
     parser.add_argument("--sample", type=int, help="Number of random changes per module (default: all).")
     parser.add_argument("--seed", type=int, default=0, help="Seed of the random choice.")
     arguments = parser.parse_args()
@@ -178,7 +178,7 @@ def report(copy_: Copy, path: Path, arguments: argparse.Namespace) -> None:
     if not found:
         return
     if not all((ROOT / test.split("::")[0]).exists() for test in tests):
-        print(f"{name}: has no {tests[0]}; name its tests with --tests", flush=True)
+        print(f"{name}: there is no {tests[0]}; name the tests with --tests", flush=True)
         return
     if not copy_.passes(tests, keep_compiled=True):
         print(f"{name}: {' '.join(tests)} fails without a change", flush=True)
@@ -190,7 +190,7 @@ def report(copy_: Copy, path: Path, arguments: argparse.Namespace) -> None:
         if copy_.survives(mutation, tests):
             alive += 1
             print(f"{name}:{mutation.line}: survives: {mutation.before!r} -> {mutation.after!r}", flush=True)
-    print(f"{name}: {len(found)} changes, {len(found) - alive} noticed, {alive} survive", flush=True)
+    print(f"{name}: {len(found)} changes, {len(found) - alive} detected, {alive} survive", flush=True)
 
 
 if __name__ == "__main__":

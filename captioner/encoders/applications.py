@@ -102,7 +102,7 @@ def _check_layers(name: str, layers: Sequence[str], wanted: Sequence[str], known
             raise unknown_layer(layer, name, list(known))
         if layer in LAST_MAP and len(known[inner].output.shape) != 4:
             raise ConfigError(
-                f"{name}: {layer} cannot be had in one pass with layers of its dense top; extract it alone"
+                f"{name}: {layer} cannot be computed in one pass with layers of the dense top; extract it alone"
             )
 
 

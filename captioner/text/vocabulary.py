@@ -220,12 +220,12 @@ def _fault(content: Any) -> str | None:
     if not all(isinstance(word, str) for word in words) or tuple(words[:4]) != SPECIALS:
         return f"'words' does not begin with {' '.join(SPECIALS)}"
     if len(set(words)) != len(words):
-        return "'words' holds a word twice"
+        return "'words' has a word twice"
     if not all(isinstance(count, int) for count in content["counts"].values()):
-        return "'counts' holds something that is no number"
+        return "'counts' has a value that is not a number"
     merges = content.get("merges")
     if merges is not None and not (isinstance(merges, list) and all(map(_is_merge, merges))):
-        return "'merges' is no list of pairs of pieces"
+        return "'merges' is not a list of pairs of pieces"
     return None
 
 

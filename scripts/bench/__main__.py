@@ -1,4 +1,4 @@
-"""Benchmarks, each beside its reference in one run: `python scripts/bench NAME`, where bench_NAME.py is one."""
+"""Runs a benchmark: `python scripts/bench NAME` runs bench_NAME.py, which also measures a reference."""
 
 from __future__ import annotations
 

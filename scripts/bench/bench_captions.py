@@ -1,4 +1,4 @@
-"""Reading, cleaning and encoding captions of COCO's size, beside what json and str.split alone cost."""
+"""Measures reading, cleaning and encoding as many captions as COCO has; the reference is json and str.split alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "captions.txt"
 
 
 def make_file(path: Path, source: str, pictures: int = PICTURES) -> None:
-    """Write a captions_train2017.json of COCO's form, and of its size where `pictures` is not said.
+    """Write a file in the format of COCO's captions_train2017.json, by default with as many captions.
 
     A caption is the first half of one caption of `source` and the second half of another.
     """
@@ -50,7 +50,7 @@ def make_file(path: Path, source: str, pictures: int = PICTURES) -> None:
 
 
 def measure_least(path: Path, _: str) -> None:
-    """Do the least work on the same file: json, str.split, a count, a look-up a word."""
+    """Do the least possible work on the same file: json, str.split, counting, and one look-up per word."""
     began = time.perf_counter()
     annotations = json.loads(path.read_text())["annotations"]
     text = [annotation["caption"].lower().split() for annotation in annotations]
@@ -61,7 +61,7 @@ def measure_least(path: Path, _: str) -> None:
 
 
 def measure_ours(path: Path, _: str) -> None:
-    """Read, clean and encode as training does it, with a line a step."""
+    """Read, clean and encode as training does, and print one line per step."""
     began = last = time.perf_counter()
 
     def lap(name: str) -> None:
@@ -96,7 +96,7 @@ CHILDREN: dict[str, Callable[..., None]] = {"make": make_file, "captioner": meas
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--source", default=str(SAMPLE), help="captions that the made-up ones are cut from")
+    parser.add_argument("--source", default=str(SAMPLE), help="caption file from which the generated captions are made")
     parser.add_argument("--child", nargs=2, metavar=("WHAT", "FILE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -105,7 +105,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "captions_train2017.json")
-        for what in CHILDREN:  # each in a process of its own, whose peak is its own
+        for what in CHILDREN:  # each in its own process, to measure its own peak of memory
             command = [sys.executable, str(Path(__file__).parent), "captions", "--source", options.source]
             subprocess.run([*command, "--child", what, path], check=True)
 

@@ -1,4 +1,4 @@
-"""Decoding speed of every architecture, beside a compiled step run picture by picture and the tutorial's loop."""
+"""Measures decoding of every architecture, a compiled step for one picture at a time, and the tutorial's loop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import END, SPECIALS, START, TextConfig, Vocabulary
 
 GRID = (49, 512)  # VGG16's last grid, 7 x 7
-LENGTH = 12  # words that every caption gets, whoever decodes: the comparison must not depend on when a model ends
+LENGTH = 12  # words of every caption, so that the comparison does not depend on when a model ends
 
 
 def tutorial_rate(features: np.ndarray, words: int) -> float:
@@ -85,10 +85,10 @@ def our_speed(decoder: CaptionDecoder, features: np.ndarray, beams: int) -> Spee
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=int, default=1000)
-    parser.add_argument("--reference-pictures", type=int, default=30, help="pictures the references are timed on")
+    parser.add_argument("--reference-pictures", type=int, default=30, help="number of pictures for the references")
     parser.add_argument("--words", type=int, default=WORDS, help="words of the vocabulary")
-    parser.add_argument("--architectures", default=",".join(ARCHITECTURES), help="which, with commas between them")
-    parser.add_argument("--no-tutorial", action="store_true", help="leave the tutorial's loop out")
+    parser.add_argument("--architectures", default=",".join(ARCHITECTURES), help="architectures, separated by commas")
+    parser.add_argument("--no-tutorial", action="store_true", help="skip the tutorial's loop")
     options = parser.parse_args()
     print(f"{options.words} words, {LENGTH} words a caption, {options.pictures} pictures; {device()}")
     print(f"{'':14}{'beam':>5}{'one by one':>12}{'captioner':>11}{'':>9}{'limit':>8}{'share':>7}   (captions/s)")

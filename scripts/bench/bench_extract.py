@@ -1,4 +1,4 @@
-"""The whole command beside what the cores can give, VGG16 beside a `predict` a picture, and a million tiny pictures."""
+"""Measures extraction: against the limit of the cores, against one `predict` per picture, and on a million pictures."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from pathlib import Path
 import numpy as np
 
 ENCODERS = ("vgg16", "nasnet_mobile", "efficientnet_lite0")
-SECONDS_A_TURN = 6.0  # of extraction; the pictures are linked as often as that takes
-TURNS = 3  # of extraction, its parts measured before, between and after
-STEPS = 4  # of the curve, each of twice as many pictures as the one before
-PROBED_FOR = 8000  # pictures: the probe chooses as for Flickr8k
+SECONDS_A_TURN = 6.0  # of extraction; pictures are repeated (as links) to fill this time
+TURNS = 3  # of extraction; decoding and the forward pass are measured before, between and after
+STEPS = 4  # of the curve; each step has twice as many pictures
+PROBED_FOR = 8000  # pictures, so that the probe chooses as for Flickr8k
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=Path, help="A folder of small pictures, as Flickr8k's.")
-    parser.add_argument("--full-size", type=Path, help="A folder of pictures of their own sizes, as COCO's.")
-    parser.add_argument("--tiny", type=int, default=1_000_000, help="How many tiny pictures; 0: none.")
-    parser.add_argument("--seconds", type=float, default=SECONDS_A_TURN, help="Of extraction, a turn.")
+    parser.add_argument("--pictures", type=Path, help="A folder of small pictures, such as Flickr8k's.")
+    parser.add_argument("--full-size", type=Path, help="A folder of full-size pictures, such as COCO's.")
+    parser.add_argument("--tiny", type=int, default=1_000_000, help="Number of tiny pictures; 0 skips them.")
+    parser.add_argument("--seconds", type=float, default=SECONDS_A_TURN, help="Seconds of extraction per turn.")
     parser.add_argument("--encoders", nargs="*", default=ENCODERS)
-    parser.add_argument("--no-predict", action="store_true", help="Leave out a predict per picture.")
+    parser.add_argument("--no-predict", action="store_true", help="Skip the reference with one predict per picture.")
     parser.add_argument("--child", nargs=2, metavar=("COUNT", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _whole_command(name: str, folder: Path, encoder: str, seconds: float) -> None:
-    """Print the pictures a second of an extraction, and what its two parts would give if nothing else took time."""
+    """Print the pictures per second of an extraction, and of its two parts if nothing else took time."""
     from captioner.encoders.config import EncoderConfig
     from captioner.encoders.encoder import build_encoder
     from captioner.extraction.config import ExtractionConfig
@@ -73,7 +73,7 @@ def _whole_command(name: str, folder: Path, encoder: str, seconds: float) -> Non
     network.encode_layers(batch)  # compiles
 
     def parts() -> np.ndarray:
-        """Return the core-seconds a picture of decoding and of the forward pass."""
+        """Return the core-seconds per picture of decoding and of the forward pass."""
         forward = cores * _mean_time(lambda: network.encode_layers(batch), seconds / 4) / len(batch)
         return np.array([_mean_time(decode_all, seconds / 8) / len(sample), forward])
 
@@ -100,7 +100,7 @@ def _whole_command(name: str, folder: Path, encoder: str, seconds: float) -> Non
 
 
 def _beside_predict(folder: Path, seconds: float) -> None:
-    """Print VGG16's pictures a second as the command does it, and with a `predict` a picture as the tutorials do."""
+    """Print VGG16's pictures per second with the command, and with one `predict` per picture, as in the tutorials."""
     import keras
 
     from captioner.encoders.config import EncoderConfig
@@ -131,7 +131,7 @@ def _beside_predict(folder: Path, seconds: float) -> None:
 
 
 def _curve(count: int) -> None:
-    """Print time and memory of extractions of ever more tiny pictures by an encoder that costs nothing."""
+    """Print time and memory for more and more tiny pictures, with an encoder that takes no time."""
     with tempfile.TemporaryDirectory() as scratch:
         painted, folder = 0, Path(scratch, "images")
         for step in reversed(range(STEPS)):
@@ -145,7 +145,7 @@ def _curve(count: int) -> None:
 
 
 def _paint(folder: Path, first: int, last: int) -> None:
-    """Write GIFs of one pixel, a thousand a folder, each of another colour."""
+    """Write GIFs of one pixel in different colours, a thousand per folder."""
     head = b"GIF89a\x01\x00\x01\x00\x80\x00\x00"
     tail = b"\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b"
     for index in range(first, last):
@@ -186,9 +186,9 @@ def _extract_tiny(count: int, folder: Path) -> None:
 
 
 def _mean_time(function: Callable[[], object], seconds: float) -> float:
-    """Return the mean seconds of a call, of as many as fill `seconds`.
+    """Return the mean seconds of a call, over as many calls as fit into `seconds`.
 
-    The mean, as of the extraction beside it: where a machine's speed swings, the fastest call is a lucky one.
+    The extraction is also measured by its mean; on a machine whose speed varies, the fastest call is not typical.
     """
     began, calls = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
@@ -227,7 +227,7 @@ def _rate(line: str) -> float:
 
 
 def _weights(encoder: str) -> str:
-    """Return the published weights where they are at hand, and else random ones: they are as fast."""
+    """Return the published weights if they are available, or else random weights, which are as fast."""
     from captioner.encoders.table import weights_at_hand
 
     return "imagenet" if weights_at_hand(encoder) == "here" else "random"

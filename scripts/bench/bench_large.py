@@ -1,4 +1,4 @@
-"""Training on as many pictures as COCO has, with grids on disk, beside as many as Flickr8k has."""
+"""Measures training on as many pictures as COCO has, with grids on disk; the reference has as many as Flickr8k."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from resident import peak_gib
 REGIONS, CHANNELS = 49, 512  # VGG16's block5_pool
 DEV = 1000
 WARM_UP = 10  # steps that are not counted
-SAME = ("data.images=null", "data.descriptions=null", "text.max_size=2600")  # of both sets, the output layer too
+SAME = ("data.images=null", "data.descriptions=null", "text.max_size=2600")  # of both sets, with outputs of one size
 
 
 def make_set(folder: Path, pictures: int, source: str) -> None:
-    """Write captions in COCO's form, made-up grids of regions as float16, and the lists of two splits."""
+    """Write captions in COCO's format, random grids of regions as float16, and the lists of two splits."""
     import numpy as np
     from bench_captions import make_file
 
@@ -48,7 +48,7 @@ def make_set(folder: Path, pictures: int, source: str) -> None:
 
 
 def train(folder: Path, recipe: str, steps: int, began: float) -> dict[str, float]:
-    """Train for some steps as `captioner train` does, and return what was measured.
+    """Train for some steps as `captioner train` does, and return the measurements.
 
     Args:
         folder: from `make_set`.
@@ -102,11 +102,13 @@ def train(folder: Path, recipe: str, steps: int, began: float) -> dict[str, floa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--source", default="", help="captions that the made-up ones are cut from (default: the sample's)"
+        "--source", default="", help="caption file from which the generated captions are made (default: the sample's)"
     )
     parser.add_argument("--recipe", default="attention", help="a recipe with regions (default: attention)")
-    parser.add_argument("--pictures", type=int, nargs=2, default=(118_000, 7_000), help="in the large and small set")
-    parser.add_argument("--steps", type=int, default=60, help="of training that are timed (default: 60)")
+    parser.add_argument(
+        "--pictures", type=int, nargs=2, default=(118_000, 7_000), help="of the large and the small set"
+    )
+    parser.add_argument("--steps", type=int, default=60, help="timed training steps (default: 60)")
     parser.add_argument("--turns", type=int, default=3, help="trainings of each set, in turn (default: 3)")
     parser.add_argument("--child", nargs=3, metavar=("FOLDER", "WHAT", "WHEN"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -124,7 +126,7 @@ def main() -> None:
 
 
 def compare(folders: list[Path], options: argparse.Namespace) -> None:
-    """Make the sets and train on each in turn, a process each."""
+    """Make the sets and train on each in turn, each time in a new process."""
 
     def child(folder: Path, what: str) -> str:
         command = [sys.executable, str(Path(__file__).parent), "large", "--recipe", options.recipe]

@@ -1,4 +1,4 @@
-"""Memory of training from a features.pkl of fc2's size, beside the tutorial's: peak resident size of a process each."""
+"""Measures the peak memory of training from a features.pkl of fc2's size, and with the tutorial's arrays."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def make_features(path: Path) -> None:
 
 
 def train_ours(path: Path) -> None:
-    """An epoch over the whole file's pictures, as `captioner train` does it with the batches of the merge recipes."""
+    """Train an epoch on the whole file, as `captioner train` does with the batches of the merge recipes."""
     import keras
 
     from captioner.data.batches import CaptionBatches

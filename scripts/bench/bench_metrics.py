@@ -1,4 +1,4 @@
-"""Scoring speed: PTB tokens, BLEU, ROUGE-L and CIDEr-D beside pycocoevalcap with its Java tokenizer, same captions."""
+"""Measures scoring (PTB tokens, BLEU, ROUGE-L, CIDEr-D); the reference is pycocoevalcap with its Java tokenizer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REWARDED, SAMPLES = 128, 5  # pictures of a training batch, sampled captions of 
 
 
 def take(source: References, pictures: int) -> tuple[dict[str, str], References]:
-    """Return so many pictures' references, and as candidates the captions of other pictures."""
+    """Return the references of some pictures, and captions of other pictures as candidates."""
     several = list(islice(cycle(source.values()), pictures))
     references = {f"p{number}": texts for number, texts in enumerate(several)}
     return {image_id: texts[0] for image_id, texts in zip(references, reversed(several), strict=True)}, references

@@ -1,4 +1,4 @@
-"""What weights in fewer bits cost: the size of a captioner's graphs and the scores of its captions."""
+"""Measures the size of a captioner's graphs and the scores of its captions for each precision of the weights."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="a run folder or a .keras file")
     parser.add_argument("--pictures", required=True, type=Path, help="a folder of pictures")
     parser.add_argument("--captions", required=True, type=Path, help="their captions")
-    parser.add_argument("--split", required=True, type=Path, help="the list of those that are captioned")
-    parser.add_argument("--limit", type=int, help="the first so many of the list (default: all)")
+    parser.add_argument("--split", required=True, type=Path, help="the list of the pictures to caption")
+    parser.add_argument("--limit", type=int, help="use only this many from the list (default: all)")
     options = parser.parse_args()
     model, names = load(options.model), options.split.read_text(encoding="utf-8").split()[: options.limit]
     references = read_captions(options.captions)

@@ -1,4 +1,4 @@
-"""Captioning a folder end to end beside its stages apart; the first caption of a cold process; search by text."""
+"""Measures captioning of a folder and its separate stages, the first caption of a new process, and search by text."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Silent:
 
 
 def decoding_rate(files: PictureFiles, encoders: Encoders) -> tuple[float, np.ndarray]:
-    """Return the pictures a second that threads decode and resize, and the pictures (n, height, width, 3)."""
+    """Return the pictures per second that threads decode and resize, and the pictures (n, height, width, 3)."""
     encoder = encoders.members[0]
 
     def decode(place: int) -> np.ndarray:
@@ -61,7 +61,7 @@ def decoding_rate(files: PictureFiles, encoders: Encoders) -> tuple[float, np.nd
 
 
 def encoding_rate(encoders: Encoders, pictures: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return the pictures a second that the network encodes, and their features."""
+    """Return the pictures per second that the network encodes, and their features."""
     size = encoders.batch_size
     batches = [pictures[start : start + size] for start in range(0, len(pictures), size)]
     encoders.encode_layers(batches[0], size)
@@ -72,7 +72,7 @@ def encoding_rate(encoders: Encoders, pictures: np.ndarray) -> tuple[float, np.n
 
 
 def captioning_rate(captioner: Captioner, features: np.ndarray) -> float:
-    """Return the pictures a second that the decoder captions."""
+    """Return the pictures per second that the decoder captions."""
     search = captioner.search()
 
     def caption() -> None:
@@ -86,7 +86,7 @@ def captioning_rate(captioner: Captioner, features: np.ndarray) -> float:
 
 
 def end_to_end_rate(captioner: Captioner, files: PictureFiles, config: ExtractionConfig) -> float:
-    """Return the pictures a second from files to captions, without the first lot, which compiles."""
+    """Return the pictures per second from files to captions, without the first batches, which compile."""
     times: list[float] = []
 
     class Clock(Silent):
@@ -137,8 +137,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench predict", description=__doc__)
     parser.add_argument("--pictures", required=True, type=Path, help="a folder of pictures")
     parser.add_argument("--model", required=True, type=Path, help="a run folder")
-    parser.add_argument("--limit", type=int, default=400, help="use so many of them (default: 400)")
-    parser.add_argument("--index", type=int, default=10_000, help="pictures of the search (default: 10,000)")
+    parser.add_argument("--limit", type=int, default=400, help="number of pictures (default: 400)")
+    parser.add_argument(
+        "--index", type=int, default=10_000, help="pictures in the index for the search (default: 10,000)"
+    )
     options = parser.parse_args()
     captioner, files = load(options.model), PictureFiles()
     for path in list(find_pictures([options.pictures]))[: options.limit]:

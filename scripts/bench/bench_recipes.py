@@ -1,4 +1,4 @@
-"""Training speed and size of recipes on their own features and captions, warm, one after the other."""
+"""Measures the size and the training speed of recipes on their own features and captions, one after the other."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from captioner.text.vocabulary import Vocabulary
 from captioner.training.fit import compiled
 from captioner.training.numpy_fit import Twin
 
-TURNS = 3  # whose median counts, after one that compiles
+TURNS = 3  # the median counts; one more before them compiles
 
 
 def measure(recipe: Recipe, pictures: int) -> tuple[int, float]:
-    """Return how many weights a recipe's decoder has, and how many captions a second it trains on."""
+    """Return the number of weights of a recipe's decoder, and its training speed in captions per second."""
     data = Dataset(recipe.data)
     captions = data.load(("train",))
     text = training_text(data, captions, ("train",), recipe.text.rules)

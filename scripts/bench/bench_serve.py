@@ -1,7 +1,7 @@
-"""The server beside the model alone: throughput, latency, memory over many requests, a full queue, slow clients.
+"""Measures the server: throughput against the model alone, latency, memory, a full queue, slow clients.
 
-The clients are threads of this process, the server is another (`captioner serve`), so both share the machine's cores,
-as they do where pictures come from a program on the same machine.
+The clients are threads of this process and the server is another process (`captioner serve`). Both share the machine's
+cores, as when a program on the same machine sends the pictures.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import numpy as np
 from PIL import Image
 
 CLIENTS, HONEST, SLOW = 32, 8, 50
-LOOK_SECONDS = 0.25  # between two looks at the memory, which rises and falls with every batch
+LOOK_SECONDS = 0.25  # between two measurements of the memory, which rises and falls with every batch
 
 
 class Server:
@@ -56,7 +56,7 @@ class Server:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[list[int]]:
-        """Fill a list with the resident memory, look after look."""
+        """Append the resident memory to a list at regular times."""
         looks: list[int] = []
         stop = threading.Event()
 
@@ -87,7 +87,7 @@ def serving(model: Path, *options: str) -> Iterator[Server]:
                 assert process.stdout is not None
                 found = re.search(r"http://127\.0\.0\.1:(\d+)", process.stdout.readline())
                 if not found:
-                    sys.exit("captioner serve did not start; call it by hand to see why")
+                    sys.exit("captioner serve did not start; run it by hand to see why")
                 server = Server(process, int(found[1]), Path(files))
                 while not is_ready(server.port):
                     time.sleep(0.2)
@@ -108,7 +108,7 @@ def is_ready(port: int) -> bool:
 def load(
     server: Server, pictures: Sequence[bytes], clients: int, requests: int
 ) -> tuple[float, list[float], Counter[int]]:
-    """Send requests from so many clients at once; return the seconds, each latency and the statuses."""
+    """Send requests from several clients at once; return the seconds, each latency and the statuses."""
     lock, left = threading.Lock(), iter(range(requests))
     latencies: list[float] = []
     statuses: Counter[int] = Counter()
@@ -135,9 +135,9 @@ def load(
 
 
 def model_alone(model: Path, pictures: Sequence[bytes], batch: int, seconds: float) -> tuple[float, float]:
-    """Return the pictures a second of the model itself on prepared pictures, and of decoding and model in turn.
+    """Return the pictures per second of the model alone on prepared pictures, and of decoding followed by the model.
 
-    It runs on what the server runs on: onnxruntime where the model has a graph, Keras otherwise.
+    Like the server, it uses onnxruntime if the model has a graph, and Keras otherwise.
     """
     import captioner
     from captioner.export.fast import has_graph
@@ -158,7 +158,7 @@ def model_alone(model: Path, pictures: Sequence[bytes], batch: int, seconds: flo
 
 
 def some_pictures(folder: Path | None, count: int = 64) -> list[bytes]:
-    """Return JPEGs: those of a folder, or noise of a phone picture's shape, scaled down."""
+    """Return JPEGs: those of a folder, or noise in the shape of a small phone picture."""
     if folder is not None:
         from captioner.images.listing import list_images
 
@@ -198,9 +198,9 @@ def percentile(latencies: Sequence[float], share: float) -> float:
 
 
 def growth_of(looks: Sequence[int]) -> tuple[float, float]:
-    """Return by how many per cent memory grew from the second fifth to the last: its mean, and its largest value.
+    """Return the growth of memory from the second fifth to the last in per cent: of the mean and of the largest value.
 
-    The first fifth is left out: libraries fill their pools then.
+    The first fifth is left out because libraries fill their pools then.
     """
     fifth = len(looks) // 5
     second, last = (np.array(part) for part in (looks[fifth : 2 * fifth], looks[-fifth:]))
@@ -210,10 +210,12 @@ def growth_of(looks: Sequence[int]) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path, help="a run folder, or a .keras file")
-    parser.add_argument("--pictures", type=Path, help="a folder of pictures; drawn ones otherwise")
+    parser.add_argument("--pictures", type=Path, help="a folder of pictures (default: random pictures)")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--requests", type=int, default=5000, help="of the long turn; 400 at most of the short ones")
-    parser.add_argument("--seconds", type=float, default=15.0, help="for the model alone")
+    parser.add_argument(
+        "--requests", type=int, default=5000, help="requests of the long test; the short tests have at most 400"
+    )
+    parser.add_argument("--seconds", type=float, default=15.0, help="seconds for the model alone")
     options = parser.parse_args()
     few = min(400, options.requests)
     pictures = some_pictures(options.pictures)
@@ -230,17 +232,15 @@ def main() -> None:
             seconds, latencies, statuses = load(server, pictures, CLIENTS, options.requests)
         rate = options.requests / seconds
         p99 = percentile(latencies, 0.99)
-        print(
-            f"{CLIENTS} clients: {rate:.1f} pictures/s, {rate / alone:.2f} of the model alone (wanted 0.9)", flush=True
-        )
+        print(f"{CLIENTS} clients: {rate:.1f} pictures/s, {rate / alone:.2f} of the model alone (goal 0.9)", flush=True)
         median = percentile(latencies, 0.5)
         print(f"latency: one client {1000 * usual:.0f} ms; {CLIENTS} clients: median {1000 * median:.0f} ms")
-        print(f"p99 {1000 * p99:.0f} ms: {p99 / usual:.1f} times one client's (wanted 5)")
+        print(f"p99 {1000 * p99:.0f} ms: {p99 / usual:.1f} times one client's (goal 5)")
         mean, largest = growth_of(looks)
         left = len(list(server.files.rglob("*")))
         print(
             f"{options.requests} requests: {dict(statuses)}; memory from the second fifth to the last:"
-            f" mean {mean:+.1f} %, largest {largest:+.1f} % (wanted 5); {left} files left",
+            f" mean {mean:+.1f} %, largest {largest:+.1f} % (goal 5); {left} files left",
             flush=True,
         )
         seconds, latencies, _ = load(server, pictures, HONEST, few)
@@ -256,13 +256,13 @@ def main() -> None:
         loris.join()
         print(
             f"{HONEST} clients: {honest:.1f} pictures/s; beside {SLOW} slow ones {few / seconds:.1f}:"
-            f" {few / seconds / honest:.2f} (wanted 0.8), {dict(statuses)}",
+            f" {few / seconds / honest:.2f} (goal 0.8), {dict(statuses)}",
             flush=True,
         )
     with serving(options.model, "--batch", str(options.batch), "--queue", "32") as server:
         _, _, statuses = load(server, pictures, 200, 1000)
         lost = 1000 - sum(statuses.values())
-        print(f"200 clients, a queue of 32: {dict(statuses)}, {lost} lost (wanted: 200 and 503 only)")
+        print(f"200 clients, a queue of 32: {dict(statuses)}, {lost} lost (goal: 200 and 503 only)")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What few pictures give: dev CIDEr-D of trainings on parts of Flickr8k, beside captions of the most similar pictures.
+"""Measures training on few pictures: dev CIDEr-D against the captions of the most similar training pictures.
 
-The cheap merge recipe on EfficientNet-Lite0's pooled features. Each row trains on the first N pictures of the training
-list, chooses its epoch on a quarter as many that follow there, as somebody with few pictures would have to, and is
-scored on the whole dev list. The features of 1,250 training pictures and of the dev pictures are made first, or taken
-from a file.
+It uses the fast merge recipe on EfficientNet-Lite0's pooled features and parts of Flickr8k. Each row trains on the
+first N pictures of the training list and chooses its epoch on the next N / 4 pictures, because a small data set has no
+other pictures. It is scored on the whole dev list. The features of 1,250 training pictures and of the dev pictures are
+made first, or read from a file.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from captioner.training.baseline import nearest_captions
 
 RECIPE = "merge_efficientnet_lite2"
 ENCODER = "efficientnet_lite0"
-SHARE = 4  # a dev picture for so many of training
+SHARE = 4  # training pictures per dev picture
 
 
 def recipe_of(count: int, ids: list[str], flickr: Recipe, features: Path, folder: Path) -> Recipe:
-    """Return the recipe for the first `count` of the training pictures."""
+    """Return the recipe for the first `count` training pictures."""
     lists = {"train": ids[:count], "dev": ids[count : count + max(8, count // SHARE)]}
     for name, part in lists.items():
         (folder / f"{name}.txt").write_text("".join(f"{image_id}\n" for image_id in part))
@@ -55,7 +55,7 @@ def cider_d(model: Captioner, store: FeatureStore, references: Mapping[str, tupl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=int, nargs="+", default=[40, 80, 200, 1000])
-    parser.add_argument("--features", type=Path, help="A feature file, instead of encoding the pictures.")
+    parser.add_argument("--features", type=Path, help="A feature file to read, instead of encoding the pictures.")
     options = parser.parse_args()
     flickr = load_recipe(find_recipe(RECIPE))
     captions = Dataset(flickr.data).load(("train", "dev"))

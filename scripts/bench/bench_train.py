@@ -1,4 +1,4 @@
-"""Training speed: merge beside the tutorial's generator, attention and transformer beside plain PyTorch, same sizes."""
+"""Measures training: merge against the tutorial's generator, attention and transformer against plain PyTorch."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ UNITS = 256
 def operations_per_caption(words_per_caption: float) -> float:
     """Floating-point operations of one caption's forward and backward pass; two per multiply-add, backward twice.
 
-    The LSTM, the joint layer and the output layer once per word that is predicted; the picture's layer a fifth of a
-    time, and without a gradient for its input.
+    The LSTM, the joint layer and the output layer run once per predicted word. The picture's layer runs once for five
+    captions, and its input needs no gradient.
     """
     lstm = 2 * (UNITS + UNITS) * 4 * UNITS
     joint, output = 2 * UNITS * UNITS, 2 * UNITS * WORDS
@@ -38,7 +38,7 @@ def tutorial_rate(pictures: int) -> float:
         began = time.perf_counter()
         model.train_on_batch(inputs, targets)
         times.append(time.perf_counter() - began)
-    # The examples' making belongs to the tutorial's loop, too.
+    # The tutorial's loop includes making the examples.
     began = time.perf_counter()
     for _ in examples(features, made_up_captions(pictures + 2), WORDS, LONGEST):
         pass
@@ -63,13 +63,15 @@ def main() -> None:
     parser.add_argument("architectures", nargs="*", help=f"of merge, {', '.join(CASES)}; all without any")
     parser.add_argument("--pictures", type=int, default=2048, help="pictures of merge's epoch")
     parser.add_argument("--region-pictures", type=int, default=512, help="pictures of the others' epochs")
-    parser.add_argument("--region-batch-size", type=int, default=26, help="pictures a batch of theirs: 130 captions")
-    parser.add_argument("--tutorial-pictures", type=int, default=40, help="pictures the tutorial is timed on")
-    parser.add_argument("--batch-size", type=int, default=64, help="pictures a batch of merge")
+    parser.add_argument(
+        "--region-batch-size", type=int, default=26, help="pictures per batch of the others, with 130 captions"
+    )
+    parser.add_argument("--tutorial-pictures", type=int, default=40, help="number of pictures for the tutorial")
+    parser.add_argument("--batch-size", type=int, default=64, help="pictures per batch of merge")
     options = parser.parse_args()
     known = ("merge", *CASES)
     if unknown := [name for name in options.architectures if name not in known]:
-        parser.error(f"{unknown[0]}: not among {', '.join(known)}")
+        parser.error(f"{unknown[0]}: unknown architecture (known: {', '.join(known)})")
     for name in options.architectures or known:
         if name == "merge":
             merge(options)

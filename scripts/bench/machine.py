@@ -1,4 +1,4 @@
-"""What the machine can do, and data of the real sizes."""
+"""Measures the machine's arithmetic limit, and makes data of realistic sizes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import keras
 import numpy as np
 from keras import ops
 
-WORDS, CHANNELS, LONGEST = 7579, 4096, 34  # the tutorial's vocabulary with the specials, fc2, longest caption
+WORDS, CHANNELS, LONGEST = 7579, 4096, 34  # the tutorial's vocabulary, fc2, the longest caption
 
 
 def seconds(function: Callable[[], object], repeats: int) -> float:
-    """Return the median time of a call, after one that is not counted."""
+    """Return the median time of a call; the first call is not counted."""
     function()
     times = []
     for _ in range(repeats):
@@ -35,11 +35,11 @@ def gemm_rate(dtype: str = "float32") -> float:
 
 
 class Speed(NamedTuple):
-    """How fast some work was, and what share of the arithmetic limit it reached: medians of several turns.
+    """The speed of some work and its share of the arithmetic limit: medians of several turns.
 
     Attributes:
-        rate: pieces of work a second.
-        share: of the limit that was measured right before and after the work.
+        rate: pieces of work per second.
+        share: of the limit measured right before and after the work.
     """
 
     rate: float
@@ -47,23 +47,23 @@ class Speed(NamedTuple):
 
     @property
     def limit(self) -> float:
-        """The pieces of work a second that the share is of."""
+        """The arithmetic limit in pieces of work per second."""
         return self.rate / self.share
 
 
 def beside_the_limit(
     work: Callable[[], object], pieces: int, operations: float, dtype: str = "float32", turns: int = 5
 ) -> Speed:
-    """Measure work and the machine's limit in turn, after a turn that is not counted.
+    """Measure work and the machine's limit in turn; the first turn is not counted.
 
     Other processes slow down both, so the limit is measured right before and after the work.
 
     Args:
-        work: what is timed.
+        work: the function to time.
         pieces: the number of pieces in the work, such as captions.
         operations: the floating-point operations of a piece's matrix products.
-        dtype: the type that it computes in.
-        turns: how often both are measured.
+        dtype: the type of the numbers in the products.
+        turns: the number of measurements of both.
     """
     work()
     rates, shares, before = [], [], gemm_rate(dtype)
@@ -121,14 +121,14 @@ def _equations(jaxpr: Any) -> Iterator[Any]:
 
 
 def made_up_captions(pictures: int, words: int = WORDS, seed: int = 0) -> list[list[list[int]]]:
-    """Return five captions a picture with the lengths of Flickr8k's: 10.8 words on average, spread 3.8."""
+    """Return five captions per picture with lengths like Flickr8k's: mean 10.8 words, standard deviation 3.8."""
     rng = np.random.default_rng(seed)
     lengths = np.clip(np.rint(rng.gamma(8.1, 10.8 / 8.1, size=(pictures, 5))), 3, LONGEST - 2).astype(int)
     return [[[1, *rng.integers(4, words, n).tolist(), 2] for n in row] for row in lengths]
 
 
 class Rows:
-    """Features of pictures called by their row."""
+    """Features of pictures whose image_ids are row numbers."""
 
     def __init__(self, rows: np.ndarray) -> None:
         self.rows = rows

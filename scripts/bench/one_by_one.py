@@ -1,4 +1,4 @@
-"""What a compiled step is worth alone: searches over one picture at a time, the loop and the choice in Python."""
+"""A reference for decoding: a compiled step for one picture at a time, with the beam search in Python."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from captioner.text.vocabulary import PAD, START, UNK
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function as the backend does it."""
+    """Compile a function with the backend."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -28,8 +28,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 def beam_rate(decoder: CaptionDecoder, features: np.ndarray, beams: int, length: int) -> float:
     """Return the captions per second of a beam search over one picture after another.
 
-    The likeliest words of each hypothesis and the order of the beams belong to the compiled step; what is left to
-    Python is to choose among beams x beams numbers.
+    The compiled step finds the most probable words of each hypothesis and reorders the beams. Python only chooses among
+    beams x beams numbers.
     """
     never = np.zeros(decoder.vocabulary_size, "float32")
     never[[PAD, START, UNK]] = -1e9

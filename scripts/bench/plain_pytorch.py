@@ -1,7 +1,7 @@
-"""The attention model and the transformer as one writes them first in PyTorch: the reference of the training bench.
+"""Straightforward PyTorch versions of the attention model and the transformer: the reference for training speed.
 
-The attention model loops over time with nn.LSTMCell; both read captions that are padded to the batch's longest, each
-with its own copy of its picture's regions.
+The attention model loops over time with nn.LSTMCell. Both models take captions padded to the longest of the batch, and
+repeat the picture's regions for each caption.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-LONGEST = 40  # words of a caption
+LONGEST = 40  # longest caption in words
 
 
 class Attention(nn.Module):
@@ -71,7 +71,7 @@ class Transformer(nn.Module):
 def train_step(
     model: nn.Module, optimizer: torch.optim.Optimizer, regions: torch.Tensor, captions: torch.Tensor
 ) -> None:
-    """Take one step of the optimizer on whole captions (captions, time + 1), 0 where there is no word."""
+    """Take one step of the optimizer on whole captions (captions, time + 1), padded with 0."""
     optimizer.zero_grad(set_to_none=True)
     logits = model(regions, captions[:, :-1])
     loss = nn.functional.cross_entropy(logits.flatten(0, 1), captions[:, 1:].flatten(), ignore_index=0)

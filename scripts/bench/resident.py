@@ -1,4 +1,4 @@
-"""How much memory a process took. Imports nothing that takes any."""
+"""Measures a process' peak memory. It imports only modules that need little memory themselves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def peak_gib() -> float:
-    """Return this process' peak resident size; getrusage would count its parent's before the exec, too."""
+    """Return this process' peak resident size in GiB. getrusage would include its parent's size before the exec."""
     status = Path("/proc/self/status").read_text()
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
     if found is None:

@@ -1,4 +1,4 @@
-"""Training speed of the attention model and the transformer, each beside a plain PyTorch one of the same sizes."""
+"""Measures training of the attention model and the transformer against plain PyTorch models of the same sizes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Case(NamedTuple):
 
     Attributes:
         words: the vocabulary.
-        width: of everything.
+        width: width of every layer.
         plain: the class in plain_pytorch.
     """
 
@@ -42,8 +42,8 @@ ATTENTION = {"units": 512, "embedding_size": 512, "attention_units": 512}
 def operations_per_caption(architecture: str, words_per_caption: float) -> float:
     """Floating-point operations of the matrix products of a caption's forward and backward pass.
 
-    Two per multiply-add, backward twice; what is computed from the picture alone a fifth of a time, and its first
-    product without a gradient for its input.
+    Two per multiply-add; the backward pass counts twice. Layers that depend only on the picture run once for five
+    captions, and the first of them needs no gradient for its input.
     """
     case = CASES[architecture]
     width, output = case.width, 2 * case.width * case.words
@@ -60,7 +60,7 @@ def operations_per_caption(architecture: str, words_per_caption: float) -> float
 
 
 def epoch_of(decoder: CaptionDecoder, batches: CaptionBatches) -> Callable[[], object]:
-    """Return what trains an epoch, compiled as `captioner train` does it."""
+    """Return a function that trains one epoch, compiled as in `captioner train`."""
     model, _ = compiled(decoder, TrainConfig(), len(batches))
     fed = batches.for_keras()
     return lambda: model.fit(fed, epochs=1, shuffle=False, verbose=0)
@@ -82,7 +82,7 @@ def our_speed(architecture: str, precision: str, pictures: int, batch_size: int,
 
 
 def plain_rate(architecture: str, batch_size: int, steps: int = 6) -> float:
-    """Return plain PyTorch's captions per second in float32, the median step's after one that is not counted."""
+    """Return plain PyTorch's captions per second in float32: the median of the steps, without the first."""
     import plain_pytorch
     import torch
 
@@ -113,7 +113,7 @@ def compare(architecture: str, pictures: int, batch_size: int) -> None:
     print(f"{architecture}, {case.width} wide, {case.words} words, {REGIONS} x {CHANNELS} regions")
     plain = None
     if importlib.util.find_spec("torch") is None:
-        print("plain PyTorch            is not here: pip install 'captioner[bench]'")
+        print("plain PyTorch            is not installed: pip install 'captioner[bench]'")
     else:
         plain = plain_rate(architecture, 5 * batch_size)
         print(f"plain PyTorch            float32 {plain:8.1f} captions/s")

@@ -1,4 +1,4 @@
-"""The classic Flickr8k tutorial's way, written out as the reference: what most people run today."""
+"""The method of the well-known Flickr8k tutorial, as a reference."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def make_model(words: int, longest: int, channels: int, units: int = 256) -> keras.Model:
-    """The tutorial's merge model: (picture, left-padded prefix) -> softmax over the next word."""
+    """Return the tutorial's merge model: (picture, left-padded prefix) -> softmax over the next word."""
     picture = keras.Input((channels,))
     picture_part = keras.layers.Dense(units, activation="relu")(keras.layers.Dropout(0.5)(picture))
     prefix = keras.Input((longest,))
@@ -24,7 +24,7 @@ def make_model(words: int, longest: int, channels: int, units: int = 256) -> ker
 def examples(
     features: np.ndarray, captions: Sequence[Sequence[Sequence[int]]], words: int, longest: int
 ) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
-    """One picture a batch: every prefix of its captions left-padded, every next word one-hot."""
+    """Yield one batch per picture: every prefix of its captions, left-padded, and every next word, one-hot."""
     for row, picture in enumerate(captions):
         prefixes, targets = [], []
         for caption in picture:
@@ -37,9 +37,9 @@ def examples(
 
 
 def caption(model: keras.Model, vector: np.ndarray, start: int, end: int | None, longest: int, steps: int) -> list[int]:
-    """The tutorial's greedy decoding: one `predict` of the whole prefix per word, one picture at a time.
+    """Decode greedily as the tutorial does: one `predict` of the whole prefix per word, one picture at a time.
 
-    The prefix is padded to `longest`; at most `steps` words are made, and `end` (None: none) ends the caption.
+    The prefix is padded to `longest`. The caption has at most `steps` words and stops at `end`, unless that is None.
     """
     tokens = [start]
     for _ in range(steps):

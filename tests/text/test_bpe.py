@@ -104,7 +104,7 @@ def test_without_the_library_the_extra_is_named_and_decoding_still_works(monkeyp
 @pytest.mark.parametrize("merges", ["ab", [["a"]], [["a", 5]], [5]])
 def test_broken_merges_are_named(merges):
     content = Vocabulary(["<pad>", "<start>", "<end>", "<unk>", "a"], "ptb", 40, {}, []).to_json()
-    with pytest.raises(DataError, match="'merges' is no list of pairs"):
+    with pytest.raises(DataError, match="'merges' is not a list of pairs"):
         Vocabulary.from_json({**content, "merges": merges})
 
 

@@ -1,1 +1,1 @@
-"""Downloads: data sets fetched, checked and unpacked."""
+"""Downloads, checks and unpacks data sets."""

@@ -1,1 +1,1 @@
-"""Readers: one for each form of caption file."""
+"""Readers, one for each format of caption file."""
