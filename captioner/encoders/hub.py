@@ -129,7 +129,7 @@ def _load_family(preset: str, load_weights: bool) -> Any:
         backbone = hub.models.Backbone.from_preset(preset, load_weights=load_weights)
     kind = type(backbone).__name__
     if kind not in FAMILIES:
-        raise ConfigError(f"{HUB}{preset}: is a {kind}; those that can encode: {', '.join(FAMILIES)}")
+        raise ConfigError(f"{HUB}{preset}: is a {kind}; these can encode pictures: {', '.join(FAMILIES)}")
     return backbone
 
 

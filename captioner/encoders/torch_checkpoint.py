@@ -31,7 +31,7 @@ class _View(NamedTuple):
     strides: tuple[int, ...]
 
 
-# the types' names in a checkpoint, and their NumPy types here
+# a checkpoint's names of types, and the NumPy types
 _STORAGES: dict[tuple[str, str], np.dtype] = {
     ("torch", "FloatStorage"): np.dtype("<f4"),
     ("torch", "LongStorage"): np.dtype("<i8"),
@@ -52,7 +52,7 @@ class _CheckpointMachine(PickleMachine):
         return super().call(name, arguments)
 
     def set_state(self, thing: Any, state: Any) -> None:
-        if not isinstance(thing, Pairs):  # an OrderedDict of torch's has metadata, of no use here
+        if not isinstance(thing, Pairs):  # torch gives an OrderedDict metadata, which are not needed
             super().set_state(thing, state)
 
     def persistent(self, key: Any) -> _Storage:

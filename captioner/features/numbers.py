@@ -1,4 +1,4 @@
-"""The types of numbers in feature files. Apart from the formats, because settings are checked without h5py."""
+"""The types of numbers in feature files. In a module of its own, since settings are checked without h5py."""
 
 from __future__ import annotations
 

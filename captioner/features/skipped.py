@@ -1,4 +1,4 @@
-"""FILE.skipped.csv beside a feature file: the pictures without features, and why."""
+"""FILE.skipped.csv, next to a feature file: the pictures without features, and the reasons."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_skipped(output: Path, skipped: Mapping[str, str]) -> None:
 
 
 def read_skipped(output: Path) -> dict[str, str]:
-    """Return image_id -> why it has no features; empty if there is no such file.
+    """Return image_id -> the reason why it has no features; empty if there is no such file.
 
     Raises:
         DataError: the file cannot be read, or was not written by captioner.

@@ -1,4 +1,4 @@
-"""Marks of beginning and end that other tools leave in captions: `<start> a dog <end>`, `startseq ... endseq`."""
+"""Start and end markers that other tools leave in captions: `<start> a dog <end>`, `startseq ... endseq`."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ ABBREVIATIONS_BEFORE_NUMBERS = "art ca fig figs no nos op pp prop"
 ABBREVIATIONS_WITH_CAPITAL = "ark az del ill la mass miss ore pa tex wash"
 ABBREVIATIONS_NOT_ALL_CAPITALS = "mfg mtg ppte pptes ppty pptys pte ptes pty ptys"
 
-# Before these, with a capital, the period of a single letter ends the sentence.
+# Before these words, if capitalized, the period after a single letter ends the sentence.
 SENTENCE_STARTS = """
     a about after an as at but he her here however if in it last many more now once one other our she since so some such
     that the their then there these they this we what when while yet you"""
@@ -57,14 +57,14 @@ _SYMBOLS = {
 _SPECIAL = r"!-/:-@\[-`{-~\u0080\u0091-\u0094\u0096\u0097¢-¤«»¼-¾\u00ad\u058a٫٬‐‑–—―‘’‛“”…‹›⁄₠€⅓⅔"
 # Characters that the tool treats as a space, or cannot read and skips: controls, direction marks, emoji, ...
 _UNREADABLE = re.compile(rf"[^{ALPHA}{DIGIT}{MARK}{SYMBOL}{_SPECIAL} ]")
-_GAP = "\0"  # is where a sign cannot be read; names of the net reach across it
+_GAP = "\0"  # replaces characters that the tool cannot read; internet addresses may contain it
 _APOSTROPHE = "['’\u0092]"
 _ANY_APOSTROPHE = "['’\u0092`\u0091‘‛]"
 _HYPHEN = r"[-\u058a‐‑]"
 _ALPHA, _DIGIT = f"[{ALPHA}]", f"[{DIGIT}]"
-_LETTER = f"[{ALPHA}{MARK}\u00ad]"  # of a plain word
-_WITHIN = f"[{ALPHA}{MARK}\u00ad{DIGIT}]"  # behind the first letter of one
-_ALNUM = f"[{ALPHA}{DIGIT}]"  # of a word with hyphens
+_LETTER = f"[{ALPHA}{MARK}\u00ad]"  # in a plain word
+_WITHIN = f"[{ALPHA}{MARK}\u00ad{DIGIT}]"  # after the first letter of a plain word
+_ALNUM = f"[{ALPHA}{DIGIT}]"  # in a word with hyphens
 
 
 def _any_of(words: str, *cases: Callable[[str], str]) -> str:
@@ -74,11 +74,11 @@ def _any_of(words: str, *cases: Callable[[str], str]) -> str:
 
 _NO_CLITIC = rf"(?!(?i:ll|re|ve)(?!{_ALNUM}))"
 _PREFIX = rf"(?:[dDoOlL]{_APOSTROPHE}{_NO_CLITIC}{_ALNUM}(?={_ALNUM}))?"
-_INNER_PREFIX = rf"(?:[dDoOlL]{_ANY_APOSTROPHE}{_ALNUM}(?={_ALNUM}))?"  # behind a hyphen or an underscore
-_PART = r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}"  # of a word with slashes
+_INNER_PREFIX = rf"(?:[dDoOlL]{_ANY_APOSTROPHE}{_ALNUM}(?={_ALNUM}))?"  # after a hyphen or an underscore
+_PART = r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}"  # in a word with slashes
 
 # The longest match wins; of two equally long matches, the first. Rules have no capturing groups, and patterns that
-# could scan a whole text in vain have a length limit, so that hostile text does not take quadratic time.
+# could scan a whole text without a match have a length limit, so that hostile text does not take quadratic time.
 _RULES = [
     # contractions and possessives
     r"(?i:(?:[a-z\u00ad]*[a-mo-z]\u00ad*)?n['’\u0092`]t)",
@@ -108,7 +108,7 @@ _RULES = [
     r"\d{1,2}[-/]\d{1,2}[-/]\d{2,4}",
     r"(?:\d{1,4}[- ])?\d{1,4}[/⁄]\d{1,4}",
     r"(?:\(\d{2,3}\) ?|(?:\d{2,4}[- ])?\d{2,4}[- ])\d{3,4}[- ]?\d{3,5}|(?:\d{2,4}\.)?\d{2,4}\.\d{3,4}\.\d{3,5}",
-    # names of the net, marked-up text
+    # internet addresses, user names, hashtags, markup
     r"(?i:https?)://[^\s<>\".]{1,200}\.[^\s<>\"]*[^\s<>\".,!?)-]|www\.[^\s<>\"/']*[^\s<>\"/'.,!?;:)]",
     r"(?:[A-Za-z0-9]{2,63}\.){1,9}(?:com|net|org|edu)(?:/[^\s<>\"]*[^\s<>\".,!?;:)])?",
     r"[A-Za-z0-9][^\s<>\"()|@]{0,60}@(?:[^\s<>\"()|.@]+\.)*[^\s<>\"()|.@]+",
@@ -135,7 +135,7 @@ _PLAIN = re.compile(r" *([A-Za-z]+(?: +[A-Za-z]+)*)(?= |,|$|(\. *$))")
 _LETTER_BEHIND = frozenset(
     " ".join([ABBREVIATIONS, ABBREVIATIONS_WITH_CAPITAL, ABBREVIATIONS_NOT_ALL_CAPITALS]).split()
 ) - frozenset(ABBREVIATIONS_BEFORE_NAMES.split())
-_NOTHING = re.compile(r"(?:[ \0]|[.,](?= |$))+")  # no rule takes these further, and both are dropped
+_NOTHING = re.compile(r"(?:[ \0]|[.,](?= |$))+")  # no rule matches these as part of a longer token, and all are dropped
 _KEEPS_PERIOD = frozenset(
     " ".join([ABBREVIATIONS, ABBREVIATIONS_WITH_CAPITAL, ABBREVIATIONS_NOT_ALL_CAPITALS, *ascii_lowercase]).split()
 )
@@ -175,7 +175,7 @@ def tokenize(text: str) -> list[str]:
             if match[-2:-1] == "." and match[:-2].lower() in _LETTER_BEHIND and not match[-1:].isdigit():
                 match = match[:-1]
             if len(match) > 3 and "@" not in match and _NOT.fullmatch(match, len(match) - 3):
-                match = match[:-3]  # the text after the word is a match of its own, and may be longer
+                match = match[:-3]  # the text after the word is matched separately, and the match may be longer
             begin, position = position, position + len(match)
             tokens += _written(
                 text[begin:position], before_clitic=_CLITIC.match(read, position) or _NOT.match(read, position)
@@ -189,7 +189,7 @@ def _parts(word: str) -> list[str]:
 
 
 def _lower(match: str) -> str:
-    """Lower a match as the tool does: a sigma is final where no letter with cases follows, across hyphens, too."""
+    """Return a match in lower case, like the tool: a sigma is final if no cased letter follows, even after a hyphen."""
     if "Σ" not in match:
         return match.lower()
     cased = [place for place, sign in enumerate(match) if sign.upper() != sign.lower()]
@@ -198,8 +198,8 @@ def _lower(match: str) -> str:
 
 
 def _written(match: str, before_clitic: re.Match[str] | None) -> list[str]:
-    """Return a match as the tool writes it: brackets by name, typographic signs in ASCII, spaces unbreakable."""
-    if "\u00ad" in match and len(match) > 1:  # a hyphen that shows at a line's end only
+    """Return a match as the tool writes it: names of brackets, ASCII punctuation, no-break spaces."""
+    if "\u00ad" in match and len(match) > 1:  # a soft hyphen, visible only at the end of a line
         return [_lower(match.replace("\u00ad", ""))]
     word = _lower(match)
     if match.isalpha():

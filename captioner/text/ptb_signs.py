@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 from unicodedata import category
 
-LAST = 0xFFFF  # the tool reads characters beyond it as two surrogates, and knows neither
+LAST = 0xFFFF  # the tool reads later characters as two surrogates, and knows neither
 
 # Letters and digits that were added to Unicode after the tool was written.
 _LATER_LETTERS = """
@@ -26,14 +26,14 @@ _MARKS = """
     64b-65e 670 6d6-6e4 6e7-6ed 6fd-6fe 70f 711 730-74a 7a6-7b0 7eb-7f3 900-903 93c 93e-94e 951-955 962-963 981-983
     9bc 9be-9cd 9d7 9e2-9e3 a01-a03 a3c-a4d a81-a83 abc abe-acd b82 bbe-bcd c01-c03 c3e-c56 d3e-d48 e31 e34-e3a
     e47-e4e eb1 eb4-ebc ec8-ecd"""
-# Signs that are tokens, each by itself.
+# Signs that are tokens of their own.
 _SYMBOLS = """
     24-26 2a 3b-3e 5c 5e 7c 7e a1 a5-a9 ac ae-b4 b6-b9 bf d7 f7 37e 387 589 5be 5c0 5c3 5c6 5f3-603 606-60c 614 61b
     61e-61f 66a 66d 6d4 700-70d 7f6-7f8 964-965 e3f e4f 1fbd 2016-2017 201a 201e-2023 2030-2038 203b 203e-2042 2070
     2074-207e 2080-208e 20a4 2100-2101 2103-2106 2108-2109 2114 2116-2118 211e-2123 2125 2127 2129 212e 213a-213b
     2140-2144 214a-214d 214f 2155-215e 2190-2bff 3001-3002 3012 30fb ff01-ff0f ff1a-ff20 ff3b-ff40 ff5b-ff65
     ffe0-ffe1 ffe5-ffe6"""
-_OTHER_LETTERS = "1885 1886"  # marks for Unicode, letters for the tool
+_OTHER_LETTERS = "1885 1886"  # marks in Unicode, letters in the tool
 
 
 def _signs(ranges: str) -> set[int]:
@@ -54,7 +54,7 @@ def _by_category() -> tuple[set[int], set[int]]:
 
 
 def _class(codes: Iterable[int]) -> str:
-    """Return signs as they are written within the brackets of a regular expression."""
+    """Return signs in the form of a character class of a regular expression, without its brackets."""
     pieces: list[list[int]] = []
     for code in sorted(codes):
         if pieces and pieces[-1][1] == code - 1:

@@ -100,13 +100,13 @@ def _like(word: str, model: str) -> str:
 
 
 def neutral_words(path: Path | None = None) -> dict[str, str]:
-    """Return gendered words and their replacements; the user's list takes precedence over ours.
+    """Return gendered words and their replacements; the user's list takes precedence over captioner's.
 
     Args:
         path: a text file with one `word = replacement` per line; `word = word` keeps a word, lines with # are comments.
 
     Raises:
-        DataError: the file cannot be read, or a line has another form.
+        DataError: the file cannot be read, or a line has another format.
     """
     words = dict(NEUTRAL)
     if path is None:

@@ -50,7 +50,7 @@ def read_word_vectors(path: str | Path, words: Sequence[str], size: int) -> Word
                     result.vectors[row] = vector() if callable(vector) else vector
                     result.found[row] = True
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); model.embeddings names it") from None
+        raise DataError(f"{path}: cannot be read ({error.strerror}); correct model.embeddings") from None
     if not result.found.any():
         raise DataError(f"{path}: holds none of the vocabulary's {len(words)} words; name a file of word vectors")
     if not np.isfinite(result.vectors).all():
@@ -124,8 +124,8 @@ def _binary_entries(file: BinaryIO, path: str | Path, size: int, count: int) -> 
         while (byte := file.read(1)) not in (b" ", b""):
             word += byte
             if len(word) > LONGEST_WORD:
-                raise DataError(f"{path}: word {index + 1} has no end; fetch the file again")
+                raise DataError(f"{path}: word {index + 1} has no end; download the file again")
         data = file.read(4 * size)
         if len(data) < 4 * size:
-            raise DataError(f"{path}: ends after {index} of {count} words; fetch it again")
+            raise DataError(f"{path}: ends after {index} of {count} words; download it again")
         yield word.lstrip(b"\n").decode("utf-8", "replace"), np.frombuffer(data, "<f4")

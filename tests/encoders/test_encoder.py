@@ -120,7 +120,7 @@ def test_sizes_that_cannot_be(settings, message):
 def test_a_description_with_a_size_that_cannot_be():
     description = build_encoder(config()).description
     for size in ([9, 14], [10**9, 10**9], "large", None, [32]):
-        with pytest.raises(DataError, match="cannot be followed: input_size"):
+        with pytest.raises(DataError, match="no encoder can be built from the description: input_size"):
             encoder_from_description({**description, "input_size": size})
 
 

@@ -132,7 +132,7 @@ def test_presets_that_cannot_be_had(tmp_path, monkeypatch):
         build_encoder(EncoderConfig(f"hub:{tmp_path}"))
     bert = keras_hub.models.BertBackbone(30, 1, 2, 8, 16)
     bert.save_to_preset(str(tmp_path))
-    with pytest.raises(ConfigError, match="is a BertBackbone; those that can encode: CLIPBackbone, SigLIP"):
+    with pytest.raises(ConfigError, match="is a BertBackbone; these can encode pictures: CLIPBackbone, SigLIP"):
         build_encoder(EncoderConfig(f"hub:{tmp_path}"))
     models = ("CLIPBackbone", "SigLIPBackbone", "DINOV2Backbone", "ViTBackbone")
     known = {name for model in models for name in getattr(keras_hub.models, model).presets}

@@ -7,14 +7,13 @@ caption. In shards of others it may have one word per entry, and an example may 
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from captioner.data.shards.remote import reason
 from captioner.storage import DataError, atomic_path
 
 IMAGE_ID, PICTURE, FEATURES, SHAPE = "image/image_id", "image/data", "image/features", "image/features_shape"
@@ -74,7 +73,7 @@ def write_shard(path: Path, records: Iterable[Record]) -> Written:
                     count += 1
         except tf.errors.OpError as error:
             raise DataError(
-                f"{path}: cannot be written ({_reason(error)}); free disk space and run the command again"
+                f"{path}: cannot be written ({reason(error)}); free disk space and run the command again"
             ) from None
         with temporary.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -199,7 +198,7 @@ def read_records(shards: Sequence[str], seed: int | None, buffer: int) -> Iterat
             f"{_broken(shards) or at}: truncated or damaged; make the shard again or copy it again"
         ) from None
     except tf.errors.OpError as error:
-        raise DataError(f"{_broken(shards) or at}: cannot be read ({_reason(error)})") from None
+        raise DataError(f"{_broken(shards) or at}: cannot be read ({reason(error)})") from None
 
 
 def _broken(shards: Sequence[str]) -> str | None:
@@ -213,78 +212,3 @@ def _broken(shards: Sequence[str]) -> str | None:
         except tf.errors.OpError:
             return shard
     return None
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-
-
-def local_copy(address: str, folder: Path, digest: str | None = None) -> str:
-    """Return a path that TensorFlow can read: the shard itself, or a local copy if only fsspec can open it.
-
-    Args:
-        address: of the shard.
-        folder: where copies are kept; a copy is used as long as the shard is the same.
-        digest: of the shard, from its manifest. Without it, the size and the time of change identify the shard.
-
-    Raises:
-        DataError: neither can open the shard; the message names a missing package.
-    """
-    if not needs_fsspec(address):
-        return address.removeprefix("file://")
-    version = f"{address} {digest or _version_of(address)}"
-    target = folder / f"{hashlib.sha256(version.encode()).hexdigest()[:12]}-{address.rpartition('/')[2]}"
-    if target.is_file():
-        return str(target)
-    folder.mkdir(parents=True, exist_ok=True)
-    fsspec = _fsspec(address)
-    try:
-        with fsspec.open(address, "rb") as remote, tempfile.NamedTemporaryFile(dir=folder, delete=False) as local:
-            shutil.copyfileobj(remote, local)
-        Path(local.name).replace(target)
-    except Exception as error:  # every file system has its own errors
-        raise _unreadable(address, error) from None
-    return str(target)
-
-
-def needs_fsspec(address: str) -> bool:
-    """Return whether only fsspec, and not TensorFlow, can open an address."""
-    return "://" in address and address.partition("://")[0] not in ("file", "gs", "hdfs", "ram")
-
-
-def read_remote(address: str) -> bytes:
-    """Return the current content of a small file that only fsspec can open.
-
-    Raises:
-        DataError: it cannot be opened.
-    """
-    try:
-        with _fsspec(address).open(address, "rb") as remote:
-            return bytes(remote.read())
-    except Exception as error:  # every file system has its own errors
-        raise _unreadable(address, error) from None
-
-
-def _version_of(address: str) -> str:
-    """Return what identifies a file's version, from its file system."""
-    try:
-        system, path = _fsspec(address).core.url_to_fs(address)
-        system.invalidate_cache()
-        about = system.info(path)
-    except Exception as error:  # every file system has its own errors
-        raise _unreadable(address, error) from None
-    names = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "created", "md5Hash")
-    return " ".join(str(about[name]) for name in ("size", *names) if about.get(name) is not None)
-
-
-def _unreadable(address: str, error: Exception) -> DataError:
-    return error if isinstance(error, DataError) else DataError(f"{address}: cannot be read ({_reason(error)})")
-
-
-def _fsspec(address: str) -> Any:
-    try:
-        import fsspec
-    except ImportError:
-        scheme = address.partition("://")[0]
-        raise DataError(f"{address}: needs fsspec; pip install fsspec and the package for {scheme}://") from None
-    return fsspec

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from captioner.data.captions import split_name
-from captioner.data.shards.records import Record, local_copy, needs_fsspec, parse_record, read_records, read_remote
+from captioner.data.shards.records import Record, parse_record, read_records
+from captioner.data.shards.remote import fingerprint, local_copy, needs_fsspec, read_remote
 from captioner.images.ids import normalize_id
 from captioner.storage import DataError, digest_file, digest_json, read_json
 
@@ -45,7 +46,7 @@ class ShardedFeatures:
         path: the folder or address.
         shards: split -> its shards.
         description: the Encoder's, if known.
-        digest: of the manifest's digests, or of the names without a manifest.
+        digest: of the manifest's digests; without a manifest, of the names, sizes, beginnings and ends.
     """
 
     def __init__(
@@ -213,15 +214,17 @@ def open_shards(path: str) -> ShardedFeatures:
         raise DataError(f"{base}: contains no shards (files such as train-00000-of-00008); captioner shard writes them")
     cache = Path(tempfile.gettempdir()) / "captioner-shards"
     shards: dict[str, list[Shard]] = {}
+    addresses: dict[str, str] = {}
     for name in found:
         entry = listed.get(name)
         address = local_copy(f"{base}/{name}", cache, None if entry is None else entry["digest"])
         if entry is not None:
             _check(address, entry)
+        addresses[name] = address
         match = _SHARD.fullmatch(name)
         split = split_name(match["split"]) if match else name
         shards.setdefault(split, []).append(Shard(address, None if entry is None else entry["records"]))
-    made_of = {name: listed[name]["digest"] if name in listed else None for name in found}
+    made_of = {name: listed[name]["digest"] if name in listed else fingerprint(addresses[name]) for name in found}
     return ShardedFeatures(base, shards, digest_json(made_of), manifest.get("encoder"))
 
 

@@ -44,6 +44,15 @@ def test_pictures_without_a_record_are_named(shards):
         shards.averaged(ids)
 
 
+def test_without_a_manifest_the_digest_is_that_of_the_shards_and_not_of_their_names_alone(tmp_path):
+    def digest_of(folder, value):
+        records = [Record(f"p{n}.jpg", ("A dog.",), np.full(4, value + n, "float32")) for n in range(3)]
+        write_shard(tmp_path / folder / "train-00000-of-00001.tfrecord", records)
+        return open_shards(str(tmp_path / folder)).digest
+
+    assert digest_of("first", 1.0) == digest_of("second", 1.0) != digest_of("first", 2.0)
+
+
 class Bucket:
     """Shards in a file system that TensorFlow cannot read."""
 
