@@ -26,6 +26,7 @@ def test_several_layers_go_into_a_file_each(call, trained):
     assert list(open_features("vectors.pkl")) == list(open_features("regions.h5"))
 
 
+@pytest.mark.slow
 def test_shards_merge_into_the_whole(call, trained):
     shards = []
     for part in ("1/2", "2/2"):

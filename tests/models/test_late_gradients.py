@@ -38,7 +38,7 @@ def gradients(case):
     return [gradient.numpy() for gradient in compiled()]
 
 
-@pytest.mark.parametrize("case", slow_but(LOOPS, "attention-lstm", "attention-on-attention-lstm"))
+@pytest.mark.parametrize("case", slow_but(LOOPS, "attention-on-attention-lstm"))
 def test_gradients_are_those_of_ordinary_products(case, monkeypatch):
     late = gradients(case)
     with monkeypatch.context() as patch:

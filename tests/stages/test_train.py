@@ -310,6 +310,7 @@ def test_with_a_single_dev_picture_the_loss_chooses(project, tmp_path, said):
     assert "note: CIDEr-D of a single dev picture is always 0; the best epoch is chosen by the dev loss" in said
 
 
+@pytest.mark.slow
 def test_bfloat16_trains_and_saves_float32(project, tmp_path):
     _, sections = project
     progress = fit_to(tmp_path / "run", sections, epochs=3, precision="bfloat16")

@@ -33,6 +33,7 @@ def write_view(folder, sections, **changes):
     return replace(sections, train=replace(sections.train, epochs=2, views=(str(folder / "flip.pkl"),)))
 
 
+@pytest.mark.slow
 def test_views_are_drawn_in_training(sections, tmp_path):
     plain = train(tmp_path / "plain", replace(sections, train=replace(sections.train, epochs=2)))
     views = train(tmp_path / "views", write_view(tmp_path, sections))
