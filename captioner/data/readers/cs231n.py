@@ -60,30 +60,33 @@ def import_features(path: str | Path, output: str | Path) -> Path:
     from captioner.features.store import write_features  # imports h5py, which other commands do not need
 
     features: dict[str, StoredRows] = {}
-    source = path
+    sources: dict[str, Path] = {}
     for part in PARTS:
         if (own := read_hdf5(path, rows=f"{part}_features").rows) is not None:
-            features[part] = own
+            features[part], sources[part] = own, path
         elif (beside := _feature_file(path, part)) is not None:
             rows = read_hdf5(beside, rows="features").rows
             if rows is None:
                 raise DataError(f"{beside}: has no dataset 'features'; CS231n's files are expected")
-            features[part], source = rows, beside
+            features[part], sources[part] = rows, beside
     if not features:
         raise DataError(f"{path}: has no train_features, and train2014_vgg16_fc7_pca.h5 is not beside it")
     for part, found in features.items():
         if len(found.shape) != 2:
-            raise DataError(f"{source}: {part} features have {len(found.shape)} dimensions, expected 2")
+            raise DataError(f"{sources[part]}: {part} features have {len(found.shape)} dimensions, expected 2")
     names = {part: _names(path, part, len(rows)) for part, rows in features.items()}
-    write_features(output, _Rows(features, names), None, "float32", source=str(source))
+    *_, source = sources.values()
+    write_features(output, _Rows(features, sources, names), None, "float32", source=str(source))
     return source
 
 
 class _Rows(Mapping[str, np.ndarray]):
     """Rows of several datasets by image_id, read one at a time: all of fc7 would be 2 GB."""
 
-    def __init__(self, features: Mapping[str, StoredRows], names: Mapping[str, list[str]]) -> None:
-        self._features = features
+    def __init__(
+        self, features: Mapping[str, StoredRows], sources: Mapping[str, Path], names: Mapping[str, list[str]]
+    ) -> None:
+        self._features, self._sources = features, sources
         ids = normalize_ids(name for part in names.values() for name in part)
         self._places = {ids[name]: (part, row) for part in names for row, name in enumerate(names[part])}
 
@@ -93,7 +96,9 @@ class _Rows(Mapping[str, np.ndarray]):
         try:
             self._features[part].read_into(stored, row)
         except (OSError, ValueError, RuntimeError) as error:
-            raise DataError(f"{part}_features: broken or truncated ({error}); get the file again") from error
+            raise DataError(
+                f"{self._sources[part]}: its {part} features are broken or truncated ({error}); download the file again"
+            ) from error
         return stored.astype(np.float32)
 
     def __iter__(self) -> Iterator[str]:

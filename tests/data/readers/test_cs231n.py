@@ -80,6 +80,28 @@ def test_features_inside_it_come_first(captions_file: Path) -> None:
     np.testing.assert_array_equal(open_features(folder / "features.pkl").gather(["57870", "9"]), own)
 
 
+def test_a_file_of_features_that_is_cut_is_named(captions_file: Path) -> None:
+    add_features(captions_file.parent, "fc7", 4096)
+    cut = captions_file.parent / "train2014_vgg16_fc7.h5"
+    cut.write_bytes(cut.read_bytes()[:-8192])
+    with pytest.raises(DataError, match=r"train2014_vgg16_fc7\.h5: .*(truncated|broken)"):
+        import_features(captions_file, captions_file.parent / "features.h5")
+    assert not (captions_file.parent / "features.h5").exists()
+
+
+def test_a_part_whose_rows_cannot_be_read_names_its_file(captions_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_features(captions_file.parent, "fc7", 8)
+
+    def fail(rows: object, row: np.ndarray, place: int) -> None:
+        raise OSError("it became shorter")
+
+    monkeypatch.setattr("captioner.hdf5.StoredRows.read_into", fail)
+    with pytest.raises(
+        DataError, match=r"train2014_vgg16_fc7\.h5: its train features are broken or truncated \(it bec"
+    ):
+        import_features(captions_file, captions_file.parent / "features.h5")
+
+
 def test_no_features_at_all(captions_file: Path) -> None:
     with pytest.raises(DataError, match="has no train_features, and train2014_vgg16_fc7_pca"):
         import_features(captions_file, captions_file.parent / "features.h5")
