@@ -42,12 +42,12 @@ def followed(monkeypatch):
     monkeypatch.setattr(cases, "DEFAULT", set(cases.DEFAULT))
     for file, code in blocks("python"):
         if file in MODULES:
-            exec(compile(code, file, "exec"), MODULES[file].__dict__)
+            exec(compile(code, f"<CONTRIBUTING.md: {file}>", "exec"), MODULES[file].__dict__)
         else:
             name = file.removesuffix(".py").replace("/", ".")
             module = types.ModuleType(name)
             monkeypatch.setitem(sys.modules, name, module)
-            exec(compile(code, file, "exec"), module.__dict__)
+            exec(compile(code, f"<CONTRIBUTING.md: {file}>", "exec"), module.__dict__)
     return cases.make("mean")
 
 

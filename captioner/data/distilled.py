@@ -15,7 +15,9 @@ from captioner.storage import DataError
 from captioner.text.cleaning import clean_captions
 
 
-def distilled_text(path: str | Path, pictures: Collection[str], rules: str) -> dict[str, list[list[str]]]:
+def distilled_text(
+    path: str | Path, pictures: Collection[str], known: Collection[str], rules: str
+) -> dict[str, list[list[str]]]:
     """Return image_id -> the generated captions of a training picture, as lists of words.
 
     Captions of other pictures are left out: those of a dev or test picture must not be trained on.
@@ -24,6 +26,8 @@ def distilled_text(path: str | Path, pictures: Collection[str], rules: str) -> d
         path: the captions, one or several per picture, such as the predictions.json of `captioner evaluate -n 3` or the
             output of `captioner predict -n 3 --json`.
         pictures: the training pictures.
+        known: all pictures of the data set. If none of the captions belongs to them, pictures with the same name in
+            another folder are used.
         rules: the cleaning rules.
 
     Raises:
@@ -32,10 +36,9 @@ def distilled_text(path: str | Path, pictures: Collection[str], rules: str) -> d
     if not Path(path).exists():
         raise DataError(f"{path}: no such file; captioner evaluate RUN --split train -n 3 writes one")
     generated = read_lists(path)
-    if meant := align(generated.keys(), pictures):  # `captioner predict` names pictures with their folder
-        generated = {meant[image_id]: texts for image_id, texts in generated.items() if image_id in meant}
-    generated = {image_id: texts for image_id, texts in generated.items() if image_id in pictures}
-    text = clean_captions(generated, rules)
+    meant = align(generated.keys(), known)  # `captioner predict` names pictures with their folder
+    named = {meant.get(image_id, image_id): texts for image_id, texts in generated.items()}
+    text = clean_captions({image_id: texts for image_id, texts in named.items() if image_id in pictures}, rules)
     if not text:
         raise DataError(
             f"{path}: no caption of a training picture; captioner evaluate RUN --split train -n 3 writes them"

@@ -89,7 +89,7 @@ def prepare(
     inputs = inputs_of(data, features.path, features.digest)
     if identity is None:
         for path in recipe.train.teachers:
-            generated = vocabulary.encode_all(distilled_text(path, training, recipe.text.rules))
+            generated = vocabulary.encode_all(distilled_text(path, training, captions.references, recipe.text.rules))
             encoded = {name: [*references, *generated.get(name, ())] for name, references in encoded.items()}
         identity = _identity(recipe, features, encoded)
         inputs |= also_read(recipe)

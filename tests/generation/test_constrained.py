@@ -157,6 +157,7 @@ def test_a_narrow_beam_keeps_what_the_algorithm_keeps(width, seed):
     for picture in range(6):
         log_probs = log_softmax(table + features[picture])
         expected = constrained_by_hand(log_probs, [[DOG], [CAT]], width, length)
+        assert len(expected) == width
         for rank, (value, tokens) in enumerate(expected):
             assert caption_of(found, picture, rank) == tokens
             assert found["log_probs"][picture, rank] == pytest.approx(value, abs=1e-4)

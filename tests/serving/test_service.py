@@ -1,6 +1,7 @@
 """Queue, deadlines, slow clients, bad pictures and the end, over real connections."""
 
 import base64
+import contextlib
 import socket
 import struct
 import threading
@@ -100,9 +101,10 @@ def test_large_uploads_are_refused_before_they_are_held(model):
         assert in_base64.status == 413 and "the picture is larger" in in_base64.json["error"]
         with client.socket() as connection:  # no length, and no end
             connection.sendall(b"POST /caption HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-            with pytest.raises(OSError):
-                for _ in range(100_000):  # far more than the system holds for a server that is slow to close
+            with contextlib.suppress(ConnectionError):  # the server may close while the client still sends
+                for _ in range(2000):
                     connection.sendall(b"400\r\n" + bytes(1024) + b"\r\n")
+                assert connection.recv(100).startswith(b"HTTP/1.1 413")
         with client.socket() as connection:  # a client that asks first is told before it sends
             head = b"POST /caption HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\nExpect: 100-continue\r\n\r\n"
             connection.sendall(head)

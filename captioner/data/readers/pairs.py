@@ -36,7 +36,7 @@ def read_pairs(
     Args:
         predictions: a file in a format of `read_predictions`; or plain captions, one per line.
         references: caption files in any format, which are combined; or plain captions, where line 3 of each file
-            belongs to line 3 of the predictions. Several text files without image_ids are read as plain captions.
+            belongs to line 3 of the predictions. Several text files are read as plain captions.
         lists: whether a picture may have several predictions.
         parallel: whether a single text file of references contains plain captions.
 

@@ -59,6 +59,30 @@ def read_remote(address: str) -> bytes:
         raise _unreadable(address, error) from None
 
 
+def fingerprint(address: str) -> str:
+    """Return a digest of a shard's size, beginning and end: reading hundreds of gigabytes would take an hour.
+
+    Raises:
+        DataError: the shard cannot be read.
+    """
+    import tensorflow as tf
+
+    try:
+        size = int(tf.io.gfile.stat(address).length)
+        with tf.io.gfile.GFile(address, "rb") as file:
+            begin = file.read(ENDS)
+            file.seek(max(0, size - ENDS))
+            end = file.read(ENDS)
+    except tf.errors.OpError as error:
+        raise DataError(f"{address}: cannot be read ({reason(error)}); make the shard again or copy it again") from None
+    return hashlib.sha256(b"%d " % size + begin + end).hexdigest()
+
+
+def reason(error: Exception) -> str:
+    """Return the first line of an error's message, for a message of one line; without one, its class."""
+    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+
+
 def _version_of(address: str) -> str:
     """Return what identifies a file's version, from its file system."""
     try:
@@ -82,27 +106,3 @@ def _fsspec(address: str) -> Any:
         scheme = address.partition("://")[0]
         raise DataError(f"{address}: needs fsspec; pip install fsspec and the package for {scheme}://") from None
     return fsspec
-
-
-def fingerprint(address: str) -> str:
-    """Return a digest of a shard's size, beginning and end: reading hundreds of gigabytes would take an hour.
-
-    Raises:
-        DataError: the shard cannot be read.
-    """
-    import tensorflow as tf
-
-    try:
-        size = int(tf.io.gfile.stat(address).length)
-        with tf.io.gfile.GFile(address, "rb") as file:
-            begin = file.read(ENDS)
-            file.seek(max(0, size - ENDS))
-            end = file.read(ENDS)
-    except tf.errors.OpError as error:
-        raise DataError(f"{address}: cannot be read ({reason(error)})") from None
-    return hashlib.sha256(b"%d " % size + begin + end).hexdigest()
-
-
-def reason(error: Exception) -> str:
-    """Return the first line of an error's message, for a message of one line; without one, its class."""
-    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__

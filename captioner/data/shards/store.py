@@ -1,4 +1,4 @@
-"""Features that are streamed from TFRecord shards: those that lie in them, or those of the pictures in them."""
+"""Streams features from TFRecord shards: the features in them, or those of the pictures in them."""
 
 from __future__ import annotations
 
@@ -214,17 +214,16 @@ def open_shards(path: str) -> ShardedFeatures:
         raise DataError(f"{base}: contains no shards (files such as train-00000-of-00008); captioner shard writes them")
     cache = Path(tempfile.gettempdir()) / "captioner-shards"
     shards: dict[str, list[Shard]] = {}
-    addresses: dict[str, str] = {}
+    made_of: dict[str, str] = {}
     for name in found:
         entry = listed.get(name)
         address = local_copy(f"{base}/{name}", cache, None if entry is None else entry["digest"])
         if entry is not None:
             _check(address, entry)
-        addresses[name] = address
+        made_of[name] = fingerprint(address) if entry is None else entry["digest"]
         match = _SHARD.fullmatch(name)
         split = split_name(match["split"]) if match else name
         shards.setdefault(split, []).append(Shard(address, None if entry is None else entry["records"]))
-    made_of = {name: listed[name]["digest"] if name in listed else fingerprint(addresses[name]) for name in found}
     return ShardedFeatures(base, shards, digest_json(made_of), manifest.get("encoder"))
 
 

@@ -84,7 +84,7 @@ def test_a_file_of_features_that_is_cut_is_named(captions_file: Path) -> None:
     add_features(captions_file.parent, "fc7", 4096)
     cut = captions_file.parent / "train2014_vgg16_fc7.h5"
     cut.write_bytes(cut.read_bytes()[:-8192])
-    with pytest.raises(DataError, match=r"train2014_vgg16_fc7\.h5: .*(truncated|broken)"):
+    with pytest.raises(DataError, match=r"train2014_vgg16_fc7\.h5: broken, truncated or not HDF5"):
         import_features(captions_file, captions_file.parent / "features.h5")
     assert not (captions_file.parent / "features.h5").exists()
 
@@ -97,7 +97,8 @@ def test_a_part_whose_rows_cannot_be_read_names_its_file(captions_file: Path, mo
 
     monkeypatch.setattr("captioner.hdf5.StoredRows.read_into", fail)
     with pytest.raises(
-        DataError, match=r"train2014_vgg16_fc7\.h5: its train features are broken or truncated \(it bec"
+        DataError,
+        match=r"train2014_vgg16_fc7\.h5: its train features are broken or truncated \(it became",
     ):
         import_features(captions_file, captions_file.parent / "features.h5")
 

@@ -30,7 +30,7 @@ def test_a_fingerprint_tells_size_beginning_and_end_apart(tmp_path):
 
 
 def test_a_shard_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"none: cannot be read \(.+\)"):
+    with pytest.raises(DataError, match=r"none: cannot be read \(.+\); make the shard again"):
         fingerprint(str(tmp_path / "none"))
 
 
