@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import tree
+from keras import ops, tree
 
 from captioner.config import ConfigError, build, to_settings
 from captioner.encoders.download import require_allowed
@@ -36,6 +36,9 @@ from captioner.run_folder import captioner_file
 from captioner.storage import DataError, atomic_path
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.familiarity import Familiarity
+from captioner.training.similar_pictures import SimilarPictures
+
+VECTORS_AT_ONCE = 64  # pictures that go through the fine-tuned layers together
 
 
 @keras.saving.register_keras_serializable("captioner")
@@ -55,6 +58,7 @@ class Captioner(PictureCaptioner, keras.Model):
             without confidence.
         network: the encoder's network, to store it in the file; see `with_encoder_inside`.
         familiarity: detects pictures that are unlike those of the training, or its JSON form; None if not available.
+        similar: finds similar training pictures with their captions, or its JSON form; None if not available.
 
     Raises:
         DataError: the vocabulary and the decoder's weights have different sizes.
@@ -69,6 +73,7 @@ class Captioner(PictureCaptioner, keras.Model):
         calibration: Calibration | Mapping[str, Any] | None = None,
         network: keras.Model | None = None,
         familiarity: Familiarity | Mapping[str, Any] | None = None,
+        similar: SimilarPictures | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -94,6 +99,9 @@ class Captioner(PictureCaptioner, keras.Model):
             familiarity
             if isinstance(familiarity, Familiarity) or familiarity is None
             else Familiarity.from_json(familiarity)
+        )
+        self.similar = (
+            similar if isinstance(similar, SimilarPictures) or similar is None else SimilarPictures.from_json(similar)
         )
         # Filled when first needed; in a namespace, because Keras would save the content of a dict with the model.
         self._made = SimpleNamespace(encoder=None, searches={}, lock=threading.RLock())
@@ -143,8 +151,15 @@ class Captioner(PictureCaptioner, keras.Model):
         found = tree.map_structure(lambda leaf: tuple(leaf.shape[1:]), features)
         if found != expected:
             raise DataError(f"features: this captioner expects the shape {expected} per picture, found {found}")
-        captions = generate(self.search(n, **changes), features, self.vocabulary, first)
-        return self.with_confidence(captions, features)
+        search = self.wide_search(n, **changes)
+        return self.chosen(generate(search, features, self.vocabulary, first), features, n, search.config)
+
+    def vectors(self, features: Any) -> np.ndarray:
+        """See PictureCaptioner.vectors; if encoder layers were trained with the decoder, the vectors are theirs."""
+        if not isinstance(self.decoder, FineTunedDecoder):
+            return super().vectors(features)
+        parts = [features[start : start + VECTORS_AT_ONCE] for start in range(0, len(features), VECTORS_AT_ONCE)]
+        return np.concatenate([ops.convert_to_numpy(self.decoder.vectors(part)) for part in parts])
 
     def find_encoder(self) -> Encoder:
         """Return the encoder, which is built and gets its weights at the first call.
@@ -182,7 +197,7 @@ class Captioner(PictureCaptioner, keras.Model):
             raise DataError(f"{backbone} {layer}: this encoder cannot be stored in the captioner's file")
         network = clone_in(encoder.network, "float32")
         parts = (self.decoder, self.vocabulary, self.encoder_description, self.generation, self.calibration)
-        return Captioner(*parts, network=network, familiarity=self.familiarity)
+        return Captioner(*parts, network=network, familiarity=self.familiarity, similar=self.similar)
 
     def facts(self) -> Facts:
         """See PictureCaptioner.facts."""
@@ -235,6 +250,7 @@ class Captioner(PictureCaptioner, keras.Model):
             "calibration": None if self.calibration is None else to_settings(self.calibration),
             "network": None if self.network is None else keras.saving.serialize_keras_object(self.network),
             "familiarity": self.familiarity.to_json() if self.familiarity is not None else None,
+            "similar": self.similar.to_json() if self.similar is not None else None,
         }
 
     @classmethod

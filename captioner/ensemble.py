@@ -49,6 +49,7 @@ class Ensemble(Captioner):
             members[0].calibration,
         )
         self.members = list(members)
+        self.similar = members[0].similar
         descriptions = [member.encoder_description for member in members]
         # Members with the same encoder share its work: each has the index of the first member with that encoder.
         self._encoded_by = [
@@ -76,6 +77,10 @@ class Ensemble(Captioner):
     def strangeness(self, features: Any) -> list[float]:
         """See PictureCaptioner.strangeness: the first member's values, because its calibration is used."""
         return self.members[0].strangeness(features[0])
+
+    def vectors(self, features: Any) -> np.ndarray:
+        """See PictureCaptioner.vectors: the first member's, because its similar pictures are used."""
+        return self.members[0].vectors(features[0])
 
     def find_encoders(self) -> tuple[Encoder, ...]:
         """See Captioner.find_encoders: one per different encoder."""

@@ -18,6 +18,7 @@ from captioner.generation.word_rules import Numbers
 from captioner.images.pictures import is_one_picture
 from captioner.metrics.calibration import Calibration
 from captioner.training.familiarity import Familiarity
+from captioner.training.similar_pictures import SimilarPictures
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class PictureCaptioner(ABC):
         generation: the default generation settings.
         calibration: converts log-probabilities to confidence; None if the captioner was trained without it.
         familiarity: detects pictures that are unlike those of the training; None if not available.
+        similar: finds training pictures that look like a picture, with their captions; None if not available.
         encoder_description: description of the encoder for pictures; None if it is not known.
         batch_size: number of pictures per batch; None to choose it by the machine and the work.
         tells_of_unlike: whether to log that pictures are unlike those of the training; it is logged once.
@@ -55,6 +57,7 @@ class PictureCaptioner(ABC):
     generation: GenerationConfig
     calibration: Calibration | None = None
     familiarity: Familiarity | None = None
+    similar: SimilarPictures | None = None
     encoder_description: dict[str, Any] | None = None
     batch_size: int | None = None
     tells_of_unlike: bool = True
@@ -79,21 +82,66 @@ class PictureCaptioner(ABC):
     def encode_prepared(self, pictures: Sequence[Any]) -> Any:
         """Return the features (pictures, ...) of prepared pictures."""
 
-    def with_confidence(self, captions: Sequence[Sequence[Caption]], features: Any) -> list[list[Caption]]:
-        """Return the captions with their confidence, if this captioner has a calibration.
+    def wide_search(self, n: int = 1, **changes: Any) -> Any:
+        """Return the search for `chosen`: for `n` captions, or for the whole beam if consensus decides.
+
+        Raises:
+            ConfigError: see `search`; or consensus is asked for without similar pictures.
+        """
+        config = self.search(n, **changes).config
+        if self.similar is None and changes.get("consensus"):
+            raise ConfigError(
+                "consensus: this captioner has no captions of training pictures to compare with; train it again (on "
+                "100 pictures or more), or leave consensus out"
+            )
+        if self.similar is None or not config.consensus or config.sampling:
+            return self.search(n, **changes)
+        return self.search(max(n, config.beam_size), **changes)
+
+    def chosen(
+        self, captions: Sequence[Sequence[Caption]], features: Any, n: int, config: GenerationConfig
+    ) -> list[list[Caption]]:
+        """Return the best `n` captions of each picture, with their consensus and confidence if they are known.
 
         Args:
-            captions: the captions of each picture.
+            captions: the captions of each picture from `wide_search`, best first.
             features: the pictures' features, (pictures, ...).
+            n: captions per picture.
+            config: how the captions were generated.
         """
+        found = [list(several) for several in captions]
+        if self.similar is not None:
+            values = self.similar.consensus(
+                self.vectors(features), [[each.text.split() for each in several] for several in found]
+            )
+            found = [
+                [_with_consensus(each, float(value), config) for each, value in zip(several, own, strict=True)]
+                for several, own in zip(found, values, strict=True)
+            ]
+            if config.consensus and not config.sampling:
+                found = [sorted(several, key=lambda each: -(each.score or 0.0))[:n] for several in found]
         known = self.calibration
         if known is None:
-            return [list(several) for several in captions]
-        strange = self.strangeness(features)
+            return found
         return [
-            [replace(each, confidence=known.confidence(each.log_prob, len(each.tokens), how)) for each in several]
-            for several, how in zip(captions, strange, strict=True)
+            [
+                replace(
+                    each,
+                    confidence=known.confidence(each.log_prob, len(each.tokens), strange, each.consensus or 0.0),
+                )
+                for each in several
+            ]
+            for several, strange in zip(found, self.strangeness(features), strict=True)
         ]
+
+    def vectors(self, features: Any) -> np.ndarray:
+        """Return one vector (pictures, channels) for each picture, by which similar pictures are found.
+
+        Args:
+            features: the pictures' features, (pictures, ...); grids are averaged over their regions.
+        """
+        rows = np.asarray(features, np.float32)
+        return rows.mean(axis=1) if rows.ndim == 3 else rows
 
     def strangeness(self, features: Any) -> list[float]:
         """Return how unlike those of the training pictures are, from their features; 0 for each if not available."""
@@ -153,6 +201,7 @@ class PictureCaptioner(ABC):
                 start: words that every caption begins with.
                 must_include: list of words that every caption must contain; "dog|dogs" requires either word.
                 prompt: the prompt for a KerasHub model; other models do not accept it.
+                consensus: weight of the agreement with the captions of similar training pictures.
 
         Returns:
             for one picture a Caption, or a list of Captions, best first, if n is above 1; for a list of pictures, a
@@ -177,7 +226,7 @@ class PictureCaptioner(ABC):
         if not isinstance(pictures, Iterable):
             raise TypeError(f"pictures: expected a picture or a list of pictures, found {type(pictures).__name__}")
         pictures, changes = list(pictures), self.widened(n, options)
-        self.search(n, **changes)  # reports an impossible option before any picture is read
+        self.wide_search(n, **changes)  # reports an impossible option before any picture is read
         captions: list[list[Caption]] = []
         for start in range(0, len(pictures), PICTURES_AT_ONCE):
             part = enumerate(pictures[start : start + PICTURES_AT_ONCE], start)
@@ -229,3 +278,9 @@ class PictureCaptioner(ABC):
     def encode(self, pictures: Sequence[Picture]) -> Any:
         """Return the features (pictures, ...) of a few pictures. Raises DataError as `caption` does."""
         return self.encode_prepared([self.prepare(picture) for picture in pictures])
+
+
+def _with_consensus(caption: Caption, value: float, config: GenerationConfig) -> Caption:
+    weighted = config.consensus > 0 and not config.sampling and caption.score is not None
+    score = (caption.score or 0.0) + config.consensus * value if weighted else caption.score
+    return replace(caption, consensus=value, score=score)

@@ -2,12 +2,13 @@
 
     .venv/bin/python scripts/mutate.py captioner/training/optimizers.py
     .venv/bin/python scripts/mutate.py captioner/generation captioner/metrics --sample 5
-    .venv/bin/python scripts/mutate.py captioner/training/fit.py --tests tests/stages/test_train.py
+    .venv/bin/python scripts/mutate.py captioner/training --tests tests/training tests/stages --map map.json
 
 A change inverts a comparison or an operator, changes a number, swaps `and` and `or`, drops a `not`, or removes a
-statement. Each change is made in a copy of the package, never in the checkout, and the tests run on it until the first
-failure: those of --tests, or the test module that mirrors the changed one. A change that survives is printed on one
-line: a test is missing, or the change has no effect. scripts/mutations.md has the results of the last run.
+statement. The tests of --tests run once with coverage; without --tests, those that mirror the named code. Then each
+change is made in a copy of the package, never in the checkout, and the tests that run the changed line run on it until
+the first failure, the module's own first, up to --seconds of tests. A change that survives is printed on one line: a
+test is missing, or the change has no effect. scripts/mutations.md has the results of the last run.
 
 TensorFlow is imported once, and every change is tested in a fork. pytest's plugins are not loaded.
 """
@@ -22,14 +23,15 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from test_map import TestMap, record
 
 ROOT = Path(__file__).parent.parent
-SECONDS = 300  # time limit of the tests on a changed package; a change that makes them hang counts as detected
+UNTESTED = ("strict", "missing_ok", "exist_ok")  # arguments that only matter where something else is wrong already
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -42,10 +44,11 @@ OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 
 
 class Mutation(NamedTuple):
-    """A change: the module, the line, the old and the new code, and the module's changed source."""
+    """A change: the module, the statement's lines, the old and the new code, and the module's changed source."""
 
     path: Path
     line: int
+    lines: frozenset[int]
     before: str
     after: str
     source: str
@@ -55,15 +58,19 @@ def mutations(path: Path) -> Iterator[Mutation]:
     """Yield every change of a module."""
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text)
+    begins = {part: node.lineno for node in ast.walk(tree) if isinstance(node, ast.stmt) for part in ast.walk(node)}
+    untested = {node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg in UNTESTED}
     for index, node in enumerate(ast.walk(tree)):
-        for number in range(len(_changed(node))):
+        for number in range(len(_changed(node)) if node not in untested else 0):
             changed = copy.deepcopy(tree)
             target = list(ast.walk(changed))[index]
             before = ast.unparse(target)
             replacement = _changed(target)[number]
             _replace(changed, target, replacement)
             source = ast.unparse(ast.fix_missing_locations(changed))
-            yield Mutation(path, node.lineno, before, ast.unparse(replacement), source)  # type: ignore[attr-defined]
+            begin, end = node.lineno, node.end_lineno  # type: ignore[attr-defined]
+            lines = frozenset((begins[node], *range(begin, end + 1)))
+            yield Mutation(path, begin, lines, before, ast.unparse(replacement), source)
 
 
 def _changed(node: ast.AST) -> list[ast.AST]:
@@ -100,6 +107,9 @@ def _replace(tree: ast.AST, target: ast.AST, replacement: ast.AST) -> None:
                         return
 
 
+OPTIONS = ("-p", "no:cacheprovider", "-q", "--tb=no")
+
+
 class Copy:
     """A copy of the files that the tests need, in which one module at a time is changed."""
 
@@ -111,86 +121,108 @@ class Copy:
         (self.folder / "data").mkdir()
         (self.folder / "data" / "sample").symlink_to(ROOT / "data" / "sample")
 
-    def survives(self, mutation: Mutation, tests: list[str]) -> bool:
-        """Return whether the tests pass with the change."""
+    def survives(self, mutation: Mutation, tests: list[str], seconds: float) -> bool:
+        """Return whether the tests pass with the change; a change that makes them last longer than that does not."""
         path = self.folder / mutation.path.relative_to(ROOT)
         for compiled in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
             compiled.unlink()
         path.write_text(mutation.source, encoding="utf-8")
         try:
-            return self.passes(tests)
+            return self.in_fork(lambda: pytest.main([*OPTIONS, "-x", *tests]), seconds)
         finally:
             shutil.copy(mutation.path, path)
 
-    def passes(self, tests: list[str], keep_compiled: bool = False) -> bool:
-        """Return whether the tests pass in the copy. `keep_compiled` makes the next runs faster."""
+    def map_of(self, sources: list[Path], tests: list[str], saved: Path) -> TestMap:
+        """Return which tests run which lines of the sources, and save it.
+
+        Raises:
+            SystemExit: the tests fail without a change.
+        """
+
+        def run() -> int:
+            sys.dont_write_bytecode = False  # makes the runs after it faster
+            record(self.folder, [self.folder / source for source in sources], [*OPTIONS, *tests]).save(saved)
+            return 0
+
+        if not self.in_fork(run, 3600):
+            raise SystemExit(f"{' '.join(tests)}: fails without a change")
+        return TestMap.load(saved)
+
+    def in_fork(self, run: Callable[[], int], seconds: float) -> bool:
+        """Return whether a function, called in the copy by a process of its own, returns 0 within the time."""
         child = os.fork()
         if child == 0:
             os.setsid()  # so that processes started by the tests end with them
             os.chdir(self.folder)
             sys.path.insert(0, str(self.folder))
-            sys.dont_write_bytecode = not keep_compiled
+            sys.dont_write_bytecode = True
             os.environ.update(PYTHONPATH=str(self.folder), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
             silent = os.open(os.devnull, os.O_WRONLY)
             os.dup2(silent, 1)
             os.dup2(silent, 2)
-            options = ["-p", "no:cacheprovider", "-x", "-q", "--tb=no"]
-            os._exit(int(pytest.main([*options, *tests])))
-        end = time.monotonic() + SECONDS
+            code = 1
+            try:
+                code = int(run())
+            finally:
+                os._exit(code)
+        end = time.monotonic() + seconds
         while time.monotonic() < end:
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
                 return os.waitstatus_to_exitcode(status) == 0
-            time.sleep(0.05)
+            time.sleep(0.02)
         os.killpg(child, signal.SIGKILL)
         os.waitpid(child, 0)
         return False
 
 
 def mirror(path: Path) -> Path:
-    """Return the test module of a module."""
-    folder = path.parent.relative_to(ROOT / "captioner")
-    return ROOT / "tests" / folder / f"test_{path.stem}.py"
+    """Return the tests of a module or a folder."""
+    place = path.relative_to(ROOT / "captioner")
+    return Path("tests", place if path.is_dir() else place.with_name(f"test_{path.stem}.py"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("code", nargs="+", type=Path, help="Modules or folders of captioner/.")
-    parser.add_argument("--tests", nargs="+", help="The tests to run (default: each module's own).")
+    parser.add_argument("--tests", nargs="+", help="The tests to choose from (default: those that mirror the code).")
     parser.add_argument("--sample", type=int, help="Number of random changes per module (default: all).")
     parser.add_argument("--seed", type=int, default=0, help="Seed of the random choice.")
+    parser.add_argument("--seconds", type=float, default=30, help="Seconds of tests for one change (default: 30).")
+    parser.add_argument("--map", type=Path, help="Which tests run which lines; written if there is no such file.")
     arguments = parser.parse_args()
     import keras  # noqa: F401 - the forks share it
 
+    places = [(ROOT / code).resolve() for code in arguments.code]
+    tests = arguments.tests or sorted({str(mirror(place)) for place in places if (ROOT / mirror(place)).exists()})
     with tempfile.TemporaryDirectory() as folder:
         copy_ = Copy(folder)
-        for code in arguments.code:
-            code = (ROOT / code).resolve()
-            for path in sorted(code.rglob("*.py")) if code.is_dir() else [code]:
-                report(copy_, path, arguments)
+        if arguments.map and arguments.map.exists():
+            known = TestMap.load(arguments.map)
+        else:
+            saved = arguments.map.resolve() if arguments.map else Path(folder, "map.json")
+            known = copy_.map_of([place.relative_to(ROOT) for place in places], tests, saved)
+        for place in places:
+            for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+                report(copy_, path, known, arguments)
 
 
-def report(copy_: Copy, path: Path, arguments: argparse.Namespace) -> None:
+def report(copy_: Copy, path: Path, known: TestMap, arguments: argparse.Namespace) -> None:
     """Test the changes of a module; print those that survive, and the count."""
     name = path.relative_to(ROOT)
     found = list(mutations(path))
-    tests = arguments.tests or [str(mirror(path).relative_to(ROOT))]
-    if not found:
-        return
-    if not all((ROOT / test.split("::")[0]).exists() for test in tests):
-        print(f"{name}: there is no {tests[0]}; name the tests with --tests", flush=True)
-        return
-    if not copy_.passes(tests, keep_compiled=True):
-        print(f"{name}: {' '.join(tests)} fails without a change", flush=True)
-        return
     if arguments.sample is not None and arguments.sample < len(found):
         found = random.Random(arguments.seed).sample(found, arguments.sample)
     alive = 0
     for mutation in found:
-        if copy_.survives(mutation, tests):
+        tests = known.tests_of(str(name), mutation.lines, str(mirror(path)), arguments.seconds)
+        limit = 60 + 5 * sum(known.seconds[test] for test in tests)
+        if not tests or copy_.survives(mutation, tests, limit):
             alive += 1
-            print(f"{name}:{mutation.line}: survives: {mutation.before!r} -> {mutation.after!r}", flush=True)
-    print(f"{name}: {len(found)} changes, {len(found) - alive} detected, {alive} survive", flush=True)
+            how = "survives" if tests else "no test runs it"
+            print(f"{name}:{mutation.line}: {how}: {mutation.before!r} -> {mutation.after!r}", flush=True)
+    if found:
+        print(f"{name}: {len(found)} changes, {len(found) - alive} detected, {alive} survive", flush=True)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,12 @@ from captioner.encoders.encoder import build_encoder
 from captioner.generation.caption import Caption
 from captioner.generation.config import GenerationConfig
 from captioner.generation.options import GenerationOptions
+from captioner.metrics.calibration import Calibration
 from captioner.models.architectures import build_decoder
 from captioner.run_folder import newest_run
 from captioner.storage import DataError
 from captioner.text.vocabulary import TextConfig, Vocabulary
+from captioner.training.similar_pictures import SimilarPictures
 
 WORDS = [["a", "dog", "runs"], ["a", "cat", "sleeps"], ["the", "dog", "sleeps"]]
 
@@ -257,3 +259,67 @@ def test_another_model_is_no_captioner(captioner, tmp_path):
 def test_newest_run_needs_one(tmp_path):
     with pytest.raises(DataError, match="contains no trained captioner"):
         newest_run(tmp_path)
+
+
+@pytest.fixture
+def knowing(captioner):
+    """The captioner with training pictures that it can compare with: dogs where the first channel is high."""
+    rng = np.random.default_rng(1)
+    dogs = np.arange(120) % 2 == 0
+    vectors = (rng.normal(size=(120, 5)) + 8 * np.outer(dogs, np.eye(5)[0])).astype(np.float32)
+    captions = [[["a", "dog", "runs"] if dog else ["a", "cat", "sleeps"]] for dog in dogs]
+    captioner.similar = SimilarPictures.of(vectors, captions)
+    return captioner
+
+
+def test_consensus_chooses_among_the_beam(knowing):
+    rng = np.random.default_rng(2)
+    features = (rng.normal(size=(6, 5)) + 8 * np.outer([1, 0, 1, 0, 1, 0], np.eye(5)[0])).astype(np.float32)
+    beam = knowing.caption_features(features, n=5, beam_size=5)
+    chosen = knowing.caption_features(features, n=2, beam_size=5, consensus=50)
+    for several, best in zip(beam, chosen, strict=True):
+        assert all(caption.consensus is not None for caption in several)
+        ranks = sorted(several, key=lambda each: -(each.score + 50 * each.consensus))[:2]
+        assert [each.text for each in best] == [each.text for each in ranks]
+        assert [each.score for each in best] == pytest.approx([each.score + 50 * each.consensus for each in ranks])
+    assert [several[0].text for several in beam] != [best[0].text for best in chosen]
+    alone = [knowing.caption_features(row[None], beam_size=5, consensus=50)[0][0].text for row in features]
+    assert alone == [best[0].text for best in chosen]
+
+
+def test_without_a_weight_consensus_changes_no_choice(knowing, features):
+    plain = [[each.text for each in several] for several in knowing.caption_features(features, n=3)]
+    knowing.similar = None
+    assert [[each.text for each in several] for several in knowing.caption_features(features, n=3)] == plain
+
+
+def test_sampled_captions_are_not_chosen_by_consensus(knowing, features):
+    options = {"sampling": True, "seed": 3}
+    plain = knowing.caption_features(features, n=2, **options)
+    weighted = knowing.caption_features(features, n=2, consensus=50, **options)
+    assert [[each.text for each in several] for several in plain] == [[e.text for e in several] for several in weighted]
+    assert [several[0].score for several in plain] == [several[0].score for several in weighted]
+
+
+def test_consensus_needs_training_pictures(captioner, features):
+    with pytest.raises(ConfigError, match="consensus: this captioner has no captions of training pictures"):
+        captioner.caption_features(features, consensus=6)
+    settings = GenerationConfig(max_length=6, consensus=6)  # a recipe's own setting is no mistake
+    quiet = Captioner(captioner.decoder, captioner.vocabulary, None, settings)
+    assert [each[0].text for each in quiet.caption_features(features)] == [
+        each[0].text for each in captioner.caption_features(features)
+    ]
+
+
+def test_consensus_survives_saving(knowing, features, tmp_path):
+    knowing.save_to(tmp_path / "captioner.keras")
+    loaded = load(tmp_path)
+    assert loaded.caption_features(features, consensus=20) == knowing.caption_features(features, consensus=20)
+
+
+def test_confidence_grows_with_the_consensus(knowing, features):
+    knowing.calibration = Calibration(0.0, 1.0, 0.0, 0.3, 100, consensus=2.0)
+    for several in knowing.caption_features(features, n=3):
+        for each in (each for each in several if each.tokens):
+            inner = each.log_prob / (len(each.tokens) + 1) + 2 * each.consensus
+            assert each.confidence == pytest.approx(1 / (1 + np.exp(-inner)))

@@ -11,6 +11,7 @@ from captioner.generation.config import GenerationConfig
 from captioner.models.architectures import build_decoder
 from captioner.storage import DataError
 from captioner.text.vocabulary import TextConfig, Vocabulary
+from captioner.training.similar_pictures import SimilarPictures
 
 WORDS = [["a", "dog", "runs"], ["a", "cat", "sleeps"], ["the", "dog", "sleeps"]]
 
@@ -82,3 +83,17 @@ def test_joint_features(tmp_path):
     joint = JointFeatures([open_features(tmp_path / "a.pkl"), open_features(tmp_path / "b.pkl")])
     first, second = joint.gather(["p2", "p0"])
     assert first.shape == (2, 3) and second.tolist() == [[2, 2], [0, 0]]
+
+
+def test_consensus_is_the_first_members():
+    members = [make(0), make(1, channels=7)]
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(100, 5)).astype(np.float32)
+    members[0].similar = SimilarPictures.of(vectors, [[WORDS[row % 3]] for row in range(100)])
+    ensemble = Ensemble(members, ["one", "two"])
+    features = tuple(rng.normal(size=(3, channels)).astype("float32") for channels in (5, 7))
+    several = ensemble.caption_features(features, n=4, consensus=50)
+    found = members[0].similar.consensus(features[0], [[each.text.split() for each in own] for own in several])
+    for own, values in zip(several, found, strict=True):
+        assert [each.consensus for each in own] == values.tolist()
+        assert [each.score for each in own] == sorted((each.score for each in own), reverse=True)

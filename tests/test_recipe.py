@@ -14,6 +14,7 @@ from captioner.storage import DataError
 from captioner.text.vocabulary import TextConfig, Vocabulary
 from captioner.training.numpy_fit import require_plain
 from captioner.training.optimizers import make_optimizer
+from tests.models.gpt2 import small_gpt2
 
 SHIPPED = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 VOCABULARY = Vocabulary.fit([[f"w{index}"] for index in range(16)], TextConfig(min_count=1))  # 20 with the specials
@@ -43,7 +44,8 @@ def test_every_shipped_recipe_builds_against_the_code(path):
     if recipe.train.engine == "numpy":
         require_plain(recipe.model, recipe.train)
     shape = (8,) if recipe.encoder.layer in ("pool", "fc2") else (4, 8)  # a vector, or regions
-    decoder = build_decoder(recipe.model, vocabulary_size=20, feature_shape=shape)
+    offline = {"language_model": small_gpt2(17)} if recipe.model["architecture"] == "prefix" else {}
+    decoder = build_decoder({**recipe.model, **offline}, vocabulary_size=20, feature_shape=shape)
     features, tokens = np.ones((2, *shape), "float32"), np.array([[1, 5, 6], [1, 7, 2]], "int32")
     assert decoder((features, tokens)).shape == (2, 3, 20)
     make_search(decoder, recipe.generation, recipe.evaluation.n, VOCABULARY)

@@ -74,6 +74,11 @@ _OPTIONS: dict[str, Decorator] = {
         "Words that every caption must contain, separated by commas; dog|dogs requires either word",
         type=WordList(),
     ),
+    "consensus": _setting(
+        "--consensus",
+        "Weight of the agreement with the captions of similar training pictures; 0 is off",
+        type=click.FloatRange(min=0),
+    ),
     "prompt": _setting("--prompt", "Prompt for a KerasHub model (hub:PRESET)", metavar="TEXT"),
     "allow_unk": click.option("--allow-unk", is_flag=True, default=None, help="Allow <unk> in captions."),
 }

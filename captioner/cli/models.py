@@ -36,7 +36,7 @@ def load_graph(models: tuple[Named, ...], count: int, generation: dict[str, Any]
         return None
     try:
         captioner = load_fast(models[0])
-        captioner.search(count, **captioner.widened(count, generation))
+        captioner.wide_search(count, **captioner.widened(count, generation))
         captioner.find_encoder()
     except (NoGraphError, UnsupportedSettingError) as error:
         loaded = load_models(models)  # before the warning: if this fails, its error is enough

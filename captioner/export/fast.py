@@ -28,9 +28,11 @@ from captioner.run_folder import CAPTIONER, FAST
 from captioner.storage import DataError, digest_file
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.familiarity import Familiarity
+from captioner.training.similar_pictures import SimilarPictures
 
 FOLDER = FAST  # in a run folder
 ENCODER, START, STEP = "encoder.onnx", "start.onnx", "step.onnx"
+VECTORS = "vectors"  # output of the first graph
 KEY = "captioner"  # key of the metadata in a graph
 VERSION = 2
 BATCH_SIZE = 8  # pictures; small, so that the first captions come early
@@ -41,7 +43,7 @@ SETTINGS = frozenset(
     (
         *("beam_size", "max_length", "normalization", "length_penalty", "groups", "diversity", "sampling"),
         *("temperature", "top_k", "top_p", "seed", "min_length", "no_repeat_ngram", "banned_words", "bad_endings"),
-        *("allow_unk", "start", "must_include"),
+        *("allow_unk", "start", "must_include", "consensus"),
     )
 )
 
@@ -78,6 +80,8 @@ class FastCaptioner(PictureCaptioner):
         self.calibration = None if calibration is None else build(Calibration, calibration, "calibration")
         familiarity = description["familiarity"]
         self.familiarity = None if familiarity is None else Familiarity.from_json(familiarity)
+        similar = description.get("similar")
+        self.similar = None if similar is None else SimilarPictures.from_json(similar)
         self.encoder_description = description["encoder"]
         facts = description["facts"]
         self.feature_shape = tuple(facts["feature_shape"])
@@ -142,7 +146,7 @@ class FastCaptioner(PictureCaptioner):
 
     def caption_features(self, features: Any, n: int = 1, first: Numbers = 0, **changes: Any) -> list[list[Caption]]:
         """See Captioner.caption_features."""
-        search, features = self.search(n, **changes), np.asarray(features, np.float32)
+        search, features = self.wide_search(n, **changes), np.asarray(features, np.float32)
         if features.shape[1:] != self.feature_shape:
             raise DataError(
                 f"features: this captioner expects the shape {self.feature_shape} per picture, found "
@@ -154,7 +158,14 @@ class FastCaptioner(PictureCaptioner):
             numbers = first + start if isinstance(first, int) else first[start : start + len(part)]
             found = search.run(part, len(part), numbers)
             captions += [captions_of(found, row, self.vocabulary, search) for row in range(len(part))]
-        return self.with_confidence(captions, features)
+        return self.chosen(captions, features, n, search.config)
+
+    def vectors(self, features: Any) -> np.ndarray:
+        """See Captioner.vectors: an output of the graph if encoder layers were trained with the decoder."""
+        if VECTORS not in self._start_outputs:
+            return super().vectors(features)
+        parts = (features[start : start + PICTURES_AT_ONCE] for start in range(0, len(features), PICTURES_AT_ONCE))
+        return np.concatenate([self._start.run([VECTORS], {"features": part})[0] for part in parts])
 
     def find_encoder(self) -> Any:
         """Return the encoder's session, which is opened at the first call.
@@ -169,6 +180,8 @@ class FastCaptioner(PictureCaptioner):
             )
         with self._lock:
             if self._encoder is None:
+                if self.similar is not None:  # ready when the first picture has been encoded
+                    threading.Thread(target=self.similar.counted, daemon=True).start()
                 self._encoder = _session(self.folder / ENCODER)
         return self._encoder
 

@@ -41,13 +41,14 @@ def write_graphs(folder: Path, captioner: Captioner, digest: str, precision: Exp
     tie: dict[str, Any] = {"version": VERSION, "digest": digest}
     if captioner.encoder_description is not None:
         write_onnx(folder / ENCODER, encoder_piece(captioner.find_encoder()), precision, tie)
-    write_onnx(folder / START, start_piece(captioner.decoder), precision, tie)
+    write_onnx(folder / START, start_piece(captioner.decoder, captioner.similar is not None), precision, tie)
     description = {
         **tie,
         "vocabulary": captioner.vocabulary.to_json(),
         "generation": to_settings(captioner.generation),
         "calibration": None if captioner.calibration is None else to_settings(captioner.calibration),
         "familiarity": None if captioner.familiarity is None else captioner.familiarity.to_json(),
+        "similar": None if captioner.similar is None else captioner.similar.to_json(),
         "encoder": captioner.encoder_description,
         "facts": captioner.facts()._asdict(),
     }

@@ -12,6 +12,7 @@ from captioner.captioner import Captioner
 from captioner.config import ConfigError
 from captioner.encoders.encoder import Encoder
 from captioner.models.decoder import CaptionDecoder
+from captioner.models.fine_tuned import FineTunedDecoder
 
 Tensor = Any
 
@@ -44,14 +45,20 @@ def encoder_piece(encoder: Encoder, pictures: int | None = None) -> GraphPiece:
     return GraphPiece(encode, [tf.TensorSpec((pictures, *encoder.input_size, 3), tf.uint8, name="pictures")])
 
 
-def start_piece(decoder: CaptionDecoder) -> GraphPiece:
-    """Return features -> memory_0, ..., and the first state_0, ...; states with one entry per word are still empty."""
+def start_piece(decoder: CaptionDecoder, with_vectors: bool = False) -> GraphPiece:
+    """Return features -> memory_0, ..., and the first state_0, ...; states with one entry per word are still empty.
+
+    With `with_vectors`, a decoder with encoder layers of its own also gives their `vectors`, see Captioner.vectors.
+    """
     import tensorflow as tf
 
     def start(features: Tensor) -> dict[str, Tensor]:
         memory = decoder.encode(features)
         state = decoder.initial_state(memory, 0)
-        return {**_named("memory_", memory), **_named("state_", state)}
+        found = {**_named("memory_", memory), **_named("state_", state)}
+        if with_vectors and isinstance(decoder, FineTunedDecoder):
+            found["vectors"] = decoder.vectors(features)
+        return found
 
     return GraphPiece(start, [tf.TensorSpec((None, *decoder.feature_shape), tf.float32, name="features")])
 

@@ -22,7 +22,10 @@ class Caption:
         attention: (tokens, regions) the attention weights of each word, if the decoder has attention.
         confidence: the probability that the caption is good, from 0 to 1: see captioner.metrics.calibration. None if
             the captioner has no calibration.
-        score: the value that ranks captions: log_prob normalized by length, see GenerationConfig.normalization.
+        score: the value that ranks captions: log_prob normalized by length, see GenerationConfig.normalization, plus
+            the weighted consensus, see GenerationConfig.consensus.
+        consensus: mean CIDEr-D, 0 to 10, against the captions of similar training pictures; None if the captioner has
+            none.
     """
 
     text: str
@@ -31,6 +34,7 @@ class Caption:
     attention: np.ndarray | None = None
     confidence: float | None = None
     score: float | None = None
+    consensus: float | None = None
 
 
 class Scoring(Protocol):

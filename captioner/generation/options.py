@@ -37,6 +37,7 @@ class GenerationOptions(TypedDict, total=False):
     start: str
     must_include: Iterable[str]
     prompt: str
+    consensus: float
 
 
 def settings_of(options: Mapping[str, Any], spelled: Callable[[str], str] = str) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The confidence of a caption: the probability that it is good, computed from its log-probability.
 
 A caption is good if its CIDEr-D is above the dev split's median, so 0.5 means "as good as this model usually is". The
-probability comes from a logistic regression on the log-probability per word and the number of words (Platt,
-"Probabilistic Outputs for Support Vector Machines", 1999, with two inputs), fitted on the dev split after training.
+probability comes from a logistic regression on the log-probability per word, the number of words and the agreement with
+the captions of similar training pictures (Platt, "Probabilistic Outputs for Support Vector Machines", 1999, with three
+inputs), fitted on the dev split after training.
 
 On pictures unlike the training pictures, this probability is too high. It is lowered by the picture's strangeness. The
 dev split has no such pictures, so the weight cannot be fitted: see UNFAMILIAR.
@@ -33,6 +34,7 @@ class Calibration:
         threshold: the CIDEr-D above which a caption counted as good.
         captions: the number of captions it was fitted on.
         unfamiliar: the weight of a picture's strangeness.
+        consensus: the regression's weight of the caption's consensus.
     """
 
     bias: float
@@ -41,24 +43,30 @@ class Calibration:
     threshold: float
     captions: int
     unfamiliar: float = 0.0
+    consensus: float = 0.0
 
-    def confidence(self, log_prob: float, words: int, strangeness: float = 0.0) -> float:
+    def confidence(self, log_prob: float, words: int, strangeness: float = 0.0, consensus: float = 0.0) -> float:
         """Return the probability, 0 to 1, that a caption is good.
 
         Args:
             log_prob: its natural log-probability, including `<end>`.
             words: its number of words, without `<end>`.
             strangeness: the picture's strangeness, see captioner.training.familiarity.Familiarity.strangeness.
+            consensus: see captioner.training.similar_pictures.SimilarPictures.consensus.
         """
         if not words or not math.isfinite(log_prob):
             return 0.0
         inner = self.bias + self.per_word * log_prob / (words + 1) + self.words * words
-        inner += self.unfamiliar * strangeness
+        inner += self.unfamiliar * strangeness + self.consensus * consensus
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, inner))))
 
 
 def fit(
-    log_probs: Sequence[float], words: Sequence[int], scores: Sequence[float], strangeness: Sequence[float] = ()
+    log_probs: Sequence[float],
+    words: Sequence[int],
+    scores: Sequence[float],
+    strangeness: Sequence[float] = (),
+    consensus: Sequence[float] = (),
 ) -> Calibration | None:
     """Fit a calibration; None if there are too few captions, or their scores do not differ.
 
@@ -67,6 +75,7 @@ def fit(
         words: (captions,)
         scores: (captions,) CIDEr-D.
         strangeness: (captions,) of their pictures, if it is known.
+        consensus: (captions,) if it is known.
     """
     lengths, raw = np.asarray(words, float), np.asarray(log_probs, float)
     kept = (lengths > 0) & np.isfinite(raw)
@@ -76,22 +85,23 @@ def fit(
     if len(good) < FEWEST or not 0.05 < good.mean() < 0.95:
         return None
     offset = UNFAMILIAR * np.asarray(strangeness, float)[kept] if len(strangeness) else np.zeros(len(good))
-    inputs = np.stack([raw[kept] / (lengths[kept] + 1), lengths[kept]], axis=1)  # (captions, 2)
+    agreement = np.asarray(consensus, float) if len(consensus) else np.zeros(len(raw))
+    inputs = np.stack([raw / (lengths + 1), lengths, agreement], axis=1)[kept]  # (captions, 3)
     mean, spread = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 1e-6)
-    design = np.concatenate([np.ones((len(good), 1)), (inputs - mean) / spread], axis=1)  # (captions, 3)
-    weights, penalty = np.zeros(3), RIDGE * np.diag([0.0, 1.0, 1.0])
+    design = np.concatenate([np.ones((len(good), 1)), (inputs - mean) / spread], axis=1)  # (captions, 4)
+    weights, penalty = np.zeros(4), RIDGE * np.diag([0.0, 1.0, 1.0, 1.0])
     for _ in range(STEPS):  # Newton's method
         chance = 1 / (1 + np.exp(-np.clip(design @ weights + offset, -30, 30)))
         slope = design.T @ (good - chance) - penalty @ weights
         curve = (design * (chance * (1 - chance))[:, None]).T @ design + penalty
-        step = np.linalg.solve(curve + 1e-9 * np.eye(3), slope)
+        step = np.linalg.solve(curve + 1e-9 * np.eye(4), slope)
         weights += step
         if np.abs(step).max() < 1e-8:
             break
-    per_word, of_words = weights[1:] / spread
-    bias = weights[0] - per_word * mean[0] - of_words * mean[1]
+    per_word, of_words, of_consensus = (float(weight) for weight in weights[1:] / spread)
+    bias = float(weights[0] - weights[1:] / spread @ mean)
     unfamiliar = UNFAMILIAR if len(strangeness) else 0.0
-    return Calibration(float(bias), float(per_word), float(of_words), threshold, len(good), unfamiliar)
+    return Calibration(bias, per_word, of_words, threshold, len(good), unfamiliar, of_consensus)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from captioner.metrics.matching import Candidates, References
-from captioner.metrics.ngrams import ORDERS, NGrams, document_frequencies
+from captioner.metrics.ngrams import ORDERS, NGrams, count_ngrams, document_frequencies
 from captioner.metrics.statistics import Statistics, means
 
 SIGMA = 6.0  # words: the width of the length penalty
@@ -25,25 +25,64 @@ def cider(candidates: Candidates, frequencies_from: References | None = None) ->
     return means({"cider_d": CiderD(candidates.references, frequencies_from).scores_of(candidates)})
 
 
+class Frequencies:
+    """Document frequencies: the number of pictures with a reference that contains an n-gram.
+
+    Args:
+        pictures: the number of all pictures.
+        keys: for each order, (distinct,) the n-grams as in NGrams.key, ascending.
+        counts: for each order, (distinct,) their document frequencies.
+    """
+
+    def __init__(self, pictures: int, keys: Sequence[np.ndarray], counts: Sequence[np.ndarray]) -> None:
+        self.pictures, self.keys, self.counts = pictures, keys, counts
+
+    @classmethod
+    def of(cls, references: References) -> Frequencies:
+        """Return the document frequencies in references."""
+        found = references.counted[1]
+        counts = [document_frequencies(ngrams, references.picture) for ngrams in found]
+        return cls(len(references.row), [ngrams.key for ngrams in found], counts)
+
+    @classmethod
+    def of_words(cls, pictures: int, counts: Mapping[str, int]) -> Frequencies:
+        """Return the given document frequencies of n-grams, whose words are joined with spaces."""
+        split = [(text.split(), count) for text, count in counts.items()]
+        keys, values = [], []
+        for order in range(ORDERS):
+            own = [(words, count) for words, count in split if len(words) == order + 1]
+            found = count_ngrams([words for words, _ in own])[1][order]  # one entry for each, in the same order
+            value = np.ones(len(found.key), int)
+            value[found.ngram] = [count for _, count in own]
+            keys.append(found.key)
+            values.append(value)
+        return cls(pictures, keys, values)
+
+    def idf(self, order: int, key: np.ndarray) -> np.ndarray:
+        """Return log(pictures / document frequency) of n-grams (n,); an unknown n-gram counts as in one picture."""
+        known = self.keys[order]
+        if not len(known):
+            return np.full(len(key), np.log(self.pictures))
+        near = np.minimum(np.searchsorted(known, key), len(known) - 1)
+        return np.log(self.pictures) - np.log(np.where(known[near] == key, self.counts[order][near], 1))
+
+
 class CiderD:
     """CIDEr-D against fixed references, which are counted and weighted once, so that scoring candidates is fast.
 
     Args:
         references: image_id -> tokenized references, one or more.
-        frequencies_from: the captions that give the document frequencies; None: the references. The document frequency
-            of an n-gram is the number of pictures with a reference that contains it.
+        frequencies_from: the document frequencies, or the captions that give them; None: the references.
     """
 
     def __init__(
         self,
         references: Mapping[str, Sequence[Sequence[str]]] | References,
-        frequencies_from: References | None = None,
+        frequencies_from: References | Frequencies | None = None,
     ) -> None:
         self.references = references if isinstance(references, References) else References(references)
-        source = frequencies_from or self.references
-        self._pictures = len(source.row)
-        self._known = source.counted[1]
-        self._frequencies = [document_frequencies(ngrams, source.picture) for ngrams in self._known]
+        source = self.references if frequencies_from is None else frequencies_from
+        self._frequencies = source if isinstance(source, Frequencies) else Frequencies.of(source)
 
     def scores(self, ids: Sequence[str], candidates: Sequence[Sequence[str]]) -> np.ndarray:
         """Return CIDEr-D of each candidate, (candidates,).
@@ -87,9 +126,7 @@ class CiderD:
 
     def _weigh(self, order: int, ngrams: NGrams) -> np.ndarray:
         """Return the TF-IDF of each entry: count * log(pictures / pictures with the n-gram)."""
-        number = self._known[order].number(ngrams.key)
-        frequency = np.append(self._frequencies[order], 1)[number]  # an n-gram in no reference counts as in one
-        return ngrams.times * (np.log(self._pictures) - np.log(frequency))[ngrams.ngram]
+        return ngrams.times * self._frequencies.idf(order, ngrams.key)[ngrams.ngram]
 
 
 def _norms(ngrams: NGrams, weights: np.ndarray, captions: int) -> np.ndarray:

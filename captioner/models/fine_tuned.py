@@ -45,6 +45,10 @@ class FineTunedDecoder(CaptionDecoder):
         regions, channels = self.decoder.feature_shape
         return ops.reshape(self.tail(grid, training=False), (-1, regions, channels))
 
+    def vectors(self, features: Tensor) -> Tensor:
+        """Return the mean (pictures, channels) of the last grid's regions."""
+        return ops.mean(ops.cast(self.see(features), "float32"), axis=1)
+
     def encode(self, features: Tensor, training: bool = False) -> Tensor:
         """See CaptionDecoder.encode."""
         return self.decoder.encode(self.see(features), training=training)

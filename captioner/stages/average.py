@@ -26,7 +26,7 @@ from captioner.training.checkpoint import TrainingState
 logger = logging.getLogger(__name__)
 
 
-def average(folder: Path, runs: Sequence[Path], *, overwrite: bool = False) -> None:
+def average(folder: Path, runs: Sequence[Path], assignments: Sequence[str] = (), *, overwrite: bool = False) -> None:
     """Write a run folder with a captioner whose weights are the mean of several runs' weights (Wortsman et al. 2022).
 
     "Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing inference time".
@@ -36,6 +36,7 @@ def average(folder: Path, runs: Sequence[Path], *, overwrite: bool = False) -> N
         folder: the new run folder. It gets the first run's recipe, whose dev split is used to score the mean and to fit
             its confidence.
         runs: at least two finished runs with the same architecture, vocabulary and encoder.
+        assignments: changes of the first run's generation settings, such as `generation.beam_size=10`.
         overwrite: replace the run in the folder.
 
     Raises:
@@ -46,7 +47,7 @@ def average(folder: Path, runs: Sequence[Path], *, overwrite: bool = False) -> N
         require_free(folder, resume=False, overwrite=overwrite)
         started = time.monotonic()
         mean = _mean(runs)
-        decoder, recipe = mean.decoder, read_run(runs[0])
+        decoder, recipe = mean.decoder, read_run(runs[0], assignments)
         members = [digest_file(run / CAPTIONER) for run in runs]
         # The weights belong to the runs' vocabulary, even if the captions have changed since.
         prepared = prepare(recipe, Dataset(recipe.data), mean.vocabulary, digest_json({"averaged": members}))

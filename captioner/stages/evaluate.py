@@ -156,7 +156,7 @@ def evaluate_run(
     recipes = [recipe, *map(read_run, others)]
     members = [load(path) for path in folders]
     captioner = Ensemble(members, folders) if others else members[0]
-    captioner.search(config.n, **generation)  # reports an impossible setting before any file is read
+    captioner.wide_search(config.n, **generation)  # reports an impossible setting before any file is read
     novelty = DIVERSITY in config.metrics and data.has_split("train")
     captions = data.load((config.split, "train") if novelty else (config.split,))
     stores = [_fitting(*member) for member in zip(members, folders, recipes, strict=True)]

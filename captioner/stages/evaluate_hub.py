@@ -89,7 +89,7 @@ def evaluate_hub(
     require_choice(config)
     captioner = load_hub(name)
     changes = captioner.widened(config.n, generation)
-    captioner.search(config.n, **changes)  # reports an impossible setting before any file is read
+    captioner.wide_search(config.n, **changes)  # reports an impossible setting before any file is read
     novelty = DIVERSITY in config.metrics and data.has_split("train")
     captions = data.load((config.split, "train") if novelty else (config.split,))
     pictures = SplitPictures(captioner, captions.pictures, recipe.data.images or "data.images")

@@ -98,6 +98,11 @@ def export(
     members = [_load(run) for run in runs]
     captioner = members[0] if len(members) == 1 else Ensemble(members, runs)
     changes = captioner.widened(n, changes)
+    if captioner.search(n, **changes).config.consensus:
+        logger.warning(
+            "consensus: an exported folder has no captions of training pictures, so it chooses by probability alone; "
+            "--consensus 0 --beam-size 5 makes it faster"
+        )
     if name == "web":  # the page's slider can show every hypothesis
         n = captioner.search(**changes).config.beam_size
     if overwrite and folder.exists():

@@ -91,7 +91,7 @@ def predict(
     """
     config, summary = config or ExtractionConfig(), Summary()
     settings = captioner.widened(n, changes or {})
-    captioner.search(n, **settings)  # reports an impossible setting before any picture is read
+    captioner.wide_search(n, **settings)  # reports an impossible setting before any picture is read
     if unsure is not None and captioner.calibration is None:
         raise DataError("--unsure: this model has no confidence estimate; leave --unsure out, or use another model")
     wanted = _wanted(files, skippers)

@@ -40,6 +40,7 @@ from captioner.run_folder import (
 )
 from captioner.stages.inputs import Inputs, as_training_sees, make_batches
 from captioner.stages.resume import add_epochs, adds_epochs, differences, is_complete, require_checkpoints
+from captioner.stages.similar import similar_pictures
 from captioner.stages.training_inputs import TrainingInputs, prepare
 from captioner.stages.trust import calibrate
 from captioner.storage import DataError, digest_file, write_manifest, write_text
@@ -273,6 +274,7 @@ def publish(
     encoder = prepared.features.description
     captioner = Captioner(final, prepared.vocabulary, encoder, recipe.generation)
     captioner.familiarity = Familiarity.of(prepared.features, list(prepared.training))
+    captioner.similar = similar_pictures(captioner, prepared)
     looks = calibrate(captioner, prepared.captions, prepared.features)
     captioner.save_to(folder / CAPTIONER)
     names = max(map(list, state.history), key=len)  # epochs without scored captions have fewer names

@@ -32,7 +32,8 @@ def calibrate(captioner: Captioner, captions: Captions, features: Features, spli
     """Caption a split that was not trained on, and fit the captioner's confidence to the scores of its captions.
 
     Args:
-        captioner: the captioner, with its familiarity set; gets a calibration if the split is large enough.
+        captioner: the captioner, with its familiarity and similar pictures set; gets a calibration if the split is
+            large enough.
         captions: references and the split; pictures without references are left out.
         features: of the split's pictures.
         split: name of the split.
@@ -56,6 +57,7 @@ def calibrate(captioner: Captioner, captions: Captions, features: Features, spli
         [len(caption.tokens) for caption in best.values()],
         [scores.per_image[image_id]["cider_d"] for image_id in best],
         strangeness,
+        [] if captioner.similar is None else [caption.consensus or 0.0 for caption in best.values()],
     )
     return look_at(best, references, captioner.generation.max_length, scores.corpus["cider_d"])
 

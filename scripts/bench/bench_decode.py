@@ -87,7 +87,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=1000)
     parser.add_argument("--reference-pictures", type=int, default=30, help="number of pictures for the references")
     parser.add_argument("--words", type=int, default=WORDS, help="words of the vocabulary")
-    parser.add_argument("--architectures", default=",".join(ARCHITECTURES), help="architectures, separated by commas")
+    known = [name for name in ARCHITECTURES if name != "prefix"]  # its language model is a download
+    parser.add_argument("--architectures", default=",".join(known), help="architectures, separated by commas")
     parser.add_argument("--no-tutorial", action="store_true", help="skip the tutorial's loop")
     options = parser.parse_args()
     print(f"{options.words} words, {LENGTH} words a caption, {options.pictures} pictures; {device()}")

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from captioner.captioner import Captioner
+from captioner.generation import likelihood as module
 from captioner.generation.config import GenerationConfig
 from captioner.generation.likelihood import Likelihood
 from captioner.generation.padding import log_mean_exp
@@ -73,3 +74,16 @@ def test_the_mean_of_probabilities_in_logarithms():
     values = np.log(np.array([[0.5, 1e-3], [0.1, 3e-3]]))
     np.testing.assert_allclose(log_mean_exp(values, axis=0), np.log([0.3, 2e-3]))
     assert log_mean_exp(np.array([[-2000.0]]), axis=0).tolist() == [-2000.0]
+
+
+def test_little_room_changes_nothing(captioner, features, monkeypatch):
+    """More texts and pictures than fit into a batch."""
+    pictures = np.concatenate([features] * 4)[:18]
+    words = [WORDS[number % 3][: 1 + number % 3] for number in range(11)]
+    roomy = Likelihood(captioner.decoder, 6)
+    texts = roomy.padded([captioner.vocabulary.encode(text) for text in words])
+    monkeypatch.setattr(module, "LARGEST_LOGITS", 1)
+    tight = Likelihood(captioner.decoder, 6)
+    np.testing.assert_allclose(tight.of_all(pictures, texts), roomy.of_all(pictures, texts), atol=1e-5)
+    one_each = texts[np.arange(18) % 11]
+    np.testing.assert_allclose(tight.words(pictures, one_each), roomy.words(pictures, one_each), atol=1e-6)

@@ -201,3 +201,35 @@ def test_a_search_survives_a_keras_file(settings, tmp_path):
     assert before.keys() == after.keys()
     for name in before:
         np.testing.assert_array_equal(before[name], after[name])
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"normalization": "none"}, -6.0),
+        ({"normalization": "average", "length_penalty": 1.0}, -6.0 / 7),
+        ({"normalization": "average", "length_penalty": 0.5}, -6.0 / 7**0.5),
+        ({"normalization": "wu", "length_penalty": 1.0}, -3.0),
+        ({"normalization": "wu", "length_penalty": 2.0}, -1.5),
+    ],
+)
+def test_the_score_of_seven_words(settings, expected):
+    made = make_search(TableDecoder(random_table(8)), GenerationConfig(**settings), 1, VOCABULARY)
+    assert made.score(-6.0, 7) == pytest.approx(expected)
+    assert float(made._normalized(ops.convert_to_tensor([-6.0]), ops.convert_to_tensor([7]))[0]) == pytest.approx(
+        expected
+    )
+
+
+@pytest.mark.parametrize("normalization", ["none", "average", "wu"])
+def test_captions_are_ranked_by_their_score(normalization):
+    """Captions of different lengths, from all hypotheses of a beam."""
+    config = GenerationConfig(beam_size=6, max_length=8, normalization=normalization, length_penalty=1.3)
+    made = make_search(TableDecoder(random_table(8, seed=3, end=1.0)), config, 6, VOCABULARY)
+    found = run(made, random_features(20, seed=4))
+    assert len(np.unique(found["lengths"])) > 4
+    for log_probs, lengths in zip(found["log_probs"], found["lengths"], strict=True):
+        scores = [made.score(log_prob, length) for log_prob, length in zip(log_probs, lengths.tolist(), strict=True)]
+        assert scores == sorted(scores, reverse=True)
+    by_probability = np.diff(found["log_probs"], axis=1).max() <= 0
+    assert by_probability == (normalization == "none")

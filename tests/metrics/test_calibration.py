@@ -52,6 +52,17 @@ def test_the_fit_takes_strangeness_into_account():
     assert found.confidence(-9.0, 8, 3.0) == pytest.approx(plain.confidence(-9.0, 8), abs=1e-4)
 
 
+def test_the_fit_learns_what_consensus_says():
+    """Nothing else tells good captions from bad ones."""
+    rng = np.random.default_rng(0)
+    agreement = rng.uniform(0, 3, 2000)
+    scores = agreement + 0.5 * rng.normal(size=2000)
+    found = fit(np.full(2000, -9.0), np.full(2000, 8), scores, consensus=agreement)
+    assert found.consensus > 1 and found.per_word == pytest.approx(0, abs=1e-6)
+    assert found.confidence(-9.0, 8, consensus=3.0) > 0.9 > 0.1 > found.confidence(-9.0, 8, consensus=0.0)
+    assert fit(np.full(2000, -9.0), np.full(2000, 8), scores).consensus == 0
+
+
 @pytest.mark.parametrize("scores", [np.zeros(100), np.zeros(0), np.ones(20)])
 def test_too_little_to_learn_from(scores):
     assert fit(-np.ones(len(scores)), np.full(len(scores), 5), scores) is None

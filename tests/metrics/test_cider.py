@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from captioner.metrics.cider import CiderD, cider
+from captioner.metrics.cider import CiderD, Frequencies, cider
 from captioner.metrics.matching import References
 from tests.metrics.made_up import CANDIDATES, CIDER_D, REFERENCES, beside, per_image
 
@@ -66,3 +66,22 @@ def test_no_candidates_have_no_scores_and_a_strange_picture_is_refused() -> None
     assert CiderD(REFERENCES).scores([], []).shape == (0,)
     with pytest.raises(KeyError, match="z"):
         CiderD(REFERENCES).scores(["z"], [["a"]])
+
+
+def test_document_frequencies_may_be_given() -> None:
+    """All n-grams of the references, with the number of pictures that contain them."""
+    counts: dict[str, int] = {}
+    for several in REFERENCES.values():
+        own = {
+            " ".join(words[start : start + length])
+            for words in (" ".join(caption).split() for caption in several)
+            for length in range(1, 5)
+            for start in range(len(words) - length + 1)
+        }
+        counts |= {text: counts.get(text, 0) + 1 for text in own}
+    given = Frequencies.of_words(len(REFERENCES), counts)
+    ids = list(CANDIDATES)
+    found = CiderD(REFERENCES, given).scores(ids, list(CANDIDATES.values()))
+    assert found.tolist() == pytest.approx([CIDER_D[image_id] for image_id in ids])
+    odd = Frequencies.of_words(len(REFERENCES), {**counts, "five words are too many": 3, "a\u00a0b": 2, "": 1})
+    assert CiderD(REFERENCES, odd).scores(ids, list(CANDIDATES.values())).tolist() == found.tolist()

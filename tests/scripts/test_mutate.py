@@ -8,6 +8,8 @@ def clip(value, most=3):
     if value > most and not value == 7:
         warn(value)
         return most
+    for _ in zip(value, most, strict=True):
+        pass
     return value - 1
 """
 
@@ -31,5 +33,6 @@ def test_every_change_is_one_change_and_python(tmp_path: Path) -> None:
     for change in found:
         ast.parse(change.source)
         assert change.source != plain
+        assert change.line in change.lines
         assert sum(old != new for old, new in zip(plain.splitlines(), change.source.splitlines(), strict=True)) == 1
     assert path.read_text() == CODE
