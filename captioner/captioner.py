@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops, tree
+from keras import tree
 
 from captioner.config import ConfigError, build, to_settings
 from captioner.encoders.download import require_allowed
@@ -30,15 +30,13 @@ from captioner.keras_archive import require_captioner
 from captioner.metrics.calibration import Calibration
 from captioner.models import architectures  # registers every decoder for loading
 from captioner.models.decoder import CaptionDecoder
-from captioner.models.fine_tuned import FineTunedDecoder
+from captioner.models.fine_tuned import FineTunedDecoder, MeanRegion
 from captioner.picture_captioner import Facts, Picture, PictureCaptioner
 from captioner.run_folder import captioner_file
 from captioner.storage import DataError, atomic_path
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.familiarity import Familiarity
 from captioner.training.similar_pictures import SimilarPictures
-
-VECTORS_AT_ONCE = 64  # pictures that go through the fine-tuned layers together
 
 
 @keras.saving.register_keras_serializable("captioner")
@@ -104,7 +102,7 @@ class Captioner(PictureCaptioner, keras.Model):
             similar if isinstance(similar, SimilarPictures) or similar is None else SimilarPictures.from_json(similar)
         )
         # Filled when first needed; in a namespace, because Keras would save the content of a dict with the model.
-        self._made = SimpleNamespace(encoder=None, searches={}, lock=threading.RLock())
+        self._made = SimpleNamespace(encoder=None, vectors=None, searches={}, lock=threading.RLock())
         self.built = True
 
     def call(self, features: Any) -> dict[str, Any]:
@@ -158,8 +156,10 @@ class Captioner(PictureCaptioner, keras.Model):
         """See PictureCaptioner.vectors; if encoder layers were trained with the decoder, the vectors are theirs."""
         if not isinstance(self.decoder, FineTunedDecoder):
             return super().vectors(features)
-        parts = [features[start : start + VECTORS_AT_ONCE] for start in range(0, len(features), VECTORS_AT_ONCE)]
-        return np.concatenate([ops.convert_to_numpy(self.decoder.vectors(part)) for part in parts])
+        with self._made.lock:
+            if self._made.vectors is None:
+                self._made.vectors = MeanRegion(self.decoder)
+        return self._made.vectors.of(np.asarray(features, np.float32))
 
     def find_encoder(self) -> Encoder:
         """Return the encoder, which is built and gets its weights at the first call.

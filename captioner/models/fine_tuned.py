@@ -5,9 +5,37 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from captioner.models.decoder import CaptionDecoder, State, Tensor
+
+AT_ONCE = 64  # pictures whose vectors are computed together
+
+
+class MeanRegion(keras.Model):
+    """Inner grids (pictures, regions, channels) -> a FineTunedDecoder's `vectors`, compiled."""
+
+    def __init__(self, decoder: FineTunedDecoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+        if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
+            self.jit_compile = False  # as in Search
+        self.built = True
+
+    def call(self, features: Tensor) -> Tensor:
+        """See the class."""
+        return self.decoder.vectors(features)
+
+    def of(self, features: np.ndarray) -> np.ndarray:
+        """Return the vectors (pictures, channels) of any number of pictures."""
+        found = []
+        for start in range(0, len(features), AT_ONCE):
+            part = features[start : start + AT_ONCE]
+            rows = np.arange(1 << (len(part) - 1).bit_length())  # few sizes: each is compiled
+            vectors = self.predict_on_batch(part[np.minimum(rows, len(part) - 1)])
+            found.append(ops.convert_to_numpy(vectors)[: len(part)])
+        return np.concatenate(found)
 
 
 @keras.saving.register_keras_serializable("captioner")

@@ -6,7 +6,7 @@ import pytest
 from keras import ops, tree
 
 from captioner.models.architectures import build_decoder
-from captioner.models.fine_tuned import FineTunedDecoder
+from captioner.models.fine_tuned import AT_ONCE, FineTunedDecoder, MeanRegion
 from captioner.training.config import TrainConfig
 from captioner.training.losses import CaptionLoss
 from captioner.training.optimizers import make_optimizer
@@ -80,3 +80,11 @@ def test_the_tail_learns_at_its_own_rate(decoder, features, tokens):
     assert np.abs(fast_tail).max() > 0
     np.testing.assert_allclose(slow_tail, fast_tail / 4, rtol=1e-3, atol=1e-7)
     np.testing.assert_allclose(slow, fast, rtol=1e-3, atol=1e-7)
+
+
+def test_a_pictures_vector_is_the_mean_region_of_the_last_grid(decoder):
+    features = np.random.default_rng(2).normal(size=(AT_ONCE + 5, 6, 4)).astype("float32")
+    last = np.asarray(decoder.tail(features.reshape(-1, 2, 3, 4)))  # (pictures, 1, 2, 5)
+    found = MeanRegion(decoder).of(features)
+    np.testing.assert_allclose(found, last.mean(axis=(1, 2)), atol=1e-6)
+    np.testing.assert_allclose(MeanRegion(decoder).of(features[7:8]), found[7:8], atol=1e-6)
