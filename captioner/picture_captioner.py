@@ -99,7 +99,12 @@ class PictureCaptioner(ABC):
         return self.search(max(n, config.beam_size), **changes)
 
     def chosen(
-        self, captions: Sequence[Sequence[Caption]], features: Any, n: int, config: GenerationConfig
+        self,
+        captions: Sequence[Sequence[Caption]],
+        features: Any,
+        n: int,
+        config: GenerationConfig,
+        vectors: np.ndarray | None = None,
     ) -> list[list[Caption]]:
         """Return the best `n` captions of each picture, with their consensus and confidence if they are known.
 
@@ -108,12 +113,12 @@ class PictureCaptioner(ABC):
             features: the pictures' features, (pictures, ...).
             n: captions per picture.
             config: how the captions were generated.
+            vectors: the pictures' vectors, if they have been computed.
         """
         found = [list(several) for several in captions]
         if self.similar is not None:
-            values = self.similar.consensus(
-                self.vectors(features), [[each.text.split() for each in several] for several in found]
-            )
+            vectors = self.vectors(features) if vectors is None else vectors
+            values = self.similar.consensus(vectors, [[each.text.split() for each in several] for several in found])
             found = [
                 [_with_consensus(each, float(value), config) for each, value in zip(several, own, strict=True)]
                 for several, own in zip(found, values, strict=True)

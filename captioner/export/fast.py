@@ -153,19 +153,22 @@ class FastCaptioner(PictureCaptioner):
                 f"{features.shape[1:]}"
             )
         captions: list[list[Caption]] = []
+        vectors: list[np.ndarray] = []
         for start in range(0, len(features), PICTURES_AT_ONCE):
             part = features[start : start + PICTURES_AT_ONCE]
             numbers = first + start if isinstance(first, int) else first[start : start + len(part)]
-            found = search.run(part, len(part), numbers)
+            begun = self._begin(part, search.config.max_length)
+            found = search.run(begun, len(part), numbers)
             captions += [captions_of(found, row, self.vocabulary, search) for row in range(len(part))]
-        return self.chosen(captions, features, n, search.config)
+            vectors += [begun[VECTORS]] if VECTORS in begun else []
+        return self.chosen(captions, features, n, search.config, np.concatenate(vectors) if vectors else None)
 
     def vectors(self, features: Any) -> np.ndarray:
         """See Captioner.vectors: an output of the graph if encoder layers were trained with the decoder."""
         if VECTORS not in self._start_outputs:
             return super().vectors(features)
         parts = (features[start : start + PICTURES_AT_ONCE] for start in range(0, len(features), PICTURES_AT_ONCE))
-        return np.concatenate([self._start.run([VECTORS], {"features": part})[0] for part in parts])
+        return np.concatenate([self._begin(part, 0)[VECTORS] for part in parts])
 
     def find_encoder(self) -> Any:
         """Return the encoder's session, which is opened at the first call.
@@ -204,12 +207,16 @@ class FastCaptioner(PictureCaptioner):
         self.warn_of_unlike(features)
         return features
 
-    def start(self, features: np.ndarray, max_length: int) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
-        """See captioner.export.numpy_search.Step."""
+    def _begin(self, features: np.ndarray, max_length: int) -> dict[str, np.ndarray]:
+        """Return the outputs of the first graph by name."""
         given = {"features": features, "max_length": np.array(max_length, np.int32)}
         found = self._start.run(None, {name: value for name, value in given.items() if name in self._start_inputs})
-        by_name = dict(zip(self._start_outputs, found, strict=True))
-        return {name: by_name[name] for name in self._memory}, [by_name[name] for name in self._state]
+        return dict(zip(self._start_outputs, found, strict=True))
+
+    def start(self, features: Any, max_length: int) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+        """See captioner.export.numpy_search.Step; instead of features, it also takes the result of `_begin`."""
+        begun = features if isinstance(features, dict) else self._begin(features, max_length)
+        return {name: begun[name] for name in self._memory}, [begun[name] for name in self._state]
 
     def step(
         self, token: np.ndarray, position: int, state: list[np.ndarray], memory: Any

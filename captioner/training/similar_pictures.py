@@ -85,7 +85,7 @@ class SimilarPictures:
         return cls(mean, spread, axes, rows, texts, _frequencies(captions))
 
     def consensus(self, vectors: np.ndarray, candidates: Sequence[Sequence[Sequence[str]]]) -> list[np.ndarray]:
-        """Return the mean CIDEr-D of each candidate against the captions of the NEIGHBOURS most similar pictures.
+        """Return the mean CIDEr-D of each candidate against all captions of the NEIGHBOURS most similar pictures.
 
         Args:
             vectors: (pictures, channels)
@@ -96,13 +96,15 @@ class SimilarPictures:
         """
         counts = [len(several) for several in candidates]
         nearest = self.nearest(vectors)  # (pictures, NEIGHBOURS)
-        near = {str(place): [line.split() for line in self.captions[place].split("\n")] for place in np.unique(nearest)}
-        ids = [str(place) for own, count in zip(nearest, counts, strict=True) for _ in range(count) for place in own]
-        words = [caption for several in candidates for caption in several for _ in range(nearest.shape[1])]
+        references = {
+            str(row): [line.split() for place in own for line in self.captions[place].split("\n")]
+            for row, own in enumerate(nearest)
+        }
+        ids = [str(row) for row, count in enumerate(counts) for _ in range(count)]
+        words = [caption for several in candidates for caption in several]
         if not words:
             return [np.zeros(0) for _ in counts]
-        scores = CiderD(near, self.counted()).scores(ids, words).reshape(-1, nearest.shape[1])  # (candidates, near)
-        return np.split(scores.mean(axis=1), np.cumsum(counts)[:-1])
+        return np.split(CiderD(references, self.counted()).scores(ids, words), np.cumsum(counts)[:-1])
 
     def nearest(self, vectors: np.ndarray) -> np.ndarray:
         """Return the numbers (pictures, NEIGHBOURS) of the training pictures most similar to each, the nearest first.
