@@ -47,7 +47,8 @@ class GenerationConfig:
         must_include: words that every caption contains, in any position; "dog|dogs" requires one of the two.
         prompt: the prompt of a KerasHub model (`hub:PRESET`); other models have no prompt.
         consensus: weight of a caption's consensus, its mean CIDEr-D against the captions of similar training pictures,
-            in the choice among the captions of beam search; 0 chooses by probability alone. A wide beam helps.
+            in the choice among the captions of beam search; 0 chooses by probability alone. A wide beam helps. The dev
+            scores during training do not use it.
     """
 
     beam_size: int = 3

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
 from captioner.captioner import Captioner
 from captioner.models.fine_tuned import FineTunedDecoder
 from captioner.stages.training_inputs import TrainingInputs
 from captioner.training.baseline import AT_ONCE, Streamed
-from captioner.training.similar_pictures import MOST, SimilarPictures
+from captioner.training.similar_pictures import FEWEST, MOST, SimilarPictures
+
+logger = logging.getLogger(__name__)
 
 
 def similar_pictures(captioner: Captioner, prepared: TrainingInputs) -> SimilarPictures | None:
@@ -16,6 +20,16 @@ def similar_pictures(captioner: Captioner, prepared: TrainingInputs) -> SimilarP
 
     If encoder layers are trained on features in a stream, the result is also None: a stream cannot be read in parts.
     """
+    found = _found(captioner, prepared)
+    if found is None and captioner.generation.consensus:
+        logger.warning(
+            f"generation.consensus: has no effect in this run; it needs {FEWEST} training pictures or more, and does "
+            "not work with encoder layers that are trained on a stream"
+        )
+    return found
+
+
+def _found(captioner: Captioner, prepared: TrainingInputs) -> SimilarPictures | None:
     ids = list(prepared.training)
     ids = ids[:: -(-len(ids) // MOST)]
     features = prepared.features

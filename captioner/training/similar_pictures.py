@@ -72,10 +72,12 @@ class SimilarPictures:
         """
         if len(vectors) < FEWEST:
             return None
-        vectors = vectors.astype(np.float32)
-        captions = [[" ".join(words).split() for words in several] for several in captions]  # no spaces in words
-        mean, spread = vectors.mean(axis=0), np.maximum(vectors.std(axis=0), 1e-6)
-        scaled = (vectors - mean) / spread
+        captions = [
+            [" ".join(words).split() for words in several if words] for several in captions
+        ]  # no spaces in words
+        mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)  # float32 has no square of large numbers
+        spread = np.maximum(vectors.std(axis=0, dtype=np.float64), 1e-6).astype(np.float32)
+        scaled = (vectors.astype(np.float32) - mean) / spread
         _, turned = np.linalg.eigh(scaled.T @ scaled)  # ascending
         axes = turned[:, ::-1][:, :AXES].astype(np.float16)  # (channels, axes)
         placed = scaled @ axes.astype(np.float32)

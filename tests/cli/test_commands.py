@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+import captioner
 from captioner.storage import digest_file, read_manifest
 from tests.cli.conftest import start
 from tests.cli.project import make_project
@@ -171,6 +172,10 @@ def test_average_two_runs(call, trained):
     of_one, of_mean = (call("predict", "images/p03.png", "--model", run).out for run in (RUN, "runs/mean"))
     assert of_one == of_mean  # the mean of equals
     assert call("evaluate", "runs/mean").code == 0 and call("report", "runs/mean").code == 0
+    refused = call("average", RUN, "runs/other", "-o", "runs/set", "--set", "train.epochs=3")
+    assert refused.err == "captioner: --set train.epochs=3: only settings of generation can be changed after training\n"
+    assert call("average", RUN, "runs/other", "-o", "runs/set", "--set", "generation.beam_size=7").code == 0
+    assert captioner.load("runs/set").generation.beam_size == 7
     again = call("average", RUN, "runs/other", "-o", "runs/mean")
     assert again.code == 1 and "--overwrite" in again.err
 

@@ -44,7 +44,7 @@ OPTIONS = {
     "find": ("--model", "-n", "--json", "--html", "--index"),
     "doubt": ("-o", "--model", "-n", "--shown", "--throw-out", "--features", "--index"),
     "run": ("-o", "--processes", "-c", "--set"),
-    "average": ("-o", "--overwrite"),
+    "average": ("-o", "--set", "--overwrite"),
     "shard": ("-o", "--pictures", "--per-shard", "--overwrite", "-c", "--set"),
     "export": ("-o", "--format", "--precision", "--overwrite", "--data-licence", "--web-runtime"),
     "doctor": ("--json",),

@@ -171,3 +171,8 @@ def test_a_picture_whose_caption_cannot_be_written_is_named_and_the_rest_goes_on
     assert result.code == 1 and len(list(Path("images").glob("*.txt"))) == 16
     assert "captioner: images/p02.txt: is not UTF-8 and stays unchanged" in result.err
     assert Path("images/p02.txt").read_bytes() == b"caf\xe9"
+
+
+def test_consensus_needs_a_captioner_that_keeps_training_pictures(refused, trained):
+    words = ["this captioner has no captions of training pictures to compare with"]
+    refused(2, words, "predict", "images/p00.png", "--model", RUN, "--consensus", "6")

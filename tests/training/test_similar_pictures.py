@@ -96,6 +96,17 @@ def test_rare_n_grams_are_not_kept():
     }
 
 
+def test_empty_captions_and_huge_numbers_do_no_harm():
+    vectors, kinds = of_kinds(range(4), scale=3e37)
+    captions = captions_of(kinds)
+    captions[3], captions[4] = [[], ["a", "ball"]], [[]]
+    known = SimilarPictures.of(vectors, captions)
+    again = SimilarPictures.from_json(known.to_json())
+    assert again.captions == known.captions and known.captions[3:5] == ["a ball", ""]
+    found = again.consensus(vectors[:3], [[["a", "dog", "runs"], ["a", "ball", "runs"]]] * 3)
+    assert np.isfinite(found).all() and np.max(found) > 0
+
+
 def test_few_pictures_have_nothing_similar():
     vectors, kinds = of_kinds(range(4), pictures=FEWEST - 1)
     assert SimilarPictures.of(vectors, captions_of(kinds)) is None
