@@ -15,16 +15,23 @@ from captioner.training.similar_pictures import FEWEST, MOST, SimilarPictures
 logger = logging.getLogger(__name__)
 
 
-def similar_pictures(captioner: Captioner, prepared: TrainingInputs) -> SimilarPictures | None:
+def similar_pictures(
+    captioner: Captioner, prepared: TrainingInputs, keep_captions: bool = True
+) -> SimilarPictures | None:
     """Return at most MOST of the training pictures with their references; None if there are too few.
 
     If encoder layers are trained on features in a stream, the result is also None: a stream cannot be read in parts.
+
+    Args:
+        captioner: the trained captioner.
+        prepared: what it was trained on.
+        keep_captions: see TrainConfig; without, the result is None.
     """
-    found = _found(captioner, prepared)
+    found = _found(captioner, prepared) if keep_captions else None
     if found is None and captioner.generation.consensus:
         logger.warning(
-            f"generation.consensus: has no effect in this run; it needs {FEWEST} training pictures or more, and does "
-            "not work with encoder layers that are trained on a stream"
+            f"generation.consensus: has no effect in this run; it needs {FEWEST} training pictures or more and "
+            "train.keep_captions, and does not work with encoder layers that are trained on a stream"
         )
     return found
 

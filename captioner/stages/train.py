@@ -274,7 +274,7 @@ def publish(
     encoder = prepared.features.description
     captioner = Captioner(final, prepared.vocabulary, encoder, recipe.generation)
     captioner.familiarity = Familiarity.of(prepared.features, list(prepared.training))
-    captioner.similar = similar_pictures(captioner, prepared)
+    captioner.similar = similar_pictures(captioner, prepared, recipe.train.keep_captions)
     looks = calibrate(captioner, prepared.captions, prepared.features)
     captioner.save_to(folder / CAPTIONER)
     names = max(map(list, state.history), key=len)  # epochs without scored captions have fewer names

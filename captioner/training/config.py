@@ -102,6 +102,8 @@ class TrainConfig:
         encoder_rate: the learning rate of encoder layers that are trained with the decoder, as a share of
             `learning_rate`; 0 freezes them.
         self_critical: train on samples and their CIDEr-D instead of the references alone; needs `begin_from`.
+        keep_captions: whether the captioner keeps the training captions, for `generation.consensus` and the confidence;
+            false if its file may be shared but the captions may not.
         tensorboard: write each epoch's numbers for TensorBoard: `true` into the run folder, or the name of a folder.
     """
 
@@ -141,6 +143,7 @@ class TrainConfig:
     encoder_rate: float = 0.1
     self_critical: SelfCriticalConfig | None = None
     tensorboard: bool | str = False
+    keep_captions: bool = True
 
     def __post_init__(self) -> None:
         if self.ema == 0:

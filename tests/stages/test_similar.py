@@ -86,6 +86,10 @@ def test_of_many_pictures_some_are_kept(monkeypatch):
     assert len(found.captions) == 100  # every third
 
 
+def test_captions_are_kept_only_if_they_may_be():
+    assert similar_pictures(captioner_of(attention()), prepared(Rows), keep_captions=False) is None
+
+
 @pytest.mark.parametrize("consensus", [0, 6])
 def test_a_run_on_few_pictures_says_that_consensus_has_no_effect(consensus, said):
     assert similar_pictures(captioner_of(attention(), consensus=consensus), prepared(Rows, pictures=99)) is None
