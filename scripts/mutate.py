@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from test_map import TestMap, record
+from coverage_map import CoverageMap, digest_code, record
 
 ROOT = Path(__file__).parent.parent
 UNTESTED = ("strict", "missing_ok", "exist_ok")  # arguments that only matter where something else is wrong already
@@ -132,7 +132,7 @@ class Copy:
         finally:
             shutil.copy(mutation.path, path)
 
-    def map_of(self, sources: list[Path], tests: list[str], saved: Path) -> TestMap:
+    def map_of(self, sources: list[Path], tests: list[str], saved: Path) -> CoverageMap:
         """Return which tests run which lines of the sources, and save it.
 
         Raises:
@@ -146,7 +146,7 @@ class Copy:
 
         if not self.in_fork(run, 3600):
             raise SystemExit(f"{' '.join(tests)}: fails without a change")
-        return TestMap.load(saved)
+        return CoverageMap.load(saved)
 
     def in_fork(self, run: Callable[[], int], seconds: float) -> bool:
         """Return whether a function, called in the copy by a process of its own, returns 0 within the time."""
@@ -198,7 +198,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         copy_ = Copy(folder)
         if arguments.map and arguments.map.exists():
-            known = TestMap.load(arguments.map)
+            known = CoverageMap.load(arguments.map)
+            if known.of != digest_code(copy_.folder):
+                raise SystemExit(f"{arguments.map}: the code or the tests have changed since; remove it")
         else:
             saved = arguments.map.resolve() if arguments.map else Path(folder, "map.json")
             known = copy_.map_of([place.relative_to(ROOT) for place in places], tests, saved)
@@ -207,7 +209,7 @@ def main() -> None:
                 report(copy_, path, known, arguments)
 
 
-def report(copy_: Copy, path: Path, known: TestMap, arguments: argparse.Namespace) -> None:
+def report(copy_: Copy, path: Path, known: CoverageMap, arguments: argparse.Namespace) -> None:
     """Test the changes of a module; print those that survive, and the count."""
     name = path.relative_to(ROOT)
     found = list(mutations(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -16,17 +17,19 @@ import pytest
 WHILE_IMPORTING = ""
 
 
-class TestMap(NamedTuple):
+class CoverageMap(NamedTuple):
     """What a run of the tests showed.
 
     Attributes:
         lines: file -> line -> the tests that run it. What a module's fixtures run counts for all tests of that module.
             Lines that run while the module is imported have the entry `WHILE_IMPORTING`.
         seconds: test -> its duration with its fixtures.
+        of: digest of the code and the tests, see `digest_code`.
     """
 
     lines: dict[str, dict[int, list[str]]]
     seconds: dict[str, float]
+    of: str
 
     def tests_of(self, file: str, lines: Iterable[int], first: str, seconds: float) -> list[str]:
         """Return the tests that run some of these lines, the quickest first, as many as fit.
@@ -52,14 +55,14 @@ class TestMap(NamedTuple):
 
     def save(self, path: Path) -> None:
         """Write the map as JSON."""
-        path.write_text(json.dumps({"lines": self.lines, "seconds": self.seconds}), encoding="utf-8")
+        path.write_text(json.dumps(self._asdict()), encoding="utf-8")
 
     @classmethod
-    def load(cls, path: Path) -> TestMap:
+    def load(cls, path: Path) -> CoverageMap:
         """Read a map that `save` wrote."""
         read = json.loads(path.read_text(encoding="utf-8"))
         lines = {file: {int(line): tests for line, tests in own.items()} for file, own in read["lines"].items()}
-        return cls(lines, read["seconds"])
+        return cls(lines, read["seconds"], read["of"])
 
 
 class _Watch:
@@ -86,7 +89,7 @@ class _Watch:
         yield
 
 
-def record(folder: Path, sources: Sequence[Path], options: Sequence[str]) -> TestMap:
+def record(folder: Path, sources: Sequence[Path], options: Sequence[str]) -> CoverageMap:
     """Run tests in this process and return which lines of the sources they run.
 
     Args:
@@ -112,7 +115,15 @@ def record(folder: Path, sources: Sequence[Path], options: Sequence[str]) -> Tes
             str(Path(file).relative_to(folder)): _tests(data.contexts_by_lineno(file), list(watch.seconds))
             for file in data.measured_files()
         }
-    return TestMap(lines, watch.seconds)
+    return CoverageMap(lines, watch.seconds, digest_code(folder))
+
+
+def digest_code(folder: Path) -> str:
+    """Return a digest of the package's code and the tests: a map of other ones would name tests that do not exist."""
+    digest = hashlib.sha256()
+    for path in sorted(path for name in ("captioner", "tests") for path in (folder / name).rglob("*.py")):
+        digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _tests(contexts: dict[int, list[str]], known: list[str]) -> dict[int, list[str]]:
