@@ -49,7 +49,8 @@ def test_the_nearest_are_those_of_the_highest_cosine_of_scaled_channels():
 
 def test_consensus_is_the_mean_cider_d_against_the_neighbours_captions(known):
     vectors, _ = of_kinds([0, 2], pictures=3, seed=3)
-    candidates = [[["a", "dog", "runs"], ["a", "ball"]], [], [["a", "ball", "runs"], ["tree"], []]]
+    mixed = ["a", "dog", "tree", "runs"]  # its score depends on how rare each word is among all pictures
+    candidates = [[["a", "dog", "runs"], mixed], [], [["a", "ball", "runs"], mixed, []]]
     found = known.consensus(vectors, candidates)
     assert [len(own) for own in found] == [2, 0, 3]
     scorer = CiderD({str(place): list(map(str.split, text.split("\n"))) for place, text in enumerate(known.captions)})
