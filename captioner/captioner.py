@@ -35,6 +35,7 @@ from captioner.picture_captioner import Facts, Picture, PictureCaptioner
 from captioner.run_folder import captioner_file
 from captioner.storage import DataError, atomic_path
 from captioner.text.vocabulary import Vocabulary
+from captioner.training.baseline import averaged
 from captioner.training.familiarity import Familiarity
 from captioner.training.similar_pictures import SimilarPictures
 
@@ -150,12 +151,20 @@ class Captioner(PictureCaptioner, keras.Model):
         if found != expected:
             raise DataError(f"features: this captioner expects the shape {expected} per picture, found {found}")
         search = self.wide_search(n, **changes)
-        return self.chosen(generate(search, features, self.vocabulary, first), features, n, search.config)
+        captions = generate(search, features, self.vocabulary, first)
+        vectors = None if self.similar is None else self.vectors(features)
+        return self.chosen(captions, features, vectors, n, search.config)
 
     def vectors(self, features: Any) -> np.ndarray:
-        """See PictureCaptioner.vectors; if encoder layers were trained with the decoder, the vectors are theirs."""
+        """Return one vector (pictures, channels) for each picture, by which similar pictures are found.
+
+        It is the mean of the regions; if encoder layers are trained with the decoder, of their output's regions.
+
+        Args:
+            features: the pictures' features, (pictures, ...).
+        """
         if not isinstance(self.decoder, FineTunedDecoder):
-            return super().vectors(features)
+            return averaged(features)
         with self._made.lock:
             if self._made.vectors is None:
                 self._made.vectors = MeanRegion(self.decoder)

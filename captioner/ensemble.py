@@ -79,7 +79,7 @@ class Ensemble(Captioner):
         return self.members[0].strangeness(features[0])
 
     def vectors(self, features: Any) -> np.ndarray:
-        """See PictureCaptioner.vectors: the first member's, because its similar pictures are used."""
+        """See Captioner.vectors: the first member's, because its similar pictures are used."""
         return self.members[0].vectors(features[0])
 
     def find_encoders(self) -> tuple[Encoder, ...]:

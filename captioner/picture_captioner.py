@@ -18,7 +18,7 @@ from captioner.generation.word_rules import Numbers
 from captioner.images.pictures import is_one_picture
 from captioner.metrics.calibration import Calibration
 from captioner.training.familiarity import Familiarity
-from captioner.training.similar_pictures import SimilarPictures
+from captioner.training.similar_pictures import FEWEST, SimilarPictures
 
 logger = logging.getLogger(__name__)
 
@@ -92,38 +92,36 @@ class PictureCaptioner(ABC):
         if self.similar is None and changes.get("consensus"):
             raise ConfigError(
                 "consensus: this captioner has no captions of training pictures to compare with; train it again (on "
-                "100 pictures or more), or leave consensus out"
+                f"{FEWEST} pictures or more, with train.keep_captions), or leave consensus out"
             )
-        if self.similar is None or not config.consensus or config.sampling:
-            return self.search(n, **changes)
-        return self.search(max(n, config.beam_size), **changes)
+        chooses = self.similar is not None and config.by_consensus
+        return self.search(max(n, config.beam_size) if chooses else n, **changes)
 
     def chosen(
         self,
         captions: Sequence[Sequence[Caption]],
         features: Any,
+        vectors: np.ndarray | None,
         n: int,
         config: GenerationConfig,
-        vectors: np.ndarray | None = None,
     ) -> list[list[Caption]]:
         """Return the best `n` captions of each picture, with their consensus and confidence if they are known.
 
         Args:
             captions: the captions of each picture from `wide_search`, best first.
             features: the pictures' features, (pictures, ...).
+            vectors: the pictures' vectors, see Captioner.vectors; only needed with similar pictures.
             n: captions per picture.
             config: how the captions were generated.
-            vectors: the pictures' vectors, if they have been computed.
         """
         found = [list(several) for several in captions]
-        if self.similar is not None:
-            vectors = self.vectors(features) if vectors is None else vectors
+        if self.similar is not None and vectors is not None:
             values = self.similar.consensus(vectors, [[each.text.split() for each in several] for several in found])
             found = [
                 [_with_consensus(each, float(value), config) for each, value in zip(several, own, strict=True)]
                 for several, own in zip(found, values, strict=True)
             ]
-            if config.consensus and not config.sampling:
+            if config.by_consensus:
                 found = [sorted(several, key=lambda each: -(each.score or 0.0))[:n] for several in found]
         known = self.calibration
         if known is None:
@@ -138,15 +136,6 @@ class PictureCaptioner(ABC):
             ]
             for several, strange in zip(found, self.strangeness(features), strict=True)
         ]
-
-    def vectors(self, features: Any) -> np.ndarray:
-        """Return one vector (pictures, channels) for each picture, by which similar pictures are found.
-
-        Args:
-            features: the pictures' features, (pictures, ...); grids are averaged over their regions.
-        """
-        rows = np.asarray(features, np.float32)
-        return rows.mean(axis=1) if rows.ndim == 3 else rows
 
     def strangeness(self, features: Any) -> list[float]:
         """Return how unlike those of the training pictures are, from their features; 0 for each if not available."""
@@ -286,6 +275,5 @@ class PictureCaptioner(ABC):
 
 
 def _with_consensus(caption: Caption, value: float, config: GenerationConfig) -> Caption:
-    weighted = config.consensus > 0 and not config.sampling and caption.score is not None
-    score = (caption.score or 0.0) + config.consensus * value if weighted else caption.score
-    return replace(caption, consensus=value, score=score)
+    weight = config.consensus if config.by_consensus else 0.0
+    return replace(caption, consensus=value, score=None if caption.score is None else caption.score + weight * value)

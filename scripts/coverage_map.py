@@ -37,7 +37,7 @@ class CoverageMap(NamedTuple):
         Args:
             file: the path from the project's folder.
             lines: numbers of lines. If they run while the module is imported, any test of the module can tell.
-            first: tests whose names begin with this precede others of half their duration.
+            first: tests whose names begin with this count as half as long.
             seconds: the time for all tests together; one test is returned however long it takes.
         """
         own = self.lines.get(file, {})

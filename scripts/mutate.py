@@ -7,7 +7,7 @@
 A change inverts a comparison or an operator, changes a number, swaps `and` and `or`, drops a `not`, or removes a
 statement. The tests of --tests run once with coverage; without --tests, those that mirror the named code. Then each
 change is made in a copy of the package, never in the checkout, and the tests that run the changed line run on it until
-the first failure, the module's own first, up to --seconds of tests. A change that survives is printed on one line: a
+the first failure, the quick ones first, up to --seconds of tests. A change that survives is printed on one line: a
 test is missing, or the change has no effect. scripts/mutations.md has the results of the last run.
 
 TensorFlow is imported once, and every change is tested in a fork. pytest's plugins are not loaded.
@@ -194,7 +194,9 @@ def main() -> None:
     import keras  # noqa: F401 - the forks share it
 
     places = [(ROOT / code).resolve() for code in arguments.code]
-    tests = arguments.tests or sorted({str(mirror(place)) for place in places if (ROOT / mirror(place)).exists()})
+    tests = arguments.tests or sorted({str(mirror(place)) for place in places})
+    if missing := [test for test in tests if not (ROOT / test.split("::")[0]).exists()]:
+        parser.error(f"there is no {missing[0]}; name the tests with --tests")
     with tempfile.TemporaryDirectory() as folder:
         copy_ = Copy(folder)
         if arguments.map and arguments.map.exists():

@@ -27,6 +27,7 @@ from captioner.picture_captioner import PICTURES_AT_ONCE, Facts, Picture, Pictur
 from captioner.run_folder import CAPTIONER, FAST
 from captioner.storage import DataError, digest_file
 from captioner.text.vocabulary import Vocabulary
+from captioner.training.baseline import averaged
 from captioner.training.familiarity import Familiarity
 from captioner.training.similar_pictures import SimilarPictures
 
@@ -73,6 +74,24 @@ class FastCaptioner(PictureCaptioner):
         self.folder = Path(folder)
         self._step = _session(self.folder / STEP)
         description = self._description(made_from)
+        try:
+            self._read(description)
+        except (KeyError, ValueError, TypeError, ConfigError, DataError) as error:
+            reason = f"its description is broken ({error!r})"
+            raise NoGraphError(f"{self.folder / STEP}: {reason}; write it again with captioner export") from None
+        self._start = _session(self.folder / START)
+        self._encoder: Any = None
+        self._searches: dict[tuple[int, GenerationConfig], NumpySearch] = {}
+        self._lock = threading.Lock()
+        self._state = _numbered(self._step.get_inputs(), "state_")
+        self._memory = _numbered(self._step.get_inputs(), "memory_")
+        self._start_inputs = {one.name for one in self._start.get_inputs()}
+        self._step_inputs = {one.name for one in self._step.get_inputs()}
+        self._start_outputs = [one.name for one in self._start.get_outputs()]
+        self._step_outputs = [one.name for one in self._step.get_outputs()]
+
+    def _read(self, description: Mapping[str, Any]) -> None:
+        """Set what the description holds."""
         self.vocabulary = Vocabulary.from_json(description["vocabulary"])
         known = {key: value for key, value in description["generation"].items() if key in SETTINGS}
         self.generation = build(GenerationConfig, known, "generation")
@@ -86,16 +105,6 @@ class FastCaptioner(PictureCaptioner):
         facts = description["facts"]
         self.feature_shape = tuple(facts["feature_shape"])
         self._facts = Facts(facts["architecture"], facts["weights"], self.feature_shape)
-        self._start = _session(self.folder / START)
-        self._encoder: Any = None
-        self._searches: dict[tuple[int, GenerationConfig], NumpySearch] = {}
-        self._lock = threading.Lock()
-        self._state = _numbered(self._step.get_inputs(), "state_")
-        self._memory = _numbered(self._step.get_inputs(), "memory_")
-        self._start_inputs = {one.name for one in self._start.get_inputs()}
-        self._step_inputs = {one.name for one in self._step.get_inputs()}
-        self._start_outputs = [one.name for one in self._start.get_outputs()]
-        self._step_outputs = [one.name for one in self._step.get_outputs()]
 
     def _description(self, made_from: str | Path | None) -> dict[str, Any]:
         path = self.folder / STEP
@@ -160,15 +169,9 @@ class FastCaptioner(PictureCaptioner):
             begun = self._begin(part, search.config.max_length)
             found = search.run(begun, len(part), numbers)
             captions += [captions_of(found, row, self.vocabulary, search) for row in range(len(part))]
-            vectors += [begun[VECTORS]] if VECTORS in begun else []
-        return self.chosen(captions, features, n, search.config, np.concatenate(vectors) if vectors else None)
-
-    def vectors(self, features: Any) -> np.ndarray:
-        """See Captioner.vectors: an output of the graph if encoder layers were trained with the decoder."""
-        if VECTORS not in self._start_outputs:
-            return super().vectors(features)
-        parts = (features[start : start + PICTURES_AT_ONCE] for start in range(0, len(features), PICTURES_AT_ONCE))
-        return np.concatenate([self._begin(part, 0)[VECTORS] for part in parts])
+            vectors += [begun[VECTORS]] if VECTORS in begun else []  # as Captioner.vectors
+        compared = np.concatenate(vectors) if vectors else averaged(features)
+        return self.chosen(captions, features, compared, n, search.config)
 
     def find_encoder(self) -> Any:
         """Return the encoder's session, which is opened at the first call.
@@ -183,8 +186,6 @@ class FastCaptioner(PictureCaptioner):
             )
         with self._lock:
             if self._encoder is None:
-                if self.similar is not None:  # ready when the first picture has been encoded
-                    threading.Thread(target=self.similar.counted, daemon=True).start()
                 self._encoder = _session(self.folder / ENCODER)
         return self._encoder
 

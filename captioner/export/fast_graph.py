@@ -41,7 +41,7 @@ def write_graphs(folder: Path, captioner: Captioner, digest: str, precision: Exp
     tie: dict[str, Any] = {"version": VERSION, "digest": digest}
     if captioner.encoder_description is not None:
         write_onnx(folder / ENCODER, encoder_piece(captioner.find_encoder()), precision, tie)
-    write_onnx(folder / START, start_piece(captioner.decoder, captioner.similar is not None), precision, tie)
+    write_onnx(folder / START, start_piece(captioner.decoder), precision, tie)
     description = {
         **tie,
         "vocabulary": captioner.vocabulary.to_json(),

@@ -45,10 +45,10 @@ def encoder_piece(encoder: Encoder, pictures: int | None = None) -> GraphPiece:
     return GraphPiece(encode, [tf.TensorSpec((pictures, *encoder.input_size, 3), tf.uint8, name="pictures")])
 
 
-def start_piece(decoder: CaptionDecoder, with_vectors: bool = False) -> GraphPiece:
+def start_piece(decoder: CaptionDecoder) -> GraphPiece:
     """Return features -> memory_0, ..., and the first state_0, ...; states with one entry per word are still empty.
 
-    With `with_vectors`, a decoder with encoder layers of its own also gives their `vectors`, see Captioner.vectors.
+    A decoder with encoder layers of its own also gives `vectors`, see Captioner.vectors.
     """
     import tensorflow as tf
 
@@ -56,7 +56,7 @@ def start_piece(decoder: CaptionDecoder, with_vectors: bool = False) -> GraphPie
         memory = decoder.encode(features)
         state = decoder.initial_state(memory, 0)
         found = {**_named("memory_", memory), **_named("state_", state)}
-        if with_vectors and isinstance(decoder, FineTunedDecoder):
+        if isinstance(decoder, FineTunedDecoder):
             found["vectors"] = decoder.vectors(features)
         return found
 

@@ -103,6 +103,11 @@ class GenerationConfig:
             if not isinstance(words, str):
                 object.__setattr__(self, name, tuple(words))  # a list cannot be hashed
 
+    @property
+    def by_consensus(self) -> bool:
+        """Whether consensus takes part in the choice of captions; sampled captions are not chosen."""
+        return self.consensus > 0 and not self.sampling
+
     def _check_must_include(self) -> None:
         if self.must_include and (self.sampling or self.groups > 1):
             other = "sampling" if self.sampling else f"{self.groups} groups"

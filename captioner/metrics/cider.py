@@ -30,41 +30,37 @@ class Frequencies:
 
     Args:
         pictures: the number of all pictures.
-        keys: for each order, (distinct,) the n-grams as in NGrams.key, ascending.
-        counts: for each order, (distinct,) their document frequencies.
+        known: the n-grams of each order.
+        counts: for each order, (distinct,) the document frequencies of `known.key`.
     """
 
-    def __init__(self, pictures: int, keys: Sequence[np.ndarray], counts: Sequence[np.ndarray]) -> None:
-        self.pictures, self.keys, self.counts = pictures, keys, counts
+    def __init__(self, pictures: int, known: Sequence[NGrams], counts: Sequence[np.ndarray]) -> None:
+        self.pictures, self.known, self.counts = pictures, known, counts
 
     @classmethod
     def of(cls, references: References) -> Frequencies:
         """Return the document frequencies in references."""
-        found = references.counted[1]
-        counts = [document_frequencies(ngrams, references.picture) for ngrams in found]
-        return cls(len(references.row), [ngrams.key for ngrams in found], counts)
+        known = references.counted[1]
+        return cls(len(references.row), known, [document_frequencies(ngrams, references.picture) for ngrams in known])
 
     @classmethod
     def of_words(cls, pictures: int, counts: Mapping[str, int]) -> Frequencies:
         """Return the given document frequencies of n-grams, whose words are joined with spaces."""
         split = [(text.split(), count) for text, count in counts.items()]
-        keys, values = [], []
+        known, values = [], []
         for order in range(ORDERS):
             own = [(words, count) for words, count in split if len(words) == order + 1]
             found = count_ngrams([words for words, _ in own])[1][order]  # one entry for each, in the same order
             value = np.ones(len(found.key), int)
             value[found.ngram] = [count for _, count in own]
-            keys.append(found.key)
+            known.append(found)
             values.append(value)
-        return cls(pictures, keys, values)
+        return cls(pictures, known, values)
 
     def idf(self, order: int, key: np.ndarray) -> np.ndarray:
         """Return log(pictures / document frequency) of n-grams (n,); an unknown n-gram counts as in one picture."""
-        known = self.keys[order]
-        if not len(known):
-            return np.full(len(key), np.log(self.pictures))
-        near = np.minimum(np.searchsorted(known, key), len(known) - 1)
-        return np.log(self.pictures) - np.log(np.where(known[near] == key, self.counts[order][near], 1))
+        number = self.known[order].number(key)
+        return np.log(self.pictures) - np.log(np.append(self.counts[order], 1)[number])
 
 
 class CiderD:

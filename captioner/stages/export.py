@@ -100,8 +100,8 @@ def export(
     changes = captioner.widened(n, changes)
     if captioner.search(n, **changes).config.consensus:
         logger.warning(
-            "consensus: an exported folder has no captions of training pictures, so it chooses by probability alone; "
-            "--consensus 0 --beam-size 5 makes it faster"
+            "consensus: an exported folder has no captions of training pictures and chooses by probability alone; "
+            "--consensus 0 exports without this warning"
         )
     if name == "web":  # the page's slider can show every hypothesis
         n = captioner.search(**changes).config.beam_size

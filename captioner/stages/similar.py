@@ -15,9 +15,7 @@ from captioner.training.similar_pictures import FEWEST, MOST, SimilarPictures
 logger = logging.getLogger(__name__)
 
 
-def similar_pictures(
-    captioner: Captioner, prepared: TrainingInputs, keep_captions: bool = True
-) -> SimilarPictures | None:
+def similar_pictures(captioner: Captioner, prepared: TrainingInputs, keep_captions: bool) -> SimilarPictures | None:
     """Return at most MOST of the training pictures with their references; None if there are too few.
 
     If encoder layers are trained on features in a stream, the result is also None: a stream cannot be read in parts.

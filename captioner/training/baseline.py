@@ -93,10 +93,15 @@ def directions(features: Features, ids: Sequence[str]) -> np.ndarray:
     return np.concatenate([as_directions(part) for part in parts])
 
 
+def averaged(features: np.ndarray) -> np.ndarray:
+    """Return features (n, channels) or (n, regions, channels) averaged over regions: (n, channels) float32."""
+    matrix = np.asarray(features, np.float32)
+    return matrix.mean(axis=1) if matrix.ndim == 3 else matrix
+
+
 def as_directions(features: np.ndarray) -> np.ndarray:
     """Return features (n, channels) or (n, regions, channels) averaged over regions and normalized to length 1."""
-    matrix = np.asarray(features, np.float32)
-    matrix = matrix.mean(axis=1) if matrix.ndim == 3 else matrix
+    matrix = averaged(features)
     return matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
 
 

@@ -7,10 +7,10 @@ best with the captions of similar pictures is the picture's caption. Here they c
 from __future__ import annotations
 
 import base64
-import threading
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,8 @@ class SimilarPictures:
         axes: (channels, axes) the directions, of length 1.
         rows: (pictures, axes) int8, the training pictures along the axes, each scaled to the full range.
         captions: each picture's captions, one on a line, their words joined with spaces.
-        frequencies: n-gram -> the number of all training pictures with a caption that contains it.
+        frequencies: n-gram -> the number of these pictures with a caption that contains it. They follow from the
+            captions, but to count those of 6,000 pictures takes 0.3 s at every start, to read them 0.1 s.
 
     Raises:
         DataError: the sizes do not match.
@@ -58,8 +59,6 @@ class SimilarPictures:
             raise DataError("the similar pictures have numbers that do not fit together; train the captioner again")
         self.mean, self.spread, self.axes, self.rows = mean, spread, axes, rows
         self.captions, self.frequencies = captions, frequencies
-        self._counted: Frequencies | None = None
-        self._lock = threading.Lock()
         self._directions = _directions(rows.astype(np.float32))  # (pictures, axes)
 
     @classmethod
@@ -67,7 +66,7 @@ class SimilarPictures:
         """Compute them from training pictures; None if these are fewer than FEWEST.
 
         Args:
-            vectors: (pictures, channels), see PictureCaptioner.vectors.
+            vectors: (pictures, channels), see Captioner.vectors.
             captions: the words of each picture's captions.
         """
         if len(vectors) < FEWEST:
@@ -106,7 +105,7 @@ class SimilarPictures:
         words = [caption for several in candidates for caption in several]
         if not words:
             return [np.zeros(0) for _ in counts]
-        return np.split(CiderD(references, self.counted()).scores(ids, words), np.cumsum(counts)[:-1])
+        return np.split(CiderD(references, self._counted).scores(ids, words), np.cumsum(counts)[:-1])
 
     def nearest(self, vectors: np.ndarray) -> np.ndarray:
         """Return the numbers (pictures, NEIGHBOURS) of the training pictures most similar to each, the nearest first.
@@ -119,12 +118,10 @@ class SimilarPictures:
         placed = _directions((vectors - self.mean) / self.spread @ self.axes.astype(np.float32))
         return np.argsort(-(placed @ self._directions.T), axis=1, kind="stable")[:, :NEIGHBOURS]
 
-    def counted(self) -> Frequencies:
-        """Return the document frequencies as CIDEr-D needs them; the first call takes a while."""
-        with self._lock:
-            if self._counted is None:
-                self._counted = Frequencies.of_words(len(self.captions), self.frequencies)
-        return self._counted
+    @cached_property
+    def _counted(self) -> Frequencies:
+        """The document frequencies as CIDEr-D needs them."""
+        return Frequencies.of_words(len(self.captions), self.frequencies)
 
     def to_json(self) -> dict[str, Any]:
         """Return a value for JSON: the arrays in base64, the captions as compressed text."""

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -126,6 +128,19 @@ def test_a_broken_graph_is_named(run):
         load_fast(run)
     with pytest.raises(DataError, match="no such file"):
         load_fast(run / "nothing")
+
+
+def test_a_broken_description_is_named(run):
+    import onnx
+
+    graph = onnx.load(run / FOLDER / STEP)
+    (content,) = (entry for entry in graph.metadata_props if entry.key == fast.KEY)
+    whole = json.loads(content.value)
+    for broken in ({"similar": {}}, {"vocabulary": 3}, {"generation": {"beam_size": 0}}):
+        content.value = json.dumps({**whole, **broken})
+        onnx.save(graph, run / FOLDER / STEP)
+        with pytest.raises(NoGraphError, match=r"step\.onnx: its description is broken .*captioner export"):
+            load_fast(run)
 
 
 def test_settings_that_only_keras_has_are_refused(run, monkeypatch):

@@ -95,3 +95,15 @@ def test_the_box_captions_a_picture_without_weights_of_others(tmp_path, no_weigh
     assert 3 <= len(caption.tokens) <= 20 and caption.log_prob < 0
     assert caption.attention.shape[0] == len(caption.tokens)
     assert caption.attention.sum(axis=1) == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("options", [{}, {"consensus": 0, "n": 3}, {"beam_size": 7, "n": 2}], ids=str)
+def test_the_box_has_the_same_consensus_without_keras(options):
+    rng = np.random.default_rng(1)
+    pictures = [rng.integers(0, 256, (40, 60, 3), dtype=np.uint8), Image.new("RGB", (90, 70), (30, 90, 200))]
+    slow, quick = (captioner.load(fast=fast).caption_batch(pictures, **options) for fast in (False, True))
+    for one, other in zip(slow, quick, strict=True):
+        assert [caption.text for caption in one] == [caption.text for caption in other]
+        for name in ("consensus", "score", "confidence"):
+            found = [getattr(caption, name) for caption in other]
+            assert found == pytest.approx([getattr(caption, name) for caption in one], abs=1e-3), name

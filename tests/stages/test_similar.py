@@ -59,7 +59,7 @@ def fine_tuned():
 def test_each_picture_finds_itself_first_with_its_captions():
     inputs = prepared(Rows)
     captioner = captioner_of(attention())
-    captioner.similar = similar_pictures(captioner, inputs)
+    captioner.similar = similar_pictures(captioner, inputs, keep_captions=True)
     ids = list(inputs.training)
     nearest = captioner.similar.nearest(captioner.vectors(inputs.features.gather(ids)))
     assert nearest[:, 0].tolist() == list(range(300))
@@ -68,21 +68,23 @@ def test_each_picture_finds_itself_first_with_its_captions():
 
 def test_pictures_are_compared_by_the_trained_layers_of_the_encoder():
     inputs, captioner = prepared(Rows), captioner_of(fine_tuned())
-    found = similar_pictures(captioner, inputs)
+    found = similar_pictures(captioner, inputs, keep_captions=True)
     last = np.asarray(captioner.decoder.see(inputs.features.gather(list(inputs.training))))  # (pictures, 2, 5)
     np.testing.assert_allclose(found.mean, last.mean(axis=(0, 1)), atol=1e-5)
 
 
 def test_a_stream_is_read_once_and_is_not_enough_for_trained_layers(said):
-    whole, inputs = similar_pictures(captioner_of(attention()), prepared(Rows)), prepared(Stream)
-    np.testing.assert_allclose(similar_pictures(captioner_of(attention()), inputs).mean, whole.mean, atol=1e-5)
-    assert similar_pictures(captioner_of(fine_tuned(), consensus=6), inputs) is None
+    whole, inputs = similar_pictures(captioner_of(attention()), prepared(Rows), keep_captions=True), prepared(Stream)
+    np.testing.assert_allclose(
+        similar_pictures(captioner_of(attention()), inputs, keep_captions=True).mean, whole.mean, atol=1e-5
+    )
+    assert similar_pictures(captioner_of(fine_tuned(), consensus=6), inputs, keep_captions=True) is None
     assert len(said) == 1 and "generation.consensus: has no effect in this run" in said[0]
 
 
 def test_of_many_pictures_some_are_kept(monkeypatch):
     monkeypatch.setattr(module, "MOST", 120)
-    found = similar_pictures(captioner_of(attention()), prepared(Rows))
+    found = similar_pictures(captioner_of(attention()), prepared(Rows), keep_captions=True)
     assert len(found.captions) == 100  # every third
 
 
@@ -92,5 +94,10 @@ def test_captions_are_kept_only_if_they_may_be():
 
 @pytest.mark.parametrize("consensus", [0, 6])
 def test_a_run_on_few_pictures_says_that_consensus_has_no_effect(consensus, said):
-    assert similar_pictures(captioner_of(attention(), consensus=consensus), prepared(Rows, pictures=99)) is None
+    assert (
+        similar_pictures(
+            captioner_of(attention(), consensus=consensus), prepared(Rows, pictures=99), keep_captions=True
+        )
+        is None
+    )
     assert len(said) == (consensus > 0)
