@@ -8,7 +8,7 @@ from captioner.generation.config import GenerationConfig
 from captioner.generation.likelihood import Likelihood
 from captioner.generation.padding import log_mean_exp
 from captioner.models.architectures import build_decoder
-from captioner.text.vocabulary import TextConfig, Vocabulary
+from captioner.text.vocabulary import PAD, TextConfig, Vocabulary
 
 WORDS = [["a", "dog", "runs"], ["a", "cat", "sleeps"], ["the", "dog", "sleeps"]]
 PICTURES = 5
@@ -87,3 +87,16 @@ def test_little_room_changes_nothing(captioner, features, monkeypatch):
     np.testing.assert_allclose(tight.of_all(pictures, texts), roomy.of_all(pictures, texts), atol=1e-5)
     one_each = texts[np.arange(18) % 11]
     np.testing.assert_allclose(tight.words(pictures, one_each), roomy.words(pictures, one_each), atol=1e-6)
+
+
+def test_a_words_probability_is_its_largest_at_any_position_of_the_caption(captioner, features):
+    """With texts of different lengths, the longest as long as it may be."""
+    likelihood = Likelihood(captioner.decoder, 4)
+    words = [WORDS[0], ["a"], WORDS[1][:2], WORDS[2], ["the"]]
+    tokens = likelihood.padded([captioner.vocabulary.encode(text) for text in words])
+    found = likelihood.words(features, tokens)  # (pictures, words)
+    for picture, row in enumerate(tokens):
+        read = row[:-1][row[:-1] != PAD]
+        logits = captioner.decoder((features[picture : picture + 1], read[None, None]))
+        chances = keras.ops.convert_to_numpy(keras.ops.softmax(logits)).reshape(len(read), -1)
+        np.testing.assert_allclose(found[picture], chances.max(axis=0), atol=1e-5)
