@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from captioner.models.additive_attention import additive_scores
 from captioner.models.config import AdaptiveConfig
 from captioner.models.decoder import State, Tensor, per_caption
 from captioner.models.layout import Layout
@@ -102,7 +103,7 @@ class AdaptiveDecoder(RecurrentDecoder):
         outputs, before, memories = self._read_captions(read, layout, training)
         sentinels = self._sentinel(read, before, memories)
         outputs, sentinels = (_by_picture(layout.by_caption(x), layout.pictures) for x in (outputs, sentinels))
-        seen, _ = self._look(outputs, sentinels, memory)  # (pictures, captions x time, units)
+        seen, _ = self._look(outputs, sentinels, memory, training)  # (pictures, captions x time, units)
         return layout.in_a_row(seen)
 
     def _read_captions(self, read: Tensor, layout: Layout, training: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -125,14 +126,13 @@ class AdaptiveDecoder(RecurrentDecoder):
 
         def advance(carry: Any, read: Tensor) -> tuple[Any, Any]:
             step, before = carry
-            active = longest.open(step)
-            state = keras.tree.map_structure(lambda leaf: leaf[:active], before)
-            kept = keras.tree.map_structure(lambda mask: mask[:active], masks)
+            (state, read), (ended, _) = longest.divide((before, read), step)
+            kept = keras.tree.map_structure(lambda mask: mask[: longest.open(step)], masks)
             recalled = state[0][0] * kept[0][1] if kept else state[0][0]
             recalled = ops.matmul(recalled, weights[0].recurrent_kernel)
-            _, now = self.recurrent.advance(read[:active], recalled, state, weights, kept)
-            now = keras.tree.map_structure(lambda new, old: ops.concatenate([new, old[active:]]), now, before)
-            return (step + 1, now), (step + 1, now)
+            _, state = self.recurrent.advance(read, recalled, state, weights, kept)
+            now = (step + 1, longest.join(state, ended))
+            return now, now
 
         _, (_, states) = ops.scan(advance, start, by_time)
         outputs = self.recurrent.output(states)  # (time, rows, units)
@@ -145,26 +145,27 @@ class AdaptiveDecoder(RecurrentDecoder):
         """Return the sentinels (n, units) of what was read, the outputs before and the memories after, eq. 9 and 10."""
         return ops.sigmoid(self.gate_read(read) + self.gate_recalled(before)) * ops.tanh(memory)
 
-    def _look(self, outputs: Tensor, sentinels: Tensor, memory: AdaptiveMemory) -> tuple[Tensor, Tensor]:
+    def _look(
+        self, outputs: Tensor, sentinels: Tensor, memory: AdaptiveMemory, training: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Let outputs attend to the regions and to their own sentinel.
 
         Args:
             outputs, sentinels: (pictures, words, units).
             memory: of the pictures.
+            training: whether a gradient will be computed.
 
         Returns:
             what the output layer reads (pictures, words, units), eq. 13, and the attention to the regions (pictures,
             words, regions), eq. 12.
         """
-        pictures, regions, width = ops.shape(outputs)[0], self.feature_shape[0], self.config.attention_units
-        score = ops.cast(self.score, self.compute_dtype)[:, None]
+        pictures, regions = ops.shape(outputs)[0], self.feature_shape[0]
+        score = ops.cast(self.score, self.compute_dtype)
         # Dense layers see rows: converters to ONNX lose the shape of a product over more axes.
         flat, flat_sentinels = (ops.reshape(x, (-1, self.config.units)) for x in (outputs, sentinels))
         flat_query = self.query(flat)  # (pictures x words, attention_units)
-        query = _by_picture(flat_query, pictures)
-        compared = ops.tanh(memory.keys[:, :, None] + query[:, None])  # (pictures, regions, words, attention_units)
-        scores = ops.reshape(ops.matmul(ops.reshape(compared, (-1, width)), score), (pictures, regions, -1))
-        of_sentinel = ops.matmul(ops.tanh(self.sentinel_key(flat_sentinels) + flat_query), score)
+        scores = additive_scores(memory.keys, _by_picture(flat_query, pictures), score, training)
+        of_sentinel = ops.matmul(ops.tanh(self.sentinel_key(flat_sentinels) + flat_query), score[:, None])
         scores = ops.concatenate([scores, ops.reshape(of_sentinel, (pictures, 1, -1))], axis=1)
         scores = ops.transpose(scores, (0, 2, 1))  # (pictures, words, regions + 1)
         shares = ops.cast(ops.softmax(ops.cast(scores, "float32"), axis=-1), scores.dtype)

@@ -208,18 +208,18 @@ class AttentionOnAttentionDecoder(RecurrentDecoder):
         start = (ops.zeros((), "int32"), first, nothing)
 
         def advance(carry: Any, room: Tensor) -> tuple[Any, Any]:
-            step, *before = carry
+            step, before, _ = carry
             active = longest.open(step)
-            state = keras.tree.map_structure(lambda leaf: leaf[:active], before[0])
+            (state, room), (ended, _) = longest.divide((before, room), step)
             kept = keras.tree.map_structure(lambda mask: mask[:active], masks)
-            read, recall, ask, inform = late.at(room[:active])
+            read, recall, ask, inform = late.at(room)
             products = GatedAttentionProducts(
                 read, recall, lambda x: ask(x) + biases[0], lambda x: inform(x) + biases[1]
             )
             places = (longest.order[:active], layout.rows)
-            *now, _ = self._advance(products, state, memory, weights, kept, places)
-            now = keras.tree.map_structure(lambda new, old: ops.concatenate([new, old[active:]]), now, before)
-            return (step + 1, *now), (step + 1, *now)
+            state, seen, _ = self._advance(products, state, memory, weights, kept, places)
+            now = (step + 1, longest.join(state, ended), longest.fill(seen))
+            return now, now
 
         _, (_, (states, informed), seen) = ops.scan(advance, start, late.room)  # leaves (time, rows, units)
         before, informed_before = before_each(first, (states, informed))

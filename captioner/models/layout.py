@@ -89,3 +89,27 @@ class LongestFirst(NamedTuple):
     def open(self, step: Tensor) -> Tensor:
         """Return how many of the first captions a step has work with."""
         return self.rows if self.unended is None else ops.take(self.unended, step)
+
+    def divide(self, tree: Any, step: Tensor) -> tuple[Any, Any]:
+        """Return of tensors (rows, ...) the rows that a step has work with, and the others."""
+        if self.unended is None:
+            return tree, keras.tree.map_structure(lambda leaf: leaf[:0], tree)
+        import tensorflow as tf
+
+        # The gradient of both parts of a split is one concatenation; those of two slices are filled up and added.
+        parts = [tf.split(leaf, [self.open(step), self.rows - self.open(step)]) for leaf in keras.tree.flatten(tree)]
+        working, ended = (keras.tree.pack_sequence_as(tree, [part[side] for part in parts]) for side in (0, 1))
+        return working, ended
+
+    def join(self, working: Any, ended: Any) -> Any:
+        """Put the parts of `divide` together again."""
+        return keras.tree.map_structure(lambda *parts: ops.concatenate(parts), working, ended)
+
+    def fill(self, tree: Any) -> Any:
+        """Return tensors (up to rows, ...) with zeros for the rows that a step has no work with."""
+
+        def filled(leaf: Tensor) -> Tensor:
+            missing = self.rows - ops.shape(leaf)[0]
+            return ops.concatenate([leaf, ops.zeros((missing, *leaf.shape[1:]), leaf.dtype)])
+
+        return keras.tree.map_structure(filled, tree)

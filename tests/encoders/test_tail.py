@@ -14,6 +14,7 @@ def config(layer="block14_add", trained_to="grid", backbone="efficientnet_lite0"
     return EncoderConfig(backbone, layer, "random", trained_to=trained_to)
 
 
+@pytest.mark.slow
 def test_what_is_below_and_the_tail_are_the_encoder():
     below_and_whole = build_encoder(config(), layers=["block14_add", "grid"])
     pictures = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)

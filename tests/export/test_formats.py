@@ -69,7 +69,7 @@ def test_litert(architecture, beams, tmp_path):
     assert_same(run_litert(tmp_path / "c.tflite", pictures()), expected(model, beams))
 
 
-@pytest.mark.parametrize(("architecture", "beams"), with_beams(ALL, ("merge", 3)))
+@pytest.mark.parametrize(("architecture", "beams"), with_beams(ALL, None))
 def test_saved_model(architecture, beams, tmp_path):
     model = make(architecture)
     write_saved_model(tmp_path / "m", model, beams, "float32", beam_size=beams)

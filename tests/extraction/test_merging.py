@@ -63,6 +63,7 @@ def test_a_shard_resumes_and_is_up_to_date_like_the_whole(images, tmp_path):
         extract(images, tmp_path / "g.h5", encoder(), SMALL, shard=(1, 20))
 
 
+@pytest.mark.slow
 def test_what_cannot_be_merged(images, tmp_path):
     one, two, three = make_shards(images, tmp_path / "f.h5", 3)
     output = tmp_path / "merged.h5"

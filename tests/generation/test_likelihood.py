@@ -9,12 +9,13 @@ from captioner.generation.likelihood import Likelihood
 from captioner.generation.padding import log_mean_exp
 from captioner.models.architectures import build_decoder
 from captioner.text.vocabulary import PAD, TextConfig, Vocabulary
+from tests.speed import slow
 
 WORDS = [["a", "dog", "runs"], ["a", "cat", "sleeps"], ["the", "dog", "sleeps"]]
 PICTURES = 5
 
 
-@pytest.fixture(scope="module", params=[("merge", (5,)), ("attention", (4, 5))])
+@pytest.fixture(scope="module", params=[("merge", (5,)), slow(("attention", (4, 5)))])
 def captioner(request):
     keras.utils.set_random_seed(0)
     architecture, shape = request.param

@@ -3,13 +3,14 @@ import pytest
 
 from captioner.models.cells import STATES, Recurrent
 from captioner.models.layout import Layout
+from tests.speed import slow
 
 tensorflow = pytest.importorskip("tensorflow")
 
 LENGTHS, TIME, UNITS, CHANNELS = [4, 7, 2, 7, 1, 5], 7, 5, 3  # of two pictures with three captions
 
 
-@pytest.fixture(params=["rnn", "gru", "lstm"])
+@pytest.fixture(params=[slow("rnn"), slow("gru"), "lstm"])
 def recurrent(request):
     rng = np.random.default_rng(0)
     layer = Recurrent(request.param, UNITS)

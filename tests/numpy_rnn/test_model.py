@@ -46,6 +46,7 @@ def test_memorises_eight_pictures(cell):
     assert model.decode(features[::-1], START, END, max_length=10) == expected[::-1]
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_the_same_model_in_float32():
     first, again, other = (CaptioningRNN(4, 7, seed=seed).weights for seed in (3, 3, 4))
     assert all(np.array_equal(first[name], again[name]) for name in first)

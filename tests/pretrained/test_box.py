@@ -23,6 +23,7 @@ def no_weights(monkeypatch):
     monkeypatch.setattr(captioner_module, "encoder_from_description", missing)
 
 
+@pytest.mark.slow
 def test_a_box_needs_nothing_but_its_file(run, tmp_path, request):
     picture = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
     expected = load(run).caption([picture])[0]

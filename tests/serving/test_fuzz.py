@@ -109,6 +109,7 @@ def send_noise(client, examples):
     return statuses
 
 
+@pytest.mark.slow
 def test_a_few_requests_as_described(client):
     assert 200 in ask_as_described(client, FEW)
     assert client.post_picture("/caption", picture()).status == 200

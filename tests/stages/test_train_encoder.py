@@ -129,6 +129,7 @@ def test_changed_pictures_are_trained_on_and_a_resumed_run_sees_the_same(picture
     assert parts.history[1]["loss"] == pytest.approx(whole.history[1]["loss"], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_changed_pictures_need_the_pictures(pictured, inner, tmp_path):
     with pytest.raises(ConfigError, match=r"train.augment: needs the pictures; name their folder in data.images"):
         train(tmp_path / "run", replace(pictured, data=replace(pictured.data, images=None)))

@@ -95,6 +95,7 @@ def test_the_decoder_gets_what_the_twin_has_learned(cell):
     np.testing.assert_allclose(ops.convert_to_numpy(decoder((features, tokens))), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_run_folder_captions(project):
     folder, sections = project
     fit_to(folder / "captions", sections, engine="numpy", epochs=6, learning_rate=0.02)

@@ -111,6 +111,7 @@ def project(tmp_path_factory):
     return folder, replace(sections, train=config)
 
 
+@pytest.mark.slow
 def test_the_reward_rises(project, tmp_path):
     folder, sections = project
     lines = []
