@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from captioner.config import ConfigError, build, to_settings
+from captioner.config import build, to_settings
 from captioner.encoders.download import require_allowed
 from captioner.encoders.encoder import Encoder, encoder_from_description, encoder_from_network
 from captioner.encoders.trunk import clone_in
@@ -23,6 +23,7 @@ from captioner.generation.config import GenerationConfig
 from captioner.generation.decode import generate, make_search
 from captioner.generation.options import settings_of
 from captioner.generation.search import Search
+from captioner.generation.searches import Searches
 from captioner.generation.word_rules import Numbers
 from captioner.hub_presets import HUB
 from captioner.images.pictures import picture_array
@@ -103,7 +104,8 @@ class Captioner(PictureCaptioner, keras.Model):
             similar if isinstance(similar, SimilarPictures) or similar is None else SimilarPictures.from_json(similar)
         )
         # Filled when first needed; in a namespace, because Keras would save the content of a dict with the model.
-        self._made = SimpleNamespace(encoder=None, vectors=None, searches={}, lock=threading.RLock())
+        searches = Searches(lambda n, config: make_search(self.decoder, config, n, self.vocabulary))
+        self._made = SimpleNamespace(encoder=None, vectors=None, searches=searches, lock=threading.RLock())
         self.built = True
 
     def call(self, features: Any) -> dict[str, Any]:
@@ -122,13 +124,8 @@ class Captioner(PictureCaptioner, keras.Model):
             TypeError: an option does not exist.
         """
         config = build(GenerationConfig, {**to_settings(self.generation), **settings_of(changes)})
-        try:
-            with self._made.lock:
-                if (n, config) not in self._made.searches:
-                    self._made.searches[n, config] = make_search(self.decoder, config, n, self.vocabulary)
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
-        return self._made.searches[n, config]
+        found: Search = self._made.searches.get(n, config)
+        return found
 
     def caption_features(self, features: Any, n: int = 1, first: Numbers = 0, **changes: Any) -> list[list[Caption]]:
         """Caption pictures by their features.

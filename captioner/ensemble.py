@@ -67,6 +67,8 @@ class Ensemble(Captioner):
 
     def encode_prepared(self, pictures: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
         """See Captioner.encode_prepared: one array per member."""
+        for member in self.members:
+            member.tells_of_unlike = member.tells_of_unlike and self.tells_of_unlike
         prepared = zip(*pictures, strict=True)
         features = {
             index: self.members[index].encode_prepared(own)

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from captioner.config import ConfigError
 
@@ -48,6 +48,22 @@ def settle_keras() -> None:
     keras.config.set_epsilon(1e-7)
     keras.config.set_image_data_format("channels_last")
     keras.config.set_dtype_policy("float32")
+
+
+def tensorflow_on_cpu() -> bool:
+    """Return whether TensorFlow computes on CPUs only. XLA then compiles for seconds, and its products are slower."""
+    import keras
+
+    return keras.backend.backend() == "tensorflow" and all(
+        device.startswith("cpu") for device in keras.distribution.list_devices()
+    )
+
+
+def jit_of_training() -> Literal["auto", False]:
+    """Return Keras' `jit_compile` for training. On TensorFlow the shapes change in every batch, which XLA cannot do."""
+    import keras
+
+    return False if keras.backend.backend() == "tensorflow" else "auto"
 
 
 def settings_path() -> Path:

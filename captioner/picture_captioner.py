@@ -17,6 +17,7 @@ from captioner.generation.options import GenerationOptions, settings_of
 from captioner.generation.word_rules import Numbers
 from captioner.images.pictures import is_one_picture
 from captioner.metrics.calibration import Calibration
+from captioner.text.cleaning import words_of
 from captioner.training.familiarity import Familiarity
 from captioner.training.similar_pictures import FEWEST, SimilarPictures
 
@@ -46,6 +47,7 @@ class PictureCaptioner(ABC):
 
     Attributes:
         generation: the default generation settings.
+        vocabulary: the words of the captions; a Vocabulary, except for models of KerasHub.
         calibration: converts log-probabilities to confidence; None if the captioner was trained without it.
         familiarity: detects pictures that are unlike those of the training; None if not available.
         similar: finds training pictures that look like a picture, with their captions; None if not available.
@@ -55,6 +57,7 @@ class PictureCaptioner(ABC):
     """
 
     generation: GenerationConfig
+    vocabulary: Any
     calibration: Calibration | None = None
     familiarity: Familiarity | None = None
     similar: SimilarPictures | None = None
@@ -116,7 +119,9 @@ class PictureCaptioner(ABC):
         """
         found = [list(several) for several in captions]
         if self.similar is not None and vectors is not None:
-            values = self.similar.consensus(vectors, [[each.text.split() for each in several] for several in found])
+            rules = self.vocabulary.rules
+            words = [[words_of(each.text, rules) for each in several] for several in found]
+            values = self.similar.consensus(vectors, words)
             found = [
                 [_with_consensus(each, float(value), config) for each, value in zip(several, own, strict=True)]
                 for several, own in zip(found, values, strict=True)

@@ -323,3 +323,15 @@ def test_confidence_grows_with_the_consensus(knowing, features):
         for each in (each for each in several if each.tokens):
             inner = each.log_prob / (len(each.tokens) + 1) + 2 * each.consensus
             assert each.confidence == pytest.approx(1 / (1 + np.exp(-inner)))
+
+
+def test_consensus_in_a_script_without_spaces():
+    words = [["一", "只", "狗"], ["一", "只", "猫"]]
+    vocabulary = Vocabulary.fit(words * 3, TextConfig(rules="lower"))
+    decoder = build_decoder({"units": 8, "embedding_size": 4}, len(vocabulary), (5,))
+    captioner = Captioner(decoder, vocabulary, None, GenerationConfig(max_length=6, min_length=3))
+    vectors = np.random.default_rng(0).normal(size=(120, 5)).astype("float32")
+    captioner.similar = SimilarPictures.of(vectors, [words] * 120)
+    [several] = captioner.caption_features(vectors[:1], n=5, beam_size=5)
+    [expected] = captioner.similar.consensus(vectors[:1], [[caption.tokens for caption in several]])
+    assert [caption.consensus for caption in several] == pytest.approx(expected)

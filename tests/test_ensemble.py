@@ -1,3 +1,5 @@
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -97,3 +99,11 @@ def test_consensus_is_the_first_members():
     for own, values in zip(several, found, strict=True):
         assert [each.consensus for each in own] == values.tolist()
         assert [each.score for each in own] == sorted((each.score for each in own), reverse=True)
+
+
+def test_an_ensemble_that_does_not_tell_of_unlike_pictures_keeps_its_members_quiet():
+    ensemble = Ensemble([make(0), make(1)], ["one", "two"])
+    ensemble.tells_of_unlike = False
+    with contextlib.suppress(DataError):  # the encoder is not known
+        ensemble.encode_prepared([(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2, 3), np.uint8))])
+    assert not any(member.tells_of_unlike for member in ensemble.members)

@@ -57,7 +57,8 @@ def command(
         captioner export runs/merge --format onnx -o exported
     """
     from captioner.config import ConfigError
-    from captioner.export.formats import require_free, require_installed
+    from captioner.export.folder import require_free
+    from captioner.export.formats import require_installed
     from captioner.run_folder import require_finished
 
     if (name is None) != (output is None):

@@ -9,8 +9,9 @@ from typing import Any
 from captioner.config import load_yaml
 from captioner.export.formats import FORMATS
 from captioner.metrics.labels import describe
-from captioner.run_folder import CONFIG, SCORES
-from captioner.storage import read_json, read_manifest
+from captioner.results import read_scores
+from captioner.run_folder import CONFIG, evaluations
+from captioner.storage import read_manifest
 
 # Authors and terms of an encoder's initial weights, by the beginning of its name.
 WEIGHTS_TERMS = {
@@ -80,10 +81,8 @@ def _trained(run: Path) -> list[str]:
     best = {key: value for key, value in (manifest.get("best") or {}).items() if key in ("bleu_1", "bleu_4", "cider_d")}
     if best:
         lines.append(f"- dev: {describe(best)}")
-    if (run / SCORES).is_file():
-        scores = read_json(run / SCORES)
-        numbers = {key: value for key, value in scores.items() if isinstance(value, float)}
-        lines.append(f"- evaluated: {describe(numbers)}")
+    for evaluation in evaluations(run)[:1]:  # the newest
+        lines.append(f"- evaluated: {describe(read_scores(evaluation)[0])}")
     return lines
 
 

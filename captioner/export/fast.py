@@ -19,6 +19,7 @@ from captioner.export.runtime import import_onnxruntime
 from captioner.generation.caption import Caption, captions_of
 from captioner.generation.config import GenerationConfig
 from captioner.generation.options import settings_of
+from captioner.generation.searches import Searches
 from captioner.generation.word_rules import Numbers
 from captioner.images.decode import resize
 from captioner.images.pictures import picture_array
@@ -81,7 +82,7 @@ class FastCaptioner(PictureCaptioner):
             raise NoGraphError(f"{self.folder / STEP}: {reason}; write it again with captioner export") from None
         self._start = _session(self.folder / START)
         self._encoder: Any = None
-        self._searches: dict[tuple[int, GenerationConfig], NumpySearch] = {}
+        self._searches = Searches(self._make_search)
         self._lock = threading.Lock()
         self._state = _numbered(self._step.get_inputs(), "state_")
         self._memory = _numbered(self._step.get_inputs(), "memory_")
@@ -144,14 +145,12 @@ class FastCaptioner(PictureCaptioner):
         if unknown := _other_than_default(settings):
             raise UnsupportedSettingError(f"only Keras supports the setting {unknown[0]}")
         config = build(GenerationConfig, {**to_settings(self.generation), **settings})
-        with self._lock:
-            try:
-                if (n, config) not in self._searches:
-                    kind = ConstrainedNumpySearch if config.must_include else NumpySearch
-                    self._searches[n, config] = kind(self, config, n, self.vocabulary)
-            except ValueError as error:
-                raise ConfigError(str(error)) from None
-            return self._searches[n, config]
+        found: NumpySearch = self._searches.get(n, config)
+        return found
+
+    def _make_search(self, n: int, config: GenerationConfig) -> NumpySearch:
+        kind = ConstrainedNumpySearch if config.must_include else NumpySearch
+        return kind(self, config, n, self.vocabulary)
 
     def caption_features(self, features: Any, n: int = 1, first: Numbers = 0, **changes: Any) -> list[list[Caption]]:
         """See Captioner.caption_features."""

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Literal, get_args
-
-from captioner.output_places import require_place
-from captioner.storage import DataError, read_manifest
 
 ExportPrecision = Literal["float32", "float16", "int8"]
 PRECISIONS = get_args(ExportPrecision)
@@ -53,19 +49,3 @@ def require_installed(name: str) -> None:
 def is_installed(name: str) -> bool:
     """Tell whether the packages of a format are installed."""
     return all(find_spec(module) is not None for module in FORMATS[name].needs)
-
-
-def require_free(folder: Path, overwrite: bool) -> None:
-    """Refuse a folder that is not empty, except for an earlier export that may be replaced.
-
-    Raises:
-        DataError: the folder is in use, or cannot be written to.
-    """
-    require_place(folder)
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    manifest = (read_manifest(folder) or {}) if folder.is_dir() else {}
-    if manifest.get("stage") != "export":
-        raise DataError(f"{folder}: is not empty and is not an earlier export; name a new folder")
-    if not overwrite:
-        raise DataError(f"{folder}: contains an earlier export; --overwrite replaces it, or name a new folder")

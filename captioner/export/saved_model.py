@@ -116,7 +116,8 @@ class _Stored:
                 self.tracked.append(half)
                 self._narrow.append((variable, partial(tf.cast, half, tf.float32)))
             else:
-                numbers, scale = (tf.Variable(part, trainable=False) for part in to_int8(values, axis=values.ndim - 1))
+                parts = to_int8(values, axis=_of_outputs(values.shape))
+                numbers, scale = (tf.Variable(part, trainable=False) for part in parts)
                 self.tracked += [numbers, scale]
                 self._narrow.append((variable, partial(_scaled, numbers, scale)))
 
@@ -125,6 +126,11 @@ class _Stored:
         if not self._narrow:
             return nullcontext()
         return keras.StatelessScope([(variable, widen()) for variable, widen in self._narrow])
+
+
+def _of_outputs(shape: tuple[int, ...]) -> int:
+    """Return the axis of a kernel's outputs: the last, or the one before in a depthwise kernel (h, w, channels, 1)."""
+    return 2 if len(shape) == 4 and shape[3] == 1 else len(shape) - 1
 
 
 def _scaled(numbers: Tensor, scale: Tensor) -> Tensor:

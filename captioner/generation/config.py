@@ -32,7 +32,8 @@ class GenerationConfig:
             them by length ** length_penalty, `wu` by ((5 + length) / 6) ** length_penalty (Wu et al. 2016, eq. 14).
         length_penalty: the exponent of the normalization.
         groups: number of groups in diverse beam search, each with beam_size / groups beams; 1 is plain beam search.
-        diversity: subtracted from a word's log-probability for each earlier group that chose it at the same step.
+        diversity: subtracted from a word's log-probability for each hypothesis of an earlier group that chose it at the
+            same step.
         sampling: draw words at random by their probability instead of beam search.
         temperature: in sampling, logits are divided by it: below 1, likely words become more likely.
         top_k: in sampling, draw only from this number of the most probable words; 0 for all words.

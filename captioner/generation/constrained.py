@@ -39,7 +39,7 @@ class ConstrainedBeamSearch(Search):
     @property
     def beams(self) -> int:
         """A beam for each set of words."""
-        return self.config.beam_size << len(self.config.must_include)
+        return self.config.beam_size << len(self.constraints.must_include)
 
     def choose(self, hypotheses: Hypotheses, logits: Tensor, total: Tensor, draws: Any) -> Choice:
         """See Search.choose."""

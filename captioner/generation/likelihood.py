@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops, tree
 
 from captioner.generation.padding import padded
+from captioner.keras_settings import tensorflow_on_cpu
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import PAD
 
@@ -30,8 +31,8 @@ class PairLikelihood(keras.Model):
     def __init__(self, decoder: CaptionDecoder) -> None:
         super().__init__()
         self.decoder = decoder
-        if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
-            self.jit_compile = False  # as in Search
+        if tensorflow_on_cpu():
+            self.jit_compile = False
 
     def call(self, inputs: tuple[Any, Any]) -> Any:
         """See the class."""
@@ -56,7 +57,7 @@ class WordProbabilities(keras.Model):
     def __init__(self, decoder: CaptionDecoder) -> None:
         super().__init__()
         self.decoder = decoder
-        if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
+        if tensorflow_on_cpu():
             self.jit_compile = False
 
     def call(self, inputs: tuple[Any, Any]) -> Any:

@@ -13,6 +13,7 @@ from captioner.generation.config import GenerationConfig
 from captioner.generation.constraints import Constraints, block
 from captioner.generation.hypotheses import Choice, Given, Hypotheses, SearchState, Tensor
 from captioner.generation.word_rules import IMPOSSIBLE, Numbers
+from captioner.keras_settings import tensorflow_on_cpu
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import END, PAD, START, Vocabulary
 
@@ -45,8 +46,8 @@ class Search(keras.Model):
         super().__init__(name=type(self).__name__.lower())
         self.decoder, self.config, self.n = decoder, config, n
         self._vocabulary = vocabulary
-        if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
-            self.jit_compile = False  # XLA takes seconds to compile and is no faster on a CPU
+        if tensorflow_on_cpu():
+            self.jit_compile = False
         self.constraints = Constraints.of(config, vocabulary)
         if not 1 <= n <= self.beams:
             raise ValueError(f"n must be between 1 and the beam size {self.beams}, found {n}")

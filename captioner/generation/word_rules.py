@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
 from captioner.generation.config import GenerationConfig
+from captioner.text.bpe import BEGINS
 from captioner.text.cleaning import clean_caption
 from captioner.text.english import ENGLISH_ENDINGS
-from captioner.text.vocabulary import END, PAD, START, UNK, Vocabulary
+from captioner.text.vocabulary import END, PAD, SPECIALS, START, UNK, Vocabulary
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class WordRules:
         endings = ENGLISH_ENDINGS if english else config.bad_endings
         if vocabulary is None and (config.banned_words or endings or config.start or config.must_include):
             raise ValueError("banned_words, bad_endings, start and must_include need the vocabulary")
-        known = {} if vocabulary is None else {word: number for number, word in enumerate(vocabulary.words)}
+        known = {} if vocabulary is None else _known(vocabulary)
         banned = _numbers(config.banned_words, known, "banned_words")
         if END in banned:
             raise ValueError("banned_words: <end> ends captions and cannot be banned")
@@ -71,8 +72,17 @@ class WordRules:
             min_length=config.min_length,
             max_length=config.max_length,
             start=_start(config, vocabulary, never | banned),
-            must_include=tuple(_one_of(words, known, never | banned) for words in config.must_include),
+            must_include=_needed([_one_of(words, known, never | banned) for words in config.must_include]),
         )
+
+
+def _known(vocabulary: Vocabulary) -> dict[str, int]:
+    """Return word -> number. Of a vocabulary of pieces, these are the words that one piece begins with."""
+    words = enumerate(vocabulary.words)
+    if vocabulary.merges is None:
+        return {word: number for number, word in words}
+    begins = {word.removeprefix(BEGINS): number for number, word in words if word.startswith(BEGINS)}
+    return {**begins, **{word: number for number, word in enumerate(SPECIALS)}}
 
 
 def _numbers(words: Iterable[str], known: dict[str, int], setting: str | None) -> set[int]:
@@ -99,6 +109,12 @@ def _start(config: GenerationConfig, vocabulary: Vocabulary | None, forbidden: s
             why = "not in the vocabulary" if number == UNK else "banned"
             raise ValueError(f"start: {word!r} is {why}, so no caption can begin with {config.start!r}")
     return tuple(numbers)
+
+
+def _needed(required: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+    """Return the required words without those that another one implies, as "dog" implies "dog|puppy"."""
+    different = list(dict.fromkeys(required))
+    return tuple(one for one in different if not any(set(other) < set(one) for other in different))
 
 
 def _one_of(words: str, known: dict[str, int], forbidden: set[int]) -> tuple[int, ...]:

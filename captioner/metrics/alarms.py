@@ -113,7 +113,7 @@ def health(
         commonest=(commonest, counted.get(commonest, 0) / count),
         cider_d=cider_d or 0.0,
         shuffled=score(shuffled(texts, seed), known, ("cider",)).corpus["cider_d"] if len(ids) > 1 else 0.0,
-        bad_ending=sum(bool(words) and words[-1] in ENGLISH_ENDINGS for words in captions.values()) / count,
+        bad_ending=sum((text.split() or [""])[-1] in ENGLISH_ENDINGS for text in texts.values()) / count,
         cut_off=sum(len(words) >= max_length for words in captions.values()) / count,
     )
 

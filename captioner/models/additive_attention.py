@@ -6,8 +6,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import keras
 from keras import ops
+
+from captioner.keras_settings import tensorflow_on_cpu
 
 Tensor = Any
 
@@ -19,9 +20,9 @@ def additive_scores(keys: Tensor, queries: Tensor, score: Tensor, training: bool
         keys: (pictures, regions, width), W a.
         queries: (pictures, queries, width), U h.
         score: (width,), v.
-        training: whether a gradient will be computed. If so, TensorFlow computes it in fewer passes over the memory.
+        training: whether a gradient will be computed. If so, a CPU computes it in fewer passes over the memory.
     """
-    if training and keras.backend.backend() == "tensorflow":
+    if training and tensorflow_on_cpu():
         return _scores_with_gradient()(keys, queries, score)
     compared = ops.tanh(keys[:, :, None] + queries[:, None])  # (pictures, regions, queries, width)
     return _scored(compared, score)

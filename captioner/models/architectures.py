@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from captioner.models.adaptive import AdaptiveDecoder
@@ -10,6 +11,7 @@ from captioner.models.attention import AttentionDecoder
 from captioner.models.attention_on_attention import AttentionOnAttentionDecoder
 from captioner.models.config import model_config
 from captioner.models.decoder import CaptionDecoder
+from captioner.models.fine_tuned import FineTunedDecoder
 from captioner.models.inject import InitInjectDecoder, ParInjectDecoder, PreInjectDecoder
 from captioner.models.merge import MergeDecoder
 from captioner.models.prefix import PrefixDecoder
@@ -27,6 +29,9 @@ DECODERS: dict[str, type[CaptionDecoder]] = {  # by the names in captioner.model
     "prefix": PrefixDecoder,
 }
 
+# settings that change how weights are trained, but not what a model with these weights computes
+_OF_TRAINING = {"l2", "doubly_stochastic", "embeddings", "freeze_embeddings", "output_bias", "train_language_model"}
+
 
 def build_decoder(
     settings: Mapping[str, Any], vocabulary_size: int, feature_shape: tuple[int, ...], **kwargs: Any
@@ -43,3 +48,16 @@ def build_decoder(
     """
     name, config = model_config(settings)
     return DECODERS[name](config=config, vocabulary_size=vocabulary_size, feature_shape=feature_shape, **kwargs)
+
+
+def differing_settings(one: CaptionDecoder, other: CaptionDecoder) -> list[str]:
+    """Return the settings in which two models with the same weights would differ, such as "heads 2 and 4"."""
+    one, other = (each.decoder if isinstance(each, FineTunedDecoder) else each for each in (one, other))
+    if type(one) is not type(other):
+        return [f"{type(one).__name__} and {type(other).__name__}"]
+    left, right = (asdict(each.config) for each in (one, other))
+    return [
+        f"{name} {left[name]} and {right[name]}"
+        for name in left
+        if left[name] != right[name] and name not in _OF_TRAINING and not name.endswith("dropout")
+    ]

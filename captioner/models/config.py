@@ -35,8 +35,8 @@ class L2Config:
     Attributes:
         picture: kernels that read the picture.
         words: the word embedding.
-        recurrent: the recurrent layers' kernels.
-        output: the kernels between the recurrent layers and the words.
+        recurrent: the recurrent layers' kernels; a transformer has none.
+        output: the output layer's kernel. With `tied` that is the word embedding, which `words` regularizes.
     """
 
     picture: float = 0.0

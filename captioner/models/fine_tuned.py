@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from captioner.keras_settings import tensorflow_on_cpu
 from captioner.models.decoder import CaptionDecoder, State, Tensor
 
 AT_ONCE = 64  # pictures whose vectors are computed together
@@ -19,8 +20,8 @@ class MeanRegion(keras.Model):
     def __init__(self, decoder: FineTunedDecoder) -> None:
         super().__init__()
         self.decoder = decoder
-        if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
-            self.jit_compile = False  # as in Search
+        if tensorflow_on_cpu():
+            self.jit_compile = False
         self.built = True
 
     def call(self, features: Tensor) -> Tensor:

@@ -140,12 +140,12 @@ def served_model(captioner: PictureCaptioner, models: Sequence[Named]) -> Served
 
 
 def scores_of(model: Named) -> dict[str, float]:
-    """Return the scores of an evaluation in a run folder; empty if there is none."""
+    """Return the scores of the newest evaluation in a run folder; empty if there is none."""
     from captioner.results import read_scores
-    from captioner.run_folder import SCORES
+    from captioner.run_folder import evaluations
 
-    folder = Path(model)
-    return read_scores(folder)[0] if not is_hub(model) and (folder / SCORES).is_file() else {}
+    found = [] if is_hub(model) else evaluations(Path(model))
+    return read_scores(found[0])[0] if found else {}
 
 
 def _uvicorn_config(app: Any, **settings: Any) -> uvicorn.Config:

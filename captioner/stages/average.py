@@ -14,6 +14,7 @@ from captioner.captioner import Captioner, load
 from captioner.data.dataset import Dataset
 from captioner.encoders.config import differences
 from captioner.locks import hold
+from captioner.models.architectures import differing_settings
 from captioner.models.decoder import CaptionDecoder
 from captioner.recipe import read_run
 from captioner.run_folder import CAPTIONER, require_free, settle
@@ -89,6 +90,8 @@ def _require_alike(one: Path, first: Captioner, another: Path, other: Captioner)
             f"decoders: a {type(first.decoder).__name__} with {first.decoder.count_params():,} weights and a "
             f"{type(other.decoder).__name__} with {other.decoder.count_params():,}"
         )
+    elif found := differing_settings(first.decoder, other.decoder):
+        unlike = f"model settings ({', '.join(found)})"
     if unlike is not None:
         raise DataError(f"{one} and {another} have different {unlike}; average runs that began from the same weights")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ from captioner.export import formats
 from captioner.export.card import card
 from captioner.export.fast import FOLDER, STEP, FastCaptioner
 from captioner.export.fast_graph import write_fast_graph
-from captioner.export.formats import FORMATS, ExportPrecision, require_free
+from captioner.export.folder import completed, require_free
+from captioner.export.formats import FORMATS, ExportPrecision
 from captioner.export.graphs import require_tensorflow, whole_piece
 from captioner.export.litert import write_litert
 from captioner.export.onnx_file import write_onnx
@@ -105,11 +105,21 @@ def export(
         )
     if name == "web":  # the page's slider can show every hypothesis
         n = captioner.search(**changes).config.beam_size
-    if overwrite and folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     facts = _facts(captioner, members, runs, n, precision, changes)
-    path = folder / FORMATS[name].file
+    with completed(folder) as part:
+        _write(part, captioner, name, facts, **changes)
+        write_text(part / "README.md", card(runs, name, facts, data_licence))
+        if runtime is None:
+            write_text(part / "run.py", run_program(name))
+        else:
+            write_page(part, runtime)
+        write_manifest(part, "export", format=name, digests=facts["digests"], precision=precision)
+    logger.info(f"{folder} is ready; try it with: {_next_step(folder, name)}")
+
+
+def _write(folder: Path, captioner: Captioner, name: str, facts: dict[str, Any], **changes: Any) -> None:
+    """Write the model, its vocabulary and its settings."""
+    path, n, precision = folder / FORMATS[name].file, facts["captions"], facts["precision"]
     if name == "saved_model":
         write_saved_model(path, captioner, n, precision, **changes)
     elif name == "litert":
@@ -118,13 +128,6 @@ def export(
         write_onnx(path, whole_piece(captioner, n, **changes), precision, {"digest": facts["digests"][0]})
     captioner.vocabulary.save(folder / "vocabulary.json")
     write_json(folder / "settings.json", facts)
-    write_text(folder / "README.md", card(runs, name, facts, data_licence))
-    if runtime is None:
-        write_text(folder / "run.py", run_program(name))
-    else:
-        write_page(folder, runtime)
-    write_manifest(folder, "export", format=name, digests=facts["digests"], precision=precision)
-    logger.info(f"{folder} is ready; try it with: {_next_step(folder, name)}")
 
 
 def run_program(name: str) -> str:

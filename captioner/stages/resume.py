@@ -12,7 +12,7 @@ from typing import Any
 from captioner.config import load_yaml, to_settings
 from captioner.recipe import Recipe
 from captioner.report.history import read_history
-from captioner.run_folder import CHECKPOINTS, CONFIG, IN_TURN, NEXT, state_of
+from captioner.run_folder import BOARD, CHECKPOINTS, CONFIG, IN_TURN, NEXT, state_of
 from captioner.storage import DataError
 from captioner.training.best_epoch import Ranking
 from captioner.training.config import TrainConfig
@@ -97,6 +97,8 @@ def add_epochs(folder: Path) -> None:
         (folder / NEXT).mkdir()
         shutil.copyfile(folder / CONFIG, folder / NEXT / CONFIG)
         shutil.copytree(folder / CHECKPOINTS, folder / NEXT / CHECKPOINTS)
+        if (folder / BOARD).is_dir():  # the curves go on
+            shutil.copytree(folder / BOARD, folder / NEXT / BOARD)
     except OSError as error:
         shutil.rmtree(folder / NEXT, ignore_errors=True)
         reason = error.strerror or "the disk may be full"

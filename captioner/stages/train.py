@@ -237,7 +237,8 @@ def _report(prepared: TrainingInputs, state: TrainingState, best: Mapping[str, f
         logger.warning(note)
     if len(prepared.training) < FEW:
         neighbours = nearest_captions(prepared.features, captions.references, list(prepared.training), dev)
-        logger.info(describe_beside(best, score(neighbours, references_of(captions, dev)).corpus))
+        copied = score(neighbours, references_of(captions, dev), ("cider",)).corpus["cider_d"]
+        logger.info(describe_beside(looks.cider_d, copied, looks.shuffled))
 
 
 def _here(folder: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from captioner.config import to_settings
-from captioner.data.captions import Captions
+from captioner.data.captions import Captions, references_of
 from captioner.data.dataset import Dataset
 from captioner.data.distilled import distilled_text
 from captioner.data.shards.store import ShardedFeatures
@@ -91,7 +91,7 @@ def prepare(
         for path in recipe.train.teachers:
             generated = vocabulary.encode_all(distilled_text(path, training, captions.references, recipe.text.rules))
             encoded = {name: [*references, *generated.get(name, ())] for name, references in encoded.items()}
-        identity = _identity(recipe, features, encoded)
+        identity = _identity(recipe, features, encoded, captions)
         inputs |= also_read(recipe)
     if isinstance(features, ShardedFeatures):
         training, encoded = _in_shards(features, training, dev, encoded)
@@ -140,8 +140,11 @@ def _in_shards(
     )
 
 
-def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[int]]]) -> str:
-    """Return a digest of a run's settings and data, without the settings that may change when it continues."""
+def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[int]]], captions: Captions) -> str:
+    """Return digests of a run's settings and training data, and of the dev split, for `checkpoint.is_same_run`.
+
+    Settings that may change when a run continues are left out.
+    """
     config = {name: value for name, value in to_settings(recipe.train).items() if f"train.{name}" not in FREE}
     for name in ("augment", "distill"):
         if not config[name]:
@@ -156,4 +159,5 @@ def _identity(recipe: Recipe, features: Inputs, encoded: Mapping[str, list[list[
         parts["views"] = [digest_features(path) for path in recipe.train.views]
     if recipe.encoder.trained_to is not None:
         parts["trained_to"] = recipe.encoder.trained_to
-    return digest_json({**parts, "captions": encoded})
+    dev = references_of(captions, captions.split("dev"))
+    return f"{digest_json({**parts, 'captions': encoded})}:{digest_json(dev)}"

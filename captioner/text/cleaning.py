@@ -52,6 +52,11 @@ def clean_ptb(text: str) -> list[str]:
     return tokens if text.isascii() else [part for token in tokens for part in _ALONE.findall(token)]
 
 
+def words_of(text: str, rules: str) -> list[str]:
+    """Return the words of a caption's text; in a script without spaces, those that the cleaning rules find."""
+    return clean_caption(text, rules) if is_spaceless(text) else text.split()
+
+
 class _Signs(dict[int, str]):
     """A translation table: letters, digits and signs within words are kept, all others become spaces."""
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from captioner.training.best_epoch import CHANCE
-
 FEW = 1000  # training pictures; scripts/bench small measures the scores with fewer
 
 
@@ -49,14 +47,15 @@ def about_captions(best: Mapping[str, float], dev: int) -> list[str]:
     return []
 
 
-def describe_beside(best: Mapping[str, float], baseline: Mapping[str, float]) -> str:
-    """Return one line that compares a run's dev CIDEr-D with the baseline and with chance.
+def describe_beside(cider_d: float, baseline: float, shuffled: float) -> str:
+    """Return one line that compares a run's captions of the dev pictures with others, by CIDEr-D.
 
     Args:
-        best: the best epoch's scores.
-        baseline: the scores of the nearest-neighbour baseline on the same pictures.
+        cider_d: of the run's captions.
+        baseline: of the nearest-neighbour baseline on the same pictures.
+        shuffled: of the run's captions when each is assigned to another picture.
     """
-    ours, theirs, chance = (100 * value for value in (best["cider_d"], baseline["cider_d"], best[CHANCE]))
+    ours, theirs, chance = (100 * value for value in (cider_d, baseline, shuffled))
     verdict = "the model is better" if ours > theirs else "the model is no better: it needs more pictures"
     return (
         f"dev CIDEr-D {ours:.1f}; captions copied from the most similar training pictures score {theirs:.1f} "

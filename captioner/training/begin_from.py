@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
+from captioner.models.architectures import differing_settings
 from captioner.models.decoder import CaptionDecoder
 from captioner.models.fine_tuned import FineTunedDecoder
 from captioner.storage import DataError
@@ -28,7 +29,7 @@ def begin_from(
         vocabulary: the vocabulary of the new decoder.
 
     Raises:
-        DataError: the vocabularies or the shapes of the weights differ.
+        DataError: the vocabularies, the shapes of the weights or the model settings differ.
     """
     if words.digest != vocabulary.digest:
         raise DataError(
@@ -43,6 +44,8 @@ def begin_from(
             f"{path}: has a {type(trained).__name__} with {trained.count_params():,} weights, but this recipe makes a "
             f"{type(target).__name__} with {target.count_params():,}; use the model settings and features of that run"
         )
+    if found := differing_settings(trained, target):
+        raise DataError(f"{path}: was trained with other model settings than this recipe's: {', '.join(found)}")
     target.set_weights(trained.get_weights())
 
 

@@ -93,13 +93,25 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return max(there, key=_steps_in, default=None)
 
 
+def epoch_in(path: Path) -> int:
+    """Return the epochs that had been done when a file was written; -1 if it is missing or broken."""
+    return int(_progress_in(path).get("epoch", -1))
+
+
 def _steps_in(path: Path) -> int:
-    """Return the batches that had been done when a checkpoint was written; -1 where it is missing or broken."""
+    """Return the batches that had been done when a checkpoint was written; -1 if it is missing or broken."""
+    found = _progress_in(path)
+    return int(found.get("total_steps", 0)) if found else -1
+
+
+def _progress_in(path: Path) -> dict[str, Any]:
+    """Return the progress in a file's header; empty if it is missing or broken."""
     try:
         with path.open("rb") as file, np.load(file) as content:
-            return int(json.loads(str(content["header"]))["progress"].get("total_steps", 0))
+            found: dict[str, Any] = json.loads(str(content["header"]))["progress"]
+            return found
     except Exception:  # a broken archive raises nearly anything
-        return -1
+        return {}
 
 
 def require_identity(folder: Path, identity: str) -> None:
@@ -116,6 +128,12 @@ def load_checkpoint(folder: Path, variables: Sequence[keras.Variable], identity:
     return load_variables(newest_checkpoint(folder) or folder / CHECKPOINT, variables, identity)
 
 
+def is_same_run(one: str, other: str) -> bool:
+    """Return whether two identities are those of one run; checkpoints of older versions have no digest of dev."""
+    (run, _, dev), (other_run, _, other_dev) = one.partition(":"), other.partition(":")
+    return run == other_run and (dev == other_dev or not dev or not other_dev)
+
+
 def read_variables(path: Path, identity: str) -> tuple[dict[str, Any], list[np.ndarray]]:
     """Return the header and the arrays of a file that `save_variables` wrote.
 
@@ -130,7 +148,7 @@ def read_variables(path: Path, identity: str) -> tuple[dict[str, Any], list[np.n
         raise DataError(f"{path}: no such checkpoint; train without --resume") from None
     except Exception as error:  # a broken archive raises nearly anything
         raise DataError(f"{path}: not a whole checkpoint ({error}); {START_AGAIN}") from error
-    if header["identity"] != identity:
+    if not is_same_run(header["identity"], identity):
         raise OtherRunError(path)
     return header, arrays
 

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from captioner.keras_settings import tensorflow_on_cpu
 from captioner.models.decoder import CaptionDecoder
 from captioner.training.losses import LEAST_PROBABILITY
 
@@ -23,9 +24,7 @@ CHUNK = 2**23  # logits per chunk: with smaller chunks the output layer's gradie
 
 def suits(decoder: CaptionDecoder) -> bool:
     """Return whether a decoder has the usual output layer, on a device where chunks are faster."""
-    gpus = [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
-    usual = type(decoder).logits is CaptionDecoder.logits
-    return usual and keras.backend.backend() == "tensorflow" and not gpus
+    return type(decoder).logits is CaptionDecoder.logits and tensorflow_on_cpu()
 
 
 @keras.saving.register_keras_serializable("captioner")

@@ -63,7 +63,7 @@ class TrainConfig:
         weight_decay: weight decay of adamw and lion.
         momentum: momentum of sgd and rmsprop.
         clip_norm: largest norm of all gradients together; null for no clipping.
-        label_smoothing: share of the target distribution spread evenly over all words.
+        label_smoothing: share of the target distribution spread evenly over all words; not in self-critical training.
         ema: momentum of an exponential moving average of the weights, which is evaluated and saved; null or 0 for
             none. At the start of training its momentum is at most (1 + steps) / (10 + steps).
         monitor: the dev score that chooses the best epoch and stops training: a score of generated captions, or

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+from keras import ops
 
 from captioner.data.batches import CaptionBatches, Features
 from captioner.data.captions import Captions, references_of
 from captioner.generation.config import GenerationConfig
 from captioner.generation.corpus import decode
 from captioner.generation.decode import generate, make_search
+from captioner.keras_settings import jit_of_training
 from captioner.metrics.scorer import score
 from captioner.models.decoder import CaptionDecoder
 from captioner.text.vocabulary import Vocabulary
@@ -38,13 +40,20 @@ class TeacherForced(keras.Model):
     def __init__(self, decoder: CaptionDecoder) -> None:
         super().__init__()
         self.decoder = decoder
-        # On TensorFlow's CPU, XLA's matrix products are slower than the ordinary ones; JAX has no others.
-        compiled = "auto" if keras.backend.backend() != "tensorflow" else False
-        self.compile(loss=CaptionLoss(), jit_compile=compiled)
+        self._of_words = keras.metrics.Mean(name="of_words")
+        self.compile(loss=CaptionLoss(), jit_compile=jit_of_training())
 
     def call(self, inputs: tuple[Any, Any, Any], training: bool = False) -> Any:
         """Return the logits (n, words) of CaptionDecoder.call."""
         return self.decoder(inputs, training=False)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, **_: Any
+    ) -> Any:
+        """Return the mean loss of a batch's words; the metric `of_words` counts the words of all batches alike."""
+        loss = self.loss(y, y_pred, sample_weight)  # without weight regularization
+        self._of_words.update_state(loss, sample_weight=ops.sum(sample_weight))
+        return loss
 
 
 class DevScore:
@@ -92,8 +101,7 @@ class DevScore:
         Args:
             captions: whether captions are generated.
         """
-        # The average weighs each batch by its pictures, which all have about the same number of words.
-        loss = float(self.model.evaluate(self.batches, verbose=0))
+        loss = float(self.model.evaluate(self.batches, verbose=0, return_dict=True)["of_words"])
         scores = {"val_loss": loss, "val_perplexity": math.exp(min(loss, LARGEST_LOSS))}
         return {**scores, **self._of_captions()} if captions else scores
 

@@ -15,11 +15,11 @@ from keras import ops
 
 from captioner.models.decoder import CaptionDecoder
 from captioner.output_places import require_space
-from captioner.run_folder import BEST
 from captioner.storage import DataError
 from captioner.training.best_epoch import DIGITS, Ranking
+from captioner.training.best_weights import BestWeights
 from captioner.training.board import open_board
-from captioner.training.checkpoint import TrainingState, load_variables, save_checkpoint, save_variables
+from captioner.training.checkpoint import TrainingState, save_checkpoint, save_variables
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_line import TimeLeft, describe_epoch
 from captioner.training.recent_weights import RecentWeights
@@ -68,14 +68,18 @@ class EpochEnd:
         self.ranking = Ranking(config.monitor, config.best_by == "neighbours")
         self._own = RecentWeights(folder, "epoch", config.average_epochs, identity)
         self._scored = RecentWeights(folder, "scored", 2, identity)
+        self._best = BestWeights(folder, identity)
         self._left = TimeLeft(config, progress)
         held = [*variables, *decoder.weights]
         require_space(folder, FLOAT32_BYTES * sum(math.prod(each.shape) for each in held), "training")
         self._board = open_board(config.tensorboard, folder.parent)
 
     def exhausted(self) -> bool:
-        """Return whether to stop training: no better dev score for `patience` epochs, or `max_minutes` are over."""
-        return self._waited_enough() or self._out_of_time()
+        """Return whether to stop training: no better dev score for `patience` epochs, or `max_minutes` are over.
+
+        An epoch that a resumed run has begun goes on for a batch even if the time is over, so that it is scored.
+        """
+        return self._waited_enough() or (self._out_of_time() and not self.progress.step)
 
     def _waited_enough(self) -> bool:
         """Return whether the dev score has not risen for `patience` epochs, counted from the first that beat chance."""
@@ -131,12 +135,13 @@ class EpochEnd:
         """
         if not self.progress.best_epoch:
             raise DataError(f"{self.folder}: no epoch's weights could be written; free disk space and train again")
-        load_variables(self.folder / BEST, self.decoder.weights, self.identity)
+        self._best.load(self.decoder.weights, self.progress.best_epoch)
 
     def save(self) -> None:
         """Write a checkpoint; if that fails, log it: the previous one is complete, and training can continue."""
         try:
             save_checkpoint(self.folder, self.variables, self.progress, self.identity)
+            self._best.settle(self.progress.best_epoch)
         except DataError as error:
             logger.warning(f"no checkpoint was written; training continues: {error}")
 
@@ -157,11 +162,15 @@ class EpochEnd:
 
     def _keep_best(self, epoch: int) -> bool:
         """Keep the weights of an epoch as the best; return whether they could be written."""
-        try:
+
+        def write(path: Path) -> None:
             if epoch == self.progress.epoch:
-                save_variables(self.folder / BEST, self.decoder.weights, self.progress, self.identity)
+                save_variables(path, self.decoder.weights, self.progress, self.identity)
             else:
-                self._scored.copy(epoch, self.folder / BEST)
+                self._scored.copy(epoch, path)
+
+        try:
+            self._best.keep(write, self.progress.best_epoch)
         except DataError as error:
             logger.warning(f"epoch {epoch} is the best, but its weights were not saved; training continues: {error}")
             return False

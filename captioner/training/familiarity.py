@@ -17,6 +17,8 @@ SAMPLE = 6000  # largest number of training pictures that are used
 CENTRES = 64  # largest number of clusters
 PICTURES_OF_A_KIND = 20  # pictures per cluster at least: fewer pictures have fewer clusters
 ROUNDS = 15  # of k-means
+STORED = "<f2"  # the type of the centres in a file
+LEAST = 1e-4  # between typical pictures and unfamiliar ones: a file has five digits
 QUANTILE = 0.995  # of the training pictures' distances; a picture beyond it counts as unfamiliar
 
 
@@ -43,11 +45,13 @@ class Familiarity:
         """Compute the centres and distances from at most SAMPLE of the training pictures."""
         rows = directions(features, ids[:: -(-len(ids) // SAMPLE)])  # (pictures, channels)
         centres = _centres(rows, max(1, min(CENTRES, len(rows) // PICTURES_OF_A_KIND)))
+        centres = centres.astype(STORED).astype(np.float32)  # the distances are of what is stored
         distances = 1 - (rows @ centres.T).max(axis=1)
         typical, spread = float(np.median(distances)), max(float(distances.std()), 1e-6)
         # A few pictures underestimate how far other pictures of the same kinds can be.
         few = 1 + PICTURES_OF_A_KIND / len(rows)
-        return cls(centres, typical + few * (float(np.quantile(distances, QUANTILE)) - typical), typical, few * spread)
+        beyond = max(few * (float(np.quantile(distances, QUANTILE)) - typical), LEAST)
+        return cls(centres, typical + beyond, typical, few * spread)
 
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Return the distances (pictures,) of pictures with the features (pictures, ...)."""
@@ -64,7 +68,7 @@ class Familiarity:
     def to_json(self) -> dict[str, Any]:
         """Return a value for JSON, with the centres as float16 in base64."""
         return {
-            "centres": base64.b64encode(self.centres.astype("<f2").tobytes()).decode(),
+            "centres": base64.b64encode(self.centres.astype(STORED).tobytes()).decode(),
             "channels": self.centres.shape[1],
             "limit": round(self.limit, 5),
             "typical": round(self.typical, 5),
@@ -76,7 +80,7 @@ class Familiarity:
         """Build it from the result of `to_json`; older files have one centre, the mean, and no strangeness."""
         if "mean" in content:
             return cls([content["mean"]], content["limit"], content["limit"], np.inf)
-        numbers = np.frombuffer(base64.b64decode(content["centres"]), "<f2").astype(np.float32)
+        numbers = np.frombuffer(base64.b64decode(content["centres"]), STORED).astype(np.float32)
         centres = numbers.reshape(-1, int(content["channels"]))
         return cls(centres, content["limit"], content["typical"], content["spread"])
 

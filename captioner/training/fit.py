@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 
 from captioner.data.batches import TrainingBatches
+from captioner.keras_settings import jit_of_training
 from captioner.models.decoder import CaptionDecoder
 from captioner.training.callbacks import AtEpochEnd, Checkpointing, EpochProgress, Pace, Shuffling
 from captioner.training.checkpoint import TrainingState, load_checkpoint
@@ -92,10 +93,8 @@ def compiled(
         model = ScheduledSampling(decoder, config.seed)
     elif suits(decoder):
         model = TrainedInChunks(decoder, config.label_smoothing)
-    # On TensorFlow's CPU, XLA's matrix products are slower than the ordinary ones; JAX has no others.
-    jit = "auto" if keras.backend.backend() != "tensorflow" else False
     loss = None if isinstance(model, TrainedInChunks) else CaptionLoss(config.label_smoothing)
-    model.compile(optimizer=optimizer, loss=loss, jit_compile=jit)
+    model.compile(optimizer=optimizer, loss=loss, jit_compile=jit_of_training())
     optimizer.build(decoder.trainable_variables)
     return model, optimizer
 

@@ -38,7 +38,7 @@ PLAIN = {"feature_dropout": 0.0, "word_dropout": 0.0}  # the required values of 
 FREE_IN_TRAINING = {"engine", "optimizer", "momentum", "learning_rate", "clip_norm", "epochs", "batch_size", "seed"}
 FREE_IN_TRAINING |= {"least_steps", "monitor", "patience", "plateau_patience", "decay_rate", "decay_epochs"}
 FREE_IN_TRAINING |= {"max_minutes", "checkpoint_minutes", "checkpoint_steps", "tensorboard"}
-FREE_IN_TRAINING |= {"best_by", "average_epochs", "score_every", "score_pictures"}
+FREE_IN_TRAINING |= {"best_by", "average_epochs", "score_every", "score_pictures", "keep_captions"}
 
 
 def require_plain(model: Mapping[str, Any], train: TrainConfig) -> None:

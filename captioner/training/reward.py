@@ -9,7 +9,7 @@ import numpy as np
 from captioner.metrics.bleu import bleu
 from captioner.metrics.cider import CiderD
 from captioner.metrics.matching import Candidates, References
-from captioner.text.cleaning import clean_caption, is_spaceless
+from captioner.text.cleaning import words_of
 from captioner.text.vocabulary import END, SPECIALS, Vocabulary
 
 _END = SPECIALS[END]
@@ -50,11 +50,6 @@ class Reward:
 def _words(sample: Sequence[int], vocabulary: Vocabulary) -> list[str]:
     """Return a sample's words, including `<end>` if the sample has it."""
     words = vocabulary.decode(sample[1:])
-    text = words if vocabulary.merges is None else _joined(words, vocabulary)
-    return [*text, _END] if sample[-1] == END else text
-
-
-def _joined(pieces: Sequence[str], vocabulary: Vocabulary) -> list[str]:
-    """Return the words that pieces form; in a script without spaces, the words that the cleaning rules find."""
-    text = vocabulary.to_text(pieces) if pieces else ""
-    return clean_caption(text, vocabulary.rules) if is_spaceless(text) else text.split()
+    if vocabulary.merges is not None:  # pieces, which form words
+        words = words_of(vocabulary.to_text(words), vocabulary.rules) if words else []
+    return [*words, _END] if sample[-1] == END else words

@@ -21,6 +21,7 @@ import numpy as np
 from captioner.data.batches import Batch, CaptionBatches, make_batch
 from captioner.generation.config import GenerationConfig
 from captioner.generation.sampling import Sampling
+from captioner.keras_settings import jit_of_training
 from captioner.models.decoder import CaptionDecoder
 from captioner.progress import Progress
 from captioner.text.vocabulary import END, START, Vocabulary
@@ -91,9 +92,8 @@ def fit_self_critical(
     """
     settings = config.self_critical or SelfCriticalConfig()
     optimizer = make_optimizer(config, len(batches) * config.epochs, of_encoder)
-    compiled = "auto" if keras.backend.backend() != "tensorflow" else False
     loss = CaptionLoss(reduction="sum")  # the weights say what a word counts, and are negative for poor samples
-    decoder.compile(optimizer=optimizer, loss=loss, jit_compile=compiled)
+    decoder.compile(optimizer=optimizer, loss=loss, jit_compile=jit_of_training())
     optimizer.build(decoder.trainable_variables)
     variables = [*decoder.variables, *optimizer.variables]
 

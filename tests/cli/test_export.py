@@ -8,6 +8,7 @@ import pytest
 
 import captioner
 from captioner.pretrained.box import BOX
+from captioner.storage import write_json
 from tests.speed import slow
 
 RUN = "runs/captioner"
@@ -99,6 +100,7 @@ def test_export_without_a_format_makes_the_graph_again(run, call):
 
 @pytest.mark.parametrize("name", [slow("onnx"), slow("litert"), slow("saved_model")])
 def test_what_is_exported_captions_without_captioner(run, call, name, tmp_path):
+    write_json(run / "evaluations" / "dev" / "scores.json", {"bleu_4": 0.25, "cider_d": 0.5})
     result = call("export", run, "--format", name, "-o", "out", "-n", "2", "--data-licence", "CC0")
     assert (result.code, result.out) == (0, "out\n"), result.err
     moved = tmp_path / "elsewhere"
@@ -117,6 +119,7 @@ def test_what_is_exported_captions_without_captioner(run, call, name, tmp_path):
         assert abs(float(log_prob) - caption["log_prob"]) < 1e-3
     card = (moved / "README.md").read_text()
     assert "Merge over efficientnet_lite0" in card and "training data: CC0" in card and "Apache-2.0" in card
+    assert "- evaluated: BLEU-4 25.00  CIDEr-D 50.00" in card
     assert json.loads((moved / "manifest.json").read_text())["format"] == name
 
 

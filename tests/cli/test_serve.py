@@ -96,7 +96,7 @@ def run(tmp_path_factory):
     decoder = build_decoder({"units": 8, "embedding_size": 4}, len(vocabulary), encoder.feature_shape)
     generation = GenerationConfig(beam_size=2, max_length=5, min_length=2)
     Captioner(decoder, vocabulary, encoder.description, generation).save_to(folder / "captioner.keras")
-    write_json(folder / "scores.json", {"bleu_4": 0.25, "cider_d": 0.5, "pictures": 7})
+    write_json(folder / "evaluations" / "dev" / "scores.json", {"bleu_4": 0.25, "cider_d": 0.5, "pictures": 7})
     return folder
 
 

@@ -77,3 +77,9 @@ def test_captions_that_are_alike_because_most_are_empty_are_only_empty():
     assert len(replace(WELL, empty=0.5, distinct=0.0).alarms()) == 2
     [alarm] = replace(WELL, empty=0.51, distinct=0.0).alarms()
     assert "51% of the captions are empty" in alarm
+
+
+def test_bad_endings_are_words_whatever_pieces_they_have():
+    texts = {name: f"{text} with a" for name, text in GOOD.items()}
+    pieces = {name: [f"▁{word}" for word in text.split()] for name, text in texts.items()}
+    assert health(pieces, texts, REFERENCES, 20).bad_ending == 1.0

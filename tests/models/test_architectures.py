@@ -2,7 +2,7 @@ import keras
 import pytest
 
 from captioner.config import ConfigError
-from captioner.models.architectures import build_decoder
+from captioner.models.architectures import build_decoder, differing_settings
 from captioner.models.config import model_config
 
 
@@ -77,3 +77,17 @@ def test_l2_adds_the_squares_of_its_group_to_the_loss():
 def test_tied_words_have_one_matrix():
     free, tied = (build_decoder({"tied": tied, "embedding_size": 256}, 50, (4,)) for tied in (False, True))
     assert free.count_params() - tied.count_params() == 256 * 50
+
+
+@pytest.mark.parametrize(
+    ("settings", "others", "found"),
+    [
+        ({"combine": "add"}, {"combine": "multiply"}, ["combine add and multiply"]),
+        ({"normalize": False}, {"normalize": True}, ["normalize False and True"]),
+        ({"word_dropout": 0.1, "l2": {"words": 0.1}}, {"word_dropout": 0.5}, []),
+        ({"architecture": "init-inject"}, {"architecture": "pre-inject"}, ["InitInjectDecoder and PreInjectDecoder"]),
+    ],
+)
+def test_settings_in_which_models_with_the_same_weights_differ(settings, others, found):
+    one, other = (build_decoder({"units": 4, "embedding_size": 4, **each}, 10, (3,)) for each in (settings, others))
+    assert differing_settings(one, other) == found

@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from captioner.data.dataset import Dataset
 from captioner.stages.training_inputs import prepare
 from captioner.storage import DataError
+from captioner.training.checkpoint import is_same_run
 from tests.training.project import make_project
 
 
@@ -56,3 +58,15 @@ def test_captions_of_dev_pictures_alone_are_refused(recipe, tmp_path):
     recipe = distilling(recipe, tmp_path, [{"image_id": "p47", "caption": "a dev picture"}])
     with pytest.raises(DataError, match=r"predictions\.json: no caption of a training picture"):
         prepare(recipe, Dataset(recipe.data))
+
+
+def test_changed_dev_captions_make_another_run(recipe):
+    before = prepare(recipe, Dataset(recipe.data)).identity
+    captions = Path(recipe.data.captions)
+    lines = captions.read_text().splitlines()
+    dev = next(place for place, line in enumerate(lines) if line.startswith("p47"))
+    lines[dev] += " again"
+    captions.write_text("\n".join(lines) + "\n")
+    after = prepare(recipe, Dataset(recipe.data)).identity
+    assert not is_same_run(before, after)
+    assert is_same_run(before.partition(":")[0], after)  # checkpoints of older versions know nothing of dev

@@ -3,7 +3,7 @@ import pytest
 from captioner.config import ConfigError
 from captioner.data.dataset import read_captions
 from captioner.storage import read_text
-from captioner.text.cleaning import RULES, clean_caption, clean_captions, join_words
+from captioner.text.cleaning import RULES, clean_caption, clean_captions, join_words, words_of
 from captioner.text.ptb import tokenize
 from tests.shared import FLICKR8K, needs_flickr8k
 
@@ -111,3 +111,10 @@ def test_lower_keeps_every_letter_of_real_captions() -> None:
         for caption in captions:
             kept = [sign for sign in "".join(clean_caption(caption, "lower")) if sign.isalnum()]
             assert kept == [sign for sign in caption.lower() if sign.isalnum()]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("a dog's  ball", "a dog's ball"), ("一只狗", "一 只 狗"), ("", ""), ("un chien", "un chien")]
+)
+def test_words_of_a_captions_text(text: str, words: str) -> None:
+    assert words_of(text, "ptb") == words.split()

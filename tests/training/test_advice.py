@@ -37,7 +37,7 @@ def test_captions_that_say_nothing_are_noted(distinct, dev, words):
     ("theirs", "verdict"), [(0.4, "the model is better"), (0.5, "the model is no better: it needs more pictures")]
 )
 def test_the_baseline_is_named_beside_the_score(theirs, verdict):
-    assert describe_beside({"cider_d": 0.5, "chance": 0.1}, {"cider_d": theirs}) == (
+    assert describe_beside(0.5, theirs, 0.1) == (
         f"dev CIDEr-D 50.0; captions copied from the most similar training pictures score {100 * theirs:.1f} "
         f"({verdict}); the model's captions, assigned to the wrong pictures, score 10.0"
     )

@@ -57,3 +57,8 @@ def test_layers_of_the_encoder_keep_their_weights_unless_the_earlier_run_has_tra
     assert_equal(new.decoder.get_weights(), trained.decoder.get_weights())
     begin_from("run", trained, vocabulary(), new, vocabulary())
     assert_equal(new.get_weights(), trained.get_weights())
+
+
+def test_another_way_to_compute_with_the_same_weights_is_refused():
+    with pytest.raises(DataError, match=r"run: was trained with other model settings .*: combine multiply and add"):
+        begin_from("run", decoder(0, combine="multiply"), vocabulary(), decoder(1), vocabulary())

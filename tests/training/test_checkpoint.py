@@ -6,6 +6,7 @@ from captioner.storage import DataError
 from captioner.training.checkpoint import (
     OtherRunError,
     TrainingState,
+    is_same_run,
     load_checkpoint,
     load_variables,
     newest_checkpoint,
@@ -74,3 +75,11 @@ def test_what_cannot_be_resumed_is_refused(tmp_path):
     (tmp_path / "checkpoint.npz").write_bytes(b"PK")
     with pytest.raises(DataError, match=r"checkpoint\.npz: not a whole checkpoint"):
         require_identity(tmp_path, "identity")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("a:b", "a:b", True), ("a:b", "a:c", False), ("a:b", "d:b", False), ("a", "a:b", True), ("a", "d:b", False)],
+)
+def test_a_run_is_the_same_with_the_same_settings_data_and_dev_split(one, other, same):
+    assert is_same_run(one, other) == is_same_run(other, one) == same

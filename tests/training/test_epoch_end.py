@@ -318,3 +318,11 @@ def test_that_the_minutes_are_over_is_said(model, tmp_path, said):
     assert not any("stopping" in line for line in said)
     end.finish(1.0, 60.0)
     assert said[-1] == "stopping: the 1.5 minutes of train.max_minutes are over"
+
+
+def test_an_epoch_that_was_begun_before_the_minutes_were_over_is_still_scored(model, tmp_path):
+    end, _ = epoch_end(model, tmp_path, [{}], patience=None, max_minutes=1)
+    end.progress.step, end.progress.seconds = 30, 61.0
+    assert not end.exhausted()
+    end.finish(1.0, 61.0)
+    assert end.exhausted() and end.progress.best_epoch == 1

@@ -72,3 +72,10 @@ def test_strangeness_counts_spreads_beyond_the_first():
     known = Familiarity([[1.0, 0.0]], limit=0.5, typical=0.1, spread=0.2)
     rows = np.array([[1, 0], [0, 1], [3, 4]], np.float32)  # cosines 1, 0 and 0.6
     np.testing.assert_allclose(known.strangeness(rows), [0, 3.5, 0.5], atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_training_pictures_are_familiar_though_they_are_one_or_two(count):
+    rows = np.random.default_rng(0).normal(size=(count, 1280)).astype(np.float32)
+    saved = Familiarity.from_json(Familiarity.of(Vectors(enumerate(rows)), range(count)).to_json())
+    assert not saved.unlike(rows).any()

@@ -128,3 +128,7 @@ def test_a_run_of_what_it_does_not_have_leaves_nothing(project, tmp_path):
     with pytest.raises(ConfigError, match="label_smoothing"):
         fit_to(tmp_path / "run", sections, engine="numpy", label_smoothing=0.1)
     assert not (tmp_path / "run").exists()
+
+
+def test_settings_that_are_not_of_the_network_are_free():
+    require_plain(PLAIN, TrainConfig(engine="numpy", keep_captions=False))
