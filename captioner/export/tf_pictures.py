@@ -62,8 +62,7 @@ def _decode_other(content: Tensor) -> Tensor:
     picture = tf.ensure_shape(picture, (None, None, None))
     channels = tf.shape(picture)[2]
     alpha = tf.cast(tf.where(channels % 2 == 0, picture[:, :, -1:], tf.constant(255, tf.uint8)), tf.float32) / 255.0
-    colour = tf.where(channels < 3, picture[:, :, :1], picture[:, :, :1])
-    colour = tf.cond(channels < 3, lambda: tf.repeat(colour, 3, axis=2), lambda: picture[:, :, :3])
+    colour = tf.cond(channels < 3, lambda: tf.repeat(picture[:, :, :1], 3, axis=2), lambda: picture[:, :, :3])
     laid = tf.cast(colour, tf.float32) * alpha + 255.0 * (1.0 - alpha)
     return tf.cast(tf.round(laid), tf.uint8)
 

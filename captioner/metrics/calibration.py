@@ -20,7 +20,8 @@ import numpy as np
 FEWEST = 40  # fewest captions for a fit
 RIDGE = 1.0  # keeps the weights finite if good and bad captions are perfectly separable
 STEPS = 50
-# Logits that the probability loses per spread of the picture's distance from the training's; see configs/README.md.
+# The change of the logit for each standard deviation by which a picture is farther than usual from the training
+# pictures; see configs/README.md.
 UNFAMILIAR = -0.2
 BINS = 10
 

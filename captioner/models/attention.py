@@ -137,7 +137,7 @@ class AttentionDecoder(RecurrentDecoder):
     def hidden_at(self, tokens: Tensor, positions: Tensor, memory: Memory, training: bool = False) -> Tensor:
         """See CaptionDecoder.hidden_at.
 
-        The captions are in the order of their lengths: a step has no work with those that have ended.
+        The captions are in the order of their lengths; see LongestFirst.
         """
         layout = Layout(positions, *ops.shape(tokens))
         longest = layout.longest_first()

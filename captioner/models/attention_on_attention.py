@@ -191,7 +191,7 @@ class AttentionOnAttentionDecoder(RecurrentDecoder):
         return self.logits(state[1]), state, attention
 
     def hidden_at(self, tokens: Tensor, positions: Tensor, memory: RefinedMemory, training: bool = False) -> Tensor:
-        """See CaptionDecoder.hidden_at: a step has no work with captions that have ended."""
+        """See CaptionDecoder.hidden_at; for the order of the captions see LongestFirst."""
         layout = Layout(positions, *ops.shape(tokens))
         longest = layout.longest_first()
         words = self.words(ops.take(ops.reshape(tokens, (-1,)), positions), training=training)  # (n, embedding_size)

@@ -50,7 +50,7 @@ class Layout(NamedTuple):
 class LongestFirst(NamedTuple):
     """Captions in the order of their lengths, the longest first: those that have not ended are the first few.
 
-    A step then has no work with the others where the backend knows shapes that change (TensorFlow).
+    On TensorFlow a step then skips captions that have ended. Other backends do not know shapes that change.
 
     Attributes:
         order: (rows,) the captions.
@@ -87,11 +87,11 @@ class LongestFirst(NamedTuple):
         return ops.take(ops.reshape(x, (-1, x.shape[-1])), self.places, axis=0)
 
     def open(self, step: Tensor) -> Tensor:
-        """Return how many of the first captions a step has work with."""
+        """Return how many of the first captions a step does not skip."""
         return self.rows if self.unended is None else ops.take(self.unended, step)
 
     def divide(self, tree: Any, step: Tensor) -> tuple[Any, Any]:
-        """Return of tensors (rows, ...) the rows that a step has work with, and the others."""
+        """Return of tensors (rows, ...) the rows that a step does not skip, and the others."""
         if self.unended is None:
             return tree, keras.tree.map_structure(lambda leaf: leaf[:0], tree)
         import tensorflow as tf
@@ -106,7 +106,7 @@ class LongestFirst(NamedTuple):
         return keras.tree.map_structure(lambda *parts: ops.concatenate(parts), working, ended)
 
     def fill(self, tree: Any) -> Any:
-        """Return tensors (up to rows, ...) with zeros for the rows that a step has no work with."""
+        """Return tensors (up to rows, ...) with zeros for the rows that a step skips."""
 
         def filled(leaf: Tensor) -> Tensor:
             missing = self.rows - ops.shape(leaf)[0]

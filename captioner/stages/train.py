@@ -224,7 +224,9 @@ def _what_is_trained(
     if config.encoder_rate:
         return decoder, prepared.features, decoder.tail.trainable_variables
     ids = [*prepared.training, *prepared.dev]
-    logger.info(f"train.encoder_rate is 0: computing the last grids of {len(ids):,} pictures once")
+    logger.info(
+        f"train.encoder_rate is 0: the encoder layers stay fixed; computing their output for {len(ids):,} pictures once"
+    )
     return decoder.decoder, SeenFeatures(decoder, prepared.features, ids), ()
 
 

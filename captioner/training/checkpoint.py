@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from keras import ops
 
 from captioner.run_folder import CHECKPOINT, IN_TURN
 from captioner.storage import DataError, atomic_path
+
+logger = logging.getLogger(__name__)
 
 START_AGAIN = "captioner train --overwrite starts again"
 
@@ -126,6 +129,12 @@ def require_identity(folder: Path, identity: str) -> None:
 def load_checkpoint(folder: Path, variables: Sequence[keras.Variable], identity: str) -> TrainingState:
     """Put the newest checkpoint's values into `variables` and return its progress. See `load_variables`."""
     return load_variables(newest_checkpoint(folder) or folder / CHECKPOINT, variables, identity)
+
+
+def log_resumed(progress: TrainingState, epochs: int, steps: int) -> None:
+    """Log where a run continues, which trains `epochs` epochs of `steps` batches."""
+    within = f" and batch {progress.step} of {steps}" if progress.step else ""
+    logger.info(f"continuing after epoch {progress.epoch} of {epochs}{within}")
 
 
 def is_same_run(one: str, other: str) -> bool:

@@ -70,15 +70,15 @@ class TrainConfig:
             `val_loss`. Of two epochs with equal scores, or whose captions score no more than for the wrong pictures,
             the one with the lower val_loss is better.
         best_by: how an epoch is ranked: by its own dev score (`epoch`), or by the mean of its score and those of the
-            scored epochs before and after it (`neighbours`), since the last half point of a single score is chance.
+            scored epochs before and after it (`neighbours`), because a single score varies by half a point by chance.
         average_epochs: the mean of the weights after this number of the newest epochs is evaluated and saved; 1 for
             each epoch's own weights. Training continues with its own weights.
         score_every: epochs between scorings of generated captions; the last epoch is always scored. The dev loss is
             computed after each epoch.
         score_pictures: dev pictures, spread evenly over the split, that are captioned for these scores; null for all.
             The best epoch is scored on all of them when training ends.
-        patience: epochs without a better dev score before training stops; null for never. They count from the first
-            epoch whose captions score more than for the wrong pictures.
+        patience: epochs without a better dev score before training stops; null for never. Epochs
+            count only after the captions have once scored higher on their own pictures than on other pictures.
         max_minutes: minutes of training after which the epoch is cut short, scored, and becomes the last; null for no
             limit. Several processes finish the epoch first.
         scheduled_sampling: in the last epoch, the share of words read in training that are the decoder's own; it rises

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,15 +11,13 @@ from captioner.data.batches import TrainingBatches
 from captioner.keras_settings import jit_of_training
 from captioner.models.decoder import CaptionDecoder
 from captioner.training.callbacks import AtEpochEnd, Checkpointing, EpochProgress, Pace, Shuffling
-from captioner.training.checkpoint import TrainingState, load_checkpoint
+from captioner.training.checkpoint import TrainingState, load_checkpoint, log_resumed
 from captioner.training.chunked_loss import TrainedInChunks, suits
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd, Score
 from captioner.training.losses import CaptionLoss
 from captioner.training.optimizers import make_optimizer
 from captioner.training.scheduled_sampling import RisingShare, ScheduledSampling
-
-logger = logging.getLogger(__name__)
 
 
 def fit(
@@ -59,8 +56,7 @@ def fit(
     progress = TrainingState()
     if resume:
         progress = load_checkpoint(folder, variables, identity)
-        within = f" and batch {progress.step} of {steps}" if progress.step else ""
-        logger.info(f"continuing after epoch {progress.epoch} of {config.epochs}{within}")
+        log_resumed(progress, config.epochs, steps)
     end = EpochEnd(decoder, optimizer, config, progress, score, variables, folder, identity)
     callbacks: list[keras.callbacks.Callback] = [
         Shuffling(batches, progress),

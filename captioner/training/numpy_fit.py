@@ -6,7 +6,6 @@ It is slower than Keras' training and has no regularization: it is meant for rea
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,9 @@ from captioner.numpy_rnn.model import CaptioningRNN
 from captioner.numpy_rnn.optimizers import NumpyAdam, NumpySGD, clip_by_global_norm
 from captioner.text.vocabulary import PAD
 from captioner.training.callbacks import EpochProgress, Pace
-from captioner.training.checkpoint import TrainingState, load_checkpoint
+from captioner.training.checkpoint import TrainingState, load_checkpoint, log_resumed
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd, Score
-
-logger = logging.getLogger(__name__)
 
 ARCHITECTURE = "init-inject"
 OPTIMIZERS = ("adam", "sgd")
@@ -179,8 +176,7 @@ def fit(
     if resume:
         progress = load_checkpoint(folder, twin.variables, identity)
         twin.restore()
-        within = f" and batch {progress.step} of {steps}" if progress.step else ""
-        logger.info(f"continuing after epoch {progress.epoch} of {config.epochs}{within}")
+        log_resumed(progress, config.epochs, steps)
     end = EpochEnd(decoder, twin.optimizer, config, progress, score, twin.variables, folder, identity)
     line, pace = EpochProgress(steps, config.epochs, progress), Pace(progress, config)
     while progress.epoch < config.epochs and not end.exhausted():

@@ -26,7 +26,7 @@ from captioner.models.decoder import CaptionDecoder
 from captioner.progress import Progress
 from captioner.text.vocabulary import END, START, Vocabulary
 from captioner.training.callbacks import Pace
-from captioner.training.checkpoint import TrainingState, load_checkpoint
+from captioner.training.checkpoint import TrainingState, load_checkpoint, log_resumed
 from captioner.training.config import SelfCriticalConfig, TrainConfig
 from captioner.training.epoch_end import EpochEnd, Score
 from captioner.training.losses import CaptionLoss
@@ -100,8 +100,7 @@ def fit_self_critical(
     progress = TrainingState()
     if resume:
         progress = load_checkpoint(folder, variables, identity)
-        within = f" and batch {progress.step} of {len(batches)}" if progress.step else ""
-        logger.info(f"continuing after epoch {progress.epoch} of {config.epochs}{within}")
+        log_resumed(progress, config.epochs, len(batches))
     else:
         before = score()
         scores = 100 * before["bleu_4"], 100 * before["cider_d"]

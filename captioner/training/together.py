@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +14,12 @@ from captioner.data.parts import PartBatches
 from captioner.models.decoder import CaptionDecoder
 from captioner.run_folder import CHECKPOINT
 from captioner.training.callbacks import Checkpointing, EpochProgress, Pace, Shuffling
-from captioner.training.checkpoint import TrainingState, newest_checkpoint, read_variables
+from captioner.training.checkpoint import TrainingState, log_resumed, newest_checkpoint, read_variables
 from captioner.training.config import TrainConfig
 from captioner.training.epoch_end import EpochEnd, Score
 from captioner.training.fit import compiled, run_epochs
 from captioner.training.processes import alone, arrays_of, share
 from captioner.training.scheduled_sampling import RisingShare, ScheduledSampling
-
-logger = logging.getLogger(__name__)
 
 
 class Leader:
@@ -141,7 +138,7 @@ def fit_together(
     steps = len(batches)
     model, optimizer = compiled(decoder, config, steps)
     variables = [*model.variables, *optimizer.variables]
-    progress = _begin(variables, copy is not None and resume, folder, identity)
+    progress = _begin(variables, copy is not None and resume, folder, identity, config.epochs, steps)
     rate = current_rate(optimizer)
     leader, end = None, None
     within = replace(config, max_minutes=None)
@@ -167,15 +164,16 @@ def fit_together(
     return progress
 
 
-def _begin(variables: Sequence[keras.Variable], resume: bool, folder: Path, identity: str) -> TrainingState:
+def _begin(
+    variables: Sequence[keras.Variable], resume: bool, folder: Path, identity: str, epochs: int, steps: int
+) -> TrainingState:
     """Give all processes the initial values of process 0; return the progress of the run."""
     progress, values = TrainingState(), arrays_of(variables)
     if resume:
         header, arrays = read_variables(newest_checkpoint(folder) or folder / CHECKPOINT, identity)
         progress = TrainingState(**header["progress"])
         values = [array.astype(value.dtype) for array, value in zip(arrays, values, strict=True)]
-        within = f" and batch {progress.step}" if progress.step else ""
-        logger.info(f"continuing after epoch {progress.epoch}{within}")
+        log_resumed(progress, epochs, steps)
     for variable, value in zip(variables, share(values), strict=True):
         variable.assign(value)
     far = np.array([progress.epoch, progress.step, *(progress.loss or (0.0, 0.0))], "float32")

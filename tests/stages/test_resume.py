@@ -122,3 +122,12 @@ def test_a_run_that_waited_enough_goes_on_with_more_patience(project, tmp_path, 
     assert f"stopped after epoch {done} of 20: val_loss has not risen for train.patience=1 epochs" in caplog.text
     assert contents(tmp_path) == before
     assert train(tmp_path, with_train(sections, epochs=done + 1, patience=9), resume=True).epoch == done + 1
+
+
+def test_the_curves_of_a_finished_run_go_on(tmp_path):
+    run = tmp_path / "run"
+    for name in ("checkpoints/checkpoint.npz", "tensorboard/events", "config.yaml"):
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).write_text(name)
+    add_epochs(run)
+    assert (run / ".next" / "tensorboard" / "events").read_text() == "tensorboard/events"
