@@ -72,7 +72,8 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], said: Sequence[IO[bytes]
     own = processes[0].returncode
     if own is not None and own > 0 and own != PEER_ENDED:
         return own  # process 0 has printed the reason
-    number = next((n for n, code in enumerate(codes) if code not in (None, 0, PEER_ENDED)), 0)
+    failed = [n for n, code in enumerate(codes) if code not in (None, 0)]
+    number = next((n for n in failed if codes[n] != PEER_ENDED), failed[0])
     code = processes[number].returncode
     logger.error(_reason(number, len(processes), code, said[number]))
     return 1 if code is None or code < 0 else code

@@ -44,3 +44,19 @@ def test_another_process_that_fails_ends_all(tmp_path, monkeypatch, said, ends, 
     monkeypatch.setattr("captioner.training.launch.GRACE", 0.1)
     assert launch([], 2) == 1
     assert len(said) == 2 and said[1] == said[0]
+
+
+@pytest.mark.parametrize(
+    ("codes", "found", "line"),
+    [
+        ((0, 3), 3, "process 1 of 2: exit code 3; the other process was ended"),
+        ((75, 75), 75, "process 0 of 2: exit code 75; the other process was ended"),  # each thinks that the other ended
+        ((0, 75), 75, "process 1 of 2: exit code 75; the other process was ended"),
+    ],
+)
+def test_the_code_of_the_process_that_failed_is_returned(tmp_path, monkeypatch, said, codes, found, line):
+    program = f"import os, sys\nsys.exit({codes}[int(os.environ['KERAS_DISTRIBUTION_PROCESS_ID'])])\n"
+    (tmp_path / "command.py").write_text(program)
+    monkeypatch.setattr("captioner.training.launch.COMMAND", (sys.executable, str(tmp_path / "command.py")))
+    assert launch([], 2) == found
+    assert said == [f"captioner: {line}"]
