@@ -9,13 +9,16 @@ from keras import ops
 
 import captioner
 from captioner.config import ConfigError, build
+from captioner.data.batches import CaptionBatches
 from captioner.models.architectures import build_decoder
 from captioner.stages.train import train
 from captioner.storage import DataError
-from captioner.text.vocabulary import END, START
+from captioner.text.vocabulary import END, START, TextConfig, Vocabulary
 from captioner.training.config import SelfCriticalConfig, TrainConfig
+from captioner.training.epoch_end import EpochEnd
 from captioner.training.losses import CaptionLoss
-from captioner.training.self_critical import Drawn, advantages, lay_out
+from captioner.training.reward import Reward
+from captioner.training.self_critical import Drawn, Sampler, advantages, fit_self_critical, lay_out
 from tests.interrupts import kept_at
 from tests.messages import listening
 from tests.speed import slow
@@ -92,6 +95,63 @@ def test_what_scores_better_becomes_likelier():
     after = likelihoods()
     assert after[0] > before[0] + 0.05
     assert after[1] < before[1]
+
+
+class Rows:
+    """Features of pictures by their names."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def gather(self, ids):
+        return np.stack([self.rows[image_id] for image_id in ids])
+
+
+def test_every_epoch_draws_every_picture_in_another_order_and_its_loss_is_the_mean_reward(tmp_path, monkeypatch):
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    words = [[["a", "red", "ball"], ["a", "ball"]], [["red", "grass"], ["a", "red", "grass"]]] * 4
+    vocabulary = Vocabulary.fit([caption for picture in words for caption in picture], TextConfig(min_count=1))
+    references = {f"p{number}": picture for number, picture in enumerate(words)}
+    settings = {"architecture": "merge", "units": 4, "embedding_size": 4}
+    decoder = build_decoder(settings, len(vocabulary), (3,))
+    features = Rows({name: rng.normal(size=3).astype("float32") for name in references})
+    batches = CaptionBatches(features, vocabulary.encode_all(references), batch_size=2, seed=0)
+    drawn, rewards, saved = [], [], []
+    draw, of, save = Sampler.draw, Reward.of, EpochEnd.save
+
+    def drawing(sampler, batches, epoch, index):
+        found = draw(sampler, batches, epoch, index)
+        drawn.append((epoch, index, tuple(found.ids)))
+        return found
+
+    def rewarding(reward, *arguments):
+        rewards.append(of(reward, *arguments))
+        return rewards[-1]
+
+    monkeypatch.setattr(Sampler, "draw", drawing)
+    monkeypatch.setattr(Reward, "of", rewarding)
+    monkeypatch.setattr(EpochEnd, "save", lambda end: saved.append(end.progress.step) or save(end))
+    progress = fit_self_critical(
+        decoder,
+        batches,
+        lambda captions=True: {"val_loss": 1.0, "bleu_4": 0.1, "cider_d": 0.1},
+        TrainConfig(epochs=2, self_critical=SelfCriticalConfig(samples=3), begin_from="runs/a", checkpoint_steps=2),
+        tmp_path,
+        vocabulary=vocabulary,
+        references=references,
+        max_length=5,
+        identity="identity",
+    )
+    assert [(epoch, index) for epoch, index, _ in drawn] == [(epoch, index) for epoch in (0, 1) for index in range(4)]
+    orders = [[name for at, _, ids in drawn if at == epoch for name in ids] for epoch in (0, 1)]
+    assert sorted(orders[0]) == sorted(orders[1]) == sorted(references)
+    assert orders[0] != orders[1]
+    assert [found.shape for found in rewards] == [(2, 3)] * 8
+    assert progress.epoch == 2
+    means = [np.mean(rewards[:4]), np.mean(rewards[4:])]
+    assert [row["loss"] for row in progress.history] == pytest.approx([-mean for mean in means], abs=1e-6)
+    assert saved == [2, 0, 2, 0]  # within an epoch after two batches, not after its last one; then at its end
 
 
 @pytest.fixture(scope="module")
