@@ -27,7 +27,7 @@ from captioner.storage import DataError
 _CHILD = Path(__file__).with_name("hdf5_child.py")
 _SECONDS = 60  # wall-clock time, for a busy machine; the other process also limits its processor time
 _BYTES_A_SECOND = 5 * 10**6
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _NUMBERS, _TEXTS = ("f", "i", "u"), ("S",)
 
 
@@ -111,7 +111,7 @@ def read_hdf5(
     file = _open(path)
     stored = None
     try:
-        size, begins = os.fstat(file).st_size, os.read(file, len(_SIGNATURE))
+        size, begins = os.fstat(file).st_size, os.read(file, len(SIGNATURE))
         name = _name(path, file)
         said, data = _ask(path, file, name, size, {"datasets": [*datasets], "rows": rows, "attributes": [*attributes]})
         place, arrays = 0, {}
@@ -120,7 +120,7 @@ def read_hdf5(
         if said["rows"] is not None:
             code, shape, plain = said["rows"]
             dtype = _dtype(code, _NUMBERS)
-            starts = _array(data, place, "<i8", shape[:1], _NUMBERS)[0] if plain and begins == _SIGNATURE else None
+            starts = _array(data, place, "<i8", shape[:1], _NUMBERS)[0] if plain and begins == SIGNATURE else None
             _check_places(starts, math.prod(shape[1:]) * dtype.itemsize, size)
             stored = StoredRows(file, name, str(rows), tuple(shape), dtype, starts)
     except (KeyError, TypeError, ValueError, OSError, RuntimeError) as error:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from captioner.progress import amount
-from captioner.storage import DataError
+from captioner.storage import DataError, read_manifest, require_regular
 
 JOB, DRAWINGS = ".results.job.json", ".attention.json"  # mark the folders of predict's --out and --attention
 
@@ -39,6 +39,33 @@ def require_not_read(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     for output in outputs:
         if output.resolve() in read:
             raise DataError(f"{output}: is an input and would be overwritten; name another folder or file with -o")
+
+
+def require_own(output: str | Path, stage: str) -> None:
+    """Refuse to replace a file that the stage did not write, such as a photograph.
+
+    Raises:
+        DataError: `output` exists, is not empty, and has no manifest of the stage beside it; or it is a device.
+    """
+    path = Path(output)
+    require_regular(path)
+    try:
+        taken = path.is_file() and path.stat().st_size > 0
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    if taken and (read_manifest(path) or {}).get("stage") != stage:
+        raise DataError(
+            f"{path}: already exists and was not written by captioner {stage}; name another file with -o, or remove it"
+        )
+
+
+def require_page(output: Path) -> None:
+    """Refuse to replace a file that is not an HTML page, such as a photograph. Raises DataError."""
+    if output.is_file():
+        with output.open("rb") as file:
+            head = file.read(100).lstrip().lower()
+        if head and not head.startswith((b"<!doctype html", b"<html")):
+            raise DataError(f"{output}: already exists and is not an HTML page; name another file, or remove it")
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:

@@ -74,6 +74,40 @@ def _written(caption: Caption) -> dict[str, Any]:
     return written if caption.confidence is None else {**written, "confidence": round(caption.confidence, 4)}
 
 
+def require_own_scores(folder: Path, with_predictions: bool) -> None:
+    """Refuse to replace files that captioner evaluate did not write; a killed evaluation leaves some of its own.
+
+    Args:
+        folder: the folder for the results.
+        with_predictions: whether predictions.json will be written, too.
+
+    Raises:
+        DataError: the folder has another scores.json, per_image.csv or predictions.json.
+    """
+    scores, rows, predictions = folder / SCORES, folder / PER_IMAGE, folder / PREDICTIONS
+    foreign = None
+    if scores.is_file() and "pictures" not in _object(scores):
+        foreign = scores
+    elif rows.is_file() and not rows.read_bytes().startswith(b"image_id,"):
+        foreign = rows
+    elif with_predictions and predictions.is_file() and not scores.is_file():
+        foreign = predictions
+    if foreign is not None:
+        raise DataError(
+            f"{foreign}: already exists and was not written by captioner evaluate; name another folder with -o, or "
+            "remove it"
+        )
+
+
+def _object(path: Path) -> Mapping[str, Any]:
+    """Return a JSON file's object; empty if it has none."""
+    try:
+        content = read_json(path)
+    except DataError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def digests_of(folder: Path) -> dict[str, str]:
     """Return the digests of an evaluation's files for its manifest, which is written last and ties them together."""
     return {name: digest_file(folder / name) for name in (SCORES, PER_IMAGE, PREDICTIONS) if (folder / name).is_file()}

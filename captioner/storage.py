@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import struct
 import sys
 from collections.abc import Iterator
@@ -57,11 +58,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     The temporary name keeps the suffix, because writers such as `keras.Model.save` depend on it. Temporary files of the
     same target are removed if a process that was killed before this one's first write into the folder left them.
+    Where `path` is a link, the file that it points to is written.
 
     Raises:
-        DataError: the folder cannot be created or written to, or the disk is full.
+        DataError: the folder cannot be created or written to, or the disk is full; or `path` is a device or a pipe.
     """
     path = Path(path)
+    require_regular(path)
+    if path.is_symlink():
+        path = path.resolve()
     temporary = path.with_name(_temporary_name(path, os.getpid()))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,6 +83,16 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # if the folder is a file, unlink fails too and would hide the reason
             temporary.unlink()
+
+
+def require_regular(path: Path) -> None:
+    """Refuse to replace a device, a pipe or a socket. Raises DataError."""
+    try:
+        kind = path.stat().st_mode
+    except (OSError, ValueError):  # nothing is there, or the name is impossible
+        return
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        raise DataError(f"{path}: is a device or a pipe and cannot be replaced by a file; name another file")
 
 
 def _temporary_name(path: Path, pid: int | str) -> str:
@@ -184,15 +199,19 @@ def _read_bounded(path: Path, ends: bytes) -> bytearray:
     return data
 
 
-def read_json(path: str | Path) -> Any:
+def read_json(path: str | Path, *, different_keys: bool = False) -> Any:
     """Read a JSON file.
 
+    Args:
+        path: the file.
+        different_keys: refuse an object with the same key twice, of which the last value would count.
+
     Raises:
-        DataError: the file is missing, unreadable or not JSON (the message names the line).
+        DataError: the file is missing, unreadable or not JSON (the message names the line), or has a key twice.
     """
     text = _read_text(Path(path), b'\n\r"')
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_different if different_keys else None)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: line {error.lineno} is not JSON ({error.msg})") from None
     except (
@@ -200,6 +219,15 @@ def read_json(path: str | Path) -> Any:
         RecursionError,
     ) as error:  # a number with thousands of digits, or brackets nested thousands deep
         raise DataError(f"{path}: cannot be read as JSON ({error})") from None
+
+
+def _different(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {twice!r} is there twice; join its values")
+    return found
 
 
 def digest_bytes(data: bytes) -> str:
@@ -236,32 +264,6 @@ def manifest_path(output: str | Path) -> Path:
 def write_manifest(output: str | Path, stage: str, **content: Any) -> None:
     """Write the manifest of `output`. It is written last, because it marks the stage as finished."""
     write_json(manifest_path(output), {"manifest": MANIFEST_VERSION, "stage": stage, **content})
-
-
-def require_own(output: str | Path, stage: str) -> None:
-    """Refuse to replace a file that the stage did not write, such as a photograph.
-
-    Raises:
-        DataError: `output` exists, is not empty, and has no manifest of the stage beside it.
-    """
-    path = Path(output)
-    try:
-        taken = path.is_file() and path.stat().st_size > 0
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    if taken and (read_manifest(path) or {}).get("stage") != stage:
-        raise DataError(
-            f"{path}: already exists and was not written by captioner {stage}; name another file with -o, or remove it"
-        )
-
-
-def require_page(output: Path) -> None:
-    """Refuse to replace a file that is not an HTML page, such as a photograph. Raises DataError."""
-    if output.is_file():
-        with output.open("rb") as file:
-            head = file.read(100).lstrip().lower()
-        if head and not head.startswith((b"<!doctype html", b"<html")):
-            raise DataError(f"{output}: already exists and is not an HTML page; name another file, or remove it")
 
 
 def remove_manifest(output: str | Path) -> None:

@@ -6,7 +6,14 @@ import pytest
 from captioner.data.captions import Captions
 from captioner.generation.caption import Caption
 from captioner.metrics.scorer import score
-from captioner.results import describe_scores, read_per_image, read_scores, write_predictions, write_scores
+from captioner.results import (
+    describe_scores,
+    read_per_image,
+    read_scores,
+    require_own_scores,
+    write_predictions,
+    write_scores,
+)
 from captioner.storage import DataError, read_manifest, write_manifest
 
 CANDIDATES = {"42": "a dog", "b": 'a cat, "asleep"\tand still'}
@@ -62,3 +69,12 @@ def test_scores_that_are_none_are_named(tmp_path):
 def test_scores_are_one_line_and_with_intervals_a_table():
     assert describe_scores({"bleu_1": 0.5}, {}) == "BLEU-1 50.00"
     assert describe_scores({"bleu_1": 0.5}, {"bleu_1": (0.4, 0.6)}).splitlines()[1] == "BLEU-1  50.00  40.00 to 60.00"
+
+
+def test_predictions_of_others_are_not_replaced(tmp_path):
+    (tmp_path / "predictions.json").write_text("[]")
+    require_own_scores(tmp_path, with_predictions=False)
+    with pytest.raises(DataError, match=r"predictions\.json: already exists and was not written by captioner evaluate"):
+        require_own_scores(tmp_path, with_predictions=True)
+    (tmp_path / "scores.json").write_text('{"pictures": 2}')  # of an evaluation that was killed
+    require_own_scores(tmp_path, with_predictions=True)

@@ -17,7 +17,6 @@ from captioner.storage import (
     read_json,
     read_manifest,
     read_text,
-    require_page,
     write_bytes,
     write_json,
     write_manifest,
@@ -269,12 +268,26 @@ def test_json_in_one_line_is_read_but_not_with_a_text_of_megabytes(tmp_path):
             read_json(path)
 
 
-def test_only_a_page_is_replaced_by_a_page(tmp_path):
-    path = tmp_path / "a.jpg"
-    require_page(path)
-    for content in (b"", b"\n<!DOCTYPE html>\n<p>", b"<html>"):
-        path.write_bytes(content)
-        require_page(path)
-    path.write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(DataError, match=r"a\.jpg: already exists and is not an HTML page"):
-        require_page(path)
+def test_a_link_is_followed(tmp_path):
+    (tmp_path / "away").mkdir()
+    target, link = tmp_path / "away" / "old.txt", tmp_path / "link.txt"
+    link.symlink_to(target)
+    for content in ("new", "newer"):  # the first time there is nothing at its end
+        write_text(link, content)
+        assert target.read_text() == content and link.is_symlink()
+    assert [path.name for path in (tmp_path / "away").iterdir()] == ["old.txt"]
+
+
+def test_a_pipe_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="pipe: is a device or a pipe and cannot be replaced"):
+        write_text(tmp_path / "pipe", "new")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_key_that_is_there_twice(tmp_path):
+    path = tmp_path / "captions.json"
+    path.write_text('{"a.jpg": "a dog", "b.jpg": "", "a.jpg": "a cat"}')
+    assert read_json(path) == {"a.jpg": "a cat", "b.jpg": ""}
+    with pytest.raises(DataError, match=r"the key 'a\.jpg' is there twice; join its values"):
+        read_json(path, different_keys=True)

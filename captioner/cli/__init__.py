@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -151,6 +152,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 bad data, 2 bad usage, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow logs many lines at startup
+    if sys.stdout is None:  # closed by the shell, as a service may do
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the whole process
     escape_streams()
     debug = "--debug" in arguments
     try:
@@ -246,6 +249,10 @@ def _report(error: Exception) -> int:
         return 2
     if isinstance(error, DataError):
         click.echo(f"captioner: {message}", err=True)
+        return 1
+    if isinstance(error, OSError) and error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would fail again when it ends
+        click.echo(f"captioner: standard output cannot be written ({error.strerror}); send it elsewhere", err=True)
         return 1
     message = textwrap.shorten(message, LONGEST_MESSAGE)  # messages of Keras and TensorFlow can be very long
     click.echo(f"captioner: unexpected {type(error).__name__}: {message} (--debug shows where)", err=True)

@@ -7,15 +7,16 @@ from pathlib import Path
 import click
 
 from captioner.cli.backend import load_keras
+from captioner.cli.options import NamedPath
 
 
 @click.command("average")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=NamedPath())
 @click.option(
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=NamedPath(file_okay=False),
     metavar="FOLDER",
     help="Run folder for the averaged captioner.",
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from captioner.cli.options import read_recipe, recipe_options
+from captioner.cli.options import NamedPath, read_recipe, recipe_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,11 +22,11 @@ LIST = "list"
 
 
 @click.command("clean")
-@click.argument("captions", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("captions", nargs=-1, type=NamedPath())
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=NamedPath(dir_okay=False),
     help="Where to write (default: the recipe's, or descriptions.txt).",
 )
 @click.option(
@@ -38,12 +38,12 @@ LIST = "list"
     metavar="NAME",
     help=f"Format of CAPTIONS; `--format {LIST}` shows all (default: detected from the content).",
 )
-@click.option("--images", type=click.Path(path_type=Path), help="Folder of pictures to compare with.")
+@click.option("--images", type=NamedPath(), help="Folder of pictures to compare with.")
 @click.option("--stats", is_flag=True, help="Print statistics of the captions: counts, lengths, vocabulary.")
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Plot them: FILE.png, .svg or .pdf.")
+@click.option("--plot", type=NamedPath(dir_okay=False), help="Plot them: FILE.png, .svg or .pdf.")
 @click.option(
     "--features",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=NamedPath(dir_okay=False),
     help="Also write the features that CAPTIONS contains (CS231n's HDF5) to this file.",
 )
 @recipe_options
@@ -96,9 +96,9 @@ def command(
     output, rules = output or Path("descriptions.txt"), rules or "ptb"
     if not (stats or plot or features) and is_cleaned(output, rules, dataset, images):
         return
-    result = clean(data.captions, output, rules, data.format, images, dataset)
     if features is not None:
         _import_features(captions, features)
+    result = clean(data.captions, output, rules, data.format, images, dataset)
     if stats or plot is not None:
         # Without a recipe, no lists of splits are written; a recipe's missing lists are created.
         splits = dataset.whole.splits if recipe is None else dataset.load(dataset.present_splits()).splits

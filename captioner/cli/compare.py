@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
+from captioner.cli.options import NamedPath
 from captioner.cli.scoring import metric_names, scoring_options
 
 
 @click.command("compare")
-@click.argument("first", metavar="A", type=click.Path(path_type=Path))
-@click.argument("second", metavar="B", type=click.Path(path_type=Path))
+@click.argument("first", metavar="A", type=NamedPath())
+@click.argument("second", metavar="B", type=NamedPath())
 @scoring_options()
 @click.option("--parallel", is_flag=True, help="The single -R file contains plain captions, one line per prediction.")
 @click.option("--all", "every", is_flag=True, help="Fail if a picture is captioned by only one of them.")

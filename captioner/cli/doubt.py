@@ -120,9 +120,8 @@ def command(
 
 def _require_outputs(output: Path, kept: bool, inputs: list[Path]) -> None:
     """Refuse, before any work, to overwrite an input or a file that this command did not write."""
-    from captioner.output_places import require_not_read
+    from captioner.output_places import require_not_read, require_own, require_page
     from captioner.stages.doubt import STAGE, require_table
-    from captioner.storage import require_own, require_page
 
     require_not_read([output / name for name in (TABLE, PAGE, *([KEPT] if kept else []))], inputs)
     require_table(output / TABLE)

@@ -13,7 +13,7 @@ import click
 
 from captioner.cli.backend import load_keras
 from captioner.cli.generation import assigned_generation, generation_options, option_of
-from captioner.cli.options import ModelName, allow_download, output_folder, read_recipe
+from captioner.cli.options import ModelName, NamedPath, allow_download, output_folder, read_recipe
 from captioner.cli.scoring import metric_names, scoring_options
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ LONGEST_NAME = 100  # of an evaluation's folder
 )
 @click.option("--features", metavar="FILE", help="Feature file (default: the run's).")
 @click.option("--captions", metavar="FILE", help="Caption file with the references (default: the run's).")
-@click.option("-P", "--predictions", type=click.Path(path_type=Path), help="File of captions made elsewhere, to score.")
+@click.option("-P", "--predictions", type=NamedPath(), help="File of captions made elsewhere, to score.")
 @scoring_options("the recipe's, or ")
 @click.option("--parallel", is_flag=True, help="The single -R file contains plain captions, one line per prediction.")
 @click.option("--all", "every", is_flag=True, help="Fail if a reference has no prediction.")
-@click.option("--training", metavar="FILE", type=click.Path(path_type=Path), help="Training captions, for diversity.")
+@click.option("--training", metavar="FILE", type=NamedPath(), help="Training captions, for diversity.")
 @click.option("--confidence", is_flag=True, help="Add 95 % confidence intervals (bootstrap over the pictures).")
 @output_folder("Folder for the results (default: evaluations/ in the run folder and the name)")
 @click.option("--name", help="Name of the evaluation (default: its split and the settings changed from the recipe).")

@@ -9,13 +9,14 @@ import click
 
 from captioner.cli.backend import load_keras
 from captioner.cli.generation import generation_options
+from captioner.cli.options import NamedPath
 from captioner.export.formats import FORMATS, PRECISIONS, ExportPrecision
 
 
 @click.command("export")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=NamedPath())
 @click.option("--format", "name", type=click.Choice(list(FORMATS)), help="Format to write into the folder -o.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="New folder.")
+@click.option("-o", "--output", type=NamedPath(file_okay=False), metavar="FOLDER", help="New folder.")
 @click.option(
     "-n", "count", type=click.IntRange(min=1), default=1, show_default=True, help="Captions per picture, best first."
 )
@@ -30,7 +31,7 @@ from captioner.export.formats import FORMATS, PRECISIONS, ExportPrecision
 @click.option("--data-licence", metavar="TEXT", help="Licence of the training data, for the model card.")
 @click.option(
     "--web-runtime",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=NamedPath(file_okay=False),
     metavar="FOLDER",
     help="For --format web: the dist folder of onnxruntime-web (default: the one in ./node_modules).",
 )

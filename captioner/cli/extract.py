@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from captioner.cli.backend import load_keras
-from captioner.cli.options import read_recipe, recipe_options
+from captioner.cli.options import NamedPath, read_recipe, recipe_options
 
 
 def _shard(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -22,13 +22,13 @@ def _shard(_context: click.Context, _option: click.Parameter, value: str | None)
 
 
 @click.command("extract")
-@click.argument("images", required=False, type=click.Path(path_type=Path))
+@click.argument("images", required=False, type=NamedPath())
 @click.option(
     "-o",
     "--output",
     "outputs",
     multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=NamedPath(dir_okay=False),
     help="Feature file: .pkl, or .h5 for grids. With several layers, give one file per layer, or one file whose name "
     "is extended by the layers' names (default: the recipe's, or features.pkl).",
 )

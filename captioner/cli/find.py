@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from captioner.cli.backend import load_keras
+from captioner.cli.options import NamedPath
 
 if TYPE_CHECKING:
     from captioner.stages.find import TextLikelihood
@@ -21,26 +22,22 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
+FOLDER = NamedPath(file_okay=False)
 
 
 @click.command("find")
 @click.argument("text")
 @click.argument("folders", nargs=-1, required=True, metavar="PICTURES...", type=FOLDER)
-@click.option(
-    "--model", type=click.Path(path_type=Path), help="Run folder or .keras file (default: the built-in captioner)."
-)
+@click.option("--model", type=NamedPath(), help="Run folder or .keras file (default: the built-in captioner).")
 @click.option(
     "-n", "count", type=click.IntRange(min=1), default=10, show_default=True, help="Number of pictures to print."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one line per picture, a JSON object.")
-@click.option(
-    "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a page of thumbnails."
-)
+@click.option("--html", type=NamedPath(dir_okay=False), metavar="FILE", help="Write a page of thumbnails.")
 @click.option(
     "--index",
     "place",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=NamedPath(file_okay=False),
     metavar="FOLDER",
     help="Folder for the index (default: NAME.captioner-index beside the folder of pictures).",
 )
@@ -65,7 +62,7 @@ def command(
     """
     from captioner.config import ConfigError
     from captioner.images.walk import require_folder
-    from captioner.storage import require_page
+    from captioner.output_places import require_page
 
     if not text.strip():
         raise ConfigError("TEXT: is empty; describe the pictures to find")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from captioner.cli.options import Finite
+
 if TYPE_CHECKING:
     from captioner.recipe import Recipe
 
@@ -26,8 +28,8 @@ class WordList(click.ParamType):
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-_WHOLE, _ABOVE_ZERO = click.IntRange(min=0), click.FloatRange(min=0, min_open=True)
-_SHARE = click.FloatRange(min=0, min_open=True, max=1)
+_WHOLE, _ABOVE_ZERO = click.IntRange(min=0), Finite(min=0, min_open=True)
+_SHARE = Finite(min=0, min_open=True, max=1)
 _ENGLISH = 'Words that no caption may end with; "english": a, the, of, with and similar words'
 
 
@@ -42,12 +44,12 @@ _OPTIONS: dict[str, Decorator] = {
     "max_length": _setting(
         "--max-length", "Maximum number of words, including the end token", type=click.IntRange(min=1)
     ),
-    "length_penalty": _setting("--length-penalty", "Higher values give longer captions", type=click.FloatRange(min=0)),
+    "length_penalty": _setting("--length-penalty", "Higher values give longer captions", type=Finite(min=0)),
     "groups": _setting("--groups", "Diverse beam search: number of groups of the beam", type=click.IntRange(min=1)),
     "diversity": _setting(
         "--diversity",
         "Diverse beam search: penalty for words that other groups chose",
-        type=click.FloatRange(min=0),
+        type=Finite(min=0),
     ),
     "sampling": click.option(
         "--sample", "sampling", is_flag=True, default=None, help="Sample words at random instead of beam search."
@@ -77,7 +79,7 @@ _OPTIONS: dict[str, Decorator] = {
     "consensus": _setting(
         "--consensus",
         "Weight of the agreement with the captions of similar training pictures; 0 is off",
-        type=click.FloatRange(min=0),
+        type=Finite(min=0),
     ),
     "prompt": _setting("--prompt", "Prompt for a KerasHub model (hub:PRESET)", metavar="TEXT"),
     "allow_unk": click.option("--allow-unk", is_flag=True, default=None, help="Allow <unk> in captions."),

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import click
 
+from captioner.cli.options import NamedPath
+
 
 @click.command("init")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.argument("captions", required=False, type=click.Path(path_type=Path))
+@click.argument("folder", type=NamedPath())
+@click.argument("captions", required=False, type=NamedPath())
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=NamedPath(dir_okay=False),
     default=Path("captioner.yaml"),
     show_default=True,
     help="Recipe file to write.",

@@ -7,15 +7,16 @@ from pathlib import Path
 import click
 
 from captioner.cli.backend import load_keras
+from captioner.cli.options import NamedPath
 
 
 @click.command("merge-features")
-@click.argument("parts", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("parts", nargs=-1, required=True, type=NamedPath(dir_okay=False))
 @click.option(
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=NamedPath(dir_okay=False),
     help="Feature file to write: .pkl, or .h5 for grids.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace features of another encoder.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,17 +21,28 @@ class NamedPath(click.Path):
     """A path that must not be empty: an unset shell variable would otherwise mean the current folder.
 
     Args:
-        file_okay: whether it may be a file.
+        file_okay, dir_okay: whether it may be a file, and a folder.
     """
 
-    def __init__(self, file_okay: bool = True) -> None:
-        super().__init__(path_type=Path, file_okay=file_okay)
+    def __init__(self, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(path_type=Path, file_okay=file_okay, dir_okay=dir_okay)
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
         """Return the path."""
         if value == "":
             self.fail("the name is empty; name a file or a folder", param, context)
         return super().convert(value, param, context)
+
+
+class Finite(click.FloatRange):
+    """A number in a range; `nan` and `inf` are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
+        """Return the number."""
+        number: float = super().convert(value, param, context)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number; give one", param, context)
+        return number
 
 
 class ModelName(NamedPath):

@@ -12,7 +12,7 @@ import click
 
 from captioner.cli.generation import generation_options
 from captioner.cli.models import load_graph, load_models, suits_graph
-from captioner.cli.options import ModelName, NamedPath, allow_download
+from captioner.cli.options import Finite, ModelName, NamedPath, allow_download
 
 if TYPE_CHECKING:
     from captioner.images.picture_list import PictureFiles
@@ -72,7 +72,7 @@ FOLDER = NamedPath(file_okay=False)
 )
 @click.option(
     "--unsure",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     metavar="CONFIDENCE",
     help="Do not caption pictures below this confidence; list them.",
 )
@@ -133,7 +133,7 @@ def command(
     files = find_pictures(pictures, options["allow_urls"], outputs)
     if sidecars and not files.only_files:
         raise ConfigError("--write: needs picture files, but some pictures are in tar files or at addresses; use --out")
-    _require_places(files, sidecars, out)
+    _require_places(files, sidecars, out, overwrite)
     arriving = Arriving(sys.stdin.buffer, options["allow_urls"], outputs) if str(STDIN) in pictures else None
     if arriving is not None:
         sidecars = [OneEach(sidecar, files) for sidecar in sidecars]
@@ -259,10 +259,13 @@ def _echo(line: str) -> None:
         sys.stdout.flush()
 
 
-def _require_places(files: PictureFiles, sidecars: Sequence[Any], out: Path | None) -> None:
+def _require_places(files: PictureFiles, sidecars: Sequence[Any], out: Path | None, overwrite: bool) -> None:
     """Check, before Keras is loaded, that the outputs can be written."""
+    from captioner.config import ConfigError
     from captioner.output_places import require_place
 
+    if overwrite and out is None:
+        raise ConfigError("--overwrite: needs --out; add it")
     for sidecar in sidecars:
         sidecar.check(files)
     if out is not None:

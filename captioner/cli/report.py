@@ -9,6 +9,7 @@ import click
 
 import captioner
 from captioner.cli.backend import load_keras
+from captioner.cli.options import NamedPath
 
 if TYPE_CHECKING:
     from captioner.captioner import Captioner
@@ -34,20 +35,18 @@ def draw_curves(run: Path, path: Path) -> Path:
 
 
 @click.command("report")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The page (default: report.html in RUN)."
-)
-@click.option("--scores", type=click.Path(path_type=Path), help="Folder of the results (default: RUN's own).")
+@click.argument("run", type=NamedPath())
+@click.option("-o", "--output", type=NamedPath(dir_okay=False), help="The page (default: report.html in RUN).")
+@click.option("--scores", type=NamedPath(), help="Folder of the results (default: RUN's own).")
 @click.option(
     "-R",
     "--references",
     multiple=True,
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     help="Captions to show (default: the run's).",
 )
-@click.option("--images", type=click.Path(path_type=Path), help="Folder of pictures (default: the run's).")
+@click.option("--images", type=NamedPath(), help="Folder of pictures (default: the run's).")
 @click.option(
     "--pictures",
     type=click.IntRange(min=2),
@@ -57,7 +56,7 @@ def draw_curves(run: Path, path: Path) -> Path:
 )
 @click.option(
     "--curves",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=NamedPath(dir_okay=False),
     help="Draw the training curves into FILE.png, .svg or .pdf instead of writing a page. RUN need not be evaluated.",
 )
 def command(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
+
+from captioner.cli.options import NamedPath
 
 
 def scoring_options(own: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -17,7 +18,7 @@ def scoring_options(own: str = "") -> Callable[[Callable[..., Any]], Callable[..
             "--references",
             multiple=True,
             metavar="FILE",
-            type=click.Path(path_type=Path),
+            type=NamedPath(),
             help="Captions to score against: Flickr, Kaggle, COCO or descriptions.txt. Several text files are read as "
             "plain captions, one line per prediction.",
         ),

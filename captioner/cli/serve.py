@@ -13,7 +13,7 @@ import click
 
 from captioner.cli.messages import messages_printed
 from captioner.cli.models import load_graph, load_models
-from captioner.cli.options import ModelName, allow_download
+from captioner.cli.options import Finite, ModelName, allow_download
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -68,7 +68,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 )
 @click.option(
     "--window",
-    type=click.FloatRange(min=0),
+    type=Finite(min=0),
     default=5,
     show_default=True,
     help="Milliseconds that a picture waits for others to join its batch.",
@@ -82,21 +82,21 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 )
 @click.option(
     "--deadline",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     default=30,
     show_default=True,
     help="Seconds after which a request times out.",
 )
 @click.option(
     "--max-mib",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     default=20,
     show_default=True,
     help="Maximum size of a picture, in MiB.",
 )
 @click.option(
     "--max-megapixels",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     help="Maximum size of a picture, in megapixels (default: 67, or the value of CAPTIONER_MAX_PIXELS).",
 )
 @allow_download

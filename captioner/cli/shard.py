@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from captioner.cli.backend import load_keras
-from captioner.cli.options import read_recipe, recipe_options
+from captioner.cli.options import NamedPath, read_recipe, recipe_options
 
 
 @click.command("shard")
@@ -15,7 +15,7 @@ from captioner.cli.options import read_recipe, recipe_options
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=NamedPath(file_okay=False),
     metavar="FOLDER",
     help="Folder for the shards.",
 )

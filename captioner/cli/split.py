@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from captioner.cli.options import output_folder, read_recipe, recipe_options
+from captioner.cli.options import NamedPath, output_folder, read_recipe, recipe_options
 
 if TYPE_CHECKING:
     from captioner.data.dataset import DataConfig
 
 
 @click.command("split")
-@click.argument("captions", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("captions", nargs=-1, type=NamedPath())
 @output_folder("Folder for the lists (default: splits)")
-@click.option(
-    "--images", type=click.Path(path_type=Path), help="Folder of pictures; similar pictures go into the same list."
-)
+@click.option("--images", type=NamedPath(), help="Folder of pictures; similar pictures go into the same list.")
 @click.option(
     "--shares",
     metavar="NAMES",
@@ -84,6 +82,8 @@ def _check(data: DataConfig) -> None:
     if data.images is None:
         raise ConfigError("--images: missing; name the folder of pictures to compare")
     dataset = Dataset(data)
+    if data.shares or not (data.splits or dataset.whole.splits):
+        raise ConfigError("--check: needs lists of pictures, or captions with splits; shares have no lists to check")
     splits = dataset.load(dataset.present_splits()).splits
     if len(splits) < 2:
         raise ConfigError(f"--check: needs at least two splits, found {', '.join(splits) or 'none'}")
@@ -97,6 +97,8 @@ def _read_shares(text: str) -> dict[str, float]:
     shares = {}
     for part in text.split(","):
         name, _, share = part.partition("=")
+        if name.strip() in shares:
+            raise ConfigError(f"--shares {text}: {name.strip()} is named twice")
         try:
             shares[name.strip()] = float(share)
         except ValueError:

@@ -179,7 +179,8 @@ class Dataset:
         lists = self.config.lists
         missing = [name for name, path in lists.items() if not Path(path).is_file()]
         for name in missing:
-            logger.warning(f"split {name} is left out: {lists[name]} does not exist")
+            what = "is a folder, not a list" if Path(lists[name]).is_dir() else "does not exist"
+            logger.warning(f"split {name} is left out: {lists[name]} {what}")
         return [name for name in self.config.splits if name not in missing] if self.config.splits else None
 
     def split_digests(self) -> dict[str, str]:

@@ -106,7 +106,9 @@ def with_dev(splits: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]
 
 
 def check_shares(shares: Mapping[str, float]) -> None:
-    """Raise ConfigError if a share is not a fraction, or if the shares add up to more than 1."""
+    """Raise ConfigError if a name is no file name, a share is not a fraction, or the shares add up to more than 1."""
+    if unusual := [name for name in shares if not re.fullmatch(r"\w[\w-]*", name)]:
+        raise ConfigError(f"splits: {unusual[0]!r} cannot be the name of a list; use letters, digits, - and _")
     if odd := [name for name, share in shares.items() if not 0 < share <= 1]:
         raise ConfigError(f"splits.{odd[0]}: a share must be above 0 and at most 1, found {shares[odd[0]]}")
     if (whole := math.fsum(shares.values())) > 1 + 1e-9:
@@ -153,7 +155,9 @@ def make_splits(
     if empty := [name for name in names if not splits[name]]:
         alike = f", {len(order):,} that do not look alike," if len(order) < len(known) else ""
         share = f"{empty[0]!r} with a share of {shares[empty[0]]:g}"
-        raise DataError(f"{len(known):,} pictures{alike} are too few for a split {share}")
+        raise DataError(
+            f"{len(known):,} pictures{alike} are too few for a split {share}; use more pictures, or fewer shares"
+        )
     return {name: tuple(sorted(members)) for name, members in splits.items()}
 
 
@@ -202,8 +206,11 @@ def write_splits(
         if groups:
             logger.info(f"near-duplicate pictures, kept in one split: {describe_groups(groups)}")
     splits = make_splits(known, shares, seed, groups)
+    former = (read_manifest(folder) or {}).get("shares", {}) if folder.is_dir() else {}
     write_text(folder / PENDING, "")
     remove_manifest(folder)
+    for name in former:
+        (folder / f"{name}.txt").unlink(missing_ok=True)
     paths = {name: folder / f"{name}.txt" for name in splits}
     for name, members in splits.items():
         write_text(paths[name], "".join(f"{member}\n" for member in members))

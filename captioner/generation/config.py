@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 MOST_WORDS = 4  # in must_include: each word doubles the work
-MOST_TEMPERATURE = 1000.0
+LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.001, 1000.0  # a float32 logit stays finite
 LIMITS = {  # so that a file from elsewhere cannot exhaust the machine
     "beam_size": (1, 1000),
     "max_length": (1, 1000),
@@ -88,9 +88,10 @@ class GenerationConfig:
             raise ValueError(f"groups are for beam search, found {self.groups} with sampling; choose one")
         if self.temperature > MOST_TEMPERATURE:
             raise ValueError(f"temperature must be at most {MOST_TEMPERATURE}, found {self.temperature}")
-        if not self.temperature > 0:
+        if not self.temperature >= LEAST_TEMPERATURE:
             raise ValueError(
-                f"temperature must be above 0, found {self.temperature}; for the most probable word, use beam_size 1"
+                f"temperature must be {LEAST_TEMPERATURE} or more, found {self.temperature}; for the most "
+                "probable word, use beam_size 1"
             )
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be above 0 and at most 1, found {self.top_p}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -56,8 +57,10 @@ class WordRules:
 
         Banned words and bad endings that the user gave and that are not in the vocabulary are logged as warnings.
         """
-        english = config.bad_endings == "english"
-        endings = ENGLISH_ENDINGS if english else config.bad_endings
+        given = (config.bad_endings,) if isinstance(config.bad_endings, str) else config.bad_endings
+        english = any(word.lower() == "english" for word in given)  # the list's name, also beside other words
+        own = [word for word in given if word.lower() != "english"]
+        endings = [*own, *(ENGLISH_ENDINGS if english else ())]
         if vocabulary is None and (config.banned_words or endings or config.start or config.must_include):
             raise ValueError("banned_words, bad_endings, start and must_include need the vocabulary")
         known = {} if vocabulary is None else _known(vocabulary)
@@ -67,7 +70,7 @@ class WordRules:
         never = {PAD, START} if config.allow_unk else {PAD, START, UNK}
         return cls(
             forbidden=tuple(sorted(never | banned)),
-            endings=tuple(sorted(_numbers(endings, known, None if english else "bad_endings"))),
+            endings=tuple(sorted(_numbers(own, known, "bad_endings") | _numbers(endings, known, None))),
             no_repeat_ngram=config.no_repeat_ngram,
             min_length=config.min_length,
             max_length=config.max_length,
@@ -89,11 +92,16 @@ def _numbers(words: Iterable[str], known: dict[str, int], setting: str | None) -
     """Return the numbers of the known `words`; log a warning for the others if the user gave them in `setting`."""
     numbers = set()
     for word in words:
-        if word in known:
-            numbers.add(known[word])
+        if word in known or word.lower() in known:
+            numbers.add(known.get(word, known.get(word.lower(), UNK)))
         elif setting is not None:
-            logger.warning(f"{setting}: {word!r} is not in the vocabulary")
+            _note_unknown(setting, word)
     return numbers
+
+
+@functools.cache  # a setting is read once for each search that is made
+def _note_unknown(setting: str, word: str) -> None:
+    logger.warning(f"{setting}: {word!r} is not in the vocabulary")
 
 
 def _start(config: GenerationConfig, vocabulary: Vocabulary | None, forbidden: set[int]) -> tuple[int, ...]:

@@ -39,6 +39,7 @@ _BEGINNINGS = {
     **{b"P" + bytes([digit]) + space: "PPM" for digit in b"123456fy" for space in (b"\n", b" ", b"\t", b"\r")},
 }
 _AVIF = frozenset([b"avif", b"avis"])
+_ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"7z\xbc\xaf", b"\xfd7zXZ")
 _HEIC = frozenset([b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"])
 _EITHER = frozenset([b"mif1", b"msf1"])  # the container of both; the brands behind it say which it is
 
@@ -75,6 +76,8 @@ def require_kind(head: bytes, name: str) -> str:
             )
         return "HEIF"
     if kind is None:
+        if head.startswith(_ARCHIVES) or name.lower().endswith(".tar"):
+            raise NotAPictureError(f"{name}: an archive, not a picture; unpack it and name its folder")
         raise NotAPictureError(
             f"{name}: {'not a picture that can be read' if head else 'empty'} ({READABLE} is needed)"
         )

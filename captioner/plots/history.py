@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from captioner.plots.statistics import require_plot
+from captioner.plots.statistics import require_plot, save
 from captioner.storage import atomic_path
 
 WIDTH, HEIGHT = 4.2, 3.6  # inches per chart
@@ -61,7 +61,7 @@ def plot_history(history: Sequence[Mapping[str, float]], best: int | None, path:
         _draw(axes, title, lines, best)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+        save(figure, temporary)
 
 
 def _draw(axes: Any, title: str, lines: Lines, best: int | None) -> None:

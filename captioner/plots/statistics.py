@@ -10,11 +10,12 @@ import numpy as np
 
 from captioner.config import ConfigError
 from captioner.data.statistics import CaptionStatistics, SplitStatistics
-from captioner.storage import atomic_path
+from captioner.storage import DataError, atomic_path, reading, require_regular
 
 WORDS = 25  # number of most common words to draw
 SIZE = (15.0, 4.8)  # inches
 FORMATS = ("png", "svg", "pdf")
+MARK = "captioner, image captioning"  # in the metadata of every plot
 
 
 def plot(statistics: CaptionStatistics, path: str | Path) -> None:
@@ -38,17 +39,33 @@ def plot(statistics: CaptionStatistics, path: str | Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # letters missing in the font are drawn as boxes
-        figure.savefig(temporary, dpi=120)
+        save(figure, temporary)
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a figure, with a mark by which `require_plot` knows it again."""
+    mark = {"Software": MARK} if path.suffix.lower() == ".png" else {"Creator": MARK}
+    figure.savefig(path, dpi=120, metadata=mark)
 
 
 def require_plot(path: Path, option: str = "--plot") -> None:
-    """Check, before any work, that a picture can be drawn into `path`. Raises ConfigError as `plot` does."""
+    """Check, before any work, that a picture can be drawn into `path`.
+
+    Raises:
+        ConfigError: as `plot`.
+        DataError: `path` exists and is not a plot, such as a photograph.
+    """
     if path.suffix[1:].lower() not in FORMATS:
         raise ConfigError(f"{option} {path}: the name must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
     try:
         import matplotlib  # noqa: F401
     except ImportError:
         raise ConfigError(f"{option} {path}: needs matplotlib; pip install 'captioner[plot]'") from None
+    require_regular(path)
+    with reading(path):
+        taken = path.is_file() and (content := path.read_bytes()) and MARK.encode() not in content
+    if taken:
+        raise DataError(f"{path}: already exists and is not a plot of captioner; name another file, or remove it")
 
 
 def _draw_lengths(axes: Any, parts: dict[str, SplitStatistics]) -> None:

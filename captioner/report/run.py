@@ -12,6 +12,7 @@ from captioner.config import ConfigError, build, load_yaml, to_settings
 from captioner.data.dataset import DataConfig, read_captions
 from captioner.features.store import open_features
 from captioner.images.listing import list_images
+from captioner.output_places import require_page
 from captioner.recipe import read_run
 from captioner.report.gather import Evaluation, gather
 from captioner.report.neighbours import training_neighbours
@@ -19,7 +20,7 @@ from captioner.report.page import write_page
 from captioner.report.pictures import Shown
 from captioner.results import read_scores, require_whole
 from captioner.run_folder import CAPTIONER, CONFIG, PER_IMAGE, REPORT, SCORES, evaluations, results_of
-from captioner.storage import DataError, read_json, read_manifest, require_page
+from captioner.storage import DataError, read_json, read_manifest
 
 logger = logging.getLogger(__name__)
 

@@ -17,6 +17,7 @@ from captioner.data.readers.flickr import (
 from captioner.encoding import encode
 from captioner.images.ids import one_of_each
 from captioner.images.listing import list_images
+from captioner.output_places import require_own
 from captioner.storage import (
     DataError,
     atomic_path,
@@ -24,7 +25,6 @@ from captioner.storage import (
     digest_json,
     read_manifest,
     remove_manifest,
-    require_own,
     write_manifest,
 )
 from captioner.text.cleaning import clean_captions

@@ -20,7 +20,7 @@ from captioner.metrics.scorer import DIVERSITY, RETRIEVAL, Scores, score
 from captioner.output_places import require_place
 from captioner.picture_captioner import PictureCaptioner
 from captioner.recipe import Recipe, read_run
-from captioner.results import digests_of, write_predictions, write_scores
+from captioner.results import digests_of, require_own_scores, write_predictions, write_scores
 from captioner.run_folder import CAPTIONER, PREDICTIONS, SCORES
 from captioner.stages.freshness import evaluation_inputs, made_of
 from captioner.stages.inputs import Inputs, open_inputs
@@ -152,6 +152,7 @@ def evaluate_run(
     """
     config, data = recipe.evaluation, data or Dataset(recipe.data)
     require_choice(config)
+    require_own_scores(output, with_predictions=True)
     folders = [folder, *others]
     recipes = [recipe, *map(read_run, others)]
     members = [load(path) for path in folders]

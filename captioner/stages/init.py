@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from captioner.config import ConfigError
+from captioner.config import ConfigError, load_yaml
 from captioner.data.captions import Captions, split_name
 from captioner.data.readers.detect import READERS, detect_format, read_data
 from captioner.data.splits import FEW, default_shares, read_split, with_dev
@@ -65,6 +65,8 @@ def init(folder: Path, captions: Path | None, output: Path, overwrite: bool = Fa
     """
     if output.exists() and not overwrite:
         raise ConfigError(f"{output}: already exists; give --overwrite to replace it, or another file with -o")
+    if output.exists():
+        _require_recipe(output)
     found = look_at(folder, captions)
     write_text(output, recipe_text(found, output.parent))
     without = found.pictures - len(found.ids)
@@ -82,6 +84,16 @@ def init(folder: Path, captions: Path | None, output: Path, overwrite: bool = Fa
         )
     logger.info(f"wrote {output}; its comments explain the settings; captioner run trains and evaluates")
     return found
+
+
+def _require_recipe(path: Path) -> None:
+    """Refuse to replace another file than a recipe. Raises ConfigError."""
+    try:
+        is_recipe = "data" in load_yaml(path)
+    except (ConfigError, DataError):
+        is_recipe = False
+    if not is_recipe:
+        raise ConfigError(f"{path}: is not a recipe and is not replaced; name another file with -o")
 
 
 def look_at(folder: Path, captions: Path | None = None) -> FoundFolder:

@@ -159,9 +159,12 @@ def find_pictures(names: Sequence[str | Path], allow_urls: bool = False, outputs
 
 
 def _require_named(names: Sequence[str | Path]) -> None:
-    """Refuse an empty name, as from an unset shell variable; as a path it would mean the current folder."""
+    """Refuse names that are no paths: an empty one, which would mean the current folder, and unknown addresses."""
     if "" in names:
         raise ConfigError("a picture's name is empty; name a file or a folder (. is the current folder)")
+    for name in map(str, names):
+        if "://" in name and not is_url(name) and not Path(name).exists():
+            raise DataError(f"{name}: only addresses that begin with http:// or https:// can be read")
 
 
 def _require_members(path: Path) -> list[TarMember]:

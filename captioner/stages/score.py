@@ -11,7 +11,7 @@ from captioner.data.dataset import read_captions
 from captioner.data.readers.pairs import read_pairs
 from captioner.metrics.config import CORPUS, EvaluationConfig, frequencies_of, scoring_settings
 from captioner.metrics.scorer import ORACLE, RETRIEVAL, Scores, score
-from captioner.results import digests_of, write_scores
+from captioner.results import digests_of, require_own_scores, write_scores
 from captioner.run_folder import SCORES
 from captioner.storage import DataError, digest_file, write_manifest
 
@@ -46,7 +46,9 @@ def score_files(
     """
     if RETRIEVAL in config.metrics:
         raise ConfigError("retrieval: scores a model, not captions made elsewhere; name a run folder")
+    require_own_scores(output, with_predictions=False)
     pairs = read_pairs(predictions, references, lists=ORACLE in config.metrics, parallel=parallel)
+    frequencies = frequencies_of(config.cider_df)
     known = None if training is None else [text for texts in read_captions(training).values() for text in texts]
     try:
         scores = score(
@@ -54,7 +56,7 @@ def score_files(
             pairs.references,
             config.metrics,
             alternatives=pairs.alternatives,
-            cider_df=frequencies_of(config.cider_df),
+            cider_df=frequencies,
             training=known,
             confidence=config.confidence,
         )

@@ -33,6 +33,7 @@ _FIRST = re.compile(rf"\s*(?:(?:{_spelled(_EITHER)}|{_FIRST_WORD})\s*+)+(?:[,;:]
 _LAST = re.compile(
     rf"(?:\s*+[,;:])?(?:\s*+(?:{_spelled(_EITHER)}|{_LAST_WORD}))+(?P<stop>\s*+[.]?+)\s*+\Z", re.IGNORECASE
 )
+_WITHIN = re.compile(rf"(?:\s*+[,;:])?\s*+(?:{_spelled(_END)})", re.IGNORECASE)  # what follows is no caption
 _TAIL = 200  # characters at the end of a caption that are searched
 _PAIRS = {
     "start": ("end", "stop"), "bos": ("eos",), "sos": ("eos",), "sot": ("eot",), "begin": ("end", "stop"),
@@ -68,9 +69,8 @@ def find_marks(captions: Iterable[str]) -> Marked | None:
 
 def _found(texts: list[str], most: float = _MOST, nearly_all: float = _NEARLY_ALL) -> Marked | None:
     firsts = [found[0].strip() for text in texts if (found := _FIRST.match(text))]
-    lasts = [
-        found[0].removesuffix(found["stop"] or "").strip() for text in texts if (found := _LAST.search(text[-_TAIL:]))
-    ]
+    lasts = [_end_of(text) for text in texts]
+    lasts = [last for last in lasts if last]
     count = max(len(firsts), len(lasts))
     if texts and count > most * len(texts):
         return Marked(_commonest(firsts), _commonest(lasts), count)
@@ -102,12 +102,22 @@ def strip_marks(text: str, marked: Marked) -> str:
     text = _FIRST.sub("", text, count=1) if _FIRST.match(text) else text
     if found := _LAST.search(text, max(0, len(text) - _TAIL)):
         text = text[: found.start()] + found["stop"]
+    if within := _WITHIN.search(text):
+        text = text[: within.start()]
     words = text.split()
     if marked.first and words and words[0] == marked.first:
         text = text.split(None, 1)[1] if len(words) > 1 else ""
     if marked.last and words[1:] and words[-1] == marked.last:
         text = text.rsplit(None, 1)[0]
     return text.strip()
+
+
+def _end_of(text: str) -> str:
+    """Return the mark at the end of a caption, or the first end mark within it; empty if there is none."""
+    if found := _LAST.search(text[-_TAIL:]):
+        return found[0].removesuffix(found["stop"] or "").strip()
+    within = _WITHIN.search(text)
+    return within[0].strip() if within else ""
 
 
 def _commonest(found: list[str]) -> str:

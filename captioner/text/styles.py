@@ -21,6 +21,7 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+_APART = re.compile(r"(?<=\w) ('(?:s|re|ll|ve|d|m)|n't)\b", re.IGNORECASE)  # "a man 's dog", as ptb splits it
 _ARTICLE = re.compile(r"\b(an?)( +)\Z", re.IGNORECASE)
 _TWO = {"person": "two people", "child": "two children"}
 _VERBS = {"is": "are", "was": "were", "has": "have", "does": "do"}
@@ -50,6 +51,7 @@ def styled(text: str, style: Style = "plain", neutral: Mapping[str, str] | None 
 
 def _sentence(text: str) -> str:
     text = re.sub(r"\s+([.,;:!?])", r"\1", " ".join(text.split()))
+    text = _APART.sub(r"\1", text)
     if not text:
         return ""
     text = re.sub(r"\bi\b(?!\.)", "I", text)

@@ -6,20 +6,12 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from captioner.config import ConfigError
 from captioner.output_places import DRAWINGS, JOB
 from captioner.plots.pictures import LARGEST, attention_figure, attention_maps, captioned, to_png
-from captioner.storage import (
-    DataError,
-    digest_json,
-    manifest_path,
-    read_json,
-    write_bytes,
-    write_json,
-    write_manifest,
-)
+from captioner.storage import DataError, digest_json, manifest_path, read_json, write_bytes, write_json, write_manifest
 from captioner.writers.result import Captioned
 from captioner.writers.targets import HopelessError, as_hopeless
 
@@ -50,14 +42,14 @@ class ResultsFolder:
         self.folder, self._job = folder, {"job": digest_json(job or {}), **(job or {})}
         self._done: set[str] = set()
         self._begun = False
-        ours = overwrite or (folder / TABLE).exists()
+        ours = (folder / JOB).is_file()
         rows = self._earlier_rows(overwrite)
         drawn = {row["file"]: Path(row["annotated"]).stem for row in rows}
         self._names = Names(folder, "--out", drawn)
         self._going_on = rows
         planned = [f"{self._names.of(path)}.jpg" for path in pictures if str(path) not in drawn]
         self._others = {path.name for path in folder.iterdir()} if not ours and folder.is_dir() else set()
-        for name in planned:
+        for name in (TABLE, *planned):
             self._require_own(name)
 
     def _require_own(self, name: str) -> None:
@@ -111,7 +103,10 @@ class ResultsFolder:
             manifest_path(path).unlink(missing_ok=True)
             write_json(self.folder / JOB, self._job)
             text = io.StringIO()
-            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore", restval="")
+            quoting = _quoting(row["file"] for row in self._going_on)
+            writer = csv.DictWriter(
+                text, COLUMNS, lineterminator="\n", extrasaction="ignore", restval="", quoting=quoting
+            )
             writer.writeheader()
             writer.writerows(self._going_on)
             write_bytes(path, text.getvalue().encode(errors="surrogateescape"))
@@ -128,7 +123,7 @@ class ResultsFolder:
             self._begin()
             write_bytes(self.folder / name, file.getvalue())
             rows = io.StringIO()
-            writer = csv.writer(rows, lineterminator="\n")
+            writer = csv.writer(rows, lineterminator="\n", quoting=_quoting([result.called]))
             for rank, caption in enumerate(result.captions, start=1):
                 sure = "" if caption.confidence is None else f"{caption.confidence:.4f}"
                 writer.writerow([result.called, rank, caption.text, f"{caption.log_prob:.6f}", sure, name])
@@ -147,6 +142,11 @@ class ResultsFolder:
         if not self._begun:
             return
         write_manifest(self.folder / TABLE, "predict", **self._job)
+
+
+def _quoting(names: Iterable[str]) -> Literal[0, 1]:
+    """Return csv's setting for rows with these names: with it alone, csv does not quote a carriage return."""
+    return csv.QUOTE_ALL if any("\r" in name for name in names) else csv.QUOTE_MINIMAL
 
 
 class AttentionFolder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,10 @@ from captioner.writers.result import Captioned, Write
 
 if TYPE_CHECKING:
     from captioner.generation.caption import Caption
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 class PlainLines:
@@ -26,7 +31,7 @@ class PlainLines:
     def add(self, result: Captioned) -> None:
         """See Writer.add."""
         for caption in result.captions:
-            self._write(caption.text if self._named_alone else f"{_one_line(result.called)}\t{caption.text}")
+            self._write(caption.text if self._named_alone else f"{one_line(result.called)}\t{caption.text}")
 
     def close(self) -> None:
         """See Writer.close."""
@@ -77,8 +82,8 @@ def as_json(content: Mapping[str, Any]) -> str:
     return line
 
 
-def _one_line(path: str) -> str:
-    """Return a path with escaped line ends and tabs, which would end a line or a column."""
-    return (
-        path.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t") if "\n" in path or "\t" in path else path
-    )
+def one_line(path: str) -> str:
+    """Return a path with escaped control characters, which could end a line or a column, or change the terminal."""
+    if not _CONTROL.search(path):
+        return path
+    return _CONTROL.sub(lambda sign: _ESCAPES.get(sign[0], f"\\x{ord(sign[0]):02x}"), path.replace("\\", "\\\\"))

@@ -9,6 +9,7 @@ from captioner.config import ConfigError
 from captioner.images.ids import EXTENSIONS
 from captioner.storage import DataError
 from captioner.writers.existing import Wording
+from captioner.writers.lines import one_line
 from captioner.writers.metadata.present import present_texts
 from captioner.writers.metadata.xmp import ALT_TEXT, DESCRIPTION, DamagedError, empty_packet, get_text, set_text
 from captioner.writers.result import Captioned, Write
@@ -82,7 +83,7 @@ class TextSidecars:
         if text is None or text.strip() == before.strip():
             return
         if self.dry_run is not None:
-            self.dry_run(f"would write {path}: {' / '.join(text.splitlines())}")
+            self.dry_run(f"would write {one_line(str(path))}: {' / '.join(text.splitlines())}")
             return
         replace_file(path, f"{text.strip()}\n".encode(), self.keep_times)
 
@@ -142,7 +143,7 @@ class XmpSidecars:
         if changed is None:
             return
         if self.dry_run is not None:
-            self.dry_run(f"would write {path}: {get_text(changed, DESCRIPTION)}")
+            self.dry_run(f"would write {one_line(str(path))}: {get_text(changed, DESCRIPTION)}")
             return
         replace_file(path, changed, self.keep_times)
 

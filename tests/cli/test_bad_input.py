@@ -4,6 +4,8 @@ import json
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -382,3 +384,60 @@ class TestScores:
         refused(
             1, ["none.txt: empty"], "evaluate", "--predictions", "mine.json", "--references", "none.txt", "-o", "out"
         )
+
+
+class TestNumbersAndNames:
+    @pytest.mark.parametrize("option", ["--max-mib", "--max-megapixels", "--deadline", "--window"])
+    @pytest.mark.parametrize("value", ["nan", "inf"])
+    def test_of_serve(self, refused, option, value):
+        refused(2, [option, "is not a number"], "serve", option, value)
+
+    def test_of_predict(self, refused, untrained):
+        refused(2, ["--unsure", "is not a number"], "predict", "a.jpg", "--unsure", "nan")
+        refused(2, ["--overwrite: needs --out; add it"], "predict", "images", "--overwrite")
+        refused(1, ["ftp://x/a.jpg: only addresses that begin with http://"], "predict", "ftp://x/a.jpg")
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("clean", ""),
+            ("clean", "captions.txt", "-o", ""),
+            ("clean", "captions.txt", "--images", ""),
+            ("evaluate", "-P", ""),
+            ("evaluate", "-P", "a.json", "-R", ""),
+            ("split", ""),
+            ("split", "captions.txt", "--images", ""),
+            ("init", ""),
+            ("init", "images", ""),
+        ],
+    )
+    def test_an_empty_name(self, refused, untrained, arguments):
+        refused(2, ["the name is empty"], *arguments)
+
+    def test_shares(self, refused, untrained):
+        split = ("split", "captions.txt", "-o", "lists", "--shares")
+        refused(2, ["train is named twice"], *split, "train=0.5,train=0.5")
+        refused(2, ["cannot be the name of a list"], *split, "../out=0.5,dev=0.5")
+
+    def test_captions_without_features(self, refused, untrained):
+        arguments = ("clean", "captions.txt", "--features", "new.h5", "-o", "new.txt")
+        refused(1, ["captions.txt: has no features", "coco2014_captions.h5 only"], *arguments)
+
+    def test_check_writes_nothing(self, refused, untrained):
+        refused(2, ["needs lists of pictures"], "split", "captions.txt", "--images", "images", "--check")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is needed")
+def test_a_full_standard_output_is_said_in_one_line():
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "captioner", "settings", "train"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert done.stderr == "captioner: standard output cannot be written (No space left on device); send it elsewhere\n"
+
+
+def test_a_closed_standard_output_is_no_error():
+    command = 'exec "$0" -m captioner settings train >&-'
+    done = subprocess.run(["sh", "-c", command, sys.executable], stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -76,7 +76,7 @@ def test_cs231ns_features_are_written_beside(call, untrained):
     assert open_features("cs231n.h5").gather(["train/0"]).tolist() == [[1, 1, 1, 1]]
     result = call("clean", "captions.txt", "--features", "other.h5")
     assert result.code == 1
-    assert_one_line(result.err.splitlines(keepends=True)[-1], "captions.txt: broken, truncated or not HDF5")
+    assert_one_line(result.err.splitlines(keepends=True)[-1], "captions.txt: has no features")
 
 
 def test_split_writes_lists_that_a_recipe_can_name(call, untrained):

@@ -181,3 +181,19 @@ def test_a_picture_that_is_called_as_a_column_is_kept_where_it_is_known(tmp_path
     assert read_split(tmp_path / "train.txt", ["image", "b"]) == ("image", "b")
     (tmp_path / "train.txt").write_text("a,b.jpg\n1.jpg,2.jpg\n")
     assert read_split(tmp_path / "train.txt") == ("a,b", "1.jpg,2")
+
+
+def test_lists_of_a_former_division_are_removed(tmp_path: Path) -> None:
+    ids = [f"p{n}" for n in range(20)]
+    write_splits(tmp_path, ids, {"train": 0.5, "dev": 0.5})
+    write_splits(tmp_path, ids, {"a": 0.5, "b": 0.5})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt", "manifest.json"]
+    write_splits(tmp_path, ids, {"train": 0.5, "dev": 0.5})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dev.txt", "manifest.json", "train.txt"]
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", "..", "", ".hidden"])
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be the name of a list"):
+        write_splits(tmp_path / "lists", ["p1", "p2"], {name: 0.5, "dev": 0.5})
+    assert list(tmp_path.iterdir()) == []

@@ -43,3 +43,15 @@ def test_specials_of_pieces_have_their_names():
 def test_a_required_word_that_another_one_implies_is_left_out(required, kept):
     rules = WordRules.of(GenerationConfig(must_include=required), WORDS)
     assert list(rules.must_include) == [tuple(WORDS.words.index(word) for word in words) for words in kept]
+
+
+def test_words_of_settings_may_have_capitals():
+    rules = WordRules.of(GenerationConfig(banned_words=("Dog",), bad_endings=("English", "House")), WORDS)
+    assert set(numbers(WORDS, "dog")) < set(rules.forbidden)
+    assert rules.endings == numbers(WORDS, "a", "house", "of", "the")
+
+
+def test_an_unknown_word_is_said_once(said):
+    for _ in range(2):
+        WordRules.of(GenerationConfig(banned_words=("zeppelin",)), WORDS)
+    assert said == ["note: banned_words: 'zeppelin' is not in the vocabulary"]

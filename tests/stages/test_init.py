@@ -116,3 +116,13 @@ def test_what_cannot_be_used_is_said(photos):
         look_at(photos, Path("few.txt"))
     with pytest.raises(DataError, match="nowhere: no such folder"):
         look_at(Path("nowhere"))
+
+
+def test_only_a_recipe_is_replaced(photos):
+    captions = Path("captions.txt")
+    captions.write_text(TOKENS)
+    for path in (captions, next(photos.iterdir())):
+        before = path.read_bytes()
+        with pytest.raises(ConfigError, match="is not a recipe and is not replaced; name another file with -o"):
+            init(photos, captions, path, overwrite=True)
+        assert path.read_bytes() == before

@@ -74,3 +74,21 @@ def test_oracle_of_a_list(files):
 def test_scoring_files_needs_no_keras():
     code = "import sys, captioner.stages.score; assert not {'keras', 'tensorflow', 'jax'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", ["scores.json", "per_image.csv"])
+def test_results_of_others_are_not_replaced(files, name):
+    (files / "out").mkdir()
+    (files / "out" / name).write_text('{"mine": 1}')
+    with pytest.raises(DataError, match=f"{name}: already exists and was not written by captioner evaluate"):
+        run(files)
+    (files / "out" / name).unlink()
+    run(files)
+    run(files)  # one's own are replaced
+    (files / "out" / "scores.json.manifest.json").unlink()  # killed before the manifest
+    run(files)
+
+
+def test_a_missing_file_of_frequencies_is_named_alone(files):
+    with pytest.raises(DataError, match=r"^nowhere: no such file"):
+        run(files, config={"cider_df": "nowhere"})

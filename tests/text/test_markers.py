@@ -103,3 +103,16 @@ def test_words_that_sentences_begin_with_are_no_marks(form: str) -> None:
 def test_a_long_caption_takes_no_longer_for_each_letter(text: str) -> None:
     marked = find_marks([text] * 3)
     assert marked is None or strip_marks(text, marked) == ""
+
+
+def test_what_follows_an_end_mark_is_no_caption() -> None:
+    texts = ["<SOS> a dog runs <EOS> a dog runs", "<SOS> a cat <EOS> <PAD> the", "two cows <EOS>."]
+    marked = find_marks(texts)
+    assert marked is not None and (marked.first, marked.last, marked.number) == ("<SOS>", "<EOS>", 3)
+    assert [strip_marks(text, marked) for text in texts] == ["a dog runs", "a cat", "two cows."]
+    endless = [text.removeprefix("<SOS> ") for text in texts]
+    assert [strip_marks(text, found) for text in endless if (found := find_marks(endless))] == [
+        "a dog runs",
+        "a cat",
+        "two cows.",
+    ]

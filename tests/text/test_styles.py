@@ -80,3 +80,15 @@ def test_a_list_of_ones_own(tmp_path):
     path.write_text("man\n")
     with pytest.raises(DataError, match="line 1: expected `word = replacement`, found 'man'"):
         neutral_words(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a man 's dog does n't run", "A man's dog doesn't run."),
+        ("the dogs ' ball", "The dogs ' ball."),
+        ("it 's red", "It's red."),
+    ],
+)
+def test_what_ptb_splits_is_joined(text, sentence):
+    assert styled(text, "sentence") == sentence

@@ -1,4 +1,5 @@
 import csv
+import io
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from captioner.generation.caption import Caption
 from captioner.images.decode import load_image
 from captioner.storage import DataError
 from captioner.writers.drawn import AttentionFolder, ResultsFolder
+from captioner.writers.lines import one_line
 from captioner.writers.result import Captioned
 
 
@@ -133,3 +135,35 @@ def test_attention_of_a_model_that_has_none(pictures, tmp_path):
     with pytest.raises(DataError, match="--attention: this model's architecture has no attention over picture regions"):
         folder.add(Captioned(pictures[0], captions("a dog")))
     assert not (tmp_path / "att").exists()
+
+
+def test_only_captioners_own_folder_is_overwritten(pictures, tmp_path):
+    for name in ("dog.jpg", "results.csv"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_text("mine")
+        with pytest.raises(DataError, match=f"{name}: already exists and was not written by captioner predict"):
+            ResultsFolder(folder, pictures, overwrite=True)
+        assert (folder / name).read_text() == "mine"
+
+
+def test_a_name_with_a_carriage_return_is_known_again(pictures, tmp_path):
+    strange = pictures[0].with_name("a\r.png")
+    pictures[0].rename(strange)
+    for _ in range(2):
+        out = ResultsFolder(tmp_path / "out", [strange, *pictures[1:]])
+        for path in (strange, *pictures[1:]):
+            if not out.is_done(path):
+                out.add(Captioned(path, captions("a dog")))
+        out.close()
+        text = (tmp_path / "out" / "results.csv").read_bytes().decode()
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        assert [row["file"] for row in rows] == [str(strange), *map(str, pictures[1:])]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a b.jpg", "a b.jpg"), ("a\t\r\n\x1b\\.jpg", "a\\t\\r\\n\\x1b\\\\.jpg"), ("\udce9.jpg", "\udce9.jpg")],
+)
+def test_control_characters_of_names_are_escaped_in_lines(name, shown):
+    assert one_line(name) == shown

@@ -197,7 +197,7 @@ def _opened(url: str, had: int, validator: str | None) -> Iterator[Any]:
     except (OSError, http.client.HTTPException) as error:
         raise _PassingError(f"cannot be reached ({_reason(error)})") from None
     except ValueError as error:
-        raise DataError(f"{url}: not a valid address ({error}); use http:// or https://") from None
+        raise DataError(f"{url}: not a valid address ({error}), and not a folder; use http:// or https://") from None
     with answer:
         yield answer
 

@@ -36,7 +36,10 @@ def read_coco(path: str | Path, predictions: bool = False) -> Captions:
     annotations = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(annotations, list):
         raise DataError(f"{path}: has no list of annotations; COCO's captions_*.json is expected")
-    names = dict(_file_names(path, content.get("images", [])))
+    names: dict[str, str] = {}
+    for number, name in _file_names(path, content.get("images", [])):
+        if names.setdefault(number, name) != name:
+            raise DataError(f"{path}: two pictures have the id {number}: {names[number]} and {name}")
     captions = collect(path, _annotated(path, annotations, names, predictions))
     return replace(captions, splits=_split(path, captions.references))
 

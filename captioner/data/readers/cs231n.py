@@ -10,9 +10,9 @@ import numpy as np
 
 from captioner.data.captions import Captions
 from captioner.data.readers.collect import Row, collect
-from captioner.hdf5 import StoredRows, read_hdf5
+from captioner.hdf5 import SIGNATURE, StoredRows, read_hdf5
 from captioner.images.ids import normalize_ids
-from captioner.storage import DataError, read_json, read_text
+from captioner.storage import DataError, read_json, read_text, reading
 
 PARTS = ("train", "val")
 NO_WORDS = frozenset(["<NULL>", "<START>", "<END>"])
@@ -59,6 +59,9 @@ def import_features(path: str | Path, output: str | Path) -> Path:
     path = Path(path)
     from captioner.features.store import write_features  # imports h5py, which other commands do not need
 
+    with reading(path), path.open("rb") as file:
+        if file.read(len(SIGNATURE)) != SIGNATURE:
+            raise DataError(f"{path}: has no features; they are read from CS231n's coco2014_captions.h5 only")
     features: dict[str, StoredRows] = {}
     sources: dict[str, Path] = {}
     for part in PARTS:

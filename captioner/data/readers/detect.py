@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import gzip
+import logging
 import mmap
 import re
 import zlib
@@ -29,6 +30,8 @@ from captioner.missing import way_out
 from captioner.storage import DataError, digest_file, digest_json, reading
 
 Sources = str | Path | Sequence[str | Path]
+
+logger = logging.getLogger(__name__)
 
 _CAPTION_KEY = re.compile(rb'"(?:captions?|image_caption|caption_text|sents|raw|references?|texts?|comments?)"\s*:')
 HEAD = 2**16  # bytes that are examined
@@ -119,7 +122,11 @@ def find_sources(captions: Sources) -> list[Path]:
             found.append(path)
     if not found:
         raise DataError("no caption file is named; name one")
-    return found
+    different = {path.resolve(): path for path in reversed(found)}
+    if len(different) < len(found):
+        again = next(path for place, path in enumerate(found) if path.resolve() in [p.resolve() for p in found[:place]])
+        logger.warning(f"{again}: is named more than once and read once")
+    return list(reversed(different.values()))
 
 
 def digest_captions(captions: Sources) -> str:

@@ -59,7 +59,7 @@ def read_mapping(path: str | Path, predictions: bool = False) -> Captions:
         DataError: the file cannot be read, is not such JSON, has no captions, or has several lists of records that
             cannot be combined.
     """
-    content = read_json(path)
+    content = read_json(path, different_keys=True)
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected an object image_id -> caption")
     if find_columns(list(content), predictions) and not any(map(is_picture_name, content)):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from captioner.storage import DataError
 from captioner.writers.existing import Wording
+from captioner.writers.lines import one_line
 from captioner.writers.metadata.containers import container_of
 from captioner.writers.metadata.present import present_texts
 from captioner.writers.metadata.xmp import DESCRIPTION, DamagedError, empty_packet, get_text, without_padding
@@ -69,7 +70,7 @@ class EmbeddedMetadata:
         except DamagedError as error:
             raise DataError(f"{path}: {error}; the file is unchanged") from None
         if self.dry_run is not None:
-            self.dry_run(f"would write into {path}: {get_text(changed, DESCRIPTION)}")
+            self.dry_run(f"would write into {one_line(str(path))}: {get_text(changed, DESCRIPTION)}")
             return
         replace_file(path, new, self.keep_times)
 

@@ -151,3 +151,11 @@ def test_listed_pictures_stay_in_their_folder(tmp_path: Path, name: str) -> None
     (tmp_path / "image_info.json").write_text(json.dumps({"images": [{"id": 1, "file_name": name}]}))
     with pytest.raises(DataError, match="is outside of its folder"):
         listed_pictures(tmp_path / "image_info.json")
+
+
+def test_an_id_of_two_pictures_is_refused(tmp_path):
+    path = tmp_path / "captions.json"
+    images = [{"id": 1, "file_name": "a.jpg"}, {"id": 1, "file_name": "b.jpg"}]
+    path.write_text(json.dumps({"images": images, "annotations": [{"image_id": 1, "caption": "a dog"}]}))
+    with pytest.raises(DataError, match=r"two pictures have the id 1: a\.jpg and b\.jpg"):
+        read_coco(path)

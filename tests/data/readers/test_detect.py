@@ -166,3 +166,11 @@ def test_every_real_file_is_read() -> None:
     assert coco == read_data(COCO_MINI / "captions_train2017_mini80.json")
     assert coco.splits["train"] == tuple(coco.references)
     assert set(list_images(COCO_MINI / "train2017")) == set(coco.references)
+
+
+def test_a_file_that_is_named_twice_is_read_once(tmp_path, monkeypatch, said):
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("a.jpg#0\tA dog .\n")
+    Path("b.txt").write_text("b.jpg#0\tA cat .\n")
+    assert find_sources(["a.txt", "*.txt", "./b.txt"]) == [Path("a.txt"), Path("b.txt")]
+    assert said == ["note: a.txt: is named more than once and read once"]
