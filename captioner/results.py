@@ -90,13 +90,22 @@ def require_own_scores(folder: Path, with_predictions: bool) -> None:
         foreign = scores
     elif rows.is_file() and not rows.read_bytes().startswith(b"image_id,"):
         foreign = rows
-    elif with_predictions and predictions.is_file() and not scores.is_file():
+    elif with_predictions and predictions.is_file() and not _is_own(predictions):
         foreign = predictions
     if foreign is not None:
         raise DataError(
             f"{foreign}: already exists and was not written by captioner evaluate; name another folder with -o, or "
             "remove it"
         )
+
+
+def _is_own(predictions: Path) -> bool:
+    """Return whether a file has the entries of `write_predictions`."""
+    try:
+        content = read_json(predictions)
+    except DataError:
+        return False
+    return isinstance(content, list) and all(isinstance(entry, dict) and "log_prob" in entry for entry in content)
 
 
 def _object(path: Path) -> Mapping[str, Any]:

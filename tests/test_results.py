@@ -72,9 +72,9 @@ def test_scores_are_one_line_and_with_intervals_a_table():
 
 
 def test_predictions_of_others_are_not_replaced(tmp_path):
-    (tmp_path / "predictions.json").write_text("[]")
+    (tmp_path / "predictions.json").write_text('[{"image_id": 1, "caption": "a dog"}]')
     require_own_scores(tmp_path, with_predictions=False)
     with pytest.raises(DataError, match=r"predictions\.json: already exists and was not written by captioner evaluate"):
         require_own_scores(tmp_path, with_predictions=True)
-    (tmp_path / "scores.json").write_text('{"pictures": 2}')  # of an evaluation that was killed
+    write_predictions({"a": [Caption("a dog", ("a", "dog"), -1.0)]}, Captions(references={}), tmp_path)
     require_own_scores(tmp_path, with_predictions=True)

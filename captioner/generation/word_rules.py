@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import logging
+import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -19,6 +19,8 @@ from captioner.text.vocabulary import END, PAD, SPECIALS, START, UNK, Vocabulary
 logger = logging.getLogger(__name__)
 
 IMPOSSIBLE = -1e9  # a log-probability below any real one; finite, so that sums and comparisons stay defined
+
+_noted: weakref.WeakKeyDictionary[Vocabulary, set[tuple[str, str]]] = weakref.WeakKeyDictionary()
 
 Numbers = int | np.ndarray  # the number of the first picture (the others follow), or one number for each
 
@@ -64,13 +66,13 @@ class WordRules:
         if vocabulary is None and (config.banned_words or endings or config.start or config.must_include):
             raise ValueError("banned_words, bad_endings, start and must_include need the vocabulary")
         known = {} if vocabulary is None else _known(vocabulary)
-        banned = _numbers(config.banned_words, known, "banned_words")
+        banned = _numbers(config.banned_words, known, "banned_words", vocabulary)
         if END in banned:
             raise ValueError("banned_words: <end> ends captions and cannot be banned")
         never = {PAD, START} if config.allow_unk else {PAD, START, UNK}
         return cls(
             forbidden=tuple(sorted(never | banned)),
-            endings=tuple(sorted(_numbers(own, known, "bad_endings") | _numbers(endings, known, None))),
+            endings=tuple(sorted(_numbers(own, known, "bad_endings", vocabulary) | _numbers(endings, known, None))),
             no_repeat_ngram=config.no_repeat_ngram,
             min_length=config.min_length,
             max_length=config.max_length,
@@ -88,20 +90,25 @@ def _known(vocabulary: Vocabulary) -> dict[str, int]:
     return {**begins, **{word: number for number, word in enumerate(SPECIALS)}}
 
 
-def _numbers(words: Iterable[str], known: dict[str, int], setting: str | None) -> set[int]:
+def _numbers(
+    words: Iterable[str], known: dict[str, int], setting: str | None, vocabulary: Vocabulary | None = None
+) -> set[int]:
     """Return the numbers of the known `words`; log a warning for the others if the user gave them in `setting`."""
     numbers = set()
     for word in words:
         if word in known or word.lower() in known:
             numbers.add(known.get(word, known.get(word.lower(), UNK)))
-        elif setting is not None:
-            _note_unknown(setting, word)
+        elif setting is not None and vocabulary is not None:
+            _note_unknown(vocabulary, setting, word)
     return numbers
 
 
-@functools.cache  # a setting is read once for each search that is made
-def _note_unknown(setting: str, word: str) -> None:
-    logger.warning(f"{setting}: {word!r} is not in the vocabulary")
+def _note_unknown(vocabulary: Vocabulary, setting: str, word: str) -> None:
+    """Log, once for a vocabulary, that it lacks a word: a setting is read for each search that is made."""
+    noted = _noted.setdefault(vocabulary, set())
+    if (setting, word) not in noted:
+        noted.add((setting, word))
+        logger.warning(f"{setting}: {word!r} is not in the vocabulary")
 
 
 def _start(config: GenerationConfig, vocabulary: Vocabulary | None, forbidden: set[int]) -> tuple[int, ...]:

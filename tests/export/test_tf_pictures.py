@@ -66,11 +66,12 @@ def test_grey_pictures_and_transparency_on_white(channels):
 
 
 def test_an_exif_block_that_points_nowhere_turns_nothing():
-    content = bytearray(encoded(smooth(60, 90), "JPEG", exif=orientation(6)))
+    image = smooth(60, 90)
+    content = bytearray(encoded(image, "JPEG", exif=orientation(6)))
     place = content.index(b"Exif\0\0") + 6 + 4
     content[place : place + 4] = b"\xff\xff\xff\x7f"
     read = picture_reader((24, 40), "whole", "bicubic")
-    as_it_lies = read(tf.constant(encoded(smooth(60, 90), "JPEG")))
+    as_it_lies = read(tf.constant(encoded(image, "JPEG")))
     np.testing.assert_array_equal(read(tf.constant(bytes(content))), as_it_lies)
-    turned = read(tf.constant(encoded(smooth(60, 90), "JPEG", exif=orientation(6))))
+    turned = read(tf.constant(encoded(image, "JPEG", exif=orientation(6))))
     assert np.abs(np.subtract(turned, as_it_lies, dtype=float)).max() > 20
