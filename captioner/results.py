@@ -86,11 +86,11 @@ def require_own_scores(folder: Path, with_predictions: bool) -> None:
     """
     scores, rows, predictions = folder / SCORES, folder / PER_IMAGE, folder / PREDICTIONS
     foreign = None
-    if scores.is_file() and "pictures" not in _object(scores):
+    if scores.is_file() and not _is_of(scores, dict, "pictures"):
         foreign = scores
-    elif rows.is_file() and not rows.read_bytes().startswith(b"image_id,"):
+    elif rows.is_file() and not _begins(rows, b"image_id,"):
         foreign = rows
-    elif with_predictions and predictions.is_file() and not _is_own(predictions):
+    elif with_predictions and predictions.is_file() and not _is_of(predictions, list, "log_prob"):
         foreign = predictions
     if foreign is not None:
         raise DataError(
@@ -99,22 +99,19 @@ def require_own_scores(folder: Path, with_predictions: bool) -> None:
         )
 
 
-def _is_own(predictions: Path) -> bool:
-    """Return whether a file has the entries of `write_predictions`."""
-    try:
-        content = read_json(predictions)
-    except DataError:
-        return False
-    return isinstance(content, list) and all(isinstance(entry, dict) and "log_prob" in entry for entry in content)
-
-
-def _object(path: Path) -> Mapping[str, Any]:
-    """Return a JSON file's object; empty if it has none."""
+def _is_of(path: Path, kind: type[dict[str, Any]] | type[list[Any]], key: str) -> bool:
+    """Return whether a JSON file has an object, or a list of objects, with a key that this module writes."""
     try:
         content = read_json(path)
     except DataError:
-        return {}
-    return content if isinstance(content, dict) else {}
+        return False
+    entries = content if isinstance(content, list) else [content]
+    return isinstance(content, kind) and all(isinstance(entry, dict) and key in entry for entry in entries)
+
+
+def _begins(path: Path, start: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(start)) == start
 
 
 def digests_of(folder: Path) -> dict[str, str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import sys
 import textwrap
+import traceback
 from difflib import get_close_matches
 from typing import Any
 
@@ -238,6 +238,12 @@ def _report_interrupt(arguments: list[str]) -> int:
     return INTERRUPTED
 
 
+def _is_from_click(error: Exception) -> bool:
+    """Return whether an error came while click printed, and not from another file."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__")).startswith("click.")
+
+
 def _report(error: Exception) -> int:
     """Print an error in one line and return the exit code."""
     from captioner.config import ConfigError
@@ -250,7 +256,7 @@ def _report(error: Exception) -> int:
     if isinstance(error, DataError):
         click.echo(f"captioner: {message}", err=True)
         return 1
-    if isinstance(error, OSError) and error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF):
+    if isinstance(error, OSError) and _is_from_click(error):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would fail again when it ends
         click.echo(f"captioner: standard output cannot be written ({error.strerror}); send it elsewhere", err=True)
         return 1

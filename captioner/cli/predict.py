@@ -260,7 +260,7 @@ def _echo(line: str) -> None:
 
 
 def _require_places(files: PictureFiles, sidecars: Sequence[Any], out: Path | None, overwrite: bool) -> None:
-    """Check, before Keras is loaded, that the outputs can be written."""
+    """Check, before Keras is loaded, that the outputs can be written, and that there is something to overwrite."""
     from captioner.config import ConfigError
     from captioner.output_places import require_place
 

@@ -33,6 +33,7 @@ SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 FEW, FEW_SHARES = 200, {"train": 0.75, "dev": 0.25}  # a tenth of few pictures is too few to compare epochs
 FEWEST = 8  # the fewest training pictures that are divided into train and dev
 PENDING = ".split.pending"  # marks a folder whose lists are being written, so that a killed command can be repeated
+_NAME = re.compile(r"\w[\w-]*")  # of a list
 SHOWN = 3  # groups or names in a message
 
 
@@ -107,7 +108,7 @@ def with_dev(splits: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]
 
 def check_shares(shares: Mapping[str, float]) -> None:
     """Raise ConfigError if a name is no file name, a share is not a fraction, or the shares add up to more than 1."""
-    if unusual := [name for name in shares if not re.fullmatch(r"\w[\w-]*", name)]:
+    if unusual := [name for name in shares if not _NAME.fullmatch(name)]:
         raise ConfigError(f"splits: {unusual[0]!r} cannot be the name of a list; use letters, digits, - and _")
     if odd := [name for name, share in shares.items() if not 0 < share <= 1]:
         raise ConfigError(f"splits.{odd[0]}: a share must be above 0 and at most 1, found {shares[odd[0]]}")
@@ -185,7 +186,7 @@ def write_splits(
             lists, or the manifest of another stage, that this function did not write.
     """
     check_shares(shares)
-    _require_own_lists(folder, shares)
+    former = _require_own_lists(folder, shares)
     known = set(ids)
     groups: list[tuple[str, ...]] = []
     if images is not None:
@@ -206,11 +207,10 @@ def write_splits(
         if groups:
             logger.info(f"near-duplicate pictures, kept in one split: {describe_groups(groups)}")
     splits = make_splits(known, shares, seed, groups)
-    former = (read_manifest(folder) or {}).get("shares", {}) if folder.is_dir() else {}
     write_text(folder / PENDING, "")
     remove_manifest(folder)
-    for name in former:
-        (folder / f"{name}.txt").unlink(missing_ok=True)
+    for path in former:
+        path.unlink(missing_ok=True)
     paths = {name: folder / f"{name}.txt" for name in splits}
     for name, members in splits.items():
         write_text(paths[name], "".join(f"{member}\n" for member in members))
@@ -223,10 +223,14 @@ def write_splits(
     return paths
 
 
-def _require_own_lists(folder: Path, names: Iterable[str]) -> None:
-    """Raise an error rather than replace lists that were made by hand, or the manifest of another stage."""
+def _require_own_lists(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Raise an error rather than replace lists that were made by hand, or the manifest of another stage.
+
+    Returns:
+        the lists of an earlier division.
+    """
     if (folder / PENDING).is_file() or not folder.is_dir():
-        return
+        return []
     manifest = read_manifest(folder) or {"stage": "split"}
     lists = [folder / f"{name}.txt" for name in names if name not in manifest.get("shares", {})]
     taken = next((path for path in lists if path.is_file() and path.stat().st_size), None)
@@ -236,6 +240,7 @@ def _require_own_lists(folder: Path, names: Iterable[str]) -> None:
         raise DataError(
             f"{taken}: already exists and was not written by captioner split; name another folder with -o, or remove it"
         )
+    return [folder / f"{name}.txt" for name in manifest.get("shares", {}) if _NAME.fullmatch(name)]
 
 
 def require_different(splits: Mapping[str, Sequence[str]], images: str | Path) -> int:

@@ -81,8 +81,8 @@ def _trained(run: Path) -> list[str]:
     best = {key: value for key, value in (manifest.get("best") or {}).items() if key in ("bleu_1", "bleu_4", "cider_d")}
     if best:
         lines.append(f"- dev: {describe(best)}")
-    for evaluation in evaluations(run)[:1]:  # the newest
-        lines.append(f"- evaluated: {describe(read_scores(evaluation)[0])}")
+    if newest_first := evaluations(run):
+        lines.append(f"- evaluated: {describe(read_scores(newest_first[0])[0])}")
     return lines
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from functools import partial
+from typing import Self, cast
 
 import numpy as np
 
@@ -62,17 +63,22 @@ class WordRules:
         given = (config.bad_endings,) if isinstance(config.bad_endings, str) else config.bad_endings
         english = any(word.lower() == "english" for word in given)  # the list's name, also beside other words
         own = [word for word in given if word.lower() != "english"]
-        endings = [*own, *(ENGLISH_ENDINGS if english else ())]
-        if vocabulary is None and (config.banned_words or endings or config.start or config.must_include):
+        if vocabulary is None and (config.banned_words or given or config.start or config.must_include):
             raise ValueError("banned_words, bad_endings, start and must_include need the vocabulary")
         known = {} if vocabulary is None else _known(vocabulary)
-        banned = _numbers(config.banned_words, known, "banned_words", vocabulary)
+        # Without a vocabulary there are no words, so none is noted.
+        banned, endings = (
+            _numbers(words, known, partial(_note_unknown, cast(Vocabulary, vocabulary), setting))
+            for setting, words in (("banned_words", config.banned_words), ("bad_endings", own))
+        )
+        if english:
+            endings |= _numbers(ENGLISH_ENDINGS, known)
         if END in banned:
             raise ValueError("banned_words: <end> ends captions and cannot be banned")
         never = {PAD, START} if config.allow_unk else {PAD, START, UNK}
         return cls(
             forbidden=tuple(sorted(never | banned)),
-            endings=tuple(sorted(_numbers(own, known, "bad_endings", vocabulary) | _numbers(endings, known, None))),
+            endings=tuple(sorted(endings)),
             no_repeat_ngram=config.no_repeat_ngram,
             min_length=config.min_length,
             max_length=config.max_length,
@@ -90,16 +96,15 @@ def _known(vocabulary: Vocabulary) -> dict[str, int]:
     return {**begins, **{word: number for number, word in enumerate(SPECIALS)}}
 
 
-def _numbers(
-    words: Iterable[str], known: dict[str, int], setting: str | None, vocabulary: Vocabulary | None = None
-) -> set[int]:
-    """Return the numbers of the known `words`; log a warning for the others if the user gave them in `setting`."""
+def _numbers(words: Iterable[str], known: Mapping[str, int], note: Callable[[str], None] = lambda _: None) -> set[int]:
+    """Return the numbers of the known `words`, also in lower case; call `note` with each of the others."""
     numbers = set()
     for word in words:
-        if word in known or word.lower() in known:
-            numbers.add(known.get(word, known.get(word.lower(), UNK)))
-        elif setting is not None and vocabulary is not None:
-            _note_unknown(vocabulary, setting, word)
+        number = known.get(word, known.get(word.lower()))
+        if number is None:
+            note(word)
+        else:
+            numbers.add(number)
     return numbers
 
 
@@ -132,7 +137,7 @@ def _needed(required: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
     return tuple(one for one in different if not any(set(other) < set(one) for other in different))
 
 
-def _one_of(words: str, known: dict[str, int], forbidden: set[int]) -> tuple[int, ...]:
+def _one_of(words: str, known: Mapping[str, int], forbidden: set[int]) -> tuple[int, ...]:
     """Return the numbers of those alternatives, separated by |, that are in the vocabulary."""
     given = [word.strip().lower() for word in words.split("|") if word.strip()]
     for word in given:

@@ -97,7 +97,8 @@ class LongestFirst(NamedTuple):
         import tensorflow as tf
 
         # The gradient of both parts of a split is one concatenation; those of two slices are filled up and added.
-        parts = [tf.split(leaf, [self.open(step), self.rows - self.open(step)]) for leaf in keras.tree.flatten(tree)]
+        sizes = [self.open(step), self.rows - self.open(step)]
+        parts = [tf.split(leaf, sizes) for leaf in keras.tree.flatten(tree)]
         working, ended = (keras.tree.pack_sequence_as(tree, [part[side] for part in parts]) for side in (0, 1))
         return working, ended
 

@@ -63,9 +63,9 @@ def init(folder: Path, captions: Path | None, output: Path, overwrite: bool = Fa
         ConfigError: the recipe exists already.
         DataError: there are no pictures, no captions, or the captions are for other pictures.
     """
-    if output.exists() and not overwrite:
-        raise ConfigError(f"{output}: already exists; give --overwrite to replace it, or another file with -o")
     if output.exists():
+        if not overwrite:
+            raise ConfigError(f"{output}: already exists; give --overwrite to replace it, or another file with -o")
         _require_recipe(output)
     found = look_at(folder, captions)
     write_text(output, recipe_text(found, output.parent))

@@ -69,8 +69,7 @@ def find_marks(captions: Iterable[str]) -> Marked | None:
 
 def _found(texts: list[str], most: float = _MOST, nearly_all: float = _NEARLY_ALL) -> Marked | None:
     firsts = [found[0].strip() for text in texts if (found := _FIRST.match(text))]
-    lasts = [_end_of(text) for text in texts]
-    lasts = [last for last in lasts if last]
+    lasts = [last for text in texts if (last := _end_of(text))]
     count = max(len(firsts), len(lasts))
     if texts and count > most * len(texts):
         return Marked(_commonest(firsts), _commonest(lasts), count)

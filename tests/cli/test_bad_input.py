@@ -422,6 +422,7 @@ class TestNumbersAndNames:
     def test_captions_without_features(self, refused, untrained):
         arguments = ("clean", "captions.txt", "--features", "new.h5", "-o", "new.txt")
         refused(1, ["captions.txt: has no features", "coco2014_captions.h5 only"], *arguments)
+        refused(1, ["missing.h5: no such file"], "clean", "missing.h5", *arguments[2:])
 
     def test_check_writes_nothing(self, refused, untrained):
         refused(2, ["needs lists of pictures"], "split", "captions.txt", "--images", "images", "--check")

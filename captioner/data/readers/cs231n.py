@@ -12,7 +12,7 @@ from captioner.data.captions import Captions
 from captioner.data.readers.collect import Row, collect
 from captioner.hdf5 import SIGNATURE, StoredRows, read_hdf5
 from captioner.images.ids import normalize_ids
-from captioner.storage import DataError, read_json, read_text, reading
+from captioner.storage import DataError, read_json, read_text
 
 PARTS = ("train", "val")
 NO_WORDS = frozenset(["<NULL>", "<START>", "<END>"])
@@ -59,8 +59,10 @@ def import_features(path: str | Path, output: str | Path) -> Path:
     path = Path(path)
     from captioner.features.store import write_features  # imports h5py, which other commands do not need
 
-    with reading(path), path.open("rb") as file:
-        if file.read(len(SIGNATURE)) != SIGNATURE:
+    if path.is_file():  # read_hdf5 names a missing one
+        with path.open("rb") as file:
+            begins = file.read(len(SIGNATURE))
+        if begins != SIGNATURE:
             raise DataError(f"{path}: has no features; they are read from CS231n's coco2014_captions.h5 only")
     features: dict[str, StoredRows] = {}
     sources: dict[str, Path] = {}

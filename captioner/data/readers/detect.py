@@ -24,14 +24,15 @@ from captioner.data.readers.kinds import name_kind
 from captioner.data.readers.records import is_record, is_whole, read_mapping, read_records
 from captioner.data.readers.tables import read_table
 from captioner.encoding import decode, find_encoding
+from captioner.hdf5 import SIGNATURE
 from captioner.images.listing import list_images
 from captioner.memory import collector_paused
 from captioner.missing import way_out
 from captioner.storage import DataError, digest_file, digest_json, reading
 
-Sources = str | Path | Sequence[str | Path]
-
 logger = logging.getLogger(__name__)
+
+Sources = str | Path | Sequence[str | Path]
 
 _CAPTION_KEY = re.compile(rb'"(?:captions?|image_caption|caption_text|sents|raw|references?|texts?|comments?)"\s*:')
 HEAD = 2**16  # bytes that are examined
@@ -76,10 +77,13 @@ def read_data(captions: Sources, format: str = "auto", predictions: bool = False
         ConfigError: the format is unknown.
     """
     require_format(format)
+    sources = find_sources(captions)
+    if again := len(_named(captions)) - len(sources):
+        logger.warning(f"{again} of the caption files are named a second time; each is read once")
     with collector_paused():
         parts = [
             (path, _read(path, detect_format(path, predictions) if format == "auto" else format, predictions))
-            for path in find_sources(captions)
+            for path in sources
         ]
         return merge(parts)
 
@@ -102,7 +106,15 @@ def require_format(name: str) -> None:
 
 
 def find_sources(captions: Sources) -> list[Path]:
-    """Return the files and folders to read, each by one reader.
+    """Return the different files and folders to read, each by one reader; see `_named`."""
+    different: dict[Path, Path] = {}
+    for path in _named(captions):
+        different.setdefault(path.resolve(), path)
+    return list(different.values())
+
+
+def _named(captions: Sources) -> list[Path]:
+    """Return the files and folders that names and patterns mean.
 
     Raises:
         DataError: a pattern matches nothing.
@@ -122,11 +134,7 @@ def find_sources(captions: Sources) -> list[Path]:
             found.append(path)
     if not found:
         raise DataError("no caption file is named; name one")
-    different = {path.resolve(): path for path in reversed(found)}
-    if len(different) < len(found):
-        again = next(path for place, path in enumerate(found) if path.resolve() in [p.resolve() for p in found[:place]])
-        logger.warning(f"{again}: is named more than once and read once")
-    return list(reversed(different.values()))
+    return found
 
 
 def digest_captions(captions: Sources) -> str:
@@ -164,7 +172,7 @@ def detect_format(path: str | Path, predictions: bool = False) -> str:
         raise DataError(f"{path}: no such file; {way_out(path)}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+    if head.startswith(SIGNATURE):
         return "cs231n"
     if head[257:262] == b"ustar" or _is_packed_tar(path, head):
         return "webdataset"

@@ -172,5 +172,7 @@ def test_a_file_that_is_named_twice_is_read_once(tmp_path, monkeypatch, said):
     monkeypatch.chdir(tmp_path)
     Path("a.txt").write_text("a.jpg#0\tA dog .\n")
     Path("b.txt").write_text("b.jpg#0\tA cat .\n")
-    assert find_sources(["a.txt", "*.txt", "./b.txt"]) == [Path("a.txt"), Path("b.txt")]
-    assert said == ["note: a.txt: is named more than once and read once"]
+    named = ["a.txt", "*.txt", "./b.txt"]
+    assert find_sources(named) == [Path("a.txt"), Path("b.txt")]
+    assert {name: len(texts) for name, texts in read_data(named).references.items()} == {"a": 1, "b": 1}
+    assert said == ["note: 2 of the caption files are named a second time; each is read once"]
